@@ -1,0 +1,1 @@
+"""The cameras' side of MagicPi NVR: TLS listener, keys, claiming, sessions."""

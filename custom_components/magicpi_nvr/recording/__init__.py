@@ -1,0 +1,1 @@
+"""Frames to files and back: recorder, encoder, hour files, index, playback, retention."""

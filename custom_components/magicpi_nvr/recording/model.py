@@ -1,0 +1,159 @@
+"""Nouns of the recording room. Wall times are UTC epoch milliseconds, sizes are bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from pathlib import Path
+from typing import Protocol
+
+FLAG_PRE_ROLL = 1
+FLAG_STILL = 2
+FLAG_LAST = 4
+FLAG_WARMING_UP = 8
+FLAG_LOST_BEFORE = 16
+
+
+class CapturedFrame(Protocol):
+    """One good JPEG with its name (camera, boot, seq) and its capture time."""
+
+    @property
+    def camera(self) -> str:
+        """Upper-case MAC with colons."""
+
+    @property
+    def boot(self) -> int:
+        """Random number of the camera's boot, u32."""
+
+    @property
+    def event(self) -> int:
+        """Number of the event within this boot, 0 = none."""
+
+    @property
+    def seq(self) -> int:
+        """Number of the frame within this boot, from 1."""
+
+    @property
+    def flags(self) -> int:
+        """Bits FLAG_*."""
+
+    @property
+    def t(self) -> int:
+        """The camera's monotonic milliseconds since boot at capture."""
+
+    @property
+    def captured_ms(self) -> int:
+        """Wall time of capture."""
+
+    @property
+    def jpeg(self) -> bytes:
+        """The picture, from SOI to EOI."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraRetention:
+    """Limits of one camera; None = the default of all."""
+
+    days: int | None = None
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingSettings:
+    """Settings of recorder and library; `root` is the folder that holds the cameras' folders."""
+
+    root: Path
+    index: Path
+    ffmpeg: str
+    time_zone: tzinfo
+    crf: int = 23
+    preset: str = "superfast"
+    max_encoders: int = 2
+    memory_limit: int = 64 * 1024 * 1024
+    retention_days: int = 7
+    free_space_floor: int = 1024 * 1024 * 1024
+    cameras: Mapping[str, CameraRetention] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One recorded event. `state`: recording, waiting (in the spool) or ready."""
+
+    id: str
+    camera: str
+    start_ms: int
+    end_ms: int
+    reason: str
+    state: str
+    frames: int
+    lost: int
+    size: int
+    path: str  # of the hour file, relative to the root
+    protected: bool = False
+    labels: tuple[str, ...] = ()
+    description: str = ""
+    thumbnail: str | None = None  # relative to the root
+
+    @property
+    def duration_ms(self) -> int:
+        """Length of the clip."""
+        return self.end_ms - self.start_ms
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events, newest first, and the cursor of the next page (None = the end)."""
+
+    events: tuple[Event, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """Events of a local date (`YYYY-MM-DD`)."""
+
+    date: str
+    events: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class CameraUsage:
+    """What one camera has on disk."""
+
+    camera: str
+    events: int
+    size: int
+    first_ms: int | None
+    last_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeReport:
+    """What a purge removed (or would remove)."""
+
+    dry_run: bool
+    events: tuple[Event, ...]
+    freed: int
+    protected_kept: int
+    floor_reached: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageStats:
+    """The disk below the root; `days_until_full` is None while there is too little history."""
+
+    used: int
+    free: int
+    total: int
+    events: int
+    protected: int
+    days_until_full: float | None
+    cameras: tuple[CameraUsage, ...]

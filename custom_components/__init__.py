@@ -1,0 +1,1 @@
+"""Makes the integration importable for tests and type checks."""

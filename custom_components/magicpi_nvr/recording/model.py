@@ -107,6 +107,37 @@ class Event:
         return self.end_ms - self.start_ms
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A contiguous piece of an hour file that belongs to one event: from its `emsg` to its end `emsg` (or as far as it goes).
+
+    Decode times and durations are in ticks of 1/90000 s. A picture's wall time is `start_ms` plus its decode time's distance from `dts`.
+    """
+
+    event: str
+    number: int  # within the event, from 0; more than one after an interruption
+    camera: str
+    path: str  # of the hour file, relative to the root
+    offset: int
+    end: int  # offset of the first byte behind it
+    start_ms: int
+    end_ms: int  # from the end box once closed, until then of the last picture's end
+    reason: str
+    dts: int
+    duration: int
+    frames: int
+    boot: int
+    first_seq: int
+    last_seq: int
+    lost: int
+    closed: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes in the hour file."""
+        return self.end - self.offset
+
+
 @dataclass(frozen=True, slots=True)
 class EventPage:
     """Events, newest first, and the cursor of the next page (None = the end)."""

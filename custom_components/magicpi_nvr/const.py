@@ -1,0 +1,59 @@
+"""Constants of the MagicPi NVR integration."""
+
+from datetime import timedelta
+import logging
+from typing import Final
+
+from homeassistant.const import Platform
+
+DOMAIN: Final = "magicpi_nvr"
+LOGGER: Final = logging.getLogger(__package__)
+NAME: Final = "MagicPi NVR"
+MANUFACTURER: Final = "MagicPi"
+
+CAMERA_PLATFORMS: Final = [
+    Platform.BINARY_SENSOR,
+    Platform.CAMERA,
+    Platform.EVENT,
+    Platform.IMAGE,
+]
+NVR_PLATFORMS: Final[list[Platform]] = []
+
+# Data of a camera's entry
+CONF_ID: Final = "id"
+CONF_SETUP_CODE: Final = "setup_code"
+
+# Options of the NVR's entry: sections and their fields
+SECTION_NETWORK: Final = "network"
+CONF_HOSTS: Final = "hosts"
+SECTION_STORAGE: Final = "storage"
+CONF_MEDIA_DIR: Final = "media_dir"
+CONF_RETENTION_DAYS: Final = "retention_days"
+CONF_CLEANUP: Final = "cleanup"
+CONF_FREE_SPACE_FLOOR: Final = "free_space_floor"
+SECTION_ENCODER: Final = "encoder"
+CONF_CRF: Final = "crf"
+CONF_PRESET: Final = "preset"
+CONF_MAX_ENCODERS: Final = "max_encoders"
+SECTION_CAMERAS: Final = "cameras"
+CONF_MAX_CAMERAS: Final = "max_cameras"
+CONF_LATE_AFTER: Final = "late_after"
+
+# Options of a camera's entry, beside CONF_RETENTION_DAYS
+CONF_RETENTION_SIZE: Final = "retention_size"
+
+DEFAULT_PORT: Final = 3443
+DEFAULT_CAMERA_PORT: Final = 80
+PRESETS: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
+
+SERVICE_TYPE_NVR: Final = "_magicpi-nvr._tcp.local."
+
+# A battery camera that reports less is low; the event fires again only after it
+# has been above the second figure
+BATTERY_LOW: Final = 20
+BATTERY_RECOVERED: Final = 30
+WEAK_WIFI_DBM: Final = -80
+
+REGISTRATION_TIMEOUT: Final = timedelta(minutes=3)
+SIGNED_PATH_LIFETIME: Final = timedelta(days=7)
+FOLDER: Final = DOMAIN  # below the media folder, .storage and the configuration folder

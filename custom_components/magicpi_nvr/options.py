@@ -1,0 +1,86 @@
+"""Options of the entries, as typed records with their defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+import os
+from typing import Any, Self
+
+from homeassistant.const import CONF_PORT
+
+from .const import (
+    CONF_CLEANUP,
+    CONF_CRF,
+    CONF_FREE_SPACE_FLOOR,
+    CONF_HOSTS,
+    CONF_LATE_AFTER,
+    CONF_MAX_CAMERAS,
+    CONF_MAX_ENCODERS,
+    CONF_MEDIA_DIR,
+    CONF_PRESET,
+    CONF_RETENTION_DAYS,
+    CONF_RETENTION_SIZE,
+    DEFAULT_PORT,
+    SECTION_CAMERAS,
+    SECTION_ENCODER,
+    SECTION_NETWORK,
+    SECTION_STORAGE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NvrOptions:
+    """Options of the NVR's entry; sizes in GB, `late_after` in hours."""
+
+    port: int = DEFAULT_PORT
+    hosts: tuple[str, ...] = ()
+    media_dir: str | None = None
+    retention_days: int = 7
+    cleanup: str = "0 2 * * *"
+    free_space_floor: float = 1.0
+    crf: int = 23
+    preset: str = "superfast"
+    max_encoders: int = os.process_cpu_count() or 2
+    max_cameras: int = 50
+    late_after: int = 24
+
+    @classmethod
+    def from_mapping(cls, options: Mapping[str, Any]) -> Self:
+        """Read the sections of an entry's options; what is absent has its default."""
+        default = cls()
+        network = options.get(SECTION_NETWORK, {})
+        storage = options.get(SECTION_STORAGE, {})
+        encoder = options.get(SECTION_ENCODER, {})
+        cameras = options.get(SECTION_CAMERAS, {})
+        return cls(
+            port=int(network.get(CONF_PORT, default.port)),
+            hosts=tuple(network.get(CONF_HOSTS, default.hosts)),
+            media_dir=storage.get(CONF_MEDIA_DIR),
+            retention_days=int(storage.get(CONF_RETENTION_DAYS, default.retention_days)),
+            cleanup=storage.get(CONF_CLEANUP, default.cleanup),
+            free_space_floor=float(
+                storage.get(CONF_FREE_SPACE_FLOOR, default.free_space_floor)
+            ),
+            crf=int(encoder.get(CONF_CRF, default.crf)),
+            preset=encoder.get(CONF_PRESET, default.preset),
+            max_encoders=int(encoder.get(CONF_MAX_ENCODERS, default.max_encoders)),
+            max_cameras=int(cameras.get(CONF_MAX_CAMERAS, default.max_cameras)),
+            late_after=int(cameras.get(CONF_LATE_AFTER, default.late_after)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraOptions:
+    """Options of a camera's entry; None = the NVR's limit."""
+
+    retention_days: int | None = None
+    retention_size: float | None = None
+
+    @classmethod
+    def from_mapping(cls, options: Mapping[str, Any]) -> Self:
+        """Read an entry's options."""
+        days = options.get(CONF_RETENTION_DAYS)
+        size = options.get(CONF_RETENTION_SIZE)
+        return cls(
+            retention_days=None if days is None else int(days),
+            retention_size=None if size is None else float(size),
+        )

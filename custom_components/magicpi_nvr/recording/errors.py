@@ -17,9 +17,13 @@ class NothingRecorded(RecordingError):
     """The asked event, range, hour or day holds no picture."""
 
 
-class InvalidQuery(RecordingError):
-    """A cursor, date, month, path or limit that this library did not give out."""
+class InvalidValue(RecordingError):
+    """A cursor, date, month, limit, label or range that makes no sense here."""
 
 
 class ClipGone(RecordingError):
     """An hour file went or changed below a clip that was being read."""
+
+
+class StorageFailed(RecordingError):
+    """The storage refused a change; the cause says why."""

@@ -108,8 +108,8 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """A contiguous piece of an hour file that belongs to one event: from its `emsg` to its end `emsg` (or as far as it goes).
+class StoredRun:
+    """Where a run lies and what it holds, without its fragments.
 
     Decode times and durations are in ticks of 1/90000 s. A picture's wall time is `start_ms` plus its decode time's distance from `dts`.
     """
@@ -153,6 +153,17 @@ class DayCount:
     date: str
     events: int
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class HourCount:
+    """Events of a local hour, both of them where the clock repeats it; `name` is `08`."""
+
+    name: str
+    events: int
+    size: int
+    start_ms: int
+    end_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,11 +95,17 @@ def find(data: Buffer, *path: bytes, start: int = 0, end: int | None = None) -> 
 
 def ftyp(*, fragmented: bool) -> bytes:
     """Return the file type box."""
-    brands = (b"iso6", b"iso5", b"isom", b"mp41") if fragmented else (b"isom", b"iso2", b"avc1", b"mp41")
+    brands = (
+        (b"iso6", b"iso5", b"isom", b"mp41")
+        if fragmented
+        else (b"isom", b"iso2", b"avc1", b"mp41")
+    )
     return box(b"ftyp", brands[0], struct.pack(">I", 512), *brands)
 
 
-def moov(config: VideoConfig, tables: bytes | None = None, *, duration: int = 0) -> bytes:
+def moov(
+    config: VideoConfig, tables: bytes | None = None, *, duration: int = 0
+) -> bytes:
     """Return the movie of one video track.
 
     `tables` are the sample tables after `stsd` (stts, stss, stsc, stsz, stco or co64), None = the
@@ -113,8 +119,14 @@ def moov(config: VideoConfig, tables: bytes | None = None, *, duration: int = 0)
             + full_box(b"stsz", 0, 0, bytes(8))
             + full_box(b"stco", 0, 0, bytes(4))
         )
-    stbl = box(b"stbl", full_box(b"stsd", 0, 0, struct.pack(">I", 1), _sample_entry(config)), tables)
-    data_reference = full_box(b"dref", 0, 0, struct.pack(">I", 1), full_box(b"url ", 0, 1))
+    stbl = box(
+        b"stbl",
+        full_box(b"stsd", 0, 0, struct.pack(">I", 1), _sample_entry(config)),
+        tables,
+    )
+    data_reference = full_box(
+        b"dref", 0, 0, struct.pack(">I", 1), full_box(b"url ", 0, 1)
+    )
     minf = box(
         b"minf",
         full_box(b"vmhd", 0, 1, bytes(8)),
@@ -123,13 +135,23 @@ def moov(config: VideoConfig, tables: bytes | None = None, *, duration: int = 0)
     )
     mdia = box(
         b"mdia",
-        full_box(b"mdhd", 1, 0, struct.pack(">QQIQHH", 0, 0, TIMESCALE, duration, _UNDETERMINED, 0)),
+        full_box(
+            b"mdhd",
+            1,
+            0,
+            struct.pack(">QQIQHH", 0, 0, TIMESCALE, duration, _UNDETERMINED, 0),
+        ),
         full_box(b"hdlr", 0, 0, struct.pack(">I4s12x", 0, b"vide"), b"VideoHandler\0"),
         minf,
     )
     size = struct.pack(">II", config.width << 16, config.height << 16)
     tkhd = full_box(
-        b"tkhd", 1, 3, struct.pack(">QQIIQ8xhhH2x", 0, 0, TRACK_ID, 0, duration, 0, 0, 0), _MATRIX, size
+        b"tkhd",
+        1,
+        3,
+        struct.pack(">QQIIQ8xhhH2x", 0, 0, TRACK_ID, 0, duration, 0, 0, 0),
+        _MATRIX,
+        size,
     )
     mvhd = full_box(
         b"mvhd",
@@ -139,7 +161,9 @@ def moov(config: VideoConfig, tables: bytes | None = None, *, duration: int = 0)
         _MATRIX,
         struct.pack(">24xI", TRACK_ID + 1),
     )
-    mvex = box(b"mvex", full_box(b"trex", 0, 0, struct.pack(">5I", TRACK_ID, 1, 0, 0, 0)))
+    mvex = box(
+        b"mvex", full_box(b"trex", 0, 0, struct.pack(">5I", TRACK_ID, 1, 0, 0, 0))
+    )
     return box(b"moov", mvhd, box(b"trak", tkhd, mdia), mvex if fragmented else b"")
 
 
@@ -150,9 +174,7 @@ def init_segment(config: VideoConfig) -> bytes:
 
 def parse_moov(data: Buffer, start: int, end: int) -> VideoConfig:
     """Read the codec configuration out of a movie box's body; raises BoxError."""
-    stsd = find(
-        data, b"trak", b"mdia", b"minf", b"stbl", b"stsd", start=start, end=end
-    )
+    stsd = find(data, b"trak", b"mdia", b"minf", b"stbl", b"stsd", start=start, end=end)
     if stsd.end - stsd.body < 8:
         raise BoxError("no sample entry")
     entry = find(data, b"avc1", start=stsd.body + 8, end=stsd.end)

@@ -88,7 +88,7 @@ class HourPath:
         camera_folder(camera)
         if _DATE.fullmatch(date) is None or (match := _STEM.fullmatch(stem)) is None:
             raise ValueError("not an hour file")
-        datetime.strptime(date, "%Y-%m-%d")  # noqa: DTZ007
+        datetime.strptime(date, "%Y-%m-%d")
         hour, part = int(match[1]), int(match[2] or 1)
         if hour > 23 or match[2] == "1":
             raise ValueError("not an hour file")

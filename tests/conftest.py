@@ -1,7 +1,8 @@
 """What all tests share."""
 
-from pytest_early import uses_home_assistant
 import pytest
+
+from pytest_early import uses_home_assistant
 
 
 @pytest.fixture(autouse=True)

@@ -16,9 +16,10 @@ import socket
 import sys
 from typing import Any
 
-import homeassistant  # noqa: F401
 import pytest
 import pytest_socket
+
+import homeassistant  # noqa: F401
 
 INTEGRATION_TESTS = Path(__file__).parents[2] / "tests" / "integration"
 

@@ -1,6 +1,6 @@
 """ISO base media file format: writing and reading boxes. Knows nothing of events."""
 
-from collections.abc import Buffer, Iterator
+from collections.abc import Buffer, Iterator, Sequence
 from dataclasses import dataclass
 import struct
 
@@ -104,12 +104,17 @@ def ftyp(*, fragmented: bool) -> bytes:
 
 
 def moov(
-    config: VideoConfig, tables: bytes | None = None, *, duration: int = 0
+    config: VideoConfig,
+    tables: bytes | None = None,
+    *,
+    duration: int = 0,
+    more: Sequence[VideoConfig] = (),
 ) -> bytes:
     """Return the movie of one video track.
 
     `tables` are the sample tables after `stsd` (stts, stss, stsc, stsz, stco or co64), None = the
-    samples follow in fragments. `duration` in ticks.
+    samples follow in fragments. `duration` in ticks. `more`: further sample descriptions, from 2;
+    then the samples carry their parameter sets themselves too.
     """
     fragmented = tables is None
     if tables is None:
@@ -119,9 +124,11 @@ def moov(
             + full_box(b"stsz", 0, 0, bytes(8))
             + full_box(b"stco", 0, 0, bytes(4))
         )
+    kind = b"avc3" if more else b"avc1"
+    entries = [_sample_entry(kind, entry) for entry in (config, *more)]
     stbl = box(
         b"stbl",
-        full_box(b"stsd", 0, 0, struct.pack(">I", 1), _sample_entry(config)),
+        full_box(b"stsd", 0, 0, struct.pack(">I", len(entries)), *entries),
         tables,
     )
     data_reference = full_box(
@@ -144,7 +151,11 @@ def moov(
         full_box(b"hdlr", 0, 0, struct.pack(">I4s12x", 0, b"vide"), b"VideoHandler\0"),
         minf,
     )
-    size = struct.pack(">II", config.width << 16, config.height << 16)
+    size = struct.pack(
+        ">II",
+        max(entry.width for entry in (config, *more)) << 16,
+        max(entry.height for entry in (config, *more)) << 16,
+    )
     tkhd = full_box(
         b"tkhd",
         1,
@@ -210,8 +221,8 @@ def parse_event_message(data: Buffer, start: int, end: int) -> EventMessage:
     return EventMessage(scheme.decode("ascii", "replace"), time, payload, number)
 
 
-def _sample_entry(config: VideoConfig) -> bytes:
-    """Return the `avc1` box."""
+def _sample_entry(kind: bytes, config: VideoConfig) -> bytes:
+    """Return the `avc1` box; `avc3` where samples carry parameter sets too."""
     fields = struct.pack(
         ">6xH16xHHIIIH32sHh",
         1,
@@ -225,4 +236,4 @@ def _sample_entry(config: VideoConfig) -> bytes:
         0x18,
         -1,
     )
-    return box(b"avc1", fields, box(b"avcC", config.avcc))
+    return box(kind, fields, box(b"avcC", config.avcc))

@@ -279,12 +279,36 @@ def scan(path: Path) -> HourFile:
         os.close(file)
 
 
-def _scan(file: int, path: Path) -> HourFile:
+def scan_run(path: Path, offset: int, end: int) -> Run:
+    """Read the headers of the one run that lies there; raises HourFileError and OSError."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = _scan(file, path, offset, end)
+    finally:
+        os.close(file)
+    if len(found.runs) != 1 or found.runs[0].offset != offset:
+        raise HourFileError("the run is not where it was")
+    return found.runs[0]
+
+
+def read_config(path: Path) -> VideoConfig:
+    """Read how the samples of a file are to be decoded; raises HourFileError and OSError."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return _read_init(file, os.fstat(file).st_size)[0]
+    finally:
+        os.close(file)
+
+
+def _scan(
+    file: int, path: Path, start: int | None = None, end: int | None = None
+) -> HourFile:
     size = os.fstat(file).st_size
     config, init_size = _read_init(file, size)
+    size = size if end is None else min(size, end)
     runs: list[Run] = []
     fragments: list[Fragment] = []  # of the run that is open
-    offset = valid_end = init_size
+    offset = valid_end = init_size if start is None else start
     pread, unpack, least = os.pread, _FRAGMENT.unpack_from, _FRAGMENT.size
     while size - offset >= 8:
         head = pread(file, _READ_AHEAD, offset)

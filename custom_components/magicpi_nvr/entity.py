@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import override
+from typing import TypeIs, override
 
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC, DeviceInfo
@@ -10,7 +10,20 @@ from homeassistant.helpers.entity import Entity, EntityDescription
 
 from .const import DOMAIN
 from .gateway.camera import Camera, Change
-from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry
+from .nvr import (
+    MagicPiConfigEntry,
+    Nvr,
+    NvrChange,
+    NvrConfigEntry,
+    NvrRuntimeData,
+)
+
+
+def is_nvr_entry(
+    entry: MagicPiConfigEntry | NvrConfigEntry,
+) -> TypeIs[NvrConfigEntry]:
+    """Say whether an entry is the NVR's and not a camera's."""
+    return isinstance(entry.runtime_data, NvrRuntimeData)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -196,6 +196,28 @@ def parse_moov(data: Buffer, start: int, end: int) -> VideoConfig:
     return VideoConfig(bytes(memoryview(data)[avcc.body : avcc.end]), width, height)
 
 
+def parameter_sets(config: VideoConfig) -> list[bytes]:
+    """Return the parameter sets of a configuration as samples hold them, behind their lengths; raises BoxError."""
+    avcc, at = config.avcc, 5
+    units: list[bytes] = []
+    try:
+        width = (avcc[4] & 3) + 1
+        for mask in (
+            31,
+            255,
+        ):  # of the number of sequence, then of picture parameter sets
+            count, at = avcc[at] & mask, at + 1
+            for _ in range(count):
+                (length,) = struct.unpack_from(">H", avcc, at)
+                at += 2 + length
+                if at > len(avcc):
+                    raise BoxError("parameter set cut short")
+                units.append(length.to_bytes(width, "big") + avcc[at - length : at])
+    except (IndexError, struct.error, OverflowError) as err:
+        raise BoxError("decoder configuration cut short") from err
+    return units
+
+
 def event_message(message: EventMessage) -> bytes:
     """Return an `emsg` box."""
     return full_box(

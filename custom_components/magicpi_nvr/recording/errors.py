@@ -13,6 +13,10 @@ class EventBusy(RecordingError):
     """The event, or its hour file, is being recorded right now."""
 
 
+class EventProtected(RecordingError):
+    """The event is protected; who wants it gone takes the protection away first."""
+
+
 class NothingRecorded(RecordingError):
     """The asked event, range, hour or day holds no picture."""
 

@@ -301,11 +301,11 @@ def read_config(path: Path) -> VideoConfig:
 
 
 def _scan(
-    file: int, path: Path, start: int | None = None, end: int | None = None
+    file: int, path: Path, start: int | None = None, stop: int | None = None
 ) -> HourFile:
     size = os.fstat(file).st_size
     config, init_size = _read_init(file, size)
-    size = size if end is None else min(size, end)
+    size = size if stop is None else min(size, stop)
     runs: list[Run] = []
     fragments: list[Fragment] = []  # of the run that is open
     offset = valid_end = init_size if start is None else start
@@ -490,6 +490,11 @@ class Claims:
                 return False
             self._held.add(path)
             return True
+
+    def is_held(self, path: Path) -> bool:
+        """Say whether somebody has it now."""
+        with self._lock:
+            return path in self._held
 
     def release(self, path: Path) -> None:
         """Give it back."""

@@ -2,7 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 import json
 import logging
@@ -78,13 +78,13 @@ END;
 """
 _RUN_COLUMNS = tuple(field.name for field in fields(StoredRun))
 _EVENT_COLUMNS = tuple(field.name for field in fields(Event))
-_SELECT_RUN = "SELECT " + ", ".join(f'"{name}"' for name in _RUN_COLUMNS) + " FROM runs"
-_SELECT_EVENT = "SELECT " + ", ".join(_EVENT_COLUMNS) + " FROM events"
+_SELECT_RUN = "SELECT " + ", ".join(f'"{name}"' for name in _RUN_COLUMNS) + " FROM runs"  # noqa: S608
+_SELECT_EVENT = "SELECT " + ", ".join(_EVENT_COLUMNS) + " FROM events"  # noqa: S608
 _INSERT_RUN = (
-    f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(_RUN_COLUMNS))})"
+    f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(_RUN_COLUMNS))})"  # noqa: S608
 )
 _INSERT_EVENT = (
-    f"INSERT INTO events VALUES ({', '.join('?' * (len(_EVENT_COLUMNS) + 3))})"
+    f"INSERT INTO events VALUES ({', '.join('?' * (len(_EVENT_COLUMNS) + 3))})"  # noqa: S608
 )
 
 
@@ -200,7 +200,12 @@ class Index:
     def forget(self, paths: Iterable[str]) -> None:
         """Remove the rows of hour files that are gone."""
         paths = list(paths)
-        self._retry(lambda: [self._put_file(path, (), None) for path in paths])
+
+        def job() -> None:
+            for path in paths:
+                self._put_file(path, (), None)
+
+        self._retry(job)
 
     def forget_event(self, event: str) -> None:
         """Remove an event of which nothing lies in an hour file any more."""
@@ -246,7 +251,7 @@ class Index:
             lambda: [
                 DayCount(*row)
                 for row in self._open().execute(
-                    f"SELECT date, sum(events), sum(size) FROM days WHERE {' AND '.join(where)} GROUP BY date ORDER BY date DESC",
+                    f"SELECT date, sum(events), sum(size) FROM days WHERE {' AND '.join(where)} GROUP BY date ORDER BY date DESC",  # noqa: S608
                     values,
                 )
             ]
@@ -392,16 +397,16 @@ class Index:
 
     def contents(self) -> dict[str, list[tuple[object, ...]]]:
         """Return all rows by table, to compare two indexes."""
-        return {
-            table: self._retry(
-                lambda table=table: (
-                    self._open()
-                    .execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")
-                    .fetchall()
-                )
-            )
-            for table in ("runs", "events", "labels", "days")
-        }
+
+        def job() -> dict[str, list[tuple[object, ...]]]:
+            return {
+                table: self._open()
+                .execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # noqa: S608
+                .fetchall()
+                for table in ("runs", "events", "labels", "days")
+            }
+
+        return self._retry(job)
 
     # Below: jobs that run inside _retry
 
@@ -667,18 +672,7 @@ class Index:
             # A power cut may take the last changes, the files tell them again.
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute("PRAGMA recursive_triggers = ON")
-            with closing(database.execute("PRAGMA user_version")) as answer:
-                (version,) = answer.fetchone()
-            if version == 0:
-                database.executescript(
-                    f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {_SCHEMA_VERSION};COMMIT"
-                )
-            elif version != _SCHEMA_VERSION:
-                raise sqlite3.DatabaseError(f"schema {version} is not ours")
-            elif (
-                answer := database.execute("PRAGMA quick_check(1)").fetchone()[0]
-            ) != "ok":
-                raise sqlite3.DatabaseError(answer)
+            _prepare(database)
         except BaseException:
             database.close()
             raise
@@ -774,6 +768,21 @@ class _Tree:
                         )
                 except ValueError, FileNotFoundError:
                     continue
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    """Make the tables in an empty database and check any other; raises sqlite3.Error."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        database.executescript(
+            f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {_SCHEMA_VERSION};COMMIT"
+        )
+        return
+    if version != _SCHEMA_VERSION:
+        raise sqlite3.DatabaseError(f"schema {version} is not ours")
+    (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
 
 
 def _folders(folder: Path) -> list[str]:

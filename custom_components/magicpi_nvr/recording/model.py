@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 FLAG_PRE_ROLL = 1
 FLAG_STILL = 2
@@ -199,3 +199,71 @@ class StorageStats:
     protected: int
     days_until_full: float | None
     cameras: tuple[CameraUsage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSpec:
+    """What a clip shows: make it by one of the class methods. `name`: what people call the camera, for the file's name.
+
+    Events follow each other without the time between them. `timelapse` is the speed factor of a time-lapse, None = as it was.
+    """
+
+    event_id: str | None = None
+    camera: str | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+    date: str | None = None
+    stem: str | None = None
+    timelapse: float | None = None
+    name: str | None = None
+
+    @classmethod
+    def event(
+        cls, event_id: str, *, timelapse: float | None = None, name: str | None = None
+    ) -> Self:
+        """One event."""
+        return cls(event_id=event_id, timelapse=timelapse, name=name)
+
+    @classmethod
+    def range(
+        cls,
+        camera: str,
+        start_ms: int,
+        end_ms: int,
+        *,
+        timelapse: float | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """All that a camera recorded between two times; begins with the key frame that its first picture needs."""
+        return cls(
+            camera=camera,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            timelapse=timelapse,
+            name=name,
+        )
+
+    @classmethod
+    def hour(
+        cls,
+        camera: str,
+        date: str,
+        stem: str,
+        *,
+        timelapse: float | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """One local hour: `08` is all parts of it, `08-2` the second."""
+        return cls(camera=camera, date=date, stem=stem, timelapse=timelapse, name=name)
+
+    @classmethod
+    def day(
+        cls,
+        camera: str,
+        date: str,
+        *,
+        timelapse: float | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """One local date."""
+        return cls(camera=camera, date=date, timelapse=timelapse, name=name)

@@ -496,7 +496,7 @@ class HomeAssistantProcess:
     async def websocket(self) -> AsyncGenerator[Websocket]:
         """Open its WebSocket API, logged in."""
         async with self.session.ws_connect(
-            "/api/websocket", max_msg_size=0, heartbeat=30
+            "/api/websocket", max_msg_size=0
         ) as connection:
             await connection.receive_json(timeout=REQUEST_TIMEOUT)
             await connection.send_json({"type": "auth", "access_token": self.token})

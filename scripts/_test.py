@@ -1,0 +1,185 @@
+"""Run every test: with the newest Home Assistant, with the oldest, and the firmware's.
+
+The last line is the sum of all of them. Arguments that are not listed here go to pytest
+(scripts/test tests/gateway -k register); with such arguments the firmware's tests are left out.
+"""
+
+import argparse
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+
+from _bootstrap import LEGS, ROOT, SetupError, bring_browser, find_browser, setup
+
+HOME_ASSISTANT_LEGS = ("2026.11", "2026.10")
+RESULTS = ROOT / "test-results"
+BROWSER_TESTS = ROOT / "tests" / "browser"
+FIRMWARE_TESTS = ROOT / "firmware" / "test" / "run"
+COUNTS = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.MULTILINE)
+# With these, one process has the terminal or the test for itself.
+ALONE = re.compile(r"^(-n|--numprocesses|--pdb|--collect-only|--co|-s|.*::.*)$")
+
+
+@dataclass
+class Sum:
+    """What came out."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Sum) -> Sum:
+        """Add two of them."""
+        return Sum(
+            self.passed + other.passed,
+            self.failed + other.failed,
+            self.skipped + other.skipped,
+        )
+
+    def __str__(self) -> str:
+        """Return the line that CI reads."""
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def run(command: list[object], **more: str) -> int:
+    """Run a command in front of the reader; return its exit code."""
+    env = {**os.environ, **more}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.stdout.flush()
+    return subprocess.run(
+        [str(word) for word in command], cwd=ROOT, env=env, check=False
+    ).returncode
+
+
+def run_pytest(leg_name: str, title: str, arguments: list[str]) -> Sum:
+    """Run pytest in an environment."""
+    print(f"\n=== {title}", flush=True)
+    setup([LEGS[leg_name]])
+    RESULTS.mkdir(exist_ok=True)
+    report = RESULTS / f"{re.sub(r'[^a-z0-9.]+', '-', title.lower())}.xml"
+    report.unlink(missing_ok=True)
+    parallel = []
+    if not any(ALONE.match(argument) for argument in arguments):
+        # Files stay whole: their tests share what takes long to start.
+        parallel = ["-n", "2", "--dist", "loadfile"]
+    code = run(
+        [
+            LEGS[leg_name].path / "bin" / "python",
+            *("-m", "pytest", f"--junitxml={report}"),
+            *parallel,
+            *arguments,
+        ],
+        # Programs that the environment brings, where the system has none: ffmpeg.
+        PATH=os.pathsep.join(
+            [str(LEGS[leg_name].path / "bin"), os.environ.get("PATH", os.defpath)]
+        ),
+        **({"MAGICPI_NVR_BROWSER": path} if (path := find_browser()) else {}),
+    )
+    result = read_report(report)
+    if code and not result.failed:
+        # It ended before it could report, or found nothing to run.
+        result.failed += 1
+    return result
+
+
+def read_report(report: Path) -> Sum:
+    """Count what pytest has reported."""
+    if not report.exists():
+        return Sum()
+    result = Sum()
+    for suite in ET.parse(report).getroot().iter("testsuite"):  # noqa: S314
+        total, failures, errors, skipped = (
+            int(suite.get(name, 0))
+            for name in ("tests", "failures", "errors", "skipped")
+        )
+        failed = failures + errors
+        result += Sum(max(total - failed - skipped, 0), failed, skipped)
+    return result
+
+
+def run_firmware() -> Sum:
+    """Run the firmware's own tests, which need no Python but a C++ compiler."""
+    print("\n=== Firmware", flush=True)
+    process = subprocess.Popen(
+        [FIRMWARE_TESTS],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        lines.append(line)
+    code = process.wait()
+    if counts := COUNTS.findall("".join(lines)):
+        result = Sum(*(int(number or 0) for number in counts[-1]))
+    else:
+        result = Sum(passed=not code)
+    if code and not result.failed:
+        result.failed += 1
+    return result
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/test",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--leg", choices=HOME_ASSISTANT_LEGS, help="only with this Home Assistant"
+    )
+    parser.add_argument(
+        "--browser", action="store_true", help="those that drive the real UI, too"
+    )
+    parser.add_argument("--firmware", action="store_true", help="only the firmware's")
+    options, arguments = parser.parse_known_args()
+
+    begin = time.monotonic()
+    results: dict[str, Sum] = {}
+    interrupted = False
+    try:
+        if not options.firmware:
+            chosen = [options.leg] if options.leg else HOME_ASSISTANT_LEGS
+            for name in chosen:
+                title = f"Home Assistant {name}"
+                ignore = [f"--ignore={BROWSER_TESTS}"]
+                results[title] = run_pytest(name, title, [*ignore, *arguments])
+        if options.browser and BROWSER_TESTS.is_dir():
+            bring_browser()
+            # One after another: a Home Assistant and a browser use both cores.
+            results["Browser"] = run_pytest(
+                options.leg or HOME_ASSISTANT_LEGS[0],
+                "Browser",
+                ["-n", "0", str(BROWSER_TESTS)],
+            )
+        if options.firmware or not (options.leg or arguments):
+            if FIRMWARE_TESTS.exists():
+                results["Firmware"] = run_firmware()
+    except SetupError as err:
+        print(f"test: {err}", file=sys.stderr)
+        results["Setup"] = Sum(failed=1)
+    except KeyboardInterrupt:
+        interrupted = True
+
+    print()
+    for title, result in results.items():
+        print(f"{title}: {result}")
+    print(f"in {time.monotonic() - begin:.0f} s\n")
+    total = sum(results.values(), Sum())
+    print(total, flush=True)
+    return 130 if interrupted else int(bool(total.failed or not total.passed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

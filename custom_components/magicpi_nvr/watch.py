@@ -30,6 +30,7 @@ ISSUE_CERTIFICATE: Final = "certificate"
 ISSUE_CA_RECREATED: Final = "ca_recreated"
 ISSUE_CLOCK: Final = "clock_stepped"
 ISSUE_PORT: Final = "port_in_use"
+ISSUE_UPDATE_FAILED: Final = "update_failed"
 ISSUE_WEAK_WIFI: Final = "weak_wifi"
 
 # The recorder's problems, each an issue of this name
@@ -101,7 +102,7 @@ class Watch:
     def camera_gone(self, camera_id: str) -> None:
         """Take back everything about a camera that was removed."""
         self._weak.pop(camera_id, None)
-        for key in (ISSUE_CAMERA_LATE, ISSUE_WEAK_WIFI):
+        for key in (ISSUE_CAMERA_LATE, ISSUE_UPDATE_FAILED, ISSUE_WEAK_WIFI):
             self.clear(f"{key}_{camera_id}")
 
     async def _async_round(self, now: datetime) -> None:

@@ -1,0 +1,140 @@
+"""Buttons of a camera and of the NVR."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, override
+
+from homeassistant.components.button import (
+    ButtonDeviceClass,
+    ButtonEntity,
+    ButtonEntityDescription,
+)
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .entity import (
+    MagicPiEntity,
+    MagicPiEntityDescription,
+    NvrEntity,
+    NvrEntityDescription,
+    is_nvr_entry,
+)
+from .gateway.camera import Camera, Change
+from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry
+from .setting import camera_errors
+
+PARALLEL_UPDATES = 1
+
+# Long enough to look, to talk to the camera and to leave; a minute of Wi-Fi costs
+# a battery as much as a day of sleep.
+CHECK_IN_S: Final = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagicPiButtonDescription(MagicPiEntityDescription, ButtonEntityDescription):
+    """A button of a camera."""
+
+    changes: Change = Change(0)
+    method: Callable[[Camera, Nvr], Awaitable[object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NvrButtonDescription(NvrEntityDescription, ButtonEntityDescription):
+    """A button of the NVR."""
+
+    nvr_changes: NvrChange = NvrChange(0)
+    method: Callable[[Nvr], Awaitable[object]]
+
+
+async def _check_in(camera: Camera) -> None:
+    """Have the camera stay for a while when it next connects."""
+    camera.hold_awake(CHECK_IN_S)
+
+
+BUTTONS = (
+    MagicPiButtonDescription(
+        key="snapshot",
+        translation_key="snapshot",
+        method=lambda camera, nvr: nvr.async_snapshot(camera),
+    ),
+    MagicPiButtonDescription(
+        key="identify",
+        device_class=ButtonDeviceClass.IDENTIFY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        method=lambda camera, _: camera.command("identify"),
+    ),
+    MagicPiButtonDescription(
+        key="restart",
+        device_class=ButtonDeviceClass.RESTART,
+        entity_category=EntityCategory.CONFIG,
+        method=lambda camera, _: camera.command("restart"),
+    ),
+    MagicPiButtonDescription(
+        key="rotate_key",
+        translation_key="rotate_key",
+        entity_category=EntityCategory.CONFIG,
+        entity_registry_enabled_default=False,
+        method=lambda camera, _: camera.rekey(),
+    ),
+    MagicPiButtonDescription(
+        key="check_in",
+        translation_key="check_in",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        method=lambda camera, _: _check_in(camera),
+    ),
+)
+
+NVR_BUTTONS = (
+    NvrButtonDescription(
+        key="purge",
+        translation_key="purge",
+        entity_category=EntityCategory.CONFIG,
+        method=lambda nvr: nvr.async_purge(),
+    ),
+    NvrButtonDescription(
+        key="rebuild_index",
+        translation_key="rebuild_index",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        method=lambda nvr: nvr.async_rebuild(),
+    ),
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: MagicPiConfigEntry | NvrConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Set up the buttons of a camera or of the NVR."""
+    if is_nvr_entry(entry):
+        async_add_entities(NvrButton(entry, row) for row in NVR_BUTTONS)
+        return
+    camera = entry.runtime_data.camera
+    async_add_entities(
+        MagicPiButton(entry, row) for row in BUTTONS if row.exists_fn(camera)
+    )
+
+
+class MagicPiButton(MagicPiEntity, ButtonEntity):
+    """A button of a camera."""
+
+    entity_description: MagicPiButtonDescription
+
+    @override
+    async def async_press(self) -> None:
+        """Do it, or say when the camera can be reached."""
+        with camera_errors(self.camera, self.nvr.camera_name(self.camera.id)):
+            await self.entity_description.method(self.camera, self.nvr)
+
+
+class NvrButton(NvrEntity, ButtonEntity):
+    """A button of the NVR."""
+
+    entity_description: NvrButtonDescription
+
+    @override
+    async def async_press(self) -> None:
+        """Do it."""
+        await self.entity_description.method(self.nvr)

@@ -1,0 +1,405 @@
+"""What cameras and the NVR report."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+from typing import Any, override
+
+from homeassistant.components.sensor import (
+    SensorDeviceClass,
+    SensorEntity,
+    SensorEntityDescription,
+    SensorStateClass,
+)
+from homeassistant.const import (
+    PERCENTAGE,
+    SIGNAL_STRENGTH_DECIBELS_MILLIWATT,
+    EntityCategory,
+    UnitOfElectricPotential,
+    UnitOfInformation,
+    UnitOfTime,
+)
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.restore_state import ExtraStoredData, RestoreEntity
+from homeassistant.helpers.typing import StateType
+from homeassistant.util import dt as dt_util
+
+from .battery import BatteryHistory
+from .entity import (
+    MagicPiEntity,
+    MagicPiEntityDescription,
+    NvrEntity,
+    NvrEntityDescription,
+    is_nvr_entry,
+)
+from .gateway.camera import Camera, CameraStatus, Change
+from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry
+
+PARALLEL_UPDATES = 0
+
+# An awake camera reports every ten seconds. What only drifts is written at the
+# beginning and the end of a connection, and this often within it.
+DRIFT = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagicPiSensorDescription(MagicPiEntityDescription, SensorEntityDescription):
+    """A reading of a camera; `throttle` is the least of seconds between two states while it is awake."""
+
+    value: Callable[[Camera, Nvr], StateType | datetime]
+    attributes: Callable[[Camera], Mapping[str, Any]] | None = None
+    throttle: float = 0.0
+    entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
+
+
+@dataclass(frozen=True, kw_only=True)
+class NvrSensorDescription(NvrEntityDescription, SensorEntityDescription):
+    """A reading of the NVR."""
+
+    value: Callable[[Nvr], StateType]
+    entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
+
+
+def _time(at_ms: int | None) -> datetime | None:
+    """Return an aware time."""
+    return None if at_ms is None else dt_util.utc_from_timestamp(at_ms / 1000)
+
+
+SENSORS = (
+    MagicPiSensorDescription(
+        key="status",
+        translation_key="status",
+        device_class=SensorDeviceClass.ENUM,
+        options=[status.value for status in CameraStatus],
+        entity_category=None,
+        value=lambda camera, _: camera.status.value,
+    ),
+    MagicPiSensorDescription(
+        key="last_seen",
+        translation_key="last_seen",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        changes=Change.STATUS | Change.TELEMETRY,
+        throttle=DRIFT,
+        value=lambda camera, _: _time(camera.last_seen_ms),
+    ),
+    MagicPiSensorDescription(
+        key="next_check_in",
+        translation_key="next_check_in",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        exists_fn=lambda camera: camera.caps.sleep,
+        value=lambda camera, _: _time(camera.next_check_in_ms),
+    ),
+    MagicPiSensorDescription(
+        key="battery",
+        device_class=SensorDeviceClass.BATTERY,
+        native_unit_of_measurement=PERCENTAGE,
+        state_class=SensorStateClass.MEASUREMENT,
+        changes=Change.STATUS | Change.TELEMETRY,
+        throttle=DRIFT,
+        exists_fn=lambda camera: camera.caps.battery,
+        value=lambda camera, _: camera.telemetry.battery_pct,
+    ),
+    MagicPiSensorDescription(
+        key="battery_voltage",
+        translation_key="battery_voltage",
+        device_class=SensorDeviceClass.VOLTAGE,
+        native_unit_of_measurement=UnitOfElectricPotential.MILLIVOLT,
+        suggested_unit_of_measurement=UnitOfElectricPotential.VOLT,
+        suggested_display_precision=2,
+        state_class=SensorStateClass.MEASUREMENT,
+        changes=Change.STATUS | Change.TELEMETRY,
+        throttle=DRIFT,
+        entity_registry_enabled_default=False,
+        exists_fn=lambda camera: camera.caps.battery,
+        value=lambda camera, _: camera.telemetry.battery_mv,
+    ),
+    MagicPiSensorDescription(
+        key="rssi",
+        device_class=SensorDeviceClass.SIGNAL_STRENGTH,
+        native_unit_of_measurement=SIGNAL_STRENGTH_DECIBELS_MILLIWATT,
+        state_class=SensorStateClass.MEASUREMENT,
+        changes=Change.STATUS | Change.TELEMETRY,
+        throttle=DRIFT,
+        entity_registry_enabled_default=False,
+        value=lambda camera, _: camera.telemetry.rssi,
+    ),
+    MagicPiSensorDescription(
+        key="first_frame",
+        translation_key="first_frame",
+        device_class=SensorDeviceClass.DURATION,
+        native_unit_of_measurement=UnitOfTime.MILLISECONDS,
+        state_class=SensorStateClass.MEASUREMENT,
+        changes=Change.WOKE | Change.STATUS,
+        value=lambda camera, _: camera.telemetry.first_frame_ms,
+    ),
+    MagicPiSensorDescription(
+        key="wifi",
+        translation_key="wifi",
+        device_class=SensorDeviceClass.DURATION,
+        native_unit_of_measurement=UnitOfTime.MILLISECONDS,
+        state_class=SensorStateClass.MEASUREMENT,
+        changes=Change.WOKE | Change.STATUS,
+        entity_registry_enabled_default=False,
+        value=lambda camera, _: camera.telemetry.wifi_ms,
+    ),
+    MagicPiSensorDescription(
+        key="tls",
+        translation_key="tls",
+        device_class=SensorDeviceClass.DURATION,
+        native_unit_of_measurement=UnitOfTime.MILLISECONDS,
+        state_class=SensorStateClass.MEASUREMENT,
+        changes=Change.WOKE | Change.STATUS,
+        entity_registry_enabled_default=False,
+        value=lambda camera, _: camera.telemetry.tls_ms,
+    ),
+    # These count frames, so they follow events instead of their counters.
+    MagicPiSensorDescription(
+        key="frames_lost",
+        translation_key="frames_lost",
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        changes=Change.STATUS | Change.MOTION,
+        entity_registry_enabled_default=False,
+        value=lambda camera, _: camera.counters.lost,
+    ),
+    MagicPiSensorDescription(
+        key="frames_repaired",
+        translation_key="frames_repaired",
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        changes=Change.STATUS | Change.MOTION,
+        entity_registry_enabled_default=False,
+        value=lambda camera, _: camera.counters.repaired,
+    ),
+    MagicPiSensorDescription(
+        key="storage_used",
+        translation_key="storage_used",
+        device_class=SensorDeviceClass.DATA_SIZE,
+        native_unit_of_measurement=UnitOfInformation.BYTES,
+        suggested_unit_of_measurement=UnitOfInformation.GIGABYTES,
+        suggested_display_precision=2,
+        state_class=SensorStateClass.MEASUREMENT,
+        changes=Change(0),
+        nvr_changes=NvrChange.USAGE,
+        value=lambda camera, nvr: _storage_used(camera, nvr),
+    ),
+    MagicPiSensorDescription(
+        key="clips_today",
+        translation_key="clips_today",
+        state_class=SensorStateClass.MEASUREMENT,
+        changes=Change(0),
+        nvr_changes=NvrChange.USAGE,
+        entity_category=None,
+        value=lambda camera, nvr: nvr.clips_today(camera.id),
+    ),
+    MagicPiSensorDescription(
+        key="pending_settings",
+        translation_key="pending_settings",
+        changes=Change.CONFIG,
+        value=lambda camera, _: len(camera.config.pending),
+        attributes=lambda camera: {
+            "pending": dict(camera.config.pending),
+            "rejected": dict(camera.config.rejected),
+        },
+    ),
+)
+
+BATTERY_DAYS = MagicPiSensorDescription(
+    key="battery_days_left",
+    translation_key="battery_days_left",
+    device_class=SensorDeviceClass.DURATION,
+    native_unit_of_measurement=UnitOfTime.DAYS,
+    suggested_display_precision=0,
+    changes=Change.STATUS | Change.TELEMETRY,
+    throttle=DRIFT,
+    exists_fn=lambda camera: camera.caps.battery,
+    value=lambda camera, _: camera.telemetry.battery_pct,
+)
+
+NVR_SENSORS = (
+    NvrSensorDescription(
+        key="cameras_connected",
+        translation_key="cameras_connected",
+        state_class=SensorStateClass.MEASUREMENT,
+        nvr_changes=NvrChange.CAMERAS,
+        value=lambda nvr: sum(
+            camera.session is not None for camera in nvr.gateway.cameras.values()
+        ),
+    ),
+    NvrSensorDescription(
+        key="recordings",
+        translation_key="recordings",
+        state_class=SensorStateClass.MEASUREMENT,
+        nvr_changes=NvrChange.USAGE,
+        entity_category=None,
+        value=lambda nvr: nvr.storage.events if nvr.storage else None,
+    ),
+    NvrSensorDescription(
+        key="storage_used",
+        translation_key="storage_used",
+        device_class=SensorDeviceClass.DATA_SIZE,
+        native_unit_of_measurement=UnitOfInformation.BYTES,
+        suggested_unit_of_measurement=UnitOfInformation.GIGABYTES,
+        suggested_display_precision=2,
+        state_class=SensorStateClass.MEASUREMENT,
+        nvr_changes=NvrChange.USAGE,
+        value=lambda nvr: nvr.storage.used if nvr.storage else None,
+    ),
+    NvrSensorDescription(
+        key="storage_free",
+        translation_key="storage_free",
+        device_class=SensorDeviceClass.DATA_SIZE,
+        native_unit_of_measurement=UnitOfInformation.BYTES,
+        suggested_unit_of_measurement=UnitOfInformation.GIGABYTES,
+        suggested_display_precision=1,
+        state_class=SensorStateClass.MEASUREMENT,
+        nvr_changes=NvrChange.USAGE,
+        value=lambda nvr: nvr.storage.free if nvr.storage else None,
+    ),
+    NvrSensorDescription(
+        key="days_until_full",
+        translation_key="days_until_full",
+        device_class=SensorDeviceClass.DURATION,
+        native_unit_of_measurement=UnitOfTime.DAYS,
+        suggested_display_precision=0,
+        nvr_changes=NvrChange.USAGE,
+        value=lambda nvr: nvr.storage.days_until_full if nvr.storage else None,
+    ),
+    NvrSensorDescription(
+        key="encoder_queue",
+        translation_key="encoder_queue",
+        state_class=SensorStateClass.MEASUREMENT,
+        nvr_changes=NvrChange.EVENTS | NvrChange.USAGE,
+        entity_registry_enabled_default=False,
+        value=lambda nvr: nvr.recorder.stats.queue,
+    ),
+)
+
+
+def _storage_used(camera: Camera, nvr: Nvr) -> int | None:
+    """Return bytes on disk; None before they were counted."""
+    if nvr.storage is None:
+        return None
+    usage = nvr.usage(camera.id)
+    return usage.size if usage else 0
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: MagicPiConfigEntry | NvrConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Set up the sensors of a camera or of the NVR."""
+    if is_nvr_entry(entry):
+        async_add_entities(NvrSensor(entry, row) for row in NVR_SENSORS)
+        return
+    camera = entry.runtime_data.camera
+    entities: list[SensorEntity] = [
+        MagicPiSensor(entry, row) for row in SENSORS if row.exists_fn(camera)
+    ]
+    if BATTERY_DAYS.exists_fn(camera):
+        entities.append(BatteryDaysSensor(entry, BATTERY_DAYS))
+    async_add_entities(entities)
+
+
+class ThrottledSensor(MagicPiEntity):
+    """A sensor that does not write each report of an awake camera."""
+
+    entity_description: MagicPiSensorDescription
+    _written_at = float("-inf")
+
+    @callback
+    @override
+    def _handle_change(self, change: Change) -> None:
+        """Pass over reports that come soon after another, unless the camera comes or goes."""
+        throttle = self.entity_description.throttle
+        if (
+            not change & (Change.STATUS | Change.WOKE)
+            and monotonic() - self._written_at < throttle
+        ):
+            return
+        if throttle and change & self.entity_description.changes:
+            self._written_at = monotonic()
+        super()._handle_change(change)
+
+
+class MagicPiSensor(ThrottledSensor, SensorEntity):
+    """A reading of a camera."""
+
+    @property
+    @override
+    def native_value(self) -> StateType | datetime:
+        """Return the reading."""
+        return self.entity_description.value(self.camera, self.nvr)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any] | None:
+        """Return what belongs to the reading."""
+        attributes = self.entity_description.attributes
+        return attributes(self.camera) if attributes else None
+
+
+class StoredHistory(ExtraStoredData):
+    """A battery's history as it is stored with the state."""
+
+    def __init__(self, history: BatteryHistory) -> None:
+        """Keep the history."""
+        self._history = history
+
+    @override
+    def as_dict(self) -> dict[str, Any]:
+        """Return the history for JSON."""
+        return self._history.as_dict()
+
+
+class BatteryDaysSensor(ThrottledSensor, RestoreEntity, SensorEntity):
+    """How long the battery will last, by its history, which survives restarts."""
+
+    def __init__(
+        self, entry: MagicPiConfigEntry, description: MagicPiSensorDescription
+    ) -> None:
+        """Begin with an empty history."""
+        super().__init__(entry, description)
+        self._history = BatteryHistory()
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Take over the history."""
+        if stored := await self.async_get_last_extra_data():
+            self._history = BatteryHistory.from_dict(stored.as_dict())
+        await super().async_added_to_hass()
+
+    @property
+    @override
+    def extra_restore_state_data(self) -> ExtraStoredData:
+        """Give the history to be stored."""
+        return StoredHistory(self._history)
+
+    @callback
+    @override
+    def _handle_change(self, change: Change) -> None:
+        """Note the level at each report."""
+        level = self.entity_description.value(self.camera, self.nvr)
+        if change & Change.TELEMETRY and isinstance(level, int | float):
+            self._history.add(int(dt_util.utcnow().timestamp() * 1000), level)
+        super()._handle_change(change)
+
+    @property
+    @override
+    def native_value(self) -> float | None:
+        """Return days."""
+        left = self._history.days_left(int(dt_util.utcnow().timestamp() * 1000))
+        return None if left is None else round(left, 1)
+
+
+class NvrSensor(NvrEntity, SensorEntity):
+    """A reading of the NVR."""
+
+    entity_description: NvrSensorDescription
+
+    @property
+    @override
+    def native_value(self) -> StateType:
+        """Return the reading."""
+        return self.entity_description.value(self.nvr)

@@ -1,0 +1,83 @@
+"""Entities for the settings of a camera, and what commands and settings may fail with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, override
+
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.util import dt as dt_util
+
+from .const import DOMAIN
+from .entity import MagicPiEntity
+from .gateway.camera import Camera, CameraAsleep, CameraStatus, CommandFailed
+from .gateway.config import ConfigError, ConfigValue
+
+
+def asleep_error(camera: Camera, name: str) -> HomeAssistantError:
+    """Return the error that says when a camera that is not connected can be reached."""
+    placeholders = {"name": name}
+    if (next_ms := camera.next_check_in_ms) is None:
+        return HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="camera_offline",
+            translation_placeholders=placeholders,
+        )
+    at = dt_util.as_local(dt_util.utc_from_timestamp(next_ms / 1000))
+    placeholders["next_check_in"] = at.strftime("%Y-%m-%d %H:%M:%S")
+    return HomeAssistantError(
+        translation_domain=DOMAIN,
+        translation_key=(
+            "camera_late" if camera.status is CameraStatus.LATE else "camera_asleep"
+        ),
+        translation_placeholders=placeholders,
+    )
+
+
+@contextmanager
+def camera_errors(camera: Camera, name: str) -> Iterator[None]:
+    """Tell a person why a command did not work."""
+    try:
+        yield
+    except CameraAsleep as err:
+        raise asleep_error(camera, name) from err
+    except CommandFailed as err:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="command_failed",
+            translation_placeholders={"name": name, "error": str(err)},
+        ) from err
+
+
+class SettingEntity(MagicPiEntity):
+    """A setting, named by the description's key: it shows what is wanted, whether the camera sleeps or not."""
+
+    @property
+    def wanted(self) -> ConfigValue:
+        """The value that the camera has or gets with its next wake."""
+        return self.camera.config.wanted[self.entity_description.key]
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """Say whether the camera has it yet, and why it refused the last wish."""
+        key = self.entity_description.key
+        mailbox = self.camera.config
+        attributes: dict[str, Any] = {"pending": key in mailbox.pending}
+        if (reason := mailbox.rejected.get(key)) is not None:
+            attributes["rejected"] = reason
+        return attributes
+
+    def want(self, value: ConfigValue) -> None:
+        """Put a wish into the camera's mailbox; raises ServiceValidationError."""
+        try:
+            self.camera.set_config({self.entity_description.key: value})
+        except ConfigError as err:
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="setting_refused",
+                translation_placeholders={
+                    "setting": str(self.name),
+                    "value": str(value),
+                    "reason": ", ".join(err.errors.values()),
+                },
+            ) from err

@@ -1,0 +1,178 @@
+"""Switches of a camera and of the NVR."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, override
+
+from homeassistant.components.switch import SwitchEntity, SwitchEntityDescription
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .entity import (
+    MagicPiEntity,
+    MagicPiEntityDescription,
+    NvrEntity,
+    NvrEntityDescription,
+    is_nvr_entry,
+)
+from .gateway.camera import Change
+from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry
+from .setting import SettingEntity
+
+PARALLEL_UPDATES = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagicPiSettingSwitchDescription(
+    MagicPiEntityDescription, SwitchEntityDescription
+):
+    """A setting of the camera that is on or off."""
+
+    changes: Change = Change.CONFIG
+    entity_category: EntityCategory | None = EntityCategory.CONFIG
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagicPiSwitchDescription(MagicPiEntityDescription, SwitchEntityDescription):
+    """A switch of a camera that the NVR keeps to itself."""
+
+    changes: Change = Change(0)
+    nvr_changes: NvrChange = NvrChange.SETTINGS
+    value: Callable[[Nvr, str], bool]
+    method: Callable[[Nvr, str, bool], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NvrSwitchDescription(NvrEntityDescription, SwitchEntityDescription):
+    """A switch of the NVR."""
+
+    value: Callable[[Nvr], bool]
+    method: Callable[[Nvr, bool], None]
+
+
+SETTING_SWITCHES = (
+    # Arming is what people do with a camera, not how they set it up.
+    MagicPiSettingSwitchDescription(
+        key="motion_enabled",
+        translation_key="motion_detection",
+        entity_category=None,
+    ),
+    MagicPiSettingSwitchDescription(
+        key="pre_roll",
+        translation_key="pre_roll",
+    ),
+    MagicPiSettingSwitchDescription(
+        key="vflip",
+        translation_key="vflip",
+        entity_registry_enabled_default=False,
+    ),
+    MagicPiSettingSwitchDescription(
+        key="hmirror",
+        translation_key="hmirror",
+        entity_registry_enabled_default=False,
+    ),
+)
+
+SWITCHES = (
+    MagicPiSwitchDescription(
+        key="recording",
+        translation_key="recording",
+        value=lambda nvr, camera_id: nvr.recording_enabled(camera_id),
+        method=lambda nvr, camera_id, on: nvr.set_recording_enabled(camera_id, on),
+    ),
+)
+
+NVR_SWITCHES = (
+    NvrSwitchDescription(
+        key="recording",
+        translation_key="master_recording",
+        nvr_changes=NvrChange.SETTINGS,
+        value=lambda nvr: nvr.master_recording_enabled,
+        method=lambda nvr, on: nvr.set_master_recording_enabled(on),
+    ),
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: MagicPiConfigEntry | NvrConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Set up the switches of a camera or of the NVR."""
+    if is_nvr_entry(entry):
+        async_add_entities(NvrSwitch(entry, row) for row in NVR_SWITCHES)
+        return
+    camera = entry.runtime_data.camera
+    async_add_entities(
+        MagicPiSettingSwitch(entry, row)
+        for row in SETTING_SWITCHES
+        if row.exists_fn(camera)
+    )
+    async_add_entities(MagicPiSwitch(entry, row) for row in SWITCHES)
+
+
+class MagicPiSettingSwitch(SettingEntity, SwitchEntity):
+    """A setting of the camera that is on or off."""
+
+    entity_description: MagicPiSettingSwitchDescription
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        """What is wanted."""
+        return bool(self.wanted)
+
+    @override
+    async def async_turn_on(self, **kwargs: Any) -> None:
+        """Want it on."""
+        self.want(True)
+
+    @override
+    async def async_turn_off(self, **kwargs: Any) -> None:
+        """Want it off."""
+        self.want(False)
+
+
+class MagicPiSwitch(MagicPiEntity, SwitchEntity):
+    """A switch of a camera that the NVR keeps to itself."""
+
+    entity_description: MagicPiSwitchDescription
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        """Return the switch's position."""
+        return self.entity_description.value(self.nvr, self.camera.id)
+
+    @override
+    async def async_turn_on(self, **kwargs: Any) -> None:
+        """Turn it on."""
+        self.entity_description.method(self.nvr, self.camera.id, True)
+
+    @override
+    async def async_turn_off(self, **kwargs: Any) -> None:
+        """Turn it off."""
+        self.entity_description.method(self.nvr, self.camera.id, False)
+
+
+class NvrSwitch(NvrEntity, SwitchEntity):
+    """A switch of the NVR."""
+
+    entity_description: NvrSwitchDescription
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        """Return the switch's position."""
+        return self.entity_description.value(self.nvr)
+
+    @override
+    async def async_turn_on(self, **kwargs: Any) -> None:
+        """Turn it on."""
+        self.entity_description.method(self.nvr, True)
+
+    @override
+    async def async_turn_off(self, **kwargs: Any) -> None:
+        """Turn it off."""
+        self.entity_description.method(self.nvr, False)

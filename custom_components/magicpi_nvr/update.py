@@ -1,0 +1,148 @@
+"""Firmware of a camera."""
+
+from dataclasses import dataclass
+from typing import Any, Final, override
+
+from homeassistant.components.update import (
+    UpdateDeviceClass,
+    UpdateEntity,
+    UpdateEntityDescription,
+    UpdateEntityFeature,
+)
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .const import DOMAIN
+from .entity import MagicPiEntity, MagicPiEntityDescription
+from .gateway.camera import Change, OtaStep
+from .nvr import MagicPiConfigEntry, NvrChange
+from .watch import ISSUE_UPDATE_FAILED
+
+PARALLEL_UPDATES = 0
+
+WAITING: Final = (OtaStep.PENDING, OtaStep.LOW_BATTERY)
+TRANSFERRING: Final = (OtaStep.DOWNLOADING, OtaStep.VERIFYING, OtaStep.INSTALLED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagicPiUpdateDescription(MagicPiEntityDescription, UpdateEntityDescription):
+    """Firmware of a camera."""
+
+    changes: Change = Change.OTA | Change.INFO
+    nvr_changes: NvrChange = NvrChange.FIRMWARE
+
+
+UPDATE = MagicPiUpdateDescription(
+    key="firmware",
+    device_class=UpdateDeviceClass.FIRMWARE,
+    exists_fn=lambda camera: camera.caps.ota,
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: MagicPiConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Set up the update of a camera."""
+    if UPDATE.exists_fn(entry.runtime_data.camera):
+        async_add_entities([MagicPiUpdate(entry, UPDATE)])
+
+
+class MagicPiUpdate(MagicPiEntity, UpdateEntity):
+    """Firmware of a camera; an order waits for a sleeping camera, and that is progress too."""
+
+    entity_description: MagicPiUpdateDescription
+    _attr_supported_features = (
+        UpdateEntityFeature.INSTALL
+        | UpdateEntityFeature.PROGRESS
+        | UpdateEntityFeature.RELEASE_NOTES
+    )
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Say again what went wrong before a restart."""
+        await super().async_added_to_hass()
+        self._tell_failure()
+
+    @callback
+    @override
+    def _handle_change(self, change: Change) -> None:
+        """Tell of a failure as well."""
+        if change & Change.OTA:
+            self._tell_failure()
+        super()._handle_change(change)
+
+    @property
+    @override
+    def installed_version(self) -> str:
+        """What the camera last said it runs."""
+        return self.camera.firmware
+
+    @property
+    @override
+    def latest_version(self) -> str:
+        """The newest image that passed all checks, or what runs already."""
+        image = self.nvr.firmware_folder.newest(self.camera.model)
+        return image.version if image else self.camera.firmware
+
+    @property
+    @override
+    def in_progress(self) -> bool:
+        """Return whether an update is ordered and not yet over."""
+        return (ota := self.camera.ota) is not None and ota.active
+
+    @property
+    @override
+    def update_percentage(self) -> int | None:
+        """Return percent; None while the order waits."""
+        ota = self.camera.ota
+        return ota.percent if ota and ota.state in TRANSFERRING else None
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """Say what the order waits for, and what went wrong last."""
+        ota = self.camera.ota
+        return {
+            "order": ota.state.value if ota else None,
+            "error": ota.error if ota else None,
+        }
+
+    @override
+    async def async_install(
+        self, version: str | None, backup: bool, **kwargs: Any
+    ) -> None:
+        """Order the update; a camera that sleeps takes it when it next wakes."""
+        if (offer := self.nvr.firmware_for(self.camera)) is None:
+            raise HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="no_firmware",
+                translation_placeholders={"name": self.camera.name},
+            )
+        self.camera.offer_firmware(offer)
+
+    @override
+    async def async_release_notes(self) -> str | None:
+        """Return what the image's manifest says of it, before that what the order waits for."""
+        image = self.nvr.firmware_folder.newest(self.camera.model)
+        return image.notes if image else None
+
+    @callback
+    def _tell_failure(self) -> None:
+        """Keep a repair issue for as long as the last order is one that failed."""
+        ota = self.camera.ota
+        issue_id = f"{ISSUE_UPDATE_FAILED}_{self.camera.id}"
+        if ota is None or ota.state not in (OtaStep.FAILED, OtaStep.ROLLED_BACK):
+            self.nvr.watch.clear(issue_id)
+            return
+        self.nvr.watch.report(
+            ISSUE_UPDATE_FAILED,
+            issue_id=issue_id,
+            severity=ir.IssueSeverity.WARNING,
+            name=self.nvr.camera_name(self.camera.id),
+            version=ota.version,
+            error=ota.error or "-",
+        )

@@ -14,6 +14,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .entity import (
+    NO_CHANGE,
+    NO_NVR_CHANGE,
     MagicPiEntity,
     MagicPiEntityDescription,
     NvrEntity,
@@ -35,7 +37,7 @@ CHECK_IN_S: Final = 60
 class MagicPiButtonDescription(MagicPiEntityDescription, ButtonEntityDescription):
     """A button of a camera."""
 
-    changes: Change = Change(0)
+    changes: Change = NO_CHANGE
     method: Callable[[Camera, Nvr], Awaitable[object]]
 
 
@@ -43,7 +45,7 @@ class MagicPiButtonDescription(MagicPiEntityDescription, ButtonEntityDescription
 class NvrButtonDescription(NvrEntityDescription, ButtonEntityDescription):
     """A button of the NVR."""
 
-    nvr_changes: NvrChange = NvrChange(0)
+    nvr_changes: NvrChange = NO_NVR_CHANGE
     method: Callable[[Nvr], Awaitable[object]]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeIs, override
+from typing import Final, TypeIs, override
 
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC, DeviceInfo
@@ -10,13 +10,10 @@ from homeassistant.helpers.entity import Entity, EntityDescription
 
 from .const import DOMAIN
 from .gateway.camera import Camera, Change
-from .nvr import (
-    MagicPiConfigEntry,
-    Nvr,
-    NvrChange,
-    NvrConfigEntry,
-    NvrRuntimeData,
-)
+from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry, NvrRuntimeData
+
+NO_CHANGE: Final = Change(0)
+NO_NVR_CHANGE: Final = NvrChange(0)
 
 
 def is_nvr_entry(
@@ -31,7 +28,7 @@ class MagicPiEntityDescription(EntityDescription):
     """A camera's entity; the state is written at the changes named here, never for a frame."""
 
     changes: Change = Change.STATUS
-    nvr_changes: NvrChange = NvrChange(0)
+    nvr_changes: NvrChange = NO_NVR_CHANGE
     exists_fn: Callable[[Camera], bool] = lambda _: True
 
 

@@ -81,9 +81,7 @@ class MagicPiSelect(SettingEntity, SelectEntity):
     def current_option(self) -> str:
         """What is wanted."""
         wanted = self.wanted
-        return next(
-            option for option, value in self._values.items() if value == wanted
-        )
+        return next(option for option, value in self._values.items() if value == wanted)
 
     @override
     async def async_select_option(self, option: str) -> None:

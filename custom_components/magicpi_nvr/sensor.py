@@ -28,6 +28,7 @@ from homeassistant.util import dt as dt_util
 
 from .battery import BatteryHistory
 from .entity import (
+    NO_CHANGE,
     MagicPiEntity,
     MagicPiEntityDescription,
     NvrEntity,
@@ -179,7 +180,7 @@ SENSORS = (
         suggested_unit_of_measurement=UnitOfInformation.GIGABYTES,
         suggested_display_precision=2,
         state_class=SensorStateClass.MEASUREMENT,
-        changes=Change(0),
+        changes=NO_CHANGE,
         nvr_changes=NvrChange.USAGE,
         value=lambda camera, nvr: _storage_used(camera, nvr),
     ),
@@ -187,7 +188,7 @@ SENSORS = (
         key="clips_today",
         translation_key="clips_today",
         state_class=SensorStateClass.MEASUREMENT,
-        changes=Change(0),
+        changes=NO_CHANGE,
         nvr_changes=NvrChange.USAGE,
         entity_category=None,
         value=lambda camera, nvr: nvr.clips_today(camera.id),

@@ -10,6 +10,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .entity import (
+    NO_CHANGE,
     MagicPiEntity,
     MagicPiEntityDescription,
     NvrEntity,
@@ -37,7 +38,7 @@ class MagicPiSettingSwitchDescription(
 class MagicPiSwitchDescription(MagicPiEntityDescription, SwitchEntityDescription):
     """A switch of a camera that the NVR keeps to itself."""
 
-    changes: Change = Change(0)
+    changes: Change = NO_CHANGE
     nvr_changes: NvrChange = NvrChange.SETTINGS
     value: Callable[[Nvr, str], bool]
     method: Callable[[Nvr, str, bool], None]

@@ -87,9 +87,7 @@ def ball(
         r = radius * (1 - 0.92 * share)
         x = centre[0] - radius * 0.30 * share
         y = centre[1] - radius * 0.34 * share
-        draw.ellipse(
-            (x - r, y - r, x + r, y + r), fill=mix(outer, inner, share**0.85)
-        )
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=mix(outer, inner, share**0.85))
 
 
 def star(centre: Point, radius: float, power: float = 0.5) -> list[Point]:

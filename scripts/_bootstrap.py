@@ -69,6 +69,11 @@ LEGS = {
 class SetupError(Exception):
     """Something is missing; the text says what to do."""
 
+    def __init__(self, text: str, output: str = "") -> None:
+        """Keep what a command that failed has printed."""
+        super().__init__(text)
+        self.output = output
+
 
 def say(text: str) -> None:
     """Tell what happens, at once."""
@@ -108,7 +113,7 @@ def run(
         raise SetupError(f"{words[0]}: {err.strerror}") from err
     if done.returncode:
         tail = "\n".join(done.stdout.strip().splitlines()[-15:])
-        raise SetupError(f"`{' '.join(words[:4])} ...` failed:\n{tail}")
+        raise SetupError(f"`{' '.join(words[:4])} ...` failed:\n{tail}", done.stdout)
     return done.stdout
 
 
@@ -508,7 +513,7 @@ def install(leg: Leg, uv: str, python: Path) -> None:
         try:
             run(*sync, leg.lock, env=env, timeout=1800)
         except SetupError as err:
-            if not any(name in str(err) for name in STAND_INS):
+            if not any(f"build `{name}==" in err.output for name in STAND_INS):
                 raise
             say(
                 f"  {', '.join(STAND_INS)}: can't be compiled here; stand-ins take their place"

@@ -1,0 +1,1 @@
+"""Tests of what is read back: index, playback, retention, library."""

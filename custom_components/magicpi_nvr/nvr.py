@@ -1,7 +1,7 @@
 """The NVR: one object shared by all entries, owner of gateway, recorder and library."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -41,11 +41,25 @@ from homeassistant.loader import async_get_integration
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
-from .const import CONF_ID, DOMAIN, FOLDER, LOGGER, NAME, SERVICE_TYPE_NVR
+from .const import (
+    CONF_ID,
+    DOMAIN,
+    FOLDER,
+    LOGGER,
+    MANUFACTURER,
+    NAME,
+    SERVICE_TYPE_NVR,
+)
 from .firmware import FirmwareFolder
 from .gateway.authority import Authority
-from .gateway.camera import Camera, CameraAsleep, CameraError, Change
-from .gateway.protocol import FirmwareOffer, Frame
+from .gateway.camera import (
+    Camera,
+    CameraAsleep,
+    Change,
+    CommandFailed,
+    FirmwareOffer,
+)
+from .gateway.protocol import Frame
 from .gateway.registry import Registry
 from .gateway.server import Gateway, GatewaySettings
 from .last_picture import LastPicture, LastPictures
@@ -224,6 +238,9 @@ class Nvr:
         self.watch = Watch(self)
         self.storage: StorageStats | None = None
         self.running = False
+        self.version = ""
+        # What is wrong with recording, by kind
+        self.problems: dict[str, str] = {}
         self._users = 0
         self._lock = asyncio.Lock()
         self._entry_lock = asyncio.Lock()
@@ -231,6 +248,7 @@ class Nvr:
         self._event_listeners: set[EventCallback] = set()
         self._unsubscribers: list[CALLBACK_TYPE] = []
         self._followed: dict[str, CALLBACK_TYPE] = {}
+        self._boots: dict[str, int] = {}
         self._cancel_cleanup: CALLBACK_TYPE | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._announcement: AsyncServiceInfo | None = None
@@ -284,17 +302,18 @@ class Nvr:
         self.authority = await hass.async_add_executor_job(
             Authority.load_or_create, self.folder
         )
+        self.version = str((await async_get_integration(hass, DOMAIN)).version)
         registry = Registry(RegistryStorage(hass))
         await registry.load()
         settings = self._recording_settings()
-        self.library = Library(settings)
+        self.library = Library(settings, on_purge=self._handle_purge)
         self.recorder = Recorder(settings, self.library, on_event=self._handle_notice)
         self.gateway = Gateway(
             authority=self.authority,
             registry=registry,
             delegate=self,
             settings=self._gateway_settings(),
-            version=str((await async_get_integration(hass, DOMAIN)).version),
+            version=self.version,
         )
         for camera in self.gateway.cameras.values():
             self._follow(camera)
@@ -380,15 +399,31 @@ class Nvr:
         """The NVR's own entry."""
         return self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, DOMAIN)
 
-    @property
-    def device_id(self) -> str | None:
-        """The NVR's device, by which the cameras are reached."""
+    @callback
+    def register_device(self) -> str | None:
+        """Return the NVR's device, below which the cameras hang; None without an entry."""
         if (entry := self.entry) is None:
             return None
-        device = dr.async_get(self.hass).async_get_device_by_identifier(
-            (DOMAIN, DOMAIN), entry.entry_id
+        return (
+            dr.async_get(self.hass)
+            .async_get_or_create(
+                config_entry_id=entry.entry_id,
+                identifiers={(DOMAIN, DOMAIN)},
+                manufacturer=MANUFACTURER,
+                model=NAME,
+                name=NAME,
+                sw_version=self.version,
+                entry_type=dr.DeviceEntryType.SERVICE,
+            )
+            .id
         )
-        return device.id if device else None
+
+    @callback
+    def remember_name(self, camera_id: str, name: str) -> None:
+        """Keep a camera's name for its recordings, which may stay longer than the camera."""
+        if self.settings.names.get(camera_id) != name:
+            self.settings.names[camera_id] = name
+            self.settings.save()
 
     async def async_ensure_entry(self) -> None:
         """Make the NVR's entry if there is none."""
@@ -428,6 +463,23 @@ class Nvr:
             chosen = "local" if "local" in media_dirs else next(iter(media_dirs))
         return Path(media_dirs[chosen]) / FOLDER
 
+    @property
+    def export_folder(self) -> Path:
+        """The folder of exported clips."""
+        return self.media_root / "exports"
+
+    @property
+    def known_cameras(self) -> set[str]:
+        """Cameras that are there, and those whose recordings may still be."""
+        return self.gateway.cameras.keys() | self.settings.names.keys()
+
+    @property
+    def connected(self) -> int:
+        """Number of cameras that are connected."""
+        return sum(
+            camera.session is not None for camera in self.gateway.cameras.values()
+        )
+
     def _recording_settings(self) -> RecordingSettings:
         options = self.options
         cameras: dict[str, CameraRetention] = {}
@@ -466,7 +518,7 @@ class Nvr:
             settings = self._recording_settings()
             if settings.root != root:
                 await self._async_close_recording()
-                self.library = Library(settings)
+                self.library = Library(settings, on_purge=self._handle_purge)
                 self.recorder = Recorder(
                     settings, self.library, on_event=self._handle_notice
                 )
@@ -552,26 +604,50 @@ class Nvr:
 
     @callback
     def _handle_camera(self, camera: Camera, change: Change) -> None:
-        if change & Change.STATUS:
-            if camera.session is None:
-                if camera.hello:
-                    self.recorder.camera_left(camera.id, camera.hello.boot)
-                self._keep_picture(camera)
-            self._notify(NvrChange.CAMERAS)
         if change & Change.WOKE:
             self._handle_woke(camera)
+        if change & Change.STATUS:
+            if camera.session is None:
+                if (boot := self._boots.get(camera.id)) is not None:
+                    self.recorder.camera_left(camera.id, boot)
+                self._keep_picture(camera)
+            self._notify(NvrChange.CAMERAS)
+        if change & Change.INFO:
+            self._handle_info(camera)
         self.watch.camera_changed(camera, change)
 
     @callback
     def _handle_woke(self, camera: Camera) -> None:
+        """End what an earlier boot left open: its camera restarted before it could say so."""
+        if camera.hello is None:
+            return
+        boot = camera.hello.boot
+        before = self._boots.get(camera.id)
+        self._boots[camera.id] = boot
+        if before is not None and before != boot:
+            self.recorder.camera_left(camera.id, before)
         if camera.id in self.settings.stale_ca:
             self.settings.stale_ca.discard(camera.id)
             self.settings.save()
             self.watch.check_ca()
-        entry = self.camera_entry(camera.id)
-        if entry and camera.address and camera.address != entry.data.get(CONF_HOST):
+
+    @callback
+    def _handle_info(self, camera: Camera) -> None:
+        """Follow the camera's address and firmware."""
+        if (entry := self.camera_entry(camera.id)) is None:
+            return
+        if camera.address and camera.address != entry.data[CONF_HOST]:
             self.hass.config_entries.async_update_entry(
                 entry, data={**entry.data, CONF_HOST: camera.address}
+            )
+        registry = dr.async_get(self.hass)
+        if device := registry.async_get_device_by_identifier(
+            (DOMAIN, camera.id), entry.entry_id
+        ):
+            registry.async_update_device(
+                device.id,
+                model=camera.model,
+                sw_version=camera.firmware,
             )
 
     @callback
@@ -805,10 +881,13 @@ class Nvr:
                 self._notify_event(EventChange.READY, event)
                 self._schedule_usage()
             case Problem(kind, detail):
-                LOGGER.warning("Recording: %s: %s", kind, detail)
+                if kind not in self.problems:
+                    LOGGER.warning("Recording: %s: %s", kind, detail)
+                self.problems[kind] = detail
                 self.watch.report(kind, detail=detail)
             case Solved(kind):
-                LOGGER.info("Recording: %s is over", kind)
+                if self.problems.pop(kind, None) is not None:
+                    LOGGER.info("Recording: %s is over", kind)
                 self.watch.clear(kind)
 
     def is_recording(self, camera_id: str) -> bool:
@@ -840,6 +919,7 @@ class Nvr:
             self._last_events[camera_id] = page.events[0]
         else:
             self._last_events.pop(camera_id, None)
+        self._notify(NvrChange.EVENTS)
 
     @callback
     def _schedule_usage(self) -> None:
@@ -890,26 +970,31 @@ class Nvr:
         dry_run: bool = False,
     ) -> PurgeReport:
         """Delete what is older than the limits; protected events stay."""
-        report = await self.library.purge(
+        return await self.library.purge(
             older_than_ms=older_than_ms, camera=camera, dry_run=dry_run
         )
-        if not dry_run:
-            for event in report.events:
-                await self._async_deleted(event)
-            self._schedule_usage()
-        return report
 
-    async def _async_deleted(self, event: Event) -> None:
-        last = self._last_events.get(event.camera)
-        if last and last.id == event.id:
-            await self._async_refresh_last_event(event.camera)
-        self._notify_event(EventChange.DELETED, event)
+    @callback
+    def _handle_purge(self, report: PurgeReport) -> None:
+        """Tell of what retention removed, for whatever reason."""
+        self._deleted(report.events)
+
+    @callback
+    def _deleted(self, events: Iterable[Event]) -> None:
+        for event in events:
+            last = self._last_events.get(event.camera)
+            if last and last.id == event.id:
+                self.hass.async_create_background_task(
+                    self._async_refresh_last_event(event.camera),
+                    "magicpi_nvr last event",
+                )
+            self._notify_event(EventChange.DELETED, event)
+        self._schedule_usage()
 
     async def async_delete(self, event_id: str) -> Event:
         """Delete an event; raises RecordingError."""
         event = await self.library.delete(event_id)
-        await self._async_deleted(event)
-        self._schedule_usage()
+        self._deleted([event])
         return event
 
     async def async_protect(self, event_id: str, on: bool) -> Event:
@@ -972,7 +1057,7 @@ class Nvr:
                 del self._manual[camera.id]
                 self.recorder.end_event(camera.id, boot, number)
                 if not camera.motion:
-                    with suppress(CameraError):
+                    with suppress(CameraAsleep, CommandFailed):
                         await camera.command("stream_stop")
             wanted = {
                 event_id(camera.id, boot, item)

@@ -1,0 +1,110 @@
+"""Motion, connectivity, battery and problems of a camera."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, override
+
+from homeassistant.components.binary_sensor import (
+    BinarySensorDeviceClass,
+    BinarySensorEntity,
+    BinarySensorEntityDescription,
+)
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .const import BATTERY_LOW
+from .entity import MagicPiEntity, MagicPiEntityDescription
+from .gateway.camera import Camera, Change
+from .nvr import MagicPiConfigEntry
+
+PARALLEL_UPDATES = 0
+
+# Reasons of a wake that tell of trouble
+TROUBLE: Final = frozenset({"brownout", "crash", "watchdog"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagicPiBinarySensorDescription(
+    MagicPiEntityDescription, BinarySensorEntityDescription
+):
+    """Something about a camera that is so or not; None = not known yet."""
+
+    value_fn: Callable[[Camera], bool | None]
+    attributes_fn: Callable[[Camera], dict[str, Any] | None] = lambda _: None
+
+
+def _battery_low(camera: Camera) -> bool | None:
+    if (percent := camera.telemetry.battery_pct) is None:
+        return None
+    return percent <= BATTERY_LOW
+
+
+def _trouble(camera: Camera) -> bool | None:
+    return camera.hello.reason in TROUBLE if camera.hello else None
+
+
+BINARY_SENSORS: Final = (
+    MagicPiBinarySensorDescription(
+        key="motion",
+        device_class=BinarySensorDeviceClass.MOTION,
+        changes=Change.MOTION,
+        value_fn=lambda camera: camera.motion,
+    ),
+    MagicPiBinarySensorDescription(
+        key="connectivity",
+        device_class=BinarySensorDeviceClass.CONNECTIVITY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=lambda camera: camera.session is not None,
+    ),
+    MagicPiBinarySensorDescription(
+        key="battery_low",
+        device_class=BinarySensorDeviceClass.BATTERY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        changes=Change.TELEMETRY,
+        exists_fn=lambda camera: camera.caps.battery,
+        value_fn=_battery_low,
+    ),
+    MagicPiBinarySensorDescription(
+        key="problem",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        changes=Change.WOKE,
+        value_fn=_trouble,
+        attributes_fn=lambda camera: {
+            "reason": camera.hello.reason if camera.hello else None
+        },
+    ),
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: MagicPiConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add what the camera has."""
+    camera = entry.runtime_data.camera
+    async_add_entities(
+        MagicPiBinarySensor(entry, description)
+        for description in BINARY_SENSORS
+        if description.exists_fn(camera)
+    )
+
+
+class MagicPiBinarySensor(MagicPiEntity, BinarySensorEntity):
+    """Something about a camera that is so or not."""
+
+    entity_description: MagicPiBinarySensorDescription
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        """Return what the description reads."""
+        return self.entity_description.value_fn(self.camera)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any] | None:
+        """Return what the description reads."""
+        return self.entity_description.attributes_fn(self.camera)

@@ -1,0 +1,173 @@
+"""The camera entity: pictures as the camera sends them, and the last one while it sleeps."""
+
+import asyncio
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Final, override
+
+from aiohttp import web
+
+from homeassistant.components.camera import Camera, CameraEntityDescription
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import Event as HassEvent, HomeAssistant, callback
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .const import MANUFACTURER
+from .entity import MagicPiEntity, MagicPiEntityDescription
+from .gateway.camera import CameraStatus, Change
+from .nvr import MagicPiConfigEntry, NvrChange
+
+PARALLEL_UPDATES = 0
+
+BOUNDARY: Final = "frame"
+# A picture again after so long keeps proxies from closing a quiet connection
+REPEAT_AFTER: Final = 25.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagicPiCameraDescription(MagicPiEntityDescription, CameraEntityDescription):
+    """A camera's picture."""
+
+
+CAMERA: Final = MagicPiCameraDescription(
+    key="camera",
+    name=None,
+    changes=Change.STATUS | Change.CONFIG,
+    nvr_changes=NvrChange.EVENTS,
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: MagicPiConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the camera."""
+    async_add_entities([MagicPiCamera(entry, CAMERA)])
+
+
+class MagicPiCamera(MagicPiEntity, Camera):
+    """Passes pictures through untouched; watching neither wakes nor holds the camera."""
+
+    _attr_brand = MANUFACTURER
+    entity_description: MagicPiCameraDescription
+
+    def __init__(
+        self, entry: MagicPiConfigEntry, description: MagicPiCameraDescription
+    ) -> None:
+        """Tie the entity to its camera."""
+        Camera.__init__(self)
+        MagicPiEntity.__init__(self, entry, description)
+        self._attr_model = self.camera.model
+        self._streams: set[asyncio.Timeout] = set()
+        self._closing = False
+
+    @property
+    @override
+    def is_streaming(self) -> bool:
+        """Say whether pictures come in."""
+        return self.camera.status is CameraStatus.STREAMING
+
+    @property
+    @override
+    def is_recording(self) -> bool:
+        """Say whether an event is being recorded."""
+        return self.nvr.is_recording(self.camera.id)
+
+    @property
+    @override
+    def motion_detection_enabled(self) -> bool:
+        """Say whether motion is to wake the camera."""
+        return bool(self.camera.config.wanted["motion_enabled"])
+
+    @override
+    async def async_enable_motion_detection(self) -> None:
+        """Let motion wake the camera, from its next wake on."""
+        self.camera.set_config({"motion_enabled": True})
+
+    @override
+    async def async_disable_motion_detection(self) -> None:
+        """Ignore motion, from the camera's next wake on."""
+        self.camera.set_config({"motion_enabled": False})
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Follow the camera, and end the streams before Home Assistant's server stops."""
+        await super().async_added_to_hass()
+        self.async_on_remove(
+            self.hass.bus.async_listen(EVENT_HOMEASSISTANT_STOP, self._handle_stop)
+        )
+
+    @override
+    async def async_will_remove_from_hass(self) -> None:
+        """End the streams."""
+        await super().async_will_remove_from_hass()
+        self._end_streams()
+
+    @callback
+    def _handle_stop(self, _event: HassEvent) -> None:
+        self._end_streams()
+
+    @callback
+    def _end_streams(self) -> None:
+        self._closing = True
+        for stream in self._streams:
+            stream.reschedule(self.hass.loop.time())
+
+    @override
+    async def async_camera_image(
+        self, width: int | None = None, height: int | None = None
+    ) -> bytes | None:
+        """Return the newest picture."""
+        picture = self.nvr.last_picture(self.camera.id)
+        return picture.jpeg if picture else None
+
+    @override
+    async def handle_async_mjpeg_stream(
+        self, request: web.Request
+    ) -> web.StreamResponse:
+        """Send each picture as it comes, the newest to who is slow; a sleeping camera's stream goes on at its next wake."""
+        response = web.StreamResponse(
+            headers={
+                "Cache-Control": "no-store",
+                "Content-Type": f"multipart/x-mixed-replace;boundary={BOUNDARY}",
+            }
+        )
+        await response.prepare(request)
+        await response.write(f"--{BOUNDARY}\r\n".encode())
+        wakes = asyncio.Event()
+        unsubscribe = self.camera.subscribe(lambda _: wakes.set(), Change.STATUS)
+        shown: bytes | None = None
+        stream = asyncio.timeout(None)
+        self._streams.add(stream)
+        try:
+            async with stream:
+                while not self._closing:
+                    wakes.clear()
+                    if picture := self.nvr.last_picture(self.camera.id):
+                        shown = picture.jpeg
+                        await _write_part(response, shown)
+                    async with aclosing(self.camera.frames()) as frames:
+                        async for frame in frames:
+                            if frame.jpeg is not shown:
+                                shown = frame.jpeg
+                                await _write_part(response, shown)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(REPEAT_AFTER):
+                            await wakes.wait()
+        except ConnectionResetError, TimeoutError:
+            # The viewer went, or `_end_streams` was called
+            pass
+        finally:
+            self._streams.discard(stream)
+            unsubscribe()
+        return response
+
+
+async def _write_part(response: web.StreamResponse, jpeg: bytes) -> None:
+    """Write a picture and the boundary behind it, by which browsers know that it is whole."""
+    await response.write(
+        f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+    )
+    await response.write(jpeg)
+    await response.write(f"\r\n--{BOUNDARY}\r\n".encode())

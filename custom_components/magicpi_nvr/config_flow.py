@@ -1,0 +1,665 @@
+"""Config flow: claim a camera, and the options of cameras and of the NVR."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from ipaddress import ip_address
+import re
+from typing import Any, Final, override
+
+from cronsim import CronSim, CronSimError
+import probatio
+from yarl import URL
+
+from homeassistant.config_entries import (
+    SOURCE_REAUTH,
+    SOURCE_ZEROCONF,
+    ConfigEntry,
+    ConfigFlow,
+    ConfigFlowResult,
+    OptionsFlow,
+    OptionsFlowWithReload,
+)
+from homeassistant.const import CONF_HOST, CONF_MODEL, CONF_NAME, CONF_PORT
+from homeassistant.core import callback
+from homeassistant.data_entry_flow import section
+from homeassistant.helpers.aiohttp_client import async_get_clientsession
+from homeassistant.helpers.device_registry import format_mac
+from homeassistant.helpers.selector import (
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
+    TextSelector,
+    TextSelectorConfig,
+)
+from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
+from homeassistant.util import dt as dt_util
+
+from .const import (
+    CONF_CLEANUP,
+    CONF_CRF,
+    CONF_FREE_SPACE_FLOOR,
+    CONF_HOSTS,
+    CONF_ID,
+    CONF_LATE_AFTER,
+    CONF_MAX_CAMERAS,
+    CONF_MAX_ENCODERS,
+    CONF_MEDIA_DIR,
+    CONF_PRESET,
+    CONF_RETENTION_DAYS,
+    CONF_RETENTION_SIZE,
+    CONF_SETUP_CODE,
+    DEFAULT_CAMERA_PORT,
+    DOMAIN,
+    NAME,
+    PRESETS,
+    REGISTRATION_TIMEOUT,
+    SECTION_CAMERAS,
+    SECTION_ENCODER,
+    SECTION_NETWORK,
+    SECTION_STORAGE,
+)
+from .gateway.camera import Camera
+from .gateway.claim import (
+    AlreadyClaimed,
+    CannotConnect,
+    ClaimError,
+    InvalidCode,
+    NotACamera,
+    SetupClient,
+    StaleNonce,
+    TooManyTries,
+    WrongCode,
+    normalize_code,
+)
+from .gateway.protocol import is_camera_id
+from .nvr import Nvr, async_get_nvr
+from .options import NvrOptions
+
+ERRORS: Final[dict[type[ClaimError], str]] = {
+    AlreadyClaimed: "already_claimed",
+    CannotConnect: "cannot_connect",
+    InvalidCode: "invalid_code",
+    NotACamera: "not_a_camera",
+    StaleNonce: "cannot_connect",
+    TooManyTries: "too_many_tries",
+    WrongCode: "wrong_code",
+}
+HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
+CODE_SELECTOR: Final = TextSelector(TextSelectorConfig(autocomplete="off"))
+TEXT_SELECTOR: Final = TextSelector()
+
+
+class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
+    """Finds, claims and names a camera; the NVR's entry makes itself."""
+
+    VERSION = 1
+
+    _nvr: Nvr
+    _address: str
+    _name: str
+    _release: Callable[[], Coroutine[Any, Any, None]] | None = None
+    _waiting: asyncio.Task[Camera] | None = None
+    _id: str
+    _model: str
+    _firmware: str
+    _placeholders: dict[str, str]
+    _finished: bool = False
+
+    @staticmethod
+    @callback
+    @override
+    def async_get_options_flow(config_entry: ConfigEntry) -> OptionsFlow:
+        """Return the options of the NVR, or of a camera."""
+        if config_entry.unique_id == DOMAIN:
+            return NvrOptionsFlow()
+        return CameraOptionsFlow()
+
+    async def async_step_system(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Make the NVR's own entry; the first camera asks for it."""
+        await self.async_set_unique_id(DOMAIN)
+        self._abort_if_unique_id_configured()
+        return self.async_create_entry(title=NAME, data={})
+
+    @override
+    async def async_step_zeroconf(
+        self, discovery_info: ZeroconfServiceInfo
+    ) -> ConfigFlowResult:
+        """Offer a camera that waits in setup mode."""
+        properties = discovery_info.properties
+        camera_id = str(properties.get("id", "")).upper()
+        if not is_camera_id(camera_id) or properties.get("proto") != "1":
+            return self.async_abort(reason="not_a_camera")
+        host = next(
+            (str(item) for item in discovery_info.ip_addresses if item.version == 4),
+            discovery_info.host,
+        )
+        self._address = _address(host, discovery_info.port)
+        await self.async_set_unique_id(format_mac(camera_id))
+        await self._async_offer_new_claim(camera_id)
+        self._abort_if_unique_id_configured(
+            updates={CONF_HOST: self._address}, reload_on_update=False
+        )
+        self._set_camera(
+            camera_id,
+            str(properties.get("model") or "MagicPi"),
+            str(properties.get("fw") or "?"),
+        )
+        self.context["title_placeholders"] = {"name": self._name}
+        self.context["configuration_url"] = f"http://{self._address}"
+        return await self.async_step_claim()
+
+    async def _async_offer_new_claim(self, camera_id: str) -> None:
+        """Start a reauth where a known camera is truly back in setup mode."""
+        entry = self.hass.config_entries.async_entry_for_domain_unique_id(
+            DOMAIN, format_mac(camera_id)
+        )
+        if entry is None or entry.source == "ignore" or entry.disabled_by:
+            return
+        nvr = await async_get_nvr(self.hass)
+        camera = nvr.gateway.cameras.get(camera_id) if nvr.running else None
+        if camera and camera.session:
+            return
+        try:
+            info = await self._client().info()
+        except ClaimError:
+            return
+        if info.id == camera_id:
+            entry.async_start_reauth(self.hass)
+
+    @override
+    async def async_step_user(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for the address of a camera; found ones are suggested."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            self._address = user_input[CONF_HOST].strip()
+            try:
+                info = await self._client().info()
+            except ClaimError as err:
+                errors[CONF_HOST] = ERRORS[type(err)]
+            else:
+                await self.async_set_unique_id(
+                    format_mac(info.id), raise_on_progress=False
+                )
+                self._abort_if_unique_id_configured(
+                    updates={CONF_HOST: self._address}, reload_on_update=False
+                )
+                self._set_camera(info.id, info.model, info.fw)
+                return await self.async_step_claim()
+        found = [
+            SelectOptionDict(
+                value=context["configuration_url"].removeprefix("http://"),
+                label=context["title_placeholders"]["name"],
+            )
+            for flow in self.hass.config_entries.flow.async_progress_by_handler(
+                DOMAIN, match_context={"source": SOURCE_ZEROCONF}
+            )
+            if "title_placeholders" in (context := flow["context"])
+        ]
+        host_selector: SelectSelector | TextSelector = TEXT_SELECTOR
+        if found:
+            host_selector = SelectSelector(
+                SelectSelectorConfig(
+                    options=found,
+                    custom_value=True,
+                    mode=SelectSelectorMode.DROPDOWN,
+                )
+            )
+        return self.async_show_form(
+            step_id="user",
+            data_schema=self.add_suggested_values_to_schema(
+                probatio.Schema({probatio.Required(CONF_HOST): host_selector}),
+                user_input,
+            ),
+            errors=errors,
+        )
+
+    async def async_step_claim(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Claim the camera with its setup code."""
+        errors: dict[str, str] = {}
+        placeholders = {
+            "id": self._id,
+            "model": self._model,
+            "firmware": self._firmware,
+            "host": self._address,
+            "name": self._name,
+        }
+        if user_input is not None:
+            self._name = user_input[CONF_NAME].strip() or self._name
+            errors = await self._async_claim(user_input[CONF_SETUP_CODE])
+            if not errors:
+                return await self.async_step_wait()
+            placeholders["port"] = str(self._nvr.options.port)
+        return self.async_show_form(
+            step_id="claim",
+            data_schema=self.add_suggested_values_to_schema(
+                probatio.Schema(
+                    {
+                        probatio.Required(CONF_SETUP_CODE): CODE_SELECTOR,
+                        probatio.Required(CONF_NAME): TEXT_SELECTOR,
+                    }
+                ),
+                {CONF_NAME: self._name} | (user_input or {}),
+            ),
+            errors=errors,
+            description_placeholders=placeholders,
+        )
+
+    async def async_step_wait(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Wait until the claimed camera has registered."""
+        assert self._waiting is not None
+        if not self._waiting.done():
+            return self.async_show_progress(
+                step_id="wait",
+                progress_action="wait_for_camera",
+                progress_task=self._waiting,
+                description_placeholders=self._placeholders,
+            )
+        failed = self._waiting.cancelled() or self._waiting.exception() is not None
+        if failed:
+            next_step = "not_registered"
+        elif self.source == SOURCE_REAUTH:
+            next_step = "reauth_finish"
+        else:
+            next_step = "finish"
+        return self.async_show_progress_done(next_step_id=next_step)
+
+    async def async_step_not_registered(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Say what to check when the camera did not come."""
+        if user_input is not None:
+            if self.source == SOURCE_REAUTH:
+                return await self.async_step_reauth_confirm()
+            return await self.async_step_claim()
+        return self.async_show_form(
+            step_id="not_registered", description_placeholders=self._placeholders
+        )
+
+    async def async_step_finish(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Make the camera's entry."""
+        self._abort_if_unique_id_configured()
+        self._finished = True
+        return self.async_create_entry(
+            title=self._name,
+            data={
+                CONF_ID: self._id,
+                CONF_HOST: self._address,
+                CONF_MODEL: self._model,
+            },
+        )
+
+    @override
+    async def async_step_reauth(
+        self, entry_data: Mapping[str, Any]
+    ) -> ConfigFlowResult:
+        """Claim a camera again whose key is lost."""
+        return await self.async_step_reauth_confirm()
+
+    async def async_step_reauth_confirm(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for the setup code of the camera."""
+        entry = self._get_reauth_entry()
+        errors: dict[str, str] = {}
+        placeholders = {"name": entry.title}
+        self._set_camera(entry.data[CONF_ID], entry.data[CONF_MODEL], "")
+        self._name = entry.title
+        if user_input is not None:
+            self._address = user_input[CONF_HOST].strip()
+            errors = await self._async_claim(user_input[CONF_SETUP_CODE])
+            if not errors:
+                return await self.async_step_wait()
+            placeholders["port"] = str(self._nvr.options.port)
+        return self.async_show_form(
+            step_id="reauth_confirm",
+            data_schema=self.add_suggested_values_to_schema(
+                probatio.Schema(
+                    {
+                        probatio.Required(CONF_HOST): TEXT_SELECTOR,
+                        probatio.Required(CONF_SETUP_CODE): CODE_SELECTOR,
+                    }
+                ),
+                {CONF_HOST: entry.data[CONF_HOST]} | (user_input or {}),
+            ),
+            errors=errors,
+            description_placeholders=placeholders,
+        )
+
+    async def async_step_reauth_finish(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Go on with the camera's new key."""
+        self._finished = True
+        return self.async_update_reload_and_abort(
+            self._get_reauth_entry(), data_updates={CONF_HOST: self._address}
+        )
+
+    async def async_step_reconfigure(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Change a camera's name and address."""
+        entry = self._get_reconfigure_entry()
+        if entry.unique_id == DOMAIN:
+            return self.async_abort(reason="no_settings")
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            address = user_input[CONF_HOST].strip()
+            if _split_address(address):
+                return self.async_update_reload_and_abort(
+                    entry,
+                    title=user_input[CONF_NAME].strip() or entry.title,
+                    data_updates={CONF_HOST: address},
+                )
+            errors[CONF_HOST] = "invalid_host"
+        return self.async_show_form(
+            step_id="reconfigure",
+            data_schema=self.add_suggested_values_to_schema(
+                probatio.Schema(
+                    {
+                        probatio.Required(CONF_NAME): TEXT_SELECTOR,
+                        probatio.Required(CONF_HOST): TEXT_SELECTOR,
+                    }
+                ),
+                {CONF_NAME: entry.title, CONF_HOST: entry.data[CONF_HOST]}
+                | (user_input or {}),
+            ),
+            errors=errors,
+            description_placeholders={"name": entry.title},
+        )
+
+    @callback
+    @override
+    def async_remove(self) -> None:
+        """Leave nothing behind: no token, no key without an entry, no port held."""
+        if self._waiting and not self._finished:
+            self._waiting.cancel()
+            self._nvr.gateway.revoke_token(self._id)
+            if self.source != SOURCE_REAUTH and self._id in self._nvr.gateway.cameras:
+                self.hass.async_create_task(
+                    self._nvr.async_forget_camera(self._id), "magicpi_nvr forget"
+                )
+        if release := self._release:
+            self._release = None
+            self.hass.async_create_task(release(), "magicpi_nvr release")
+
+    @callback
+    def _set_camera(self, camera_id: str, model: str, firmware: str) -> None:
+        """Keep who the camera is; its name is a suggestion yet."""
+        self._id = camera_id
+        self._model = model
+        self._firmware = firmware
+        self._name = f"{model} {camera_id[-5:]}"
+
+    def _client(self) -> SetupClient:
+        """Return a client for the address; raises CannotConnect where it is none."""
+        if (parts := _split_address(self._address)) is None:
+            raise CannotConnect("not an address")
+        return SetupClient(async_get_clientsession(self.hass), *parts)
+
+    async def _async_claim(self, code: str) -> dict[str, str]:
+        """Hand the camera its bundle and begin to wait; returns the form's errors."""
+        self._nvr = nvr = await async_get_nvr(self.hass)
+        field = CONF_SETUP_CODE
+        try:
+            normalize_code(code)
+            # The gateway has to listen before the camera knows its address
+            if self._release is None:
+                self._release = await nvr.async_acquire()
+            cameras = nvr.gateway.cameras
+            if (
+                self._id not in cameras
+                and len(cameras) >= nvr.options.max_cameras
+            ):
+                return {"base": "camera_limit"}
+            client = self._client()
+            if (await client.info()).id != self._id:
+                return {"base": "wrong_camera"}
+            host, _ = _split_address(self._address) or ("", 0)
+            hosts = await nvr.async_hosts(host)
+            token = nvr.gateway.issue_token(self._id, data={"name": self._name})
+            try:
+                waiting = self.hass.async_create_task(
+                    self._async_wait(), "magicpi_nvr wait for camera"
+                )
+                await client.claim(
+                    code, nvr.gateway.bundle(token=token, name=self._name, hosts=hosts)
+                )
+            except BaseException:
+                waiting.cancel()
+                nvr.gateway.revoke_token(self._id)
+                raise
+        except OSError:
+            return {"base": "port_in_use"}
+        except ClaimError as err:
+            if not isinstance(err, WrongCode):
+                field = "base"
+            return {field: ERRORS[type(err)]}
+        self._waiting = waiting
+        self._placeholders = {
+            "name": self._name,
+            "hosts": ", ".join(hosts),
+            "port": str(nvr.gateway.port),
+            "minutes": str(int(REGISTRATION_TIMEOUT.total_seconds() // 60)),
+        }
+        return {}
+
+    async def _async_wait(self) -> Camera:
+        """Return the registered camera; raises TimeoutError."""
+        async with asyncio.timeout(REGISTRATION_TIMEOUT.total_seconds()):
+            return await self._nvr.gateway.wait_registered(self._id)
+
+
+class CameraOptionsFlow(OptionsFlowWithReload):
+    """How long a camera's recordings stay."""
+
+    async def async_step_init(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Begin."""
+        return await self.async_step_camera(user_input)
+
+    async def async_step_camera(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for the limits."""
+        if user_input is not None:
+            return self.async_create_entry(data=user_input)
+        return self.async_show_form(
+            step_id="camera",
+            data_schema=self.add_suggested_values_to_schema(
+                probatio.Schema(
+                    {
+                        probatio.Optional(CONF_RETENTION_DAYS): _number(
+                            1, 3650, unit="d"
+                        ),
+                        probatio.Optional(CONF_RETENTION_SIZE): _number(
+                            0.1, 100_000, step=0.1, unit="GB"
+                        ),
+                    }
+                ),
+                self.config_entry.options,
+            ),
+            description_placeholders={"name": self.config_entry.title},
+        )
+
+
+class NvrOptionsFlow(OptionsFlowWithReload):
+    """Everything that belongs to all cameras."""
+
+    async def async_step_init(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Begin."""
+        return await self.async_step_nvr(user_input)
+
+    async def async_step_nvr(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for the options, section by section."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            if not _is_cron(user_input[SECTION_STORAGE][CONF_CLEANUP]):
+                errors["base"] = "invalid_cron"
+            elif not all(map(_is_host, user_input[SECTION_NETWORK][CONF_HOSTS])):
+                errors["base"] = "invalid_host"
+            else:
+                return self.async_create_entry(data=user_input)
+        options = NvrOptions.from_mapping(self.config_entry.options)
+        return self.async_show_form(
+            step_id="nvr",
+            data_schema=self.add_suggested_values_to_schema(
+                self._schema(),
+                user_input
+                or {
+                    SECTION_NETWORK: {
+                        CONF_PORT: options.port,
+                        CONF_HOSTS: list(options.hosts),
+                    },
+                    SECTION_STORAGE: {
+                        CONF_MEDIA_DIR: options.media_dir,
+                        CONF_RETENTION_DAYS: options.retention_days,
+                        CONF_CLEANUP: options.cleanup,
+                        CONF_FREE_SPACE_FLOOR: options.free_space_floor,
+                    },
+                    SECTION_ENCODER: {
+                        CONF_CRF: options.crf,
+                        CONF_PRESET: options.preset,
+                        CONF_MAX_ENCODERS: options.max_encoders,
+                    },
+                    SECTION_CAMERAS: {
+                        CONF_MAX_CAMERAS: options.max_cameras,
+                        CONF_LATE_AFTER: options.late_after,
+                    },
+                },
+            ),
+            errors=errors,
+        )
+
+    def _schema(self) -> probatio.Schema:
+        """Return the form."""
+        media_dirs = [
+            SelectOptionDict(value=key, label=f"{key} ({path})")
+            for key, path in self.hass.config.media_dirs.items()
+        ]
+        return probatio.Schema(
+            {
+                probatio.Required(SECTION_NETWORK): section(
+                    probatio.Schema(
+                        {
+                            probatio.Required(CONF_PORT): _number(1, 65535),
+                            probatio.Optional(CONF_HOSTS, default=list): TextSelector(
+                                TextSelectorConfig(multiple=True)
+                            ),
+                        }
+                    )
+                ),
+                probatio.Required(SECTION_STORAGE): section(
+                    probatio.Schema(
+                        {
+                            probatio.Optional(CONF_MEDIA_DIR): SelectSelector(
+                                SelectSelectorConfig(
+                                    options=media_dirs,
+                                    mode=SelectSelectorMode.DROPDOWN,
+                                )
+                            ),
+                            probatio.Required(CONF_RETENTION_DAYS): _number(
+                                1, 3650, unit="d"
+                            ),
+                            probatio.Required(CONF_CLEANUP): TEXT_SELECTOR,
+                            probatio.Required(CONF_FREE_SPACE_FLOOR): _number(
+                                0, 10_000, step=0.1, unit="GB"
+                            ),
+                        }
+                    )
+                ),
+                probatio.Required(SECTION_ENCODER): section(
+                    probatio.Schema(
+                        {
+                            probatio.Required(CONF_CRF): _number(16, 40),
+                            probatio.Required(CONF_PRESET): SelectSelector(
+                                SelectSelectorConfig(
+                                    options=list(PRESETS),
+                                    translation_key="preset",
+                                    mode=SelectSelectorMode.DROPDOWN,
+                                )
+                            ),
+                            probatio.Required(CONF_MAX_ENCODERS): _number(1, 64),
+                        }
+                    ),
+                    {"collapsed": True},
+                ),
+                probatio.Required(SECTION_CAMERAS): section(
+                    probatio.Schema(
+                        {
+                            probatio.Required(CONF_MAX_CAMERAS): _number(1, 1000),
+                            probatio.Required(CONF_LATE_AFTER): _number(
+                                1, 720, unit="h"
+                            ),
+                        }
+                    ),
+                    {"collapsed": True},
+                ),
+            }
+        )
+
+
+def _number(
+    minimum: float, maximum: float, *, step: float = 1, unit: str | None = None
+) -> NumberSelector:
+    """Return a box for a number."""
+    config = NumberSelectorConfig(
+        min=minimum, max=maximum, step=step, mode=NumberSelectorMode.BOX
+    )
+    if unit:
+        config["unit_of_measurement"] = unit
+    return NumberSelector(config)
+
+
+def _address(host: str, port: int | None) -> str:
+    """Return a host with its port, unless that is the usual one."""
+    if ":" in host:
+        host = f"[{host}]"
+    return host if port in (None, DEFAULT_CAMERA_PORT) else f"{host}:{port}"
+
+
+def _split_address(text: str) -> tuple[str, int] | None:
+    """Return host and port of `host`, `host:port` or `[ipv6]:port`, None for anything else."""
+    try:
+        url = URL(f"http://{text}")
+    except ValueError:
+        return None
+    if not url.host or url != url.origin() or not _is_host(url.host):
+        return None
+    return url.host, url.port or DEFAULT_CAMERA_PORT
+
+
+def _is_host(text: str) -> bool:
+    """Say whether this is a host name or an IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return HOST_NAME.fullmatch(text) is not None
+    return True
+
+
+def _is_cron(text: str) -> bool:
+    """Say whether this is a cron expression."""
+    try:
+        next(CronSim(text, dt_util.now()))
+    except CronSimError, StopIteration:
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""The picture of a camera's last event."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, override
+
+from homeassistant.components.image import ImageEntity, ImageEntityDescription
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.util import dt as dt_util
+
+from .entity import MagicPiEntity, MagicPiEntityDescription
+from .gateway.camera import Change
+from .nvr import MagicPiConfigEntry, NvrChange
+
+PARALLEL_UPDATES = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagicPiImageDescription(MagicPiEntityDescription, ImageEntityDescription):
+    """A picture of a camera."""
+
+
+LAST_EVENT: Final = MagicPiImageDescription(
+    key="last_event",
+    translation_key="last_event",
+    changes=Change(0),
+    nvr_changes=NvrChange.EVENTS,
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: MagicPiConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the last event's picture."""
+    async_add_entities([MagicPiImage(hass, entry, LAST_EVENT)])
+
+
+class MagicPiImage(MagicPiEntity, ImageEntity):
+    """The thumbnail of the last event."""
+
+    _attr_content_type = "image/jpeg"
+    entity_description: MagicPiImageDescription
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: MagicPiConfigEntry,
+        description: MagicPiImageDescription,
+    ) -> None:
+        """Tie the entity to its camera."""
+        ImageEntity.__init__(self, hass)
+        MagicPiEntity.__init__(self, entry, description)
+        self._attr_image_last_updated = self._last_event_at()
+
+    @callback
+    @override
+    def _handle_nvr_change(self, change: NvrChange) -> None:
+        """Write the state when another event is the last."""
+        if (at := self._last_event_at()) != self._attr_image_last_updated:
+            self._attr_image_last_updated = at
+            self.async_write_ha_state()
+
+    def _last_event_at(self) -> datetime | None:
+        """Return when the last event began."""
+        if (event := self.nvr.last_event(self.camera.id)) is None:
+            return None
+        return dt_util.utc_from_timestamp(event.start_ms / 1000)
+
+    @override
+    async def async_image(self) -> bytes | None:
+        """Return the thumbnail."""
+        if (event := self.nvr.last_event(self.camera.id)) is None:
+            return None
+        if (path := await self.nvr.library.thumbnail(event.id)) is None:
+            return None
+        return await self.hass.async_add_executor_job(path.read_bytes)

@@ -1,13 +1,12 @@
 """A gateway reduced to the words of the protocol, to test the camera against."""
 
 import asyncio
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 import contextlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-import ipaddress
 import json
 from pathlib import Path
 import secrets
@@ -385,9 +384,7 @@ def seal(info: Mapping[str, Any], code: str, data: bytes) -> dict[str, str]:
 
 def bytes_of(text: str) -> bytes:
     """Return the bytes of base64url without padding."""
-    import base64  # noqa: PLC0415
-
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 async def post_claim(port: int, code: str, data: bytes) -> tuple[int, dict[str, Any]]:

@@ -273,6 +273,10 @@ class VirtualCamera:
             timeout=timeout,
         )
 
+    async def wait_until_broken(self) -> None:
+        """Return never, but raise what breaks the camera itself."""
+        await self.wait_until(lambda: False, timeout=86_400 * 3650)
+
     async def start(self, reason: WakeReason = "power") -> None:
         """Switch the power on."""
         if self._run_task:

@@ -1,0 +1,189 @@
+"""Check one JPEG of a camera: walk its markers, repair what is harmless, refuse what is not.
+
+No picture is decoded: decoders accept zeroed scans and missing ends, so their success
+proves nothing. Damage inside a scan is the business of the frame's CRC.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+import re
+from typing import Final
+
+MAX_JPEG_BYTES: Final = 512 * 1024
+MIN_SIDE: Final = 16
+MAX_SIDE: Final = 2560
+MAX_SEGMENTS: Final = 256  # a progressive picture of the libraries has about 30
+MAX_JUNK: Final = 4096
+
+_SOI: Final = b"\xff\xd8\xff"
+_EOI: Final = b"\xff\xd9"
+_MARKER_SOS: Final = 0xDA
+_MARKER_EOI: Final = 0xD9
+# Baseline, extended sequential and progressive, all Huffman coded.
+_MARKERS_SOF: Final = frozenset((0xC0, 0xC1, 0xC2))
+# Arithmetic, lossless and hierarchical coding: no decoder in use takes them.
+_MARKERS_SOF_REFUSED: Final = frozenset(
+    (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
+)
+# DHT, DQT, DNL, DRI, APPn, COM.
+_MARKERS_SEGMENT: Final = frozenset((0xC4, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE))
+# Within a scan 0xFF is followed by a stuffed zero, a restart marker or another 0xFF.
+_NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+# The standard table of luminance AC coefficients: with it every block of a scan brings
+# set bits, so a long run of zeros is memory that was never written.
+_STANDARD_AC_TABLE: Final = bytes.fromhex("100002010303020403050504040000017d")
+_ZERO_RUN: Final = bytes(64)
+
+
+class JpegFault(StrEnum):
+    """Why a picture is refused."""
+
+    EMPTY = "empty"
+    TOO_BIG = "too_big"
+    NO_START = "no_start"
+    TRUNCATED = "truncated"
+    BAD_SEGMENT = "bad_segment"
+    BAD_MARKER = "bad_marker"
+    TWO_PICTURES = "two_pictures"
+    NO_FRAME = "no_frame"
+    CODING = "coding"
+    COLORS = "colors"
+    DIMENSIONS = "dimensions"
+    ZEROED = "zeroed"
+
+
+class JpegError(Exception):
+    """A picture that is refused; `reason` is a JpegFault."""
+
+    def __init__(self, reason: JpegFault) -> None:
+        """Keep the reason."""
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class JpegCheck:
+    """A good JPEG, its size in pixels and what was repaired."""
+
+    data: bytes
+    width: int
+    height: int
+    repairs: tuple[str, ...]
+
+
+def _parse_sof(data: bytes, start: int, length: int) -> tuple[int, int]:
+    """Return width and height of the frame header whose length field is at `start`."""
+    if length < 8 or data[start + 2] != 8:
+        raise JpegError(JpegFault.CODING)
+    components = data[start + 7]
+    if components not in (1, 3):
+        raise JpegError(JpegFault.COLORS)
+    if length != 8 + 3 * components:
+        raise JpegError(JpegFault.BAD_SEGMENT)
+    height = int.from_bytes(data[start + 3 : start + 5])
+    width = int.from_bytes(data[start + 5 : start + 7])
+    # H.264 in 4:2:0 has no odd sides, and no camera module makes them.
+    if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE) or (
+        (width | height) & 1
+    ):
+        raise JpegError(JpegFault.DIMENSIONS)
+    return width, height
+
+
+def _walk(data: bytes, start: int) -> tuple[int, int, int | None, int]:
+    """Walk the markers from the SOI at `start`.
+
+    Returns width, height, the index behind the first EOI (None where there is none) and the
+    index of the first scan's data.
+    """
+    size = len(data)
+    position = start + 2
+    width = height = 0
+    coding = 0
+    scan = 0
+    for _ in range(MAX_SEGMENTS):
+        if position + 2 > size:
+            raise JpegError(JpegFault.TRUNCATED)
+        if data[position] != 0xFF:
+            raise JpegError(JpegFault.BAD_MARKER)
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill bytes before a marker
+            while position + 1 < size and data[position + 1] == 0xFF:
+                position += 1
+            if position + 1 >= size:
+                raise JpegError(JpegFault.TRUNCATED)
+            marker = data[position + 1]
+        position += 2
+        if marker == _MARKER_EOI:
+            if not scan:
+                raise JpegError(JpegFault.TRUNCATED)
+            return width, height, position, scan
+        if marker == 0xD8:
+            raise JpegError(JpegFault.TWO_PICTURES)
+        if position + 2 > size:
+            raise JpegError(JpegFault.TRUNCATED)
+        length = data[position] << 8 | data[position + 1]
+        if length < 2:
+            raise JpegError(JpegFault.BAD_SEGMENT)
+        if position + length > size:
+            raise JpegError(JpegFault.TRUNCATED)
+        if marker in _MARKERS_SOF:
+            if coding:
+                raise JpegError(JpegFault.TWO_PICTURES)
+            coding = marker
+            width, height = _parse_sof(data, position, length)
+        elif marker == _MARKER_SOS:
+            if not coding:
+                raise JpegError(JpegFault.NO_FRAME)
+            if length < 8 or length != 6 + 2 * data[position + 2]:
+                raise JpegError(JpegFault.BAD_SEGMENT)
+            position += length
+            scan = scan or position
+            if (found := _NEXT_MARKER.search(data, position)) is None:
+                if size <= position:
+                    raise JpegError(JpegFault.TRUNCATED)
+                return width, height, None, scan
+            position = found.start()
+            continue
+        elif marker in _MARKERS_SOF_REFUSED:
+            raise JpegError(JpegFault.CODING)
+        elif marker not in _MARKERS_SEGMENT:
+            raise JpegError(JpegFault.BAD_MARKER)
+        position += length
+    raise JpegError(JpegFault.BAD_SEGMENT)
+
+
+def check_jpeg(data: bytes, *, max_bytes: int = MAX_JPEG_BYTES) -> JpegCheck:
+    """Return the picture from SOI to its first EOI; raises JpegError.
+
+    Repairs: `junk_before` (bytes before SOI), `junk_after` (bytes behind the first EOI, the
+    stale tail of a larger picture among them), `no_end` (EOI added where a scan has begun).
+    Accepted: 8 bit baseline, extended and progressive, gray or three components.
+    """
+    if not data:
+        raise JpegError(JpegFault.EMPTY)
+    if len(data) > max_bytes:
+        raise JpegError(JpegFault.TOO_BIG)
+    repairs: list[str] = []
+    start = 0
+    if not data.startswith(_SOI):
+        if (start := data.find(_SOI, 0, MAX_JUNK + len(_SOI))) < 0:
+            raise JpegError(JpegFault.NO_START)
+        repairs.append("junk_before")
+    width, height, end, scan = _walk(data, start)
+    if (
+        data.find(_ZERO_RUN, scan, end or len(data)) >= 0
+        and data.find(_STANDARD_AC_TABLE, start, scan) >= 0
+    ):
+        raise JpegError(JpegFault.ZEROED)
+    if end is None:
+        data = data[start:] + _EOI
+        if len(data) > max_bytes:
+            raise JpegError(JpegFault.TOO_BIG)
+        repairs.append("no_end")
+    else:
+        if end < len(data):
+            repairs.append("junk_after")
+        if repairs:
+            data = data[start:end]
+    return JpegCheck(data, width, height, tuple(repairs))

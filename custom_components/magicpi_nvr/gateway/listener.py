@@ -1,0 +1,274 @@
+"""Accept connections: TCP, admission, TLS, HTTP.
+
+Everything before a key was checked is bounded: sockets per address and in all, the time for
+the handshake, and the time until a key is shown.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+import errno
+import ipaddress
+import json
+import logging
+import socket
+import ssl
+from typing import Any, Final, override
+
+from aiohttp import web
+
+_LOGGER = logging.getLogger(__name__)
+
+BACKLOG: Final = 128
+# Room for the burst of a house that wakes at once; these hold a socket and nothing else.
+MAX_WAITING: Final = 128
+
+_OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerLimits:
+    """Bounds of connections that have shown no key; times in seconds."""
+
+    unauthenticated: int = 64
+    per_address: int = 10
+    admission_s: float = 3.0
+    handshake_s: float = 10.0
+    authentication_s: float = 15.0
+    keep_alive_s: float = 10.0
+
+
+def error_response(
+    status: int, slug: str, message: str, headers: dict[str, str] | None = None
+) -> web.Response:
+    """Return the protocol's error body."""
+    return web.Response(
+        status=status,
+        text=json.dumps({"error": slug, "message": message}),
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+class Connection(web.RequestHandler):
+    """One HTTP connection that knows its place in the listener."""
+
+    __slots__ = ("_deadline", "_slot", "address", "fresh")
+
+    def __init__(self, manager: web.Server, slot: _Slot, **kwargs: Any) -> None:
+        """Take over the slot."""
+        super().__init__(manager, loop=asyncio.get_running_loop(), **kwargs)
+        self._slot = slot
+        self.address = slot.address
+        self.fresh = False
+        """Data came since somebody last looked."""
+        self._deadline = self._loop.call_later(
+            slot.listener.limits.authentication_s, self.abort
+        )
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self.fresh = True
+        super().data_received(data)
+
+    @override
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.authenticated()
+        super().connection_lost(exc)
+
+    @override
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        # aiohttp calls this for requests that it can't parse, and logs each as an error.
+        if status >= 500:
+            _LOGGER.error("Request failed", exc_info=exc)
+            response = error_response(status, "internal", "internal error")
+        else:
+            response = error_response(status, "bad_request", "not HTTP")
+        response.force_close()
+        return response
+
+    def authenticated(self) -> None:
+        """The connection needs no place among the unknown any more."""
+        self._deadline.cancel()
+        self._slot.release()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class _Slot:
+    """A place among the connections that have shown no key."""
+
+    __slots__ = ("_held", "address", "listener")
+
+    def __init__(self, listener: Listener, address: str) -> None:
+        self.listener = listener
+        self.address = address
+        self._held = True
+
+    def release(self) -> None:
+        """Give it back, once."""
+        if self._held:
+            self._held = False
+            self.listener.released(self.address)
+
+
+def _plain_address(address: str) -> str:
+    """Return an IPv4 address without its IPv6 dress."""
+    with suppress(ValueError):
+        if mapped := getattr(ipaddress.ip_address(address), "ipv4_mapped", None):
+            return str(mapped)
+    return address
+
+
+class Listener:
+    """Listening sockets, and the connections that have shown no key."""
+
+    def __init__(
+        self,
+        factory: Callable[[_Slot], Connection],
+        context: ssl.SSLContext,
+        limits: ListenerLimits,
+        counters: Counter[str],
+    ) -> None:
+        """`counters` gets `connections` and what is refused, by reason."""
+        self.limits = limits
+        self._factory = factory
+        self._context = context
+        self._counters = counters
+        self._sockets: list[socket.socket] = []
+        self._acceptors: list[asyncio.Task[None]] = []
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._held: Counter[str] = Counter()
+        self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self._sockets[0].getsockname()[1])
+
+    async def start(self, host: str | None, port: int) -> None:
+        """Listen; without `host` on every address. Raises OSError."""
+        if host is None:
+            dual = socket.has_dualstack_ipv6()
+            family = socket.AF_INET6 if dual else socket.AF_INET
+            address: tuple[Any, ...] = ("", port)
+        else:
+            dual = False
+            (
+                (family, _type, _proto, _name, address),
+                *_,
+            ) = await asyncio.get_running_loop().getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+        sock = socket.create_server(
+            address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=dual
+        )
+        sock.setblocking(False)
+        self._sockets.append(sock)
+        self._acceptors.append(asyncio.create_task(self._accept(sock)))
+
+    async def stop(self) -> None:
+        """Listen no more; open connections are the owner's."""
+        tasks = [*self._acceptors, *self._handshakes]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._acceptors.clear()
+        for sock in self._sockets:
+            sock.close()
+        self._sockets.clear()
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, peer = await loop.sock_accept(listening)
+            except OSError as err:
+                if err.errno in _OUT_OF_FILES:
+                    _LOGGER.warning("Cannot accept cameras: %s", err.strerror)
+                    await asyncio.sleep(1)
+                continue
+            task = asyncio.create_task(self._serve(sock, _plain_address(peer[0])))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+            # A flood must not keep the loop for itself.
+            await asyncio.sleep(0)
+
+    async def _serve(self, sock: socket.socket, address: str) -> None:
+        """Admit one socket and see it through its handshake."""
+        self._counters["connections"] += 1
+        try:
+            await self._admit(address)
+        except TimeoutError:
+            self._counters["refused_too_many"] += 1
+            sock.close()
+            return
+        except BaseException:
+            sock.close()
+            raise
+        slot = _Slot(self, address)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self._factory(slot),
+                sock,
+                ssl=self._context,
+                ssl_handshake_timeout=self.limits.handshake_s,
+                ssl_shutdown_timeout=5,
+            )
+        except OSError as err:
+            self._counters["refused_handshake"] += 1
+            _LOGGER.debug("TLS handshake with %s failed: %s", address, err)
+            slot.release()
+        except BaseException:
+            slot.release()
+            raise
+
+    def _has_room(self, address: str) -> bool:
+        return (
+            self._held.total() < self.limits.unauthenticated
+            and self._held[address] < self.limits.per_address
+        )
+
+    async def _admit(self, address: str) -> None:
+        """Take a place, waiting a moment for one; raises TimeoutError."""
+        if self._has_room(address):
+            self._held[address] += 1
+            return
+        if len(self._waiting) >= MAX_WAITING:
+            raise TimeoutError
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (address, future)
+        self._waiting.append(entry)
+        try:
+            async with asyncio.timeout(self.limits.admission_s):
+                await future
+        except BaseException:
+            if future.done() and not future.cancelled():
+                self.released(address)
+            raise
+        finally:
+            with suppress(ValueError):
+                self._waiting.remove(entry)
+
+    def released(self, address: str) -> None:
+        """A place is free: the first who may have it gets it."""
+        if self._held[address] <= 1:
+            del self._held[address]
+        else:
+            self._held[address] -= 1
+        for waiting_address, future in self._waiting:
+            if not future.done() and self._has_room(waiting_address):
+                self._held[waiting_address] += 1
+                future.set_result(None)
+                return

@@ -1,0 +1,245 @@
+"""Registered cameras, the hashes of their keys, and tokens for new ones."""
+
+from asyncio import Future, get_running_loop
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+import hashlib
+import hmac
+import logging
+import secrets
+from typing import Any, Final, Protocol
+
+from .camera import RESTORE_ERRORS, Camera
+from .claim import encode_base64url
+from .clock import Clock
+from .limits import FailureLimit
+from .protocol import Registration, is_camera_id
+
+_LOGGER = logging.getLogger(__name__)
+
+TOKEN_LIFETIME_S: Final = 600
+SECRET_BYTES: Final = 32
+# Failures: some at once for a camera that retries, then one every few seconds.
+FAILURE_BURST: Final = 10
+FAILURE_RATE: Final = 0.2
+
+_NO_HASH: Final = hashlib.sha256(b"no camera has this key").hexdigest()
+
+
+def _hash(secret: str) -> str:
+    # The secrets are 256 random bits: there is nothing for a slow hash to protect.
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
+
+
+def _make_secret() -> str:
+    return encode_base64url(secrets.token_bytes(SECRET_BYTES))
+
+
+class Storage(Protocol):
+    """Where the registry lives between two starts."""
+
+    async def load(self) -> dict[str, Any] | None:
+        """Return what was saved last."""
+
+    def save(self, data_func: Callable[[], dict[str, Any]]) -> None:
+        """Save soon what `data_func` returns then."""
+
+
+class RegistrationExpired(Exception):
+    """The token ran out or was taken back before the camera registered."""
+
+
+class RegistrationRefused(Exception):
+    """A registration that is refused; `slug` says why."""
+
+    def __init__(self, slug: str) -> None:
+        """Keep the reason."""
+        super().__init__(slug)
+        self.slug = slug
+
+
+@dataclass(slots=True)
+class _Token:
+    hash: str = field(repr=False)
+    data: Mapping[str, Any] = field(repr=False)
+    expires: float
+    registered: Future[Camera]
+    used: bool = False
+
+
+@dataclass(slots=True)
+class _Credentials:
+    key_hash: str = field(repr=False)
+    new_key_hash: str | None = field(default=None, repr=False)
+
+
+class Registry:
+    """Who may connect."""
+
+    def __init__(self, storage: Storage, *, clock: Clock | None = None) -> None:
+        """`load` comes before anything else."""
+        self.clock = clock or Clock()
+        self.cameras: dict[str, Camera] = {}
+        self._storage = storage
+        self._credentials: dict[str, _Credentials] = {}
+        self._tokens: dict[str, _Token] = {}
+        self._by_address = FailureLimit(
+            FAILURE_BURST, FAILURE_RATE, self.clock.monotonic
+        )
+        self._by_id = FailureLimit(FAILURE_BURST, FAILURE_RATE, self.clock.monotonic)
+
+    async def load(self) -> None:
+        """Read the registered cameras; one that is broken is left out."""
+        data = await self._storage.load()
+        stored = data.get("cameras") if isinstance(data, dict) else None
+        for camera_id, values in stored.items() if isinstance(stored, dict) else ():
+            try:
+                key_hash, new_key_hash = values["key_hash"], values.get("new_key_hash")
+                if not is_camera_id(camera_id) or not isinstance(key_hash, str):
+                    raise ValueError("no camera")
+                camera = Camera.restore(camera_id, values, self)
+            except RESTORE_ERRORS:
+                _LOGGER.warning("Stored camera %s cannot be read", camera_id)
+                continue
+            self.cameras[camera_id] = camera
+            self._credentials[camera_id] = _Credentials(
+                key_hash, new_key_hash if isinstance(new_key_hash, str) else None
+            )
+
+    def save(self) -> None:
+        """Write soon."""
+        self._storage.save(self._as_dict)
+
+    def _as_dict(self) -> dict[str, Any]:
+        return {
+            "cameras": {
+                camera_id: {
+                    "key_hash": self._credentials[camera_id].key_hash,
+                    "new_key_hash": self._credentials[camera_id].new_key_hash,
+                    **camera.as_dict(),
+                }
+                for camera_id, camera in self.cameras.items()
+            }
+        }
+
+    # Registration
+
+    def issue_token(self, camera_id: str, data: Mapping[str, Any]) -> str:
+        """Return a token for one registration of this id; an older one is worthless then."""
+        self.revoke_token(camera_id)
+        token = _make_secret()
+        self._tokens[camera_id] = _Token(
+            hash=_hash(token),
+            data=dict(data),
+            expires=self.clock.monotonic() + TOKEN_LIFETIME_S,
+            registered=get_running_loop().create_future(),
+        )
+        return token
+
+    def revoke_token(self, camera_id: str) -> None:
+        """Make the token worthless; whoever waits for its camera gets RegistrationExpired."""
+        if (token := self._tokens.pop(camera_id, None)) is not None:
+            _expire(token)
+
+    def expire_tokens(self) -> None:
+        """Drop tokens past their time."""
+        now = self.clock.monotonic()
+        for camera_id, token in list(self._tokens.items()):
+            if now >= token.expires:
+                del self._tokens[camera_id]
+                _expire(token)
+
+    def registration(self, camera_id: str) -> Future[Camera]:
+        """Return the future of the camera that holds the token of this id; raises KeyError."""
+        return self._tokens[camera_id].registered
+
+    def redeem(
+        self, request: Registration, *, max_cameras: int
+    ) -> tuple[Camera, str, Mapping[str, Any]]:
+        """Use a token; returns the camera, its key and the token's data.
+
+        Raises RegistrationRefused with `bad_token`, `claimed` or `too_many_cameras`.
+        """
+        self.expire_tokens()
+        token = self._tokens.get(request.id)
+        matches = hmac.compare_digest(
+            token.hash if token else _NO_HASH, _hash(request.token)
+        )
+        if token is None or not matches:
+            known = request.id in self.cameras
+            raise RegistrationRefused("claimed" if known else "bad_token")
+        if token.used:
+            raise RegistrationRefused("bad_token")
+        camera = self.cameras.get(request.id)
+        if camera is None and len(self.cameras) >= max_cameras:
+            raise RegistrationRefused("too_many_cameras")
+        token.used = True
+        name = token.data.get("name")
+        if camera is None:
+            camera = Camera(
+                request.id,
+                name=str(name or f"{request.model} {request.id[-5:]}"),
+                model=request.model,
+                firmware=request.fw,
+                caps=request.caps,
+                host=self,
+            )
+            self.cameras[request.id] = camera
+        else:
+            camera.reclaim(request, name=str(name) if name else None)
+        key = _make_secret()
+        self._credentials[request.id] = _Credentials(_hash(key))
+        self.save()
+        if not token.registered.done():
+            token.registered.set_result(camera)
+        return camera, key, token.data
+
+    def forget(self, camera_id: str) -> Camera | None:
+        """Revoke the key of a camera; returns it where it was known."""
+        self.revoke_token(camera_id)
+        self._credentials.pop(camera_id, None)
+        if (camera := self.cameras.pop(camera_id, None)) is not None:
+            self.save()
+        return camera
+
+    # Keys
+
+    def check_key(self, camera_id: str, key: str) -> bool:
+        """Return whether this is the camera's key; takes as long for an unknown id."""
+        presented = _hash(key)
+        credentials = self._credentials.get(camera_id)
+        key_hash = credentials.key_hash if credentials else _NO_HASH
+        new_key_hash = (credentials and credentials.new_key_hash) or _NO_HASH
+        is_old = hmac.compare_digest(key_hash, presented)
+        is_new = hmac.compare_digest(new_key_hash, presented)
+        if credentials is None:
+            return False
+        if is_new and credentials.new_key_hash is not None:
+            credentials.key_hash, credentials.new_key_hash = presented, None
+            self.save()
+            return True
+        return is_old
+
+    def begin_rekey(self, camera_id: str) -> str:
+        """Return a new key that is good beside the old one until it is used."""
+        key = _make_secret()
+        self._credentials[camera_id].new_key_hash = _hash(key)
+        self.save()
+        return key
+
+    def abandon_rekey(self, camera_id: str) -> None:
+        """Forget the new key: the camera refused it."""
+        if (credentials := self._credentials.get(camera_id)) is not None:
+            credentials.new_key_hash = None
+            self.save()
+
+    def failed(self, address: str, camera_id: str) -> int:
+        """Count a wrong secret; returns seconds to wait, 0 while within the limits."""
+        return max(self._by_address.failed(address), self._by_id.failed(camera_id))
+
+
+def _expire(token: _Token) -> None:
+    if not token.registered.done():
+        token.registered.set_exception(RegistrationExpired())
+        # Nobody may be waiting.
+        token.registered.exception()

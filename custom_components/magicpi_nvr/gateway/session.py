@@ -1,0 +1,444 @@
+"""One WebSocket connection of a camera."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+import logging
+from typing import TYPE_CHECKING, Final, Protocol
+from zlib import crc32
+
+from aiohttp import WSMsgType, web
+
+from .camera import Camera, CommandFailed
+from .clock import Clock
+from .jpeg import MAX_JPEG_BYTES, JpegError, check_jpeg
+from .limits import TokenBucket
+from .protocol import (
+    FLAG_LAST,
+    HEADER_BYTES,
+    MAX_TEXT_BYTES,
+    PROTOCOL_VERSION,
+    Bye,
+    CloseCode,
+    ConfigAck,
+    EventEnd,
+    Frame,
+    FrameHeader,
+    Heartbeat,
+    Hello,
+    Log,
+    Motion,
+    OtaState,
+    ProtocolError,
+    Result,
+    UnknownMessage,
+    decode_message,
+    encode_ack,
+    encode_welcome,
+)
+
+if TYPE_CHECKING:
+    from .listener import Connection
+
+_LOGGER = logging.getLogger(__name__)
+
+MAX_OUTBOX: Final = 64
+CLOSE_TIMEOUT_S: Final = 3.0
+# After `bye` a camera closes by itself.
+BYE_TICKS: Final = 10
+ACK_TICKS: Final = 2
+# Far above what a camera says in earnest, far below what costs anything.
+TEXT_BURST: Final = 200
+TEXT_RATE: Final = 20
+MAX_FLOOD: Final = 2000
+MAX_GARBAGE: Final = 100
+# Times further ahead than this are no capture times.
+MAX_AHEAD_MS: Final = 86_400_000
+
+_FAULT_SLUGS: Final = frozenset(("not_json", "not_an_object", "no_type"))
+
+
+class SessionDelegate(Protocol):
+    """What a session asks of the gateway's owner."""
+
+    def frame_received(self, camera: Camera, frame: Frame) -> bool:
+        """Take a good frame; False: refused for good."""
+
+    def event_ended(self, camera: Camera, boot: int, event: int, lost: int) -> None:
+        """All frames of the event came; the camera gave up `lost` of them."""
+
+    def motion_changed(
+        self,
+        camera: Camera,
+        boot: int,
+        event: int,
+        active: bool,
+        at_ms: int,
+        source: str,
+    ) -> None:
+        """Motion begins or ends."""
+
+    def kept(self, camera_id: str, boot: int) -> int:
+        """Highest seq of this boot up to which every frame it took is safe, 0 = none."""
+
+
+class Session:
+    """A camera's connection, from its hello to its close."""
+
+    def __init__(
+        self,
+        camera: Camera,
+        ws: web.WebSocketResponse,
+        connection: Connection,
+        delegate: SessionDelegate,
+        clock: Clock,
+        *,
+        hello_timeout_s: float,
+        idle_ticks: int,
+    ) -> None:
+        """`ws` is prepared; `run` does the rest."""
+        self.camera = camera
+        self.address = connection.address
+        self._ws = ws
+        self._connection = connection
+        self._delegate = delegate
+        self._clock = clock
+        self._hello_timeout_s = hello_timeout_s
+        self._idle_ticks = idle_ticks
+        self._outbox: asyncio.Queue[str] = asyncio.Queue(MAX_OUTBOX)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._silent = 0
+        self._since_bye: int | None = None
+        self._boot = 0
+        self._offset_ms = 0
+        self._horizon_t = 0
+        self._arrived = 0.0
+        self._ticks_since_ack = 0
+        self._frames_since_ack = False
+        self._acked = 0
+        self._open_events: set[int] = set()
+        self._bucket = TokenBucket(TEXT_BURST, TEXT_RATE)
+        self._flood = 0
+        self._garbage = 0
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Out
+
+    def send(self, text: str) -> None:
+        """Send a message soon; a camera that doesn't read is dropped."""
+        if self._closing:
+            return
+        try:
+            self._outbox.put_nowait(text)
+        except asyncio.QueueFull:
+            self.close(CloseCode.POLICY, "does not read")
+
+    async def _write(self) -> None:
+        while True:
+            text = await self._outbox.get()
+            # A lost link is the receiver's to notice.
+            with suppress(ConnectionError):
+                await self._ws.send_str(text)
+            self._outbox.task_done()
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        """Begin to close; what was sent before still goes out."""
+        if not self._closing:
+            self._closing = True
+            self._spawn(self._close(code, reason))
+
+    async def _close(self, code: CloseCode, reason: str) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._outbox.join()
+                await self._ws.close(code=code, message=reason.encode()[:120])
+        except TimeoutError, ConnectionError:
+            self._connection.abort()
+
+    # In
+
+    async def run(self) -> None:
+        """Serve the connection until it ends."""
+        writer = asyncio.create_task(self._write())
+        try:
+            if await self._greet():
+                await self._receive()
+        except Exception:
+            _LOGGER.exception("Session of camera %s failed", self.camera.id)
+            self.close(CloseCode.INTERNAL, "internal error")
+        finally:
+            self._end_open_events()
+            self.camera.leave(self)
+            # Who closes waits for the camera's own close frame, but not for long.
+            if self._closing and self._tasks:
+                await asyncio.wait(self._tasks, timeout=CLOSE_TIMEOUT_S)
+            self._closing = True
+            for task in (writer, *self._tasks):
+                task.cancel()
+            await asyncio.gather(writer, *self._tasks, return_exceptions=True)
+
+    async def _greet(self) -> bool:
+        """Wait for hello and answer it; returns whether the session begins."""
+        try:
+            async with asyncio.timeout(self._hello_timeout_s):
+                message = await self._ws.receive()
+        except TimeoutError:
+            self.close(CloseCode.POLICY, "no hello")
+            return False
+        arrived_ms = self._clock.now_ms()
+        if message.type is not WSMsgType.TEXT:
+            if message.type is WSMsgType.BINARY:
+                self.close(CloseCode.POLICY, "hello expected")
+            return False
+        if self._too_long(message.data):
+            return False
+        try:
+            hello = decode_message(message.data)
+        except ProtocolError as err:
+            self.close(CloseCode.POLICY, f"bad hello: {err.reason}")
+            return False
+        if not isinstance(hello, Hello):
+            self.close(CloseCode.POLICY, "hello expected")
+        elif hello.proto != PROTOCOL_VERSION:
+            self.close(CloseCode.POLICY, f"proto {PROTOCOL_VERSION} expected")
+        elif hello.id != self.camera.id:
+            self.close(CloseCode.POLICY, "hello of another id")
+        elif not self._closing:
+            self._welcome(hello, arrived_ms)
+            return True
+        return False
+
+    def _welcome(self, hello: Hello, arrived_ms: int) -> None:
+        camera = self.camera
+        self._boot = hello.boot
+        self._offset_ms = arrived_ms - hello.uptime_ms
+        self._arrived = self._clock.monotonic()
+        self._horizon_t = hello.uptime_ms + MAX_AHEAD_MS
+        stay_awake_s = camera.stay_awake_s
+        replaced = camera.arrive(self, hello)
+        if replaced is not None:
+            replaced.close(CloseCode.REPLACED, "replaced by a newer connection")
+        assert camera.progress is not None
+        kept = self._delegate.kept(camera.id, hello.boot)
+        camera.progress.resume(kept)
+        self._acked = camera.progress.acknowledged(kept)
+        self.send(
+            encode_welcome(
+                time_ms=arrived_ms,
+                config=camera.config_for(hello.config_rev),
+                have=self._acked,
+                stay_awake_s=stay_awake_s,
+            )
+        )
+        camera.welcomed()
+        if camera.wants_rekey:
+            self._spawn(self._rekey())
+
+    async def _rekey(self) -> None:
+        try:
+            await self.camera.deliver_key()
+        except CommandFailed as err:
+            _LOGGER.warning("Camera %s got no new key: %s", self.camera.id, err)
+
+    async def _receive(self) -> None:
+        receive = self._ws.receive
+        while not self._closing:
+            message = await receive()
+            # Nothing below waits: what has come is worked off before a lost link is noticed.
+            if message.type is WSMsgType.BINARY:
+                self._on_binary(message.data)
+            elif message.type is WSMsgType.TEXT:
+                self._on_text(message.data)
+            else:
+                return
+
+    def tick(self) -> None:
+        """Acknowledge, and look for silence; called twice a second."""
+        if self._closing or self.camera.session is not self:
+            return
+        if self._connection.fresh:
+            self._connection.fresh = False
+            self._silent = 0
+        else:
+            self._silent += 1
+            if self._silent >= self._idle_ticks:
+                self.close(CloseCode.IDLE, "idle")
+                return
+        if self._since_bye is not None:
+            self._since_bye += 1
+            if self._since_bye >= BYE_TICKS:
+                self.close(CloseCode.OK)
+                return
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        progress = self.camera.progress
+        assert progress is not None
+        self._ticks_since_ack += 1
+        seq = progress.acknowledged(self._delegate.kept(self.camera.id, self._boot))
+        if seq != self._acked or (
+            self._frames_since_ack and self._ticks_since_ack >= ACK_TICKS
+        ):
+            self._acked = seq
+            self._ticks_since_ack = 0
+            self._frames_since_ack = False
+            self.send(encode_ack(self._boot, seq))
+
+    # Frames
+
+    def _drop(self, reason: str) -> None:
+        self.camera.counters.drops[reason] += 1
+
+    def _on_binary(self, data: bytes) -> None:
+        camera = self.camera
+        counters = camera.counters
+        counters.bytes += len(data)
+        self._frames_since_ack = True
+        progress = camera.progress
+        assert progress is not None
+        try:
+            version, flags, event, seq, t, crc, length = FrameHeader.unpack(data)
+        except ProtocolError as err:
+            self._drop(err.reason)
+            return
+        if version != PROTOCOL_VERSION:
+            self._drop("version")
+            return
+        if length > MAX_JPEG_BYTES:
+            self._drop("too_big")
+            return
+        if len(data) != HEADER_BYTES + length:
+            self._drop("length")
+            return
+        if not seq:
+            self._drop("seq")
+            return
+        if progress.has(seq):
+            counters.duplicates += 1
+            return
+        jpeg = data[HEADER_BYTES:]
+        if crc32(jpeg) != crc:
+            self._drop("crc")
+            progress.refuse(seq)
+            return
+        try:
+            check = check_jpeg(jpeg)
+        except JpegError as err:
+            self._drop(err.reason)
+            progress.refuse(seq)
+            return
+        if t > self._horizon_t and t > self._horizon_t + self._elapsed_ms():
+            self._drop("time")
+            progress.refuse(seq)
+            return
+        for repair in check.repairs:
+            counters.repairs[repair] += 1
+        frame = Frame(
+            camera.id,
+            self._boot,
+            event,
+            seq,
+            flags,
+            t,
+            self._offset_ms + t,
+            self._clock.now_ms(),
+            check.data,
+            check.width,
+            check.height,
+            bool(check.repairs),
+        )
+        counters.frames += 1
+        camera.take_frame(frame)
+        taken = self._delegate.frame_received(camera, frame)
+        progress.accept(seq, handed=taken and event != 0)
+        if event:
+            self._open_events.discard(event)
+            if flags & FLAG_LAST:
+                self._open_events.add(event)
+
+    def _elapsed_ms(self) -> int:
+        return int((self._clock.monotonic() - self._arrived) * 1000)
+
+    def _end_open_events(self) -> None:
+        """End events whose last frame came and whose end was never told."""
+        for event in self._open_events:
+            self.camera.counters.events += 1
+            self._delegate.event_ended(self.camera, self._boot, event, 0)
+        self._open_events.clear()
+
+    # Messages
+
+    def _fault(self, reason: str) -> None:
+        self.camera.counters.faults[reason] += 1
+
+    def _too_long(self, text: str) -> bool:
+        # A character has up to four bytes: only text near the limit needs counting.
+        if len(text) > MAX_TEXT_BYTES or (
+            len(text) * 4 > MAX_TEXT_BYTES and len(text.encode()) > MAX_TEXT_BYTES
+        ):
+            self._fault("too_big")
+            self.close(CloseCode.TOO_BIG, "text too big")
+            return True
+        return False
+
+    def _on_text(self, text: str) -> None:
+        if self._too_long(text):
+            return
+        if not self._bucket.take(self._clock.monotonic()):
+            self._fault("flood")
+            self._flood += 1
+            if self._flood >= MAX_FLOOD:
+                self.close(CloseCode.POLICY, "too many messages")
+            return
+        try:
+            message = decode_message(text)
+        except ProtocolError as err:
+            self._fault(err.reason if err.reason in _FAULT_SLUGS else "bad_message")
+            self._garbage += 1
+            if self._garbage >= MAX_GARBAGE:
+                self.close(CloseCode.POLICY, "too much garbage")
+            return
+        camera = self.camera
+        match message:
+            case Motion():
+                camera.take_motion(message.event, message.active)
+                self._delegate.motion_changed(
+                    camera,
+                    self._boot,
+                    message.event,
+                    message.active,
+                    self._offset_ms + message.t,
+                    message.source,
+                )
+            case EventEnd():
+                self._open_events.discard(message.event)
+                camera.counters.events += 1
+                camera.counters.lost += message.lost
+                self._delegate.event_ended(
+                    camera, self._boot, message.event, message.lost
+                )
+            case Heartbeat():
+                camera.take_heartbeat(message)
+            case ConfigAck():
+                if not camera.take_config_ack(message):
+                    self._fault("config_ack")
+            case Result():
+                if not camera.take_result(message):
+                    self._fault("result")
+            case OtaState():
+                if not camera.take_ota(message):
+                    self._fault("ota")
+            case Log():
+                camera.take_log(message)
+            case Bye():
+                camera.take_bye(message)
+                self._since_bye = 0
+            case Hello():
+                self._fault("hello")
+            case UnknownMessage():
+                self._fault("unknown_type")

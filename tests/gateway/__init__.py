@@ -1,0 +1,1 @@
+"""Tests of the cameras' side; no Home Assistant here."""

@@ -403,25 +403,30 @@ def unpack_debian_python(python: Path) -> None:
 
 
 def apt_install(*packages: str) -> bool:
-    """Install Debian packages where that is possible; return whether it was."""
+    """Install Debian packages where that is possible; return whether it was.
+
+    A package that has different names in different systems is given as `one|other`.
+    """
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return False
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     apt = ("apt-get", "--quiet", "--yes", "-o", "DPkg::Lock::Timeout=120")
+    begin = time.monotonic()
+    names = packages
     try:
-        with step(f"{', '.join(packages)}: installed with apt-get"):
-            run(*apt, "update", env=env, timeout=300)
-            run(
-                *apt,
-                "install",
-                "--no-install-recommends",
-                *packages,
-                env=env,
-                timeout=900,
-            )
+        run(*apt, "update", env=env, timeout=300)
+        known = set(run("apt-cache", "pkgnames", timeout=60).split())
+        names = tuple(
+            next((name for name in package.split("|") if name in known), package)
+            for package in packages
+        )
+        run(*apt, "install", "--no-install-recommends", *names, env=env, timeout=900)
     except SetupError as err:
-        say(f"  {', '.join(packages)}: apt-get failed: {str(err).splitlines()[-1]}")
+        say(f"  {', '.join(names)}: apt-get failed: {str(err).splitlines()[-1]}")
         return False
+    say(
+        f"  {', '.join(names)}: installed with apt-get ({time.monotonic() - begin:.1f} s)"
+    )
     return True
 
 
@@ -440,15 +445,15 @@ def bring_system_packages() -> None:
     if not (system_program("ffmpeg") and system_program("ffprobe")):
         missing.append("ffmpeg")
     if not has_turbojpeg():
-        missing.append("libturbojpeg0")
+        missing.append("libturbojpeg0|libturbojpeg")
     if not missing or apt_install(*missing):
         return
-    if "ffmpeg" in missing:
+    if not system_program("ffprobe"):
         say(
             "  ffmpeg: the one from PyPI writes clips; tests that read them back with ffprobe"
             " are skipped until you install your system's ffmpeg package."
         )
-    if "libturbojpeg0" in missing:
+    if not has_turbojpeg():
         say("  libturbojpeg0: pictures are not scaled until you install that package.")
 
 

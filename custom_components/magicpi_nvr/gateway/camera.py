@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import Flag, StrEnum, auto
@@ -707,7 +707,7 @@ class Camera:
             self._command_id += 1
             self.session.send(encode_command(self._command_id, name, {}))
 
-    async def frames(self) -> AsyncIterator[Frame]:
+    async def frames(self) -> AsyncGenerator[Frame]:
         """Live view: always the newest frame; ends when the camera leaves."""
         if self.session is None:
             return

@@ -383,7 +383,9 @@ class Gateway:
             connection.authenticated()
             return self._registry.cameras[camera_id]
         if is_camera_id(camera_id):
-            asyncio.get_running_loop().call_soon(self._tell_stale_key, camera_id)
+            asyncio.get_running_loop().call_soon(
+                self._tell_stale_key, camera_id, connection.address
+            )
         if wait := self._registry.failed(connection.address, camera_id[:32]):
             self.counters["refused_rate"] += 1
             raise _too_many(wait)
@@ -391,13 +393,14 @@ class Gateway:
         _LOGGER.debug("Wrong key or id from %s", connection.address)
         raise _unauthorized()
 
-    def _tell_stale_key(self, camera_id: str) -> None:
-        """Tell the owner, unless the camera itself is here with its good key."""
+    def _tell_stale_key(self, camera_id: str, address: str) -> None:
+        """Tell the owner, where this may be the camera itself and not somebody who plays it."""
         camera = self._registry.cameras.get(camera_id)
         now = self._registry.clock.monotonic()
         if (
             camera is not None
             and camera.session is None
+            and (address == camera.address or camera.late_since_ms is not None)
             and now >= self._told_stale.get(camera_id, 0)
         ):
             self._told_stale[camera_id] = now + STALE_KEY_INTERVAL_S

@@ -62,7 +62,7 @@ class SessionDelegate(Protocol):
     """What a session asks of the gateway's owner."""
 
     def frame_received(self, camera: Camera, frame: Frame) -> bool:
-        """Take a good frame; False: refused for good."""
+        """Take a good frame; True: `kept` will come to cover it, False: refused for good."""
 
     def event_ended(self, camera: Camera, boot: int, event: int, lost: int) -> None:
         """All frames of the event came; the camera gave up `lost` of them."""
@@ -355,7 +355,7 @@ class Session:
         counters.frames += 1
         camera.take_frame(frame)
         taken = self._delegate.frame_received(camera, frame)
-        progress.accept(seq, handed=taken and event != 0)
+        progress.accept(seq, handed=taken)
         if event:
             self._open_events.discard(event)
             if flags & FLAG_LAST:

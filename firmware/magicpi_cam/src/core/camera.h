@@ -8,8 +8,8 @@
 #include "battery.h"
 #include "claim.h"
 #include "confirm.h"
+#include "exchange.h"
 #include "frame_ring.h"
-#include "http.h"
 #include "improv.h"
 #include "ota.h"
 #include "pir.h"
@@ -88,17 +88,234 @@ class Camera {
   void factory_reset();
 
   // --- facts --------------------------------------------------------------
-  State state() const { return state_; }
+  State state() const { return online() && ota_phase_ != OtaPhase::None ? State::Updating : state_; }
   bool claimed() const { return claim_.claimed(); }
   const Settings& settings() const { return settings_; }
   const Identity& identity() const { return identity_; }
+  const WifiCredentials& wifi() const { return wifi_; }
   uint32_t boot() const { return boot_; }
   /// Frames given up in this boot.
   uint32_t frames_lost() const { return lost_; }
   uint32_t frames_captured() const { return seq_; }
-  bool capturing() const { return capture_on_; }
+  uint32_t backlog() const { return ring_.backlog(); }
+  bool capturing() const { return capture_.on; }
+
+  // Budgets, for tests and documents; docs/design/firmware.md gives the reasons.
+  static constexpr uint32_t kLookupMs = 300000;    ///< between two mDNS look-ups
+  static constexpr uint32_t kDrainStallMs = 30000, kDrainMs = 120000;
+  static constexpr uint32_t kPowerOnMs = 60000, kSetupMs = 15 * 60000, kStayAfterClaimMs = 60000;
+  static constexpr uint32_t kMaxWakeMs = 30 * 60000;
+  static constexpr uint32_t kHeartbeatMs = 10000, kSilenceMs = 30000, kStallMs = 10000;
+  static constexpr uint32_t kLingerMs = 1500;
+  static constexpr uint32_t kRefusedS = 6 * 3600;
 
  private:
+  enum class Link : uint8_t { Exchange, Greeting };               // inside State::Connecting
+  enum class SetupPhase : uint8_t { None, Portal, Joining, Serving };
+  enum class OtaPhase : uint8_t { None, Waiting, Fetching, Reporting };
+  enum class After : uint8_t { Sleep, Restart, Forget, Ota };     // what follows State::Closing
+
+  struct Event {
+    uint16_t id = 0;               // 0 = free
+    bool open = false;             // still capturing
+    bool active = false;           // PIR high
+    bool start_told = false, active_told = false, end_told = false;   // on this connection
+    uint64_t start_ms = 0, change_ms = 0, end_ms = 0;
+    bool pinged = false, pong = false;   // a ping behind event_end, answered: the peer has read it
+    uint32_t first_seq = 0, last_seq = 0, frames = 0, lost = 0;
+  };
+  static constexpr size_t kEvents = 4;
+
+  /// Shared with the capture task, under lock.
+  struct Capture {
+    bool on = false;
+    bool still = false;            // the next good frame answers `snapshot`
+    bool ending = false;           // the next frame is the event's last
+    uint16_t event = 0;
+    uint32_t interval_ms = 100;
+    uint64_t next_ms = 0;
+    uint32_t since_start = 0;      // frames since the sensor started: the first ones are warming up
+    uint64_t first_frame_ms = 0;
+    uint32_t still_seq = 0;
+    uint8_t oversized = 0;
+  };
+  struct Lock {
+    explicit Lock(Platform& p) : platform(p) { platform.lock(); }
+    ~Lock() { platform.unlock(); }
+    Platform& platform;
+  };
+
+  bool online() const { return state_ == State::Online; }
+  bool sleepy() const { return settings_.power_mode == PowerMode::Battery && identity_.caps.sleep; }
+  bool registering() const { return token_[0] != 0 && !claim_.claimed(); }
+  uint32_t random32();
+  void enter(State s);
+  void log(LogLevel level, const char* message) { platform_.log(level, message); }
+  void tell(const char* message);            // log here and, when online, at the gateway
+  void note(Note::Kind kind, uint32_t a = 0, uint32_t b = 0, uint32_t c = 0) { platform_.note(Note{kind, a, b, c}); }
+
+  // motion and capture
+  void tick_battery();
+  void tick_motion();
+  void start_event();
+  void end_event();
+  void close_event();
+  void drop_false_alarm();
+  Event* open_event();
+  Event* event_by_id(uint16_t id);
+  void update_capture();
+  void stop_camera();
+  static void on_loss(void* self, const FrameRing::Loss& loss);
+  void settle_sent_losses(uint32_t have);
+
+  // link
+  void tick_session();
+  bool wants_link();
+  bool undelivered();
+  void begin_link();
+  void link_failed();
+  void dial_next();
+  bool next_candidate(const char** host, uint16_t* port);
+  bool dial(Exchange& exchange, const char* host, uint16_t port, bool resume);
+  void tick_connecting();
+  void on_upgraded();
+  void build_upgrade();
+  void send_hello();
+  void connection_lost(uint16_t code);
+  void refused();
+  void tick_online();
+  bool read_socket();
+  void on_text();
+  void on_welcome(json::Value message);
+  void on_config(json::Value config);
+  void on_command(json::Value command);
+  void on_ota(json::Value message);
+  bool send(size_t n);                       // the text in text_
+  void queue_messages();
+  void queue_frame();
+  void apply_settings(const SettingsChange& change);
+  void save_settings();
+  void say_bye(After after, const char* reason, uint32_t next_wake_s);
+  void tick_closing();
+  const char* api_key() const { return use_new_key_ ? claim_.new_key : claim_.api_key; }
+
+  // second connection
+  void tick_second();
+  void start_put();
+  void finish_put();
+  void start_fetch();
+  void tick_fetch();
+  void ota_failed(const char* slug);
+  void report_ota(const char* state, uint32_t percent, const char* error);
+
+  // setup
+  void tick_setup();
+  void begin_setup();
+  void open_portal();
+  void join();
+  void leave_setup();
+  void build_registration();
+  void finish_registering();
+  void registration_failed(bool for_good);
+  void improv_rpc();
+  void improv_send(const uint8_t* packet, size_t n) { platform_.console_write(packet, n); }
+  void print_code();
+
+  // power
+  void tick_power();
+  bool may_sleep();
+  bool streaming() const { return stream_until_ms_ != 0; }
+  bool pir_useful() const;
+  void turn_radio_off();
+  void go_to_sleep();
+  void tick_settling();
+  void sleep_now();
+  SleepRequest plan_sleep();
+  uint32_t next_wake_s();
+  void count_event_seconds();
+  uint32_t stream_limit_s() const { return battery_limit_s(battery_, settings_.stream_duration_s); }
+  uint32_t event_limit_s() const { return battery_limit_s(battery_, settings_.max_event_s); }
+
+  Platform& platform_;
+  Transport& ws_;
+  Identity identity_;
+  Options options_;
+  FrameRing ring_;
+  char buffer_[4096];              // one WebSocket text message; before that, setup bundle
+  char request_[2048];             // CA during dial, then HTTP request; afterwards body of a small response
+  char text_[1024];                // message under construction
+  WsReader reader_;
+  WsWriter writer_;
+  Exchange first_;                 // on ws_
+  Exchange second_;                // on https
+  SetupCode code_;
+  SetupEndpoint endpoint_;
+  ImprovParser improv_;
+  OtaUpdate ota_;
+  PirPolicy pir_;
+  MotionConfirm confirm_;
+  Backoff backoff_;
+  Claim claim_;
+  char token_[kKeyMax] = {0};
+  WifiCredentials wifi_;
+  RtcState* rtc_ = nullptr;
+  Settings settings_;
+  Capture capture_;
+  Event events_[kEvents];
+
+  uint64_t now_ = 0;
+  State state_ = State::Boot;
+  Link link_ = Link::Exchange;
+  SetupPhase setup_phase_ = SetupPhase::None;
+  OtaPhase ota_phase_ = OtaPhase::None;
+  After after_ = After::Sleep;
+  WakeCause cause_ = WakeCause::Power;
+  BatteryLevel battery_ = BatteryLevel::Good;
+
+  uint32_t boot_ = 0, seq_ = 0, lost_ = 0;
+  uint16_t event_counter_ = 0;
+  // Sent frames given up before their ack: lost only if a reconnect shows that they did not arrive.
+  uint32_t sent_lost_first_ = 0, sent_lost_last_ = 0, sent_lost_count_ = 0;
+  uint32_t last_sent_seq_ = 0, acked_seq_ = 0, dismissed_seq_ = 0;
+
+  bool radio_ = false, camera_on_ = false, welcomed_ = false, checked_in_ = false;
+  bool hello_due_ = false;         // this wake owes the gateway a check-in
+  bool quiet_wake_ = false;        // only to arm the PIR again
+  bool after_ota_ = false, confirm_image_ = false;
+  bool use_new_key_ = false, tried_other_key_ = false;
+  bool looking_up_ = false, bye_sent_ = false, flash_on_ = false;
+  bool had_event_ = false, brownout_rest_ = false, close_queued_ = false, fetch_checked_ = false;
+  size_t put_body_ = 0;
+  bool used_session_ = false;
+  bool settings_dirty_ = false;
+  uint32_t dirty_keys_ = 0;
+  bool put_running_ = false;
+  bool confirming_ = false;
+  bool storm_ = false;
+  bool stuck_told_ = false;
+  bool button_ = false;
+  bool by_hand_ = false;           // setup opened by button on a claimed camera
+  bool improv_joining_ = false;
+  uint64_t button_since_ms_ = 0;
+  uint64_t wake_ms_ = 0, camera_started_ms_ = 0, link_began_ms_ = 0, state_since_ms_ = 0;
+  uint64_t last_motion_ms_ = 0, ending_since_ms_ = 0, last_event_end_ms_ = 0;
+  uint64_t next_lookup_ms_ = 0, camera_retry_ms_ = 0, welcomed_at_ms_ = 0, linger_until_ms_ = 0;
+  uint64_t retry_at_ms_ = 0, no_link_until_ms_ = 0;
+  uint64_t stay_until_ms_ = 0, stream_until_ms_ = 0;
+  uint64_t last_rx_ms_ = 0, last_tx_ms_ = 0, last_beat_ms_ = 0, last_ack_ms_ = 0;
+  uint64_t sealed_ms_ = 0, battery_read_ms_ = 0, register_until_ms_ = 0, setup_until_ms_ = 0, put_retry_ms_ = 0;
+  uint32_t wifi_ms_ = 0, tls_ms_ = 0;
+  int battery_mv_ = -1;
+  uint8_t candidate_ = 0, found_n_ = 0;
+  GatewayAddress found_[4];
+  char dialed_host_[kHostMax] = {0};
+  uint16_t dialed_port_ = 0;
+  char websocket_key_[28] = {0};
+  uint32_t last_percent_ = 0;
+  uint8_t quality_step_ = 0;       // added to jpeg_quality after oversized frames
+  char still_id_[72] = {0};        // raw JSON id of the snapshot that is due, empty = none
+  uint64_t still_until_ms_ = 0;
+  const char* pending_log_ = nullptr;
 };
 
 }  // namespace magicpi

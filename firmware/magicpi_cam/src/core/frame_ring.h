@@ -30,6 +30,8 @@ struct FrameInfo {
 class FrameRing {
  public:
   static constexpr size_t kBlock = 2048;
+  /// Payload bytes per WebSocket fragment: a pong can pass in between, and each has its own masking key.
+  static constexpr size_t kFragment = 16384;
   static constexpr uint16_t kNone = 0xffff;
 
   /// Uses `bytes` of 4-aligned `memory`: per block kBlock + 2 bytes, per frame slot a descriptor of about 56.
@@ -42,9 +44,11 @@ class FrameRing {
   /// The oldest unsent frame, pinned for sending, or kNone. Network task, as everything below.
   uint16_t take();
   const FrameInfo& info(uint16_t frame) const { return frames_[frame].info; }
-  /// XORs payload bytes [from, to) with the 4-byte `key` (phase 0 at byte 0); remembered for unmask().
-  /// Returns the longest contiguous piece at `offset`, at most up to the block's end: pointer and *n bytes.
-  const uint8_t* masked_piece(uint16_t frame, size_t offset, size_t limit, const uint8_t key[4], size_t* n);
+  /// The masking key of one WebSocket fragment of a frame: unpredictable if `seed` is.
+  static uint32_t mask_key(uint64_t seed, uint32_t fragment);
+  /// Payload at `offset`, masked in place with the keys of `seed` (remembered, to undo it). `offset` grows from 0;
+  /// the piece ends at a block's end at the latest and holds at most `limit` bytes: pointer, and *n bytes.
+  const uint8_t* masked_piece(uint16_t frame, size_t offset, size_t limit, uint64_t seed, size_t* n);
   /// The pinned frame went out whole.
   void sent(uint16_t frame);
   /// The pinned frame did not go out (link died): restores its bytes and makes it unsent.
@@ -61,6 +65,7 @@ class FrameRing {
   uint32_t backlog() const;        ///< frames held and not released
   uint32_t unsent() const;
   uint32_t unsent_of(uint16_t event) const;
+  uint32_t held_of(uint16_t event) const;
   size_t capacity_bytes() const { return size_t(blocks_) * kBlock; }
   size_t used_bytes() const;
 
@@ -73,17 +78,21 @@ class FrameRing {
   enum Status : uint8_t { Free, Filling, Ready, Pinned, Sent };
   struct Frame {
     FrameInfo info;
-    uint32_t masked;        // bytes of the payload now XORed with key
+    uint64_t seed;          // of the masking keys
+    uint32_t masked;        // bytes of the payload that are XORed now
     uint16_t first, next, prev;
     Status status;
-    uint8_t key[4];
   };
   struct Guard;
 
   uint8_t* block(uint16_t b) { return data_ + size_t(b) * kBlock; }
+  static size_t blocks_for(size_t bytes) { return (bytes + kBlock - 1) / kBlock; }
+  void mask_range(Frame& f, uint16_t block, size_t from, size_t to);
   void restore(Frame& f);
-  void unlink(uint16_t frame);
+  void free_frame(uint16_t frame);
   bool give_up_one();
+  void lose(const FrameInfo& info, bool sent);
+  uint32_t count(bool (*pick)(const Frame&, uint16_t), uint16_t event) const;
 
   Platform& platform_;
   Frame* frames_ = nullptr;
@@ -92,9 +101,9 @@ class FrameRing {
   uint16_t blocks_ = 0, slots_ = 0;
   uint16_t free_blocks_ = 0, free_block_ = kNone, free_slot_ = kNone;
   uint16_t oldest_ = kNone, newest_ = kNone;
-  uint16_t cursor_block_ = kNone;   // last block served by masked_piece
-  size_t cursor_offset_ = 0;
-  uint16_t cursor_frame_ = kNone;
+  uint16_t cursor_frame_ = kNone;   // where masked_piece() was last, so that it need not walk the chain again
+  uint16_t cursor_block_ = kNone;
+  size_t cursor_start_ = 0;
   void (*loss_)(void*, const Loss&) = nullptr;
   void* loss_context_ = nullptr;
 };

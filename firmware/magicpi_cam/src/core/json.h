@@ -32,6 +32,10 @@ class Value {
   bool to_bool(bool* out) const;
   /// Unescaped UTF-8 with terminating NUL; false if it does not fit `cap` or contains U+0000.
   bool to_string(char* out, size_t cap, size_t* length = nullptr) const;
+  /// Unescapes inside the parsed text itself, which must be writable; this value and its parents are spent afterwards.
+  bool to_string_in_place(char** out, size_t* length);
+  /// The value's own JSON text with NUL, to be parsed again later; false if it does not fit.
+  bool copy_raw(char* out, size_t cap) const;
   /// Same text, in place of comparing a copy.
   bool equals(const char* text) const;
 

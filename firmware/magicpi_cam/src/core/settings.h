@@ -63,15 +63,17 @@ struct SettingsChange {
 
 /// Merges the known keys of `object`; an invalid value leaves its key as it was. `rev` is not touched.
 SettingsChange settings_merge(Settings& settings, json::Value object, const Caps& caps);
+/// Copies the keys in `mask` from another set.
+void settings_copy(Settings& to, const Settings& from, uint32_t mask);
 /// Writes `"key":value` members for the keys in `mask` into an open JSON object.
 void settings_write(json::Writer& out, const Settings& settings, uint32_t mask);
 /// Why key `index` can be refused: "type", "range" or "unsupported", for config_ack.rejected.
-const char* settings_refusal(const Settings& settings, size_t index, json::Value object, const Caps& caps);
+const char* settings_refusal(size_t index, json::Value object, const Caps& caps);
 
 /// Serialized size bound for NVS.
 constexpr size_t kSettingsBlobMax = 64;
 size_t settings_save(const Settings& settings, uint8_t* out, size_t cap);
-/// False (and factory defaults) if the blob is not whole, of another version or out of range.
+/// False (and settings untouched) if the blob is not whole, of another version or out of range.
 bool settings_load(Settings& settings, const uint8_t* data, size_t len, const Caps& caps);
 
 }  // namespace magicpi

@@ -12,7 +12,7 @@ namespace magicpi {
 /// Dial::server_name; dates are not judged, because a camera has no clock at wake. Heap: about 45 KB while open.
 class TlsTransport final : public Transport {
  public:
-  /// `random` fills cryptographically strong bytes (Platform::random).
+  /// Random bytes come from Platform::random().
   explicit TlsTransport(Platform& platform);
   ~TlsTransport();
   TlsTransport(const TlsTransport&) = delete;
@@ -41,7 +41,6 @@ class TlsTransport final : public Transport {
   Context* context_ = nullptr;
   int fd_ = -1;
   size_t pending_write_ = 0;
-  uint64_t started_ms_ = 0;
   IoStatus status_ = IoStatus::Idle;
   IoError error_ = IoError::None;
   int mbedtls_error_ = 0;

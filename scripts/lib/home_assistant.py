@@ -27,11 +27,12 @@ import json
 import os
 from pathlib import Path
 import re
+import shutil
 import signal
 import socket
 import sys
 import time
-from typing import Any, Self
+from typing import Any, Self, overload
 import uuid
 
 import aiohttp
@@ -87,9 +88,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@overload
 async def wait_until[T](
-    probe: Callable[[], Awaitable[T] | T], timeout: float, what: str
-) -> T:
+    probe: Callable[[], Awaitable[T]], timeout: float, what: str
+) -> T: ...
+@overload
+async def wait_until[T](probe: Callable[[], T], timeout: float, what: str) -> T: ...
+async def wait_until(probe: Callable[[], Any], timeout: float, what: str) -> Any:
     """Ask again and again until the answer is true; return the answer."""
     end = time.monotonic() + timeout
     while True:
@@ -297,17 +302,19 @@ class HomeAssistantProcess:
         if self._token_path.exists():
             self.token = self._token_path.read_text()
             self._set_port()
-            return
+        else:
+            await self._seed()
+
+    async def _seed(self) -> None:
+        """Prepare its storage beside its place first, so that it is there whole or not."""
+        if self._token_path.parent.exists():
+            raise HomeAssistantError(f"{self.folder} is someone else's: take another")
+        staging = self.folder / ".prepared"
+        shutil.rmtree(staging, ignore_errors=True)
         process = await asyncio.create_subprocess_exec(
             self._python,
-            __file__,
-            "seed",
-            str(self.folder),
-            str(self.port),
-            "--username",
-            self.username,
-            "--host",
-            self.host,
+            *(__file__, "seed", str(staging), str(self.port)),
+            *("--username", self.username, "--host", self.host),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -326,8 +333,11 @@ class HomeAssistantProcess:
         if process.returncode:
             raise HomeAssistantError(f"preparing {self.folder}: {err.decode()[-2000:]}")
         self.token = out.decode().split()[-1]
-        self._token_path.write_text(self.token)
-        self._token_path.chmod(0o600)
+        token_path = staging / ".storage" / self._token_path.name
+        token_path.write_text(self.token)
+        token_path.chmod(0o600)
+        token_path.parent.rename(self._token_path.parent)
+        shutil.rmtree(staging)
 
     def _link(self, component: Path) -> None:
         """Put the integration where Home Assistant looks for it."""
@@ -559,7 +569,9 @@ class HomeAssistantProcess:
             good = wanted(state) if callable(wanted) else state["state"] == wanted
             return state if good else None
 
-        found = await wait_until(probe, timeout, f"{entity_id} being {wanted}")
+        found: dict[str, Any] | None = await wait_until(
+            probe, timeout, f"{entity_id} being {wanted}"
+        )
         assert found
         return found
 

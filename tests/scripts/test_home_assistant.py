@@ -102,6 +102,13 @@ async def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
     assert not relatives(process)
 
 
+async def test_a_folder_of_someone_else_is_left_alone(tmp_path: Path) -> None:
+    """What another Home Assistant has stored is not written over."""
+    (tmp_path / ".storage").mkdir()
+    with pytest.raises(HomeAssistantError, match="someone else's"):
+        await HomeAssistantProcess(tmp_path, component=None).prepare()
+
+
 async def test_waiting_ends() -> None:
     """What never happens is an error that names it."""
     with pytest.raises(HomeAssistantError, match="the moon: not within 0 s"):

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 import json
 from pathlib import Path
 import ssl
-from typing import Any, Self
+from typing import Any
 from zlib import crc32
 
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
@@ -210,6 +210,22 @@ class House:
             method, path, server_hostname=self.authority.server_name, **kwargs
         )
 
+    async def call(
+        self,
+        method: str,
+        path: str,
+        auth: Mapping[str, str] | None = None,
+        http: ClientSession | None = None,
+        **kwargs: Any,
+    ) -> tuple[int, Any, Mapping[str, str]]:
+        """Make one request; returns status, JSON body and headers."""
+        async with AsyncExitStack() as stack:
+            http = http or await stack.enter_async_context(self.session())
+            response = await stack.enter_async_context(
+                self.request(http, method, path, headers=auth, **kwargs)
+            )
+            return response.status, await response.json(), response.headers
+
     async def register(
         self, camera_id: str = CAMERA_ID, **data: Any
     ) -> tuple[Camera, dict[str, str]]:
@@ -355,13 +371,6 @@ class Wire:
         """Say bye and close."""
         await self.send({"type": "bye", "reason": reason, "next_wake_s": next_wake_s})
         await self.ws.close(code=1000)
-
-    def __enter__(self) -> Self:
-        """Allow `with`."""
-        return self
-
-    def __exit__(self, *_args: object) -> None:
-        """Nothing to do: the connection has an owner."""
 
 
 @asynccontextmanager

@@ -25,8 +25,10 @@ _MARKERS_SOF: Final = frozenset((0xC0, 0xC1, 0xC2))
 _MARKERS_SOF_REFUSED: Final = frozenset(
     (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
 )
-# DHT, DQT, DNL, DRI, APPn, COM.
-_MARKERS_SEGMENT: Final = frozenset((0xC4, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE))
+# SOF, SOS, DHT, DQT, DNL, DRI, APPn, COM: all carry their length.
+_MARKERS_SEGMENT: Final = frozenset(
+    (*_MARKERS_SOF, _MARKER_SOS, 0xC4, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE)
+)
 # Within a scan 0xFF is followed by a stuffed zero, a restart marker or another 0xFF.
 _NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 # The standard table of luminance AC coefficients: with it every block of a scan brings
@@ -120,6 +122,10 @@ def _walk(data: bytes, start: int) -> tuple[int, int, int | None, int]:
             return width, height, position, scan
         if marker == 0xD8:
             raise JpegError(JpegFault.TWO_PICTURES)
+        if marker in _MARKERS_SOF_REFUSED:
+            raise JpegError(JpegFault.CODING)
+        if marker not in _MARKERS_SEGMENT:
+            raise JpegError(JpegFault.BAD_MARKER)
         if position + 2 > size:
             raise JpegError(JpegFault.TRUNCATED)
         length = data[position] << 8 | data[position + 1]
@@ -145,10 +151,6 @@ def _walk(data: bytes, start: int) -> tuple[int, int, int | None, int]:
                 return width, height, None, scan
             position = found.start()
             continue
-        elif marker in _MARKERS_SOF_REFUSED:
-            raise JpegError(JpegFault.CODING)
-        elif marker not in _MARKERS_SEGMENT:
-            raise JpegError(JpegFault.BAD_MARKER)
         position += length
     raise JpegError(JpegFault.BAD_SEGMENT)
 

@@ -3,7 +3,7 @@
 # ruff: noqa: RUF009 - the fields carry their readers, one row says all of a field
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from enum import IntEnum
 import json
 import re
@@ -379,7 +379,9 @@ def _read_fields[_T](message: type[_T], data: Mapping[str, Any]) -> _T:
         missing = [
             item.name
             for item in fields(message)  # type: ignore[arg-type]
-            if item.name not in data or data[item.name] is None
+            if item.name not in values
+            and item.default is MISSING
+            and item.default_factory is MISSING
         ]
         raise ProtocolError(f"missing {' '.join(missing)}"[:100]) from None
 

@@ -18,6 +18,7 @@ from .protocol import Registration, is_camera_id
 _LOGGER = logging.getLogger(__name__)
 
 TOKEN_LIFETIME_S: Final = 600
+MAX_TOKENS: Final = 256
 SECRET_BYTES: Final = 32
 # Failures: some at once for a camera that retries, then one every few seconds.
 FAILURE_BURST: Final = 10
@@ -127,6 +128,9 @@ class Registry:
     def issue_token(self, camera_id: str, data: Mapping[str, Any]) -> str:
         """Return a token for one registration of this id; an older one is worthless then."""
         self.revoke_token(camera_id)
+        # Spent tokens are remembered so that they can be told from strange ones.
+        while len(self._tokens) >= MAX_TOKENS:
+            self.revoke_token(next(iter(self._tokens)))
         token = _make_secret()
         self._tokens[camera_id] = _Token(
             hash=_hash(token),
@@ -142,11 +146,10 @@ class Registry:
             _expire(token)
 
     def expire_tokens(self) -> None:
-        """Drop tokens past their time."""
+        """Tell whoever waits for a camera whose token ran out."""
         now = self.clock.monotonic()
-        for camera_id, token in list(self._tokens.items()):
+        for token in self._tokens.values():
             if now >= token.expires:
-                del self._tokens[camera_id]
                 _expire(token)
 
     def registration(self, camera_id: str) -> Future[Camera]:
@@ -160,7 +163,6 @@ class Registry:
 
         Raises RegistrationRefused with `bad_token`, `claimed` or `too_many_cameras`.
         """
-        self.expire_tokens()
         token = self._tokens.get(request.id)
         matches = hmac.compare_digest(
             token.hash if token else _NO_HASH, _hash(request.token)
@@ -168,7 +170,7 @@ class Registry:
         if token is None or not matches:
             known = request.id in self.cameras
             raise RegistrationRefused("claimed" if known else "bad_token")
-        if token.used:
+        if token.used or self.clock.monotonic() >= token.expires:
             raise RegistrationRefused("bad_token")
         camera = self.cameras.get(request.id)
         if camera is None and len(self.cameras) >= max_cameras:

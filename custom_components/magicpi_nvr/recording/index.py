@@ -20,6 +20,7 @@ from .sidecar import NOTHING, Note, read_sidecar
 _LOGGER = logging.getLogger(__name__)
 
 _SCHEMA_VERSION = 1
+LAST_MS = 253_402_214_400_000  # in the last year that has a date
 _PAGE_LIMIT = 5000
 _BOOTS_KEPT = 8
 # Events overlap a range though they began before it; none is longer than this.
@@ -137,16 +138,22 @@ def _scan(root: Path, path: str) -> list[StoredRun]:
     return [
         stored_run(path, run)
         for run in found.runs
-        if run.header.camera.replace(":", "-") == folder and _is_event_id(run.header.id)
+        if run.header.camera.replace(":", "-") == folder and _is_sound(run)
     ]
 
 
-def _is_event_id(text: str) -> bool:
+def _is_sound(run: hourfile.Run) -> bool:
+    """Whether a run says what a recorder writes: the message in a file can be anything."""
+    header, end = run.header, run.end
     try:
-        parse_event_id(text)
+        parse_event_id(header.id)
     except ValueError:
         return False
-    return True
+    numbers = (header.number, header.boot, *((end.lost,) if end else ()))
+    times = (header.start_ms, *((end.end_ms,) if end else ()))
+    return all(0 <= number <= 0xFFFFFFFF for number in numbers) and all(
+        0 <= time_ms <= LAST_MS for time_ms in times
+    )
 
 
 class Index:
@@ -228,6 +235,9 @@ class Index:
         """Return a page of events, newest first; raises InvalidValue."""
         if not 1 <= query.limit <= _PAGE_LIMIT:
             raise InvalidValue(f"limit must be from 1 to {_PAGE_LIMIT}")
+        for time_ms in (query.start_ms, query.end_ms):
+            if time_ms is not None and not 0 <= time_ms <= LAST_MS:
+                raise InvalidValue("a time is in milliseconds since 1970")
         where, values = _conditions(query)
         clause = f"WHERE {' AND '.join(where)}" if where else ""
         found = self._events(
@@ -400,9 +410,7 @@ class Index:
 
         def job() -> dict[str, list[tuple[object, ...]]]:
             return {
-                table: self._open()
-                .execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # noqa: S608
-                .fetchall()
+                table: sorted(self._open().execute(f"SELECT * FROM {table}"), key=repr)  # noqa: S608
                 for table in ("runs", "events", "labels", "days")
             }
 
@@ -842,7 +850,7 @@ def _conditions(query: EventQuery) -> tuple[list[str], list[str | int]]:
                 urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(".")
             )
             parse_event_id(event)
-            values += [int(start), event]
+            values += [min(int(start), LAST_MS), event]
         except ValueError:
             raise InvalidValue("not a cursor of this library") from None
         where.append("(start_ms, id) < (?, ?)")

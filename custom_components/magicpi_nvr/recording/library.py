@@ -27,7 +27,7 @@ from .errors import (
     StorageFailed,
 )
 from .hourfile import CLAIMS, HourFileError
-from .index import EventQuery, Index
+from .index import LAST_MS, EventQuery, Index
 from .layout import HourPath, camera_folder, to_local
 from .model import (
     CameraUsage,
@@ -110,6 +110,7 @@ class Library:
             tuple[ClipSpec, tuple[StoredRun, ...]], asyncio.Future[VirtualFile]
         ] = {}
         self._no_room_until = -math.inf
+        self._closed = False
 
     async def open(self) -> None:
         """Open the index and follow what changed in the folders meanwhile."""
@@ -117,7 +118,10 @@ class Library:
         await self._follow(everything=False)
 
     async def close(self) -> None:
-        """End the threads. Clips that are being read end with an error."""
+        """End the threads. Clips that are being read end with an error. Closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
         await self._indexed(self._index.close)
         self._clips.clear()
         self._index_pool.shutdown(wait=False)
@@ -543,7 +547,7 @@ class Library:
             camera_folder(camera)
             if spec.start_ms is not None and spec.end_ms is not None:
                 start_ms, end_ms = spec.start_ms, spec.end_ms
-                if start_ms >= end_ms:
+                if not 0 <= start_ms < end_ms <= LAST_MS:
                     raise InvalidValue("a range ends after it begins")
                 return await self._indexed(
                     lambda: index.runs(camera=camera, start_ms=start_ms, end_ms=end_ms)

@@ -9,10 +9,7 @@ from typing import Any
 import pytest
 
 from custom_components.magicpi_nvr.recording.library import Library
-from custom_components.magicpi_nvr.recording.model import (
-    PurgeReport,
-    RecordingSettings,
-)
+from custom_components.magicpi_nvr.recording.model import PurgeReport, RecordingSettings
 
 from .recordings import NOON, Pictures, Recordings
 
@@ -26,7 +23,9 @@ class Disk:
 
     def usage(self, _: Path) -> Any:
         """Answer as shutil.disk_usage."""
-        used = sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+        used = sum(
+            path.stat().st_size for path in self.root.rglob("*") if path.is_file()
+        )
 
         @dataclass
         class Usage:

@@ -32,7 +32,14 @@ class Pictures:
     samples: tuple[tuple[bytes, bool], ...]
 
     @classmethod
-    def encode(cls, folder: Path, size: str, seconds: int = 20, *, options: tuple[str, ...] = ()) -> Pictures:
+    def encode(
+        cls,
+        folder: Path,
+        size: str,
+        seconds: int = 20,
+        *,
+        options: tuple[str, ...] = (),
+    ) -> Pictures:
         """Draw and encode a test picture that counts, ten times a second."""
         path = folder / f"{size}.mp4"
         subprocess.run(
@@ -45,7 +52,9 @@ class Pictures:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             samples = tuple(
-                (bytes(packet), packet.is_keyframe) for packet in container.demux(stream) if packet.size
+                (bytes(packet), packet.is_keyframe)
+                for packet in container.demux(stream)
+                if packet.size
             )
             extradata = stream.codec_context.extradata
             width, height = stream.codec_context.width, stream.codec_context.height
@@ -60,7 +69,9 @@ class Recordings:
     pictures: Pictures
     time_zone: tzinfo = UTC
     library: Library | None = None
-    frames: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)  # event -> (wall ticks, sample)
+    frames: dict[str, list[tuple[int, bytes]]] = field(
+        default_factory=dict
+    )  # event -> (wall ticks, sample)
     _numbers: dict[tuple[str, int], int] = field(default_factory=dict)
 
     async def record(
@@ -86,12 +97,17 @@ class Recordings:
             event = self._numbers.get((camera, boot), 0) + 1
         self._numbers[camera, boot] = max(event, self._numbers.get((camera, boot), 0))
         name = event_id(camera, boot, event)
-        hour = HourPath.at(camera, start_ms if hour_of_ms is None else hour_of_ms, self.time_zone)
+        hour = HourPath.at(
+            camera, start_ms if hour_of_ms is None else hour_of_ms, self.time_zone
+        )
         if part is not None:
             hour = hour.with_part(part)
         intervals = intervals or [100] * frames
         first = GROUP * (event % 3)
-        samples = [pictures.samples[(first + i) % len(pictures.samples)] for i in range(len(intervals))]
+        samples = [
+            pictures.samples[(first + i) % len(pictures.samples)]
+            for i in range(len(intervals))
+        ]
         assert samples[0][1], "an event begins with a key frame"
         seq = 1 + len(self.frames.get(name, []))
         writer = HourFileWriter(self.root / hour.relative, pictures.config)
@@ -99,18 +115,34 @@ class Recordings:
         try:
             writer.begin_run(
                 RunHeader(
-                    id=name, camera=camera, start_ms=start_ms, reason="pir", boot=boot, event=event, number=run, t=5000
+                    id=name,
+                    camera=camera,
+                    start_ms=start_ms,
+                    reason="pir",
+                    boot=boot,
+                    event=event,
+                    number=run,
+                    t=5000,
                 )
             )
             offset = 0
             for i in range(0, len(samples), 5):
                 fragment = [
                     Sample(data, interval * TICKS_PER_MS, sync)
-                    for (data, sync), interval in zip(samples[i : i + 5], intervals[i : i + 5], strict=True)
+                    for (data, sync), interval in zip(
+                        samples[i : i + 5], intervals[i : i + 5], strict=True
+                    )
                 ]
-                writer.append(fragment, first_seq=seq + i, last_seq=seq + i + len(fragment) - 1, offset=offset)
+                writer.append(
+                    fragment,
+                    first_seq=seq + i,
+                    last_seq=seq + i + len(fragment) - 1,
+                    offset=offset,
+                )
                 for sample in fragment:
-                    self.frames.setdefault(name, []).append((start_ms * TICKS_PER_MS + offset, sample.data))
+                    self.frames.setdefault(name, []).append(
+                        (start_ms * TICKS_PER_MS + offset, sample.data)
+                    )
                     offset += sample.duration
             if close:
                 writer.end_run(lost=lost)

@@ -69,7 +69,19 @@ def test_one_range(text: str, start: int, stop: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=5-4", "bytes=0-1,5-6", "items=0-1", "bytes=--1", "bytes=1-2-3", "bytes=٣-٤"],
+    [
+        "",
+        "bytes",
+        "bytes=",
+        "bytes=-",
+        "bytes=a-b",
+        "bytes=5-4",
+        "bytes=0-1,5-6",
+        "items=0-1",
+        "bytes=--1",
+        "bytes=1-2-3",
+        "bytes=٣-٤",
+    ],
 )
 def test_range_that_is_ignored(text: str) -> None:
     """What is no single byte range is answered with the whole."""
@@ -78,7 +90,10 @@ def test_range_that_is_ignored(text: str) -> None:
     assert "Content-Range" not in got.headers
 
 
-@pytest.mark.parametrize("text", ["bytes=1000-", "bytes=1000-2000", "bytes=-0", "bytes=99999999999999999999-"])
+@pytest.mark.parametrize(
+    "text",
+    ["bytes=1000-", "bytes=1000-2000", "bytes=-0", "bytes=99999999999999999999-"],
+)
 def test_range_that_cannot_be(text: str) -> None:
     """Nothing of it is there: 416 says how long the file is."""
     got = answer(File(), {"Range": text})
@@ -103,11 +118,24 @@ def test_if_range(condition: str, status: int) -> None:
 
 @pytest.mark.parametrize(
     ("condition", "status"),
-    [('"abc"', 304), ('W/"abc"', 304), ('"x", "abc"', 304), ("*", 304), ('"x"', 200), ("abc", 200), ("", 200)],
+    [
+        ('"abc"', 304),
+        ('W/"abc"', 304),
+        ('"x", "abc"', 304),
+        ("*", 304),
+        ('"x"', 200),
+        ("abc", 200),
+        ("", 200),
+    ],
 )
 def test_if_none_match(condition: str, status: int) -> None:
     """Who has it need not load it."""
-    got = answer(File(), {"If-None-Match": condition, "Range": "bytes=2000-"} if status == 304 else {"If-None-Match": condition})
+    got = answer(
+        File(),
+        {"If-None-Match": condition, "Range": "bytes=2000-"}
+        if status == 304
+        else {"If-None-Match": condition},
+    )
     assert got.status == status
     if status == 304:
         assert not got.has_body
@@ -119,8 +147,14 @@ def test_if_none_match(condition: str, status: int) -> None:
     [
         ("a.mp4", 'attachment; filename="a.mp4"'),
         ("Tür.mp4", "attachment; filename=\"T_r.mp4\"; filename*=UTF-8''T%C3%BCr.mp4"),
-        ('a"b\\c.mp4', "attachment; filename=\"a_b_c.mp4\"; filename*=UTF-8''a%22b%5Cc.mp4"),
-        ("a\r\nX: y.mp4", "attachment; filename=\"a__X: y.mp4\"; filename*=UTF-8''a%0D%0AX%3A%20y.mp4"),
+        (
+            'a"b\\c.mp4',
+            "attachment; filename=\"a_b_c.mp4\"; filename*=UTF-8''a%22b%5Cc.mp4",
+        ),
+        (
+            "a\r\nX: y.mp4",
+            "attachment; filename=\"a__X: y.mp4\"; filename*=UTF-8''a%0D%0AX%3A%20y.mp4",
+        ),
     ],
 )
 def test_content_disposition(name: str, header: str) -> None:
@@ -128,11 +162,21 @@ def test_content_disposition(name: str, header: str) -> None:
     assert content_disposition(name, attachment=True) == header
 
 
-@given(text=st.text(), condition=st.none() | st.text(), match=st.none() | st.text(), size=st.integers(0, 10))
-def test_any_header(text: str, condition: str | None, match: str | None, size: int) -> None:
+@given(
+    text=st.text(),
+    condition=st.none() | st.text(),
+    match=st.none() | st.text(),
+    size=st.integers(0, 10),
+)
+def test_any_header(
+    text: str, condition: str | None, match: str | None, size: int
+) -> None:
     """Whatever is asked, the answer lies in the file and is told truly."""
     headers = {"Range": text, "If-Range": condition, "If-None-Match": match}
-    got = answer(File(size=size), {name: value for name, value in headers.items() if value is not None})
+    got = answer(
+        File(size=size),
+        {name: value for name, value in headers.items() if value is not None},
+    )
     assert 0 <= got.start <= got.stop <= size
     assert got.status in (200, 206, 304, 416)
     if got.has_body:

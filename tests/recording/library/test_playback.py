@@ -90,7 +90,9 @@ async def test_last_frame_lasts_as_long_as_usual(
     assert clip.duration_ms == 1000
 
 
-async def test_single_frame(library: Library, recordings: Recordings, tmp_path: Path) -> None:
+async def test_single_frame(
+    library: Library, recordings: Recordings, tmp_path: Path
+) -> None:
     """One frame is a clip too."""
     event = await recordings.record(NOON, intervals=[120])
     clip = await library.clip(ClipSpec.event(event.id))
@@ -121,9 +123,17 @@ async def test_resolution_changes_within_an_event(
     clip = await library.clip(ClipSpec.event(event.id))
     data = await probe(clip, tmp_path)
     assert decoded(data) == [
-        *decoded(await whole(await library.clip(ClipSpec.range(FRONT, NOON, NOON + 2500)))),
-        *decoded(await whole(await library.clip(ClipSpec.hour(FRONT, "2026-11-22", "12-2")))),
-        *decoded(await whole(await library.clip(ClipSpec.range(FRONT, NOON + 5500, NOON + 9000)))),
+        *decoded(
+            await whole(await library.clip(ClipSpec.range(FRONT, NOON, NOON + 2500)))
+        ),
+        *decoded(
+            await whole(await library.clip(ClipSpec.hour(FRONT, "2026-11-22", "12-2")))
+        ),
+        *decoded(
+            await whole(
+                await library.clip(ClipSpec.range(FRONT, NOON + 5500, NOON + 9000))
+            )
+        ),
     ]
     assert {size for size, _ in decoded(data)} == {(160, 120), (320, 240)}
     assert [ticks for ticks, _ in packets(data)] == [
@@ -137,7 +147,9 @@ def decoded(data: bytes) -> list[tuple[tuple[int, int], str]]:
         return [
             (
                 (frame.width, frame.height),
-                hashlib.sha256(frame.to_ndarray(format="yuv420p").tobytes()).hexdigest(),
+                hashlib.sha256(
+                    frame.to_ndarray(format="yuv420p").tobytes()
+                ).hexdigest(),
             )
             for frame in container.decode(video=0)
         ]
@@ -168,8 +180,12 @@ async def test_day_and_range_of_one_camera(
     day = await library.clip(ClipSpec.day(FRONT, "2026-11-22", name="Front / door"))
     assert [data for _, data in packets(await probe(day, tmp_path))] == expected
     assert day.filename == "Front-door_2026-11-22.mp4"
-    between = await library.clip(ClipSpec.range(FRONT, NOON + 3000, NOON + 2 * 3_600_000))
-    assert [data for _, data in packets(await probe(between, tmp_path))] == expected[20:40]
+    between = await library.clip(
+        ClipSpec.range(FRONT, NOON + 3000, NOON + 2 * 3_600_000)
+    )
+    assert [data for _, data in packets(await probe(between, tmp_path))] == expected[
+        20:40
+    ]
     assert between.filename == "AA-BB-CC-00-00-01_2026-11-22_12-00-03_to_14-00-00.mp4"
 
 
@@ -185,12 +201,20 @@ async def test_day_and_range_of_one_camera(
     ],
 )
 async def test_range_within_an_event(
-    library: Library, recordings: Recordings, tmp_path: Path, start: int, end: int, first: int, last: int
+    library: Library,
+    recordings: Recordings,
+    tmp_path: Path,
+    start: int,
+    end: int,
+    first: int,
+    last: int,
 ) -> None:
     """A range holds what is shown in it, from the key frame that its first picture needs."""
     event = await recordings.record(NOON, frames=40)
     clip = await library.clip(ClipSpec.range(FRONT, NOON + start, NOON + end))
-    assert packets(await probe(clip, tmp_path)) == relative(recordings.frames[event.id][first:last])
+    assert packets(await probe(clip, tmp_path)) == relative(
+        recordings.frames[event.id][first:last]
+    )
 
 
 async def test_event_that_is_being_recorded(
@@ -208,13 +232,16 @@ async def test_event_that_is_being_recorded(
     assert early.etag != late.etag
 
 
-async def test_time_lapse(library: Library, recordings: Recordings, tmp_path: Path) -> None:
+async def test_time_lapse(
+    library: Library, recordings: Recordings, tmp_path: Path
+) -> None:
     """Only key frames, at a fraction of their times."""
     event = await recordings.record(NOON, frames=120)
     clip = await library.clip(ClipSpec.event(event.id, timelapse=5))
     frames = packets(await probe(clip, tmp_path))
     assert frames == [
-        (ticks // 5, data) for ticks, data in relative(recordings.frames[event.id])[::GROUP]
+        (ticks // 5, data)
+        for ticks, data in relative(recordings.frames[event.id])[::GROUP]
     ]
     assert clip.duration_ms == 12_000 // 5
     assert clip.filename.endswith("_5x.mp4")
@@ -229,7 +256,7 @@ async def test_independent_parser_agrees(
     library: Library, recordings: Recordings, large: Pictures
 ) -> None:
     """A parser that is not ours finds one box after the other, and tables that agree with each other."""
-    from pymp4.parser import Box  # noqa: PLC0415
+    from pymp4.parser import Box
 
     await recordings.record(NOON, frames=30)
     await recordings.record(NOON + 60_000, part=2, pictures=large)
@@ -249,7 +276,7 @@ async def test_independent_parser_agrees(
     table = down(found[b"moov"], b"trak", b"mdia", b"minf", b"stbl")
     entries = {child.type: child for child in table.children}
     assert len(entries[b"stsd"].entries) == 2
-    sizes = [entry for entry in entries[b"stsz"].entry_sizes]
+    sizes = list(entries[b"stsz"].entry_sizes)
     assert len(sizes) == 50
     assert sum(entry.sample_count for entry in entries[b"stts"].entries) == 50
     assert sum(sizes) == len(found[b"mdat"].data)
@@ -279,7 +306,9 @@ async def test_file_goes_while_it_is_read(
 ) -> None:
     """The reader learns it, and the next request too."""
     monkeypatch.setattr(playback, "CHUNK", 4096)
-    events = [await recordings.record(NOON + i * 3_600_000, frames=200) for i in range(2)]
+    events = [
+        await recordings.record(NOON + i * 3_600_000, frames=200) for i in range(2)
+    ]
     clip = await library.clip(ClipSpec.day(FRONT, "2026-11-22"))
     reading = clip.read()
     await anext(reading)
@@ -293,7 +322,9 @@ async def test_file_goes_while_it_is_read(
         await library.clip(ClipSpec.event(events[1].id))
 
 
-async def test_file_is_rewritten_while_it_is_read(library: Library, recordings: Recordings) -> None:
+async def test_file_is_rewritten_while_it_is_read(
+    library: Library, recordings: Recordings
+) -> None:
     """Never other bytes than those that were announced."""
     first = await recordings.record(NOON)
     second = await recordings.record(NOON + 60_000)
@@ -354,7 +385,9 @@ async def test_many_requests_compose_once(
         return compose(*args)
 
     monkeypatch.setattr(library, "_compose", count)
-    clips = await asyncio.gather(*(library.clip(ClipSpec.event(event.id)) for _ in range(10)))
+    clips = await asyncio.gather(
+        *(library.clip(ClipSpec.event(event.id)) for _ in range(10))
+    )
     assert len({id(clip) for clip in clips}) == 1
     assert len(composed) == 1
 

@@ -1,0 +1,478 @@
+"""The index: the same content however it came about, whatever happens to its file, and fast."""
+
+from collections.abc import Callable
+from datetime import UTC
+from pathlib import Path
+import random
+import sqlite3
+from time import perf_counter
+
+import pytest
+
+from custom_components.magicpi_nvr.recording.errors import InvalidValue
+from custom_components.magicpi_nvr.recording.index import EventQuery, Index
+from custom_components.magicpi_nvr.recording.layout import HourPath, event_id
+from custom_components.magicpi_nvr.recording.library import Library
+from custom_components.magicpi_nvr.recording.model import Event, StoredRun
+
+from .conftest import Place
+from .recordings import BACK, FRONT, NOON, Pictures, Recordings
+
+HOUR = 3_600_000
+
+
+def fresh(place: Place) -> dict:
+    """Return what an index holds that was filled from the files alone."""
+    index = Index(place.settings.root.parent / "fresh.sqlite3", place.settings.root)
+    index.open()
+    index.rescan(index.outdated())
+    contents = index.contents()
+    index.close()
+    for file in place.settings.root.parent.glob("fresh.sqlite3*"):
+        file.unlink()
+    return contents
+
+
+async def fill(
+    recordings: Recordings, library: Library, large: Pictures
+) -> list[Event]:
+    """Record a bit of everything."""
+    jpeg = b"\xff\xd8\xff\xd9"
+    made = [
+        await recordings.record(NOON, picture=jpeg),
+        await recordings.record(NOON + 60_000, lost=3),
+        await recordings.record(NOON + 2 * HOUR, camera=BACK, boot=2, picture=jpeg),
+        await recordings.record(NOON + 24 * HOUR, boot=3),
+        await recordings.record(NOON + 25 * HOUR, boot=4, event=5),
+    ]
+    # Interrupted, and continued with another resolution
+    await recordings.record(
+        NOON + 25 * HOUR + 5000, boot=4, event=5, run=1, part=2, pictures=large, lost=1
+    )
+    await library.protect(made[0].id, True)
+    await library.label(made[1].id, ["Person", "Tür"], "A person at the Ölofen")
+    return made
+
+
+def contents(library: Library) -> dict:
+    """Return what a library's index holds."""
+    return library._index.contents()
+
+
+async def test_equals_a_rebuild(
+    library: Library, recordings: Recordings, place: Place, large: Pictures
+) -> None:
+    """What the recorder told while recording is what the files say."""
+    made = await fill(recordings, library, large)
+    expected = fresh(place)
+    assert contents(library) == expected
+    assert len(expected["events"]) == len(made)
+    assert await library.rebuild() == len(made)
+    assert contents(library) == expected
+    await library.delete(made[1].id)
+    await library.purge(older_than_ms=NOON + 3 * HOUR)
+    assert contents(library) == fresh(place)
+    assert contents(library) != expected
+
+
+async def test_open_follows_what_changed(
+    library: Library,
+    recordings: Recordings,
+    place: Place,
+    large: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Files that changed, came or went are seen; the others are not read."""
+    made = await fill(recordings, library, large)
+    await library.close()
+    alone = Recordings(place.settings.root, recordings.pictures)
+    await alone.record(NOON + 30_000, boot=9)
+    await alone.record(NOON + 5 * HOUR, boot=9)
+    (place.settings.root / made[3].path).unlink()
+    hour = HourPath.parse(made[2].path)
+    (place.settings.root / hour.sidecar).write_text(
+        f'{{"v": 1, "events": {{"{made[2].id}": {{"protected": true}}}}}}'
+    )
+    (place.settings.root / made[0].thumbnail).unlink()
+    scanned = []
+    rescan = Index._rescan
+    monkeypatch.setattr(
+        Index,
+        "_rescan",
+        lambda self, path: (scanned.append(path), rescan(self, path))[1],
+    )
+    again = place.library()
+    await again.open()
+    assert scanned == [made[0].path, "AA-BB-CC-00-00-01/2026-11-22/17.mp4"]
+    assert contents(again) == fresh(place)
+    assert await again.event(made[3].id) is None
+    assert (await again.event(made[2].id)).protected
+    assert (await again.event(made[0].id)).thumbnail is None
+    await again.close()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "deleted",
+        "garbage",
+        "truncated",
+        "flipped",
+        "older schema",
+        "a folder",
+        "locked",
+    ],
+)
+async def test_broken_database(
+    library: Library, recordings: Recordings, place: Place, large: Pictures, harm: str
+) -> None:
+    """Whatever happened to the database, all is there after the start."""
+    await fill(recordings, library, large)
+    expected = contents(library)
+    await library.close()
+    path = place.settings.index
+    other = None
+    data = path.read_bytes()
+    if harm == "deleted":
+        path.unlink()
+    elif harm == "garbage":
+        path.write_bytes(b"no database " * 1000)
+    elif harm == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+    elif harm == "flipped":
+        generator = random.Random(1)
+        path.write_bytes(
+            data[:4096] + bytes(byte ^ generator.getrandbits(8) for byte in data[4096:])
+        )
+    elif harm == "older schema":
+        with sqlite3.connect(path) as database:
+            database.execute("PRAGMA user_version = 99")
+        database.close()
+    elif harm == "a folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+    again = place.library()
+    await again.open()
+    assert contents(again) == expected
+    await again.close()
+    if other:
+        other.close()
+
+
+@pytest.mark.parametrize("harm", ["truncated", "tables gone", "closed below"])
+async def test_database_breaks_while_open(
+    library: Library, recordings: Recordings, place: Place, large: Pictures, harm: str
+) -> None:
+    """Nobody who asks sees anything of it."""
+    made = await fill(recordings, library, large)
+    expected = contents(library)
+    if harm == "truncated":
+        library._index._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        library._index._database.execute("PRAGMA shrink_memory")
+        place.settings.index.write_bytes(b"\0" * 5000)
+    elif harm == "tables gone":
+        library._index._database.execute("DROP TABLE events")
+    else:
+        library._index._database.execute("PRAGMA query_only = ON")
+    await library.record(made[0], None)
+    assert len((await library.events()).events) == len(made)
+    assert contents(library) == expected
+    assert library._index.replaced == 1
+
+
+async def test_disk_full_for_the_database(
+    library: Library,
+    recordings: Recordings,
+    place: Place,
+    large: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where no database can be written, it lives in memory."""
+    await fill(recordings, library, large)
+    expected = contents(library)
+    connect = Index._connect
+
+    def refuse(self: Index, path: Path | str) -> sqlite3.Connection:
+        if path != ":memory:":
+            raise sqlite3.OperationalError("database or disk is full")
+        return connect(self, path)
+
+    monkeypatch.setattr(Index, "_connect", refuse)
+    again = place.library()
+    await again.open()
+    assert contents(again) == expected
+    await again.close()
+
+
+async def test_waiting_and_recording(
+    library: Library, recordings: Recordings, place: Place
+) -> None:
+    """Events that wait or are being recorded are listed as such, and only as long as they do."""
+    waiting = Event(
+        id=event_id(FRONT, 1, 8), camera=FRONT, start_ms=NOON, end_ms=NOON + 5000, reason="pir", state="waiting", frames=50, lost=0,
+        size=0, path="AA-BB-CC-00-00-01/2026-11-22/12.mp4",
+    )  # fmt: skip
+    await library.record(waiting, None)
+    open_one = await recordings.record(NOON + 60_000, event=9, close=False)
+    assert [event.state for event in (await library.events()).events] == [
+        "recording",
+        "waiting",
+    ]
+    assert await library.event(waiting.id) == waiting
+    await library.rebuild()
+    assert [event.state for event in (await library.events()).events] == [
+        "recording",
+        "waiting",
+    ]
+    assert (await library.days())[0].events == 2
+    await library.close()
+    again = place.library()
+    await again.open()
+    assert [(event.id, event.state) for event in (await again.events()).events] == [
+        (open_one.id, "ready")
+    ]
+    assert (await again.days())[0].events == 1
+    await again.close()
+
+
+async def test_foreign_files_are_left_alone(
+    library: Library, recordings: Recordings, place: Place
+) -> None:
+    """What others put into the folders is neither shown nor touched nor fatal."""
+    event = await recordings.record(NOON)
+    folder = (place.settings.root / event.path).parent
+    (folder / "13.mp4").write_bytes(b"not a video")
+    (folder / "14.mp4").write_bytes(b"")
+    (folder / "15.mp4").mkdir()
+    (folder / "holiday.mp4").write_bytes(b"x")
+    (folder / "12.json").write_text("[]")
+    (folder / "12-nothing.jpg").write_bytes(b"x")
+    (place.settings.root / "AA-BB-CC-00-00-01" / "notes").mkdir()
+    (place.settings.root / "somewhere").mkdir()
+    assert await library.rebuild() == 1
+    assert (await library.events()).events == (await library.event(event.id),)
+
+
+async def test_filters_and_pages(
+    library: Library, recordings: Recordings, large: Pictures
+) -> None:
+    """Every filter alone and together; pages have neither gaps nor doubles."""
+    made = await fill(recordings, library, large)
+
+    async def ids(**filters) -> list[int]:
+        page = await library.events(**filters)
+        assert page.cursor is None
+        names = [event.id for event in made]
+        return [names.index(event.id) for event in page.events]
+
+    assert await ids() == [4, 3, 2, 1, 0]
+    assert await ids(camera=BACK) == [2]
+    assert await ids(date="2026-11-22") == [2, 1, 0]
+    assert await ids(camera=FRONT, date="2026-11-22") == [1, 0]
+    assert await ids(protected=True) == [0]
+    assert await ids(protected=False) == [4, 3, 2, 1]
+    assert await ids(label="person") == [1]
+    assert await ids(label="pers") == []
+    assert await ids(text="ölofen PERSON") == [1]
+    assert await ids(text="tür") == [1]
+    assert await ids(text="nobody") == []
+    assert await ids(text="100%_") == []
+    assert await ids(start_ms=NOON + 1999) == [4, 3, 2, 1, 0]
+    assert await ids(start_ms=NOON + 2000) == [4, 3, 2, 1]
+    assert await ids(end_ms=NOON + 60_000) == [0]
+    assert await ids(end_ms=NOON + 60_001) == [1, 0]
+    pages = []
+    cursor = None
+    while True:
+        page = await library.events(limit=2, cursor=cursor)
+        pages += page.events
+        if (cursor := page.cursor) is None:
+            break
+    assert [event.id for event in pages] == [event.id for event in reversed(made)]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "MTIz", "ä", "MTIzLmFi", "'; DROP TABLE events; --"]
+)
+async def test_wrong_cursor(library: Library, cursor: str) -> None:
+    """A cursor that nobody gave out is refused."""
+    with pytest.raises(InvalidValue):
+        await library.events(cursor=cursor)
+
+
+async def test_wrong_values(library: Library) -> None:
+    """So are limits and months."""
+    for limit in (0, -1, 5001):
+        with pytest.raises(InvalidValue):
+            await library.events(limit=limit)
+    for month in ("2026", "2026-13", "2026-1", "2026-11-01"):
+        with pytest.raises(InvalidValue):
+            await library.days(month=month)
+
+
+async def test_days_and_hours(
+    library: Library, recordings: Recordings, large: Pictures
+) -> None:
+    """Counts by local date and hour, those of the path."""
+    made = await fill(recordings, library, large)
+    days = await library.days(camera=FRONT)
+    assert [(day.date, day.events) for day in days] == [
+        ("2026-11-23", 2),
+        ("2026-11-22", 2),
+    ]
+    assert days[1].size == made[0].size + made[1].size
+    assert [(day.date, day.events) for day in await library.days()] == [
+        ("2026-11-23", 2),
+        ("2026-11-22", 3),
+    ]
+    assert await library.days(month="2026-10") == []
+    assert len(await library.days(month="2026-11")) == 2
+    hours = await library.hours(camera=FRONT, date="2026-11-23")
+    assert [(hour.name, hour.events) for hour in hours] == [("13", 1), ("12", 1)]
+    usage = await library.cameras()
+    assert [(camera.camera, camera.events) for camera in usage] == [
+        (FRONT, 4),
+        (BACK, 1),
+    ]
+
+
+async def test_kept_seqs(library: Library, recordings: Recordings) -> None:
+    """The highest frame number of each recent boot."""
+    await recordings.record(NOON, boot=1, frames=30)
+    await recordings.record(NOON, camera=BACK, boot=5, event=1, frames=20)
+    await recordings.record(
+        NOON + 60_000, camera=BACK, boot=5, event=1, run=1, frames=20
+    )
+    for boot in range(10, 20):
+        await recordings.record(NOON + boot * HOUR, boot=boot, frames=5)
+    kept = await library.kept_seqs()
+    assert kept[BACK, 5] == 40
+    assert {boot for camera, boot in kept if camera == FRONT} == set(range(12, 20))
+
+
+def many(count: int) -> tuple[list[tuple], list[str]]:
+    """Return rows of runs as of fifty cameras over a month, and the hour files they would be in."""
+    rows, paths = [], []
+    for i in range(count):
+        camera = f"AA:BB:CC:00:00:{i % 50:02X}"
+        start = NOON - i * 26_000
+        hour = HourPath.at(camera, start, UTC)
+        name = event_id(camera, 1, i)
+        rows.append(
+            (
+                name,
+                0,
+                camera,
+                hour.relative,
+                1000 + i,
+                2000 + i,
+                start,
+                start + 20_000,
+                "pir",
+                0,
+                1_800_000,
+                200,
+                1,
+                1,
+                200,
+                0,
+                1,
+            )
+        )
+        paths.append(hour.relative)
+    return rows, paths
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_events(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """A page and the days of a month take no longer with many events than with few."""
+    index = Index(tmp_path / "index.sqlite3", tmp_path / "media")
+    index.open()
+    rows, _ = many(100_000)
+    with index._changes() as database:
+        database.executemany(f"INSERT INTO runs VALUES ({', '.join('?' * 17)})", rows)
+        index._derive(row[0] for row in rows)
+    camera = rows[7][2]
+    jobs = {
+        "page of a camera": lambda: index.events(EventQuery(camera=camera)),
+        "page of all": lambda: index.events(EventQuery()),
+        "days of a month": lambda: index.days(camera, "2026-11"),
+        "days of all": lambda: index.days(None, "2026-11"),
+        "cameras": index.cameras,
+        "day of a camera": lambda: index.events(
+            EventQuery(camera=camera, date="2026-11-20", limit=2000)
+        ),
+        "text": lambda: index.events(EventQuery(text="nobody")),
+    }
+    figures = {}
+    for name, job in jobs.items():
+        job()
+        times = []
+        for _ in range(5):
+            started = perf_counter()
+            assert job() or name == "text"
+            times.append((perf_counter() - started) * 1000)
+        figures[name] = min(times)
+    for name, ms in figures.items():
+        record_property(name, f"{ms:.2f} ms")
+    # Plans, not times: nothing walks through the events.
+    for sql in (
+        "SELECT id FROM events WHERE camera = 'x' ORDER BY start_ms DESC, id DESC LIMIT 51",
+        "SELECT id FROM events ORDER BY start_ms DESC, id DESC LIMIT 51",
+        "SELECT id FROM events WHERE camera = 'x' AND (start_ms, id) < (1, 'x') ORDER BY start_ms DESC, id DESC LIMIT 51",
+        "SELECT id FROM events WHERE camera = 'x' AND date = 'y' ORDER BY start_ms DESC, id DESC LIMIT 51",
+        "SELECT id FROM events WHERE protected ORDER BY start_ms DESC, id DESC LIMIT 51",
+    ):
+        plan = index._open().execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()
+        assert "TEMP B-TREE" not in str(plan), (sql, plan)
+        assert "USING" in str(plan), (sql, plan)
+    index.close()
+
+
+@pytest.mark.slow
+async def test_a_thousand_hour_files(
+    place: Place, small: Pictures, record_property: Callable[[str, object], None]
+) -> None:
+    """All of them are found again."""
+    recordings = Recordings(place.settings.root, small)
+    for hour in range(250):
+        for camera in range(4):
+            for minute in range(4):
+                await recordings.record(
+                    NOON - hour * HOUR + minute * 600_000,
+                    camera=f"AA:BB:CC:00:00:{camera:02X}",
+                    frames=150,
+                )
+    library = place.library()
+    started = perf_counter()
+    await library.open()
+    record_property("1,000 hour files, s", f"{perf_counter() - started:.2f}")
+    started = perf_counter()
+    assert await library.rebuild() == 4000
+    record_property("again, s", f"{perf_counter() - started:.2f}")
+    await library.close()
+    started = perf_counter()
+    again = place.library()
+    await again.open()
+    record_property("unchanged, s", f"{perf_counter() - started:.2f}")
+    await again.close()
+
+
+def test_a_row_is_what_the_noun_says() -> None:
+    """Tables and nouns have the same columns in the same order."""
+    assert StoredRun.__dataclass_fields__.keys() >= {"event", "path", "offset"}
+    index = Index(Path(":none:"), Path(":none:"))
+    index._database = index._connect(":memory:")
+    columns = [row[1] for row in index._database.execute("PRAGMA table_info(runs)")]
+    assert columns == list(StoredRun.__dataclass_fields__)
+    columns = [row[1] for row in index._database.execute("PRAGMA table_info(events)")]
+    assert columns[: len(Event.__dataclass_fields__)] == list(
+        Event.__dataclass_fields__
+    )
+    index.close()

@@ -1,0 +1,488 @@
+"""The one door: notes, removal, retention on a real disk, numbers."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC
+import json
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from hypothesis import HealthCheck, given, settings, strategies as st
+import pytest
+
+from custom_components.magicpi_nvr.recording import (
+    compact,
+    hourfile,
+    library as library_module,
+)
+from custom_components.magicpi_nvr.recording.errors import (
+    EventBusy,
+    EventNotFound,
+    EventProtected,
+    InvalidValue,
+    StorageFailed,
+)
+from custom_components.magicpi_nvr.recording.library import Library
+from custom_components.magicpi_nvr.recording.model import (
+    CameraRetention,
+    ClipSpec,
+    Event,
+    RecordingSettings,
+)
+
+from .conftest import Disk, Place
+from .recordings import BACK, FRONT, NOON, Pictures, Recordings
+from .test_index import contents, fresh
+from .test_playback import decoded, probe, whole
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+
+
+def files(place: Place) -> list[str]:
+    """Return all that lies below the root."""
+    root = place.settings.root
+    return (
+        sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+        if root.exists()
+        else []
+    )
+
+
+async def test_notes(library: Library, recordings: Recordings, place: Place) -> None:
+    """What is said is in the file beside the recording, and outlives the index."""
+    event = await recordings.record(NOON)
+    assert (await library.protect(event.id, True)).protected
+    said = await library.label(event.id, [" Katze ", "Katze", "猫"], " Eine Katze. ")
+    assert said == replace(
+        event, protected=True, labels=("Katze", "猫"), description="Eine Katze."
+    )
+    sidecar = place.settings.root / "AA-BB-CC-00-00-01/2026-11-22/12.json"
+    assert json.loads(sidecar.read_text())["events"] == {
+        event.id: {
+            "protected": True,
+            "labels": ["Katze", "猫"],
+            "description": "Eine Katze.",
+        }
+    }
+    assert (await library.label(event.id, ["Hund"])).description == "Eine Katze."
+    assert (await library.label(event.id, [], "")).labels == ()
+    assert (await library.protect(event.id, False)) == event
+    assert not sidecar.exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "description"),
+    [
+        ([""], None),
+        (["x" * 65], None),
+        (["a"] * 1 + [str(i) for i in range(32)], None),
+        ([], "x" * 4097),
+    ],
+)
+async def test_notes_that_are_refused(
+    library: Library, recordings: Recordings, labels: list[str], description: str | None
+) -> None:
+    """Too much, too long, too little."""
+    event = await recordings.record(NOON)
+    with pytest.raises(InvalidValue):
+        await library.label(event.id, labels, description)
+    assert await library.event(event.id) == event
+
+
+async def test_unknown_event(library: Library) -> None:
+    """Every way to ask for it says so."""
+    name = "aabbcc000001-00000001-1"
+    assert await library.event(name) is None
+    assert await library.thumbnail(name) is None
+    for asked in (
+        library.protect(name, True),
+        library.label(name, []),
+        library.delete(name),
+    ):
+        with pytest.raises(EventNotFound):
+            await asked
+
+
+async def test_storage_refuses_a_note(
+    library: Library, recordings: Recordings, place: Place
+) -> None:
+    """The caller learns it and nothing has changed."""
+    event = await recordings.record(NOON)
+    (place.settings.root / "AA-BB-CC-00-00-01/2026-11-22/.12.json.tmp").mkdir()
+    with pytest.raises(StorageFailed):
+        await library.protect(event.id, True)
+    assert await library.event(event.id) == event
+
+
+async def test_many_notes_at_once(library: Library, recordings: Recordings) -> None:
+    """None is lost."""
+    made = [await recordings.record(NOON + i * 60_000, frames=5) for i in range(10)]
+    await asyncio.gather(
+        *(library.protect(event.id, True) for event in made),
+        *(library.label(event.id, ["x"]) for event in made),
+    )
+    for event in made:
+        assert await library.event(event.id) == replace(
+            event, protected=True, labels=("x",)
+        )
+
+
+async def test_delete_of_one_among_others(
+    library: Library,
+    recordings: Recordings,
+    place: Place,
+    tmp_path: Path,
+    large: Pictures,
+) -> None:
+    """The others stay as they were, in a file that is as sound as before."""
+    jpeg = b"\xff\xd8\xff\xd9"
+    made = [await recordings.record(NOON + i * 60_000, picture=jpeg) for i in range(3)]
+    await library.label(made[1].id, ["x"])
+    await library.label(made[2].id, ["y"])
+    clips = [
+        await whole(await library.clip(ClipSpec.event(event.id))) for event in made
+    ]
+    assert await library.delete(made[1].id) == replace(made[1], labels=("x",))
+    assert [event.id for event in (await library.events()).events] == [
+        made[2].id,
+        made[0].id,
+    ]
+    for i in (0, 2):
+        clip = await library.clip(ClipSpec.event(made[i].id))
+        assert await probe(clip, tmp_path) == clips[i]
+        assert await library.event(made[i].id) == replace(
+            made[i], labels=("y",) if i else ()
+        )
+    assert files(place) == [
+        "AA-BB-CC-00-00-01",
+        "AA-BB-CC-00-00-01/2026-11-22",
+        f"AA-BB-CC-00-00-01/2026-11-22/12-{made[0].id}.jpg",
+        f"AA-BB-CC-00-00-01/2026-11-22/12-{made[2].id}.jpg",
+        "AA-BB-CC-00-00-01/2026-11-22/12.json",
+        "AA-BB-CC-00-00-01/2026-11-22/12.mp4",
+    ]
+    hour = place.settings.root / made[0].path
+    scanned = hourfile.scan(hour)
+    assert scanned.is_closed
+    assert scanned.runs[1].dts == scanned.runs[0].next_dts
+    assert decoded(hour.read_bytes()) == decoded(clips[0]) + decoded(clips[2])
+    assert contents(library) == fresh(place)
+    # And recording goes on in it.
+    more = await recordings.record(NOON + 600_000)
+    await probe(await library.clip(ClipSpec.hour(FRONT, "2026-11-22", "12")), tmp_path)
+    assert (await library.event(more.id)).path == made[0].path
+
+
+async def test_delete_of_the_last(
+    library: Library, recordings: Recordings, place: Place, large: Pictures
+) -> None:
+    """Nothing stays of it: no file in any part, no picture, no folder."""
+    event = await recordings.record(NOON, event=1, picture=b"\xff\xd8\xff\xd9")
+    await recordings.record(NOON + 3000, event=1, run=1, part=2, pictures=large)
+    await library.label(event.id, ["x"])
+    await library.delete(event.id)
+    assert files(place) == []
+    assert (await library.events()).events == ()
+    assert await library.days() == []
+    assert await library.cameras() == []
+
+
+async def test_delete_what_cannot_go(
+    library: Library,
+    recordings: Recordings,
+    monkeypatch: pytest.MonkeyPatch,
+    place: Place,
+) -> None:
+    """Protected, being recorded, or in a file that is being recorded to."""
+    monkeypatch.setattr(library_module, "_BUSY_WAIT_S", 0.1)
+    event = await recordings.record(NOON)
+    await library.protect(event.id, True)
+    with pytest.raises(EventProtected):
+        await library.delete(event.id)
+    await library.protect(event.id, False)
+    running = await recordings.record(NOON + 60_000, close=False)
+    with pytest.raises(EventBusy):
+        await library.delete(running.id)
+    file = place.settings.root / event.path
+    assert hourfile.CLAIMS.claim(file)
+    with pytest.raises(EventBusy):
+        await library.delete(event.id)
+    hourfile.CLAIMS.release(file)
+    assert (await library.delete(event.id)).id == event.id
+    assert not hourfile.CLAIMS.is_held(file)
+
+
+async def test_delete_waits_for_the_recorder(
+    library: Library, recordings: Recordings, place: Place
+) -> None:
+    """A file that is in use for a moment only is waited for."""
+    event = await recordings.record(NOON)
+    file = place.settings.root / event.path
+    assert hourfile.CLAIMS.claim(file)
+    deleting = asyncio.create_task(library.delete(event.id))
+    await asyncio.sleep(0.01)
+    assert not deleting.done()
+    hourfile.CLAIMS.release(file)
+    assert (await deleting).id == event.id
+
+
+async def test_failed_rewrite_changes_nothing(
+    library: Library,
+    recordings: Recordings,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever goes wrong, the old file stays and nothing lies beside it."""
+    first = await recordings.record(NOON)
+    await recordings.record(NOON + 60_000)
+    before = (place.settings.root / first.path).read_bytes()
+    listed = files(place)
+
+    def fail(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compact, "_copy_run", fail)
+    with pytest.raises(StorageFailed):
+        await library.delete(first.id)
+    assert (place.settings.root / first.path).read_bytes() == before
+    assert files(place) == listed
+    assert await library.event(first.id) == first
+    monkeypatch.undo()
+    place.disk.total = place.disk.usage(place.disk.root).used + 1000
+    with pytest.raises(StorageFailed):
+        await library.delete(first.id)
+    assert files(place) == listed
+
+
+async def test_purge_by_age(
+    library: Library, recordings: Recordings, place: Place
+) -> None:
+    """Seven days, or what a camera has of its own; the report says what went."""
+    made = {
+        (camera, days): await recordings.record(
+            NOON - days * DAY, camera=camera, picture=b"\xff\xd8\xff\xd9"
+        )
+        for camera in (FRONT, BACK)
+        for days in range(0, 12, 2)
+    }
+    await library.protect(made[FRONT, 10].id, True)
+    library.update_settings(
+        replace(place.settings, cameras={BACK: CameraRetention(days=3)})
+    )
+    going = {made[FRONT, 8].id, *(made[BACK, days].id for days in (4, 6, 8, 10))}
+    dry = await library.purge(dry_run=True)
+    assert dry.dry_run
+    assert {event.id for event in dry.events} == going
+    assert len((await library.events()).events) == 12
+    assert place.reports == []
+    before = place.disk.usage(place.disk.root).used
+    report = await library.purge()
+    assert {event.id for event in report.events} == going
+    assert [event.start_ms for event in report.events] == sorted(
+        event.start_ms for event in report.events
+    )
+    assert report.freed == before - place.disk.usage(place.disk.root).used
+    assert dry.freed <= report.freed
+    assert (report.protected_kept, report.floor_reached) == (1, True)
+    assert place.reports == [report]
+    assert {event.id for event in (await library.events()).events} == {
+        event.id for event in made.values()
+    } - going
+    assert contents(library) == fresh(place)
+    assert "AA-BB-CC-00-00-02/2026-11-18" not in files(place)
+    again = await library.purge()
+    assert again.events == ()
+    assert place.reports == [report]
+
+
+async def test_purge_older_than(
+    library: Library, recordings: Recordings, place: Place
+) -> None:
+    """Exactly what was asked for, in the middle of an hour too."""
+    made = [
+        await recordings.record(NOON + i * 60_000, camera=camera)
+        for i in range(3)
+        for camera in (FRONT, BACK)
+    ]
+    report = await library.purge(older_than_ms=NOON + 60_000, camera=FRONT)
+    assert [event.id for event in report.events] == [made[0].id]
+    report = await library.purge(older_than_ms=NOON + 90_000)
+    assert [event.id for event in report.events] == [made[1].id, made[2].id, made[3].id]
+    assert contents(library) == fresh(place)
+
+
+async def test_make_room(
+    library: Library, recordings: Recordings, place: Place
+) -> None:
+    """The oldest of all cameras go until there is room; protected ones never; False when only they are left."""
+    made = [
+        await recordings.record(NOON + i * HOUR, camera=(FRONT, BACK)[i % 2])
+        for i in range(6)
+    ]
+    await library.protect(made[0].id, True)
+    assert await library.make_room(1000)
+    assert place.reports == []
+    place.disk.total = place.disk.usage(place.disk.root).used + 10_000
+    size = made[1].size
+    assert await library.make_room(10_000 + size + 100)
+    (report,) = place.reports
+    assert [event.id for event in report.events] == [made[1].id, made[2].id]
+    assert not await library.make_room(10**9)
+    assert [event.id for event in (await library.events()).events] == [made[0].id]
+    assert not await library.make_room(10**9)
+    assert len(place.reports) == 2
+    assert contents(library) == fresh(place)
+
+
+async def test_make_room_beside_a_recording(
+    library: Library, recordings: Recordings, place: Place
+) -> None:
+    """What is in use stays, what is full is rewritten only if that fits."""
+    old = [await recordings.record(NOON - DAY + i * 60_000) for i in range(2)]
+    await library.protect(old[0].id, True)
+    newer = await recordings.record(NOON)
+    used = await recordings.record(NOON + HOUR)
+    assert hourfile.CLAIMS.claim(place.settings.root / used.path)
+    try:
+        place.disk.total = place.disk.usage(place.disk.root).used + 100
+        assert await library.make_room(newer.size)
+        # Too full to write the oldest hour anew: that stays for the next time.
+        assert {event.id for event in (await library.events()).events} == {
+            old[0].id,
+            old[1].id,
+            used.id,
+        }
+        assert not await library.make_room(10**6)
+        place.disk.total += 5 * 1024 * 1024
+        library.update_settings(replace(place.settings, free_space_floor=10**8))
+        assert not await library.make_room(0)
+        assert {event.id for event in (await library.events()).events} == {
+            old[0].id,
+            used.id,
+        }
+    finally:
+        hourfile.CLAIMS.release(place.settings.root / used.path)
+    assert contents(library) == fresh(place)
+
+
+async def test_usage(library: Library, recordings: Recordings, place: Place) -> None:
+    """Numbers of the disk, and when it is full."""
+    place.disk.total = 200_000
+    library.update_settings(replace(place.settings, retention_days=100))
+    empty = await library.usage()
+    assert (empty.used, empty.events, empty.days_until_full) == (0, 0, None)
+    for days in range(3):
+        await recordings.record(NOON - days * DAY, picture=bytes(500))
+    await library.protect("aabbcc000001-00000001-1", True)
+    stats = await library.usage()
+    assert (stats.events, stats.protected, stats.total) == (3, 1, 200_000)
+    assert stats.used == sum(camera.size for camera in stats.cameras)
+    assert stats.used <= place.disk.usage(place.disk.root).used
+    assert stats.free == place.disk.usage(place.disk.root).free
+    per_day = stats.used / 3
+    assert stats.days_until_full == pytest.approx(stats.free / per_day, rel=0.2)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+async def test_hours_that_the_clock_repeats(
+    place: Place, small: Pictures, zone: str
+) -> None:
+    """In autumn an hour comes twice: two parts, one hour to watch, in order of time."""
+    time_zone = ZoneInfo(zone)
+    place.settings = replace(place.settings, time_zone=time_zone)
+    library = place.library()
+    await library.open()
+    recordings = Recordings(place.settings.root, small, time_zone, library)
+    first = {"Europe/Berlin": 1_792_886_400_000, "America/New_York": 1_793_509_200_000}[
+        zone
+    ]  # begin of that hour
+    name = {"Europe/Berlin": "02", "America/New_York": "01"}[zone]
+    made = [
+        await recordings.record(first),
+        await recordings.record(first + HOUR, part=2),
+        await recordings.record(first + 30 * 60_000),
+        await recordings.record(first + 90 * 60_000, part=2),
+    ]
+    (hour,) = await library.hours(camera=FRONT, date=made[0].path[18:28])
+    assert (hour.name, hour.events) == (name, 4)
+    clip = await library.clip(ClipSpec.hour(FRONT, made[0].path[18:28], name))
+    assert clip.duration_ms == 8000
+    second = await library.clip(ClipSpec.hour(FRONT, made[0].path[18:28], f"{name}-2"))
+    assert second.duration_ms == 4000
+    # Another time zone moves nothing.
+    library.update_settings(replace(place.settings, time_zone=ZoneInfo("Asia/Tokyo")))
+    assert [day.date for day in await library.days()] == [made[0].path[18:28]]
+    assert contents(library) == fresh(place)
+    await library.close()
+
+
+async def test_storage_gone(place: Place) -> None:
+    """Without storage the library opens, empty."""
+    library = place.library()
+    await library.open()
+    assert (await library.events()).events == ()
+    assert (await library.purge()).events == ()
+    assert (await library.usage()).used == 0
+    await library.close()
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+async def test_any_purge(
+    tmp_path_factory: pytest.TempPathFactory, small: Pictures, data: st.DataObject
+) -> None:
+    """On a real disk: nothing protected goes, nothing newer before something older, the floor is reached if it can be."""
+    folder = tmp_path_factory.mktemp("purge")
+    disk = Disk(folder / "media")
+    place = Place(
+        RecordingSettings(root=disk.root, index=folder / "index.sqlite3", ffmpeg="", time_zone=UTC, free_space_floor=0, retention_days=365),
+        disk, NOON, [],
+    )  # fmt: skip
+    library = place.library()
+    await library.open()
+    recordings = Recordings(disk.root, small, library=library)
+    made: list[Event] = []
+    for minutes, camera, frames, protected in data.draw(
+        st.lists(
+            st.tuples(st.integers(0, 300), st.sampled_from((FRONT, BACK)), st.integers(1, 40), st.booleans()),
+            min_size=1, max_size=12, unique_by=lambda item: item[0],
+        )
+    ):  # fmt: skip
+        event = await recordings.record(
+            NOON - minutes * 60_000, camera=camera, frames=frames
+        )
+        made.append(event)
+        if protected:
+            await library.protect(event.id, True)
+    # Room for rewriting is there; that it is not is another test's business.
+    reserve = 5 * 1024 * 1024
+    used = disk.usage(disk.root).used
+    disk.total = used + reserve
+    needed = data.draw(st.integers(0, used + 1000))
+    reached = await library.make_room(reserve + needed)
+    page = await library.events(limit=100)
+    stay = {event.id for event in page.events}
+    gone = [event for event in made if event.id not in stay]
+    protected_ones = {event.id for event in page.events if event.protected}
+    removable = [event for event in page.events if not event.protected]
+    assert not any(
+        report_event.protected
+        for report in place.reports
+        for report_event in report.events
+    )
+    if gone and removable:
+        assert max(event.start_ms for event in gone) < min(
+            event.start_ms for event in removable
+        )
+    assert reached == (disk.usage(disk.root).free >= reserve + needed)
+    assert reached or not removable
+    assert protected_ones <= stay
+    assert contents(library) == fresh(place)
+    for event in page.events:
+        assert (await library.clip(ClipSpec.event(event.id))).frames == event.frames
+    await library.close()

@@ -467,6 +467,9 @@ class VirtualCamera:
         outbox = Outbox(self.options.ring_bytes)
         self.boot = boot = Boot(reason, loop.time(), outbox, loop.time)
         self.counters.boots += 1
+        if self.pir_active and reason not in ("timer", "pir"):
+            # A sensor that is on at a restart has seen something, as far as the chip knows.
+            self._pir_edge = True
         self._sensor_wanted.set()
         self.emit("booted", boot=boot.number, reason=reason)
         tasks = [

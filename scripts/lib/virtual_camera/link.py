@@ -195,7 +195,7 @@ class Link:
         """Write, as slowly as was asked for; raises LinkClosed."""
         try:
             if (cut := self._cut_after) is not None and len(data) >= cut:
-                self._writer.transport.set_write_buffer_limits(high=0)
+                self._writer.transport.set_write_buffer_limits(high=1, low=0)
                 self._writer.write(data[:cut])
                 await self._writer.drain()
                 self.abort()
@@ -208,7 +208,7 @@ class Link:
                 step = len(view)
                 if rate := self._rate:
                     step = min(step, max(64, int(rate / 20)))
-                    self._writer.transport.set_write_buffer_limits(high=0)
+                    self._writer.transport.set_write_buffer_limits(high=1, low=0)
                     await asyncio.sleep(step / rate)
                 self._writer.write(view[:step])
                 await self._writer.drain()

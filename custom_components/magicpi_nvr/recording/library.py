@@ -103,6 +103,8 @@ class Library:
         self._readers = ThreadPoolExecutor(_READERS, "magicpi-read")
         self._changing = asyncio.Lock()
         self._purging = asyncio.Lock()
+        # Readers must be left for who watches.
+        self._exporting = asyncio.Semaphore(_READERS // 2)
         self._clips: OrderedDict[
             tuple[ClipSpec, tuple[StoredRun, ...]], VirtualFile
         ] = OrderedDict()
@@ -124,8 +126,9 @@ class Library:
         self._closed = True
         await self._indexed(self._index.close)
         self._clips.clear()
-        self._index_pool.shutdown(wait=False)
-        self._readers.shutdown(wait=False, cancel_futures=True)
+        # What a reader is at may take a while, so another thread waits for it; that one is idle then and ends at once.
+        await self._indexed(self._readers.shutdown, cancel_futures=True)
+        self._index_pool.shutdown()
 
     def update_settings(self, settings: RecordingSettings) -> None:
         """Take other limits; root and index stay what they were."""
@@ -264,7 +267,8 @@ class Library:
         """Write a clip to a file, which appears whole or not at all; return its size. Raises as clip(), and StorageFailed."""
         clip = await self.clip(spec)
         try:
-            return await clip.write_to(target)
+            async with self._exporting:
+                return await clip.write_to(target)
         except OSError as error:
             raise StorageFailed(
                 f"{target} cannot be written: {error.strerror}"

@@ -5,6 +5,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import accumulate, groupby, pairwise, zip_longest
@@ -13,6 +14,7 @@ from pathlib import Path
 from statistics import median_low
 import struct
 import sys
+from threading import Event, Lock
 
 from . import hourfile
 from .boxes import (
@@ -30,7 +32,6 @@ from .model import StoredRun
 from .sidecar import sync_folder
 
 CHUNK = 256 * 1024
-_EXPORT_STEP = 8 * CHUNK
 _LARGE = 0xFFFF0000
 _SHORTEST_FRAME = TIMESCALE // 30  # of a time-lapse; screens show no more
 _USUAL_FRAME = TIMESCALE // 10
@@ -87,36 +88,44 @@ class VirtualFile:
                 )
                 start += length
         finally:
-            reader.close()
+            # A thread may still be at it when the request was cancelled.
+            try:
+                self._pool.submit(reader.close)
+            except RuntimeError:  # the library is closed
+                reader.close()
 
     async def write_to(self, target: Path) -> int:
         """Write all of it to a file, which appears whole or not at all; return its size. Raises ClipGone, OSError."""
         loop = asyncio.get_running_loop()
+        stop = Event()
+        try:
+            await loop.run_in_executor(self._pool, self._write, target, stop)
+        finally:
+            stop.set()
+        return self.size
+
+    def _write(self, target: Path, stop: Event) -> None:
+        """Blocking; gives up when told to stop."""
         temporary = target.with_name(f".{target.name}.tmp")
         reader = _Reader(self._root, self._composition)
-
-        def step(start: int) -> None:
-            with temporary.open("r+b" if start else "wb") as file:
-                file.seek(start)
-                for at in range(start, min(start + _EXPORT_STEP, self.size), CHUNK):
-                    file.write(self._piece(reader, at, min(CHUNK, self.size - at)))
-
-        def finish() -> None:
-            with temporary.open("rb") as file:
+        try:
+            with temporary.open("wb") as file:
+                for start in range(0, self.size, CHUNK):
+                    if stop.is_set():
+                        raise ClipGone("nobody waits for it any more")
+                    file.write(
+                        self._piece(reader, start, min(CHUNK, self.size - start))
+                    )
+                file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
-            sync_folder(target.parent)
-
-        try:
-            for start in range(0, self.size, _EXPORT_STEP):
-                await loop.run_in_executor(self._pool, step, start)
-            await loop.run_in_executor(self._pool, finish)
         except BaseException:
-            self._pool.submit(temporary.unlink, missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise
         finally:
             reader.close()
-        return self.size
+        sync_folder(target.parent)
 
     def _piece(self, reader: _Reader, start: int, length: int) -> bytes:
         """Return bytes from head and samples. Blocking."""
@@ -251,9 +260,17 @@ class _Reader:
         self._composition = composition
         self._file: int | None = None
         self._segment: _Segment | None = None
+        self._lock = Lock()
+        self._closed = False
 
     def fill(self, target: memoryview, start: int) -> None:
         """Fill the buffer with samples' bytes from `start` on; raises ClipGone."""
+        with self._lock:
+            if self._closed:
+                raise ClipGone("the clip is closed")
+            self._fill(target, start)
+
+    def _fill(self, target: memoryview, start: int) -> None:
         table = self._composition
         extent = bisect_right(table.extent_start, start) - 1
         while target:
@@ -288,16 +305,21 @@ class _Reader:
 
     def _enter(self, segment: _Segment) -> None:
         if self._segment is None or segment.path != self._segment.path:
-            self.close()
+            self._leave()
             self._file = os.open(self._root / segment.path, os.O_RDONLY | os.O_CLOEXEC)
         assert self._file is not None
         if os.pread(self._file, len(segment.marker), segment.offset) != segment.marker:
-            self.close()
+            self._leave()
             raise ClipGone(f"{segment.path} was rewritten")
         self._segment = segment
 
     def close(self) -> None:
-        """Close the file."""
+        """End; waits for who reads."""
+        with self._lock:
+            self._closed = True
+            self._leave()
+
+    def _leave(self) -> None:
         if self._file is not None:
             os.close(self._file)
         self._file = self._segment = None

@@ -396,7 +396,8 @@ def test_a_hundred_thousand_events(
     index.open()
     rows, _ = many(100_000)
     with index._changes() as database:
-        database.executemany(f"INSERT INTO runs VALUES ({', '.join('?' * 17)})", rows)
+        marks = ", ".join("?" * 17)
+        database.executemany(f"INSERT INTO runs VALUES ({marks})", rows)  # noqa: S608
         index._derive(row[0] for row in rows)
     camera = rows[7][2]
     jobs = {

@@ -5,6 +5,7 @@ import hashlib
 from io import BytesIO
 from pathlib import Path
 import subprocess
+import threading
 
 import av
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -367,9 +368,38 @@ async def test_export(library: Library, recordings: Recordings, tmp_path: Path) 
     with pytest.raises(ClipGone):
         await clip.write_to(target)
     assert len(target.read_bytes()) == clip.size
-    await asyncio.sleep(0)
-    library._readers.submit(lambda: None).result()
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
+
+
+async def test_cancelled_export(
+    library: Library,
+    recordings: Recordings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who gives up leaves nothing behind."""
+    event = await recordings.record(NOON, frames=200)
+    clip = await library.clip(ClipSpec.event(event.id))
+    monkeypatch.setattr(playback, "CHUNK", 1024)
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    piece = clip._piece
+    may_go_on = threading.Event()
+
+    def slow(*args) -> bytes:
+        loop.call_soon_threadsafe(begun.set)
+        may_go_on.wait(10)
+        return piece(*args)
+
+    monkeypatch.setattr(clip, "_piece", slow)
+    task = asyncio.create_task(clip.write_to(tmp_path / "out.mp4"))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    may_go_on.set()
+    await library.close()
+    assert [path.name for path in tmp_path.iterdir() if "out.mp4" in path.name] == []
 
 
 async def test_many_requests_compose_once(

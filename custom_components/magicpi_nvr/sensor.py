@@ -303,11 +303,24 @@ async def async_setup_entry(
     async_add_entities(entities)
 
 
-class ThrottledSensor(MagicPiEntity):
-    """A sensor that does not write each report of an awake camera."""
+class MagicPiSensor(MagicPiEntity, SensorEntity):
+    """A reading of a camera; not each report of an awake camera is written."""
 
     entity_description: MagicPiSensorDescription
     _written_at = float("-inf")
+
+    @property
+    @override
+    def native_value(self) -> StateType | datetime:
+        """Return the reading."""
+        return self.entity_description.value(self.camera, self.nvr)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any] | None:
+        """Return what belongs to the reading."""
+        attributes = self.entity_description.attributes
+        return attributes(self.camera) if attributes else None
 
     @callback
     @override
@@ -324,23 +337,6 @@ class ThrottledSensor(MagicPiEntity):
         super()._handle_change(change)
 
 
-class MagicPiSensor(ThrottledSensor, SensorEntity):
-    """A reading of a camera."""
-
-    @property
-    @override
-    def native_value(self) -> StateType | datetime:
-        """Return the reading."""
-        return self.entity_description.value(self.camera, self.nvr)
-
-    @property
-    @override
-    def extra_state_attributes(self) -> Mapping[str, Any] | None:
-        """Return what belongs to the reading."""
-        attributes = self.entity_description.attributes
-        return attributes(self.camera) if attributes else None
-
-
 class StoredHistory(ExtraStoredData):
     """A battery's history as it is stored with the state."""
 
@@ -354,7 +350,7 @@ class StoredHistory(ExtraStoredData):
         return self._history.as_dict()
 
 
-class BatteryDaysSensor(ThrottledSensor, RestoreEntity, SensorEntity):
+class BatteryDaysSensor(MagicPiSensor, RestoreEntity):
     """How long the battery will last, by its history, which survives restarts."""
 
     def __init__(

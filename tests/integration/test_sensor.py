@@ -1,0 +1,228 @@
+"""Sensors of cameras and of the NVR."""
+
+from datetime import timedelta
+from unittest.mock import patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    mock_restore_cache_with_extra_data,
+)
+
+from custom_components.magicpi_nvr.battery import DAY_MS, HOUR_MS, BatteryHistory
+from custom_components.magicpi_nvr.const import DOMAIN
+from custom_components.magicpi_nvr.gateway.protocol import Frame, Heartbeat
+from homeassistant.const import ATTR_UNIT_OF_MEASUREMENT, STATE_UNKNOWN
+from homeassistant.core import CoreState, HomeAssistant, State
+from homeassistant.helpers import entity_registry as er, restore_state
+from homeassistant.util import dt as dt_util
+
+from .scene import Scene, Writes
+
+pytest_plugins = ("tests.integration.scene",)
+
+DISABLED_CAMERA = {
+    "battery_voltage",
+    "frames_lost",
+    "frames_repaired",
+    "rssi",
+    "tls",
+    "wifi",
+}
+
+
+@pytest.mark.usefixtures("everything_enabled")
+async def test_a_camera_wakes_and_sleeps(scene: Scene) -> None:
+    """Each reading comes with the first wake and stays while the camera sleeps."""
+    actor = await scene.add_camera(battery_pct=73)
+    await actor.sleep()
+
+    assert actor.state("sensor", "status").state == "asleep"
+    assert actor.state("sensor", "battery").state == "73"
+    voltage = actor.state("sensor", "battery_voltage")
+    assert float(voltage.state) == pytest.approx(3.957)
+    assert voltage.attributes[ATTR_UNIT_OF_MEASUREMENT] == "V"
+    assert int(actor.state("sensor", "rssi").state) == pytest.approx(-58, abs=2)
+    for key in ("wifi", "tls", "first_frame"):
+        assert float(actor.state("sensor", key).state) >= 0, key
+    assert actor.state("sensor", "frames_lost").state == "0"
+    assert actor.state("sensor", "frames_repaired").state == "0"
+    assert actor.state("sensor", "battery_days_left").state == STATE_UNKNOWN
+    assert actor.state("sensor", "clips_today").state == "0"
+    assert actor.state("sensor", "pending_settings").state == "0"
+
+    seen = dt_util.parse_datetime(actor.state("sensor", "last_seen").state)
+    due = dt_util.parse_datetime(actor.state("sensor", "next_check_in").state)
+    assert seen
+    assert due
+    assert due - seen == timedelta(seconds=3600)
+    assert scene.unavailable() == []
+
+
+async def test_an_awake_camera_has_no_next_check_in(scene: Scene) -> None:
+    """While a camera is there, nobody waits for it."""
+    actor = await scene.add_camera(linger_s=600)
+    await actor.status("awake")
+    assert actor.state("sensor", "next_check_in").state == STATE_UNKNOWN
+    assert scene.state("sensor", "cameras_connected").state == "1"
+
+
+async def test_disabled_by_default(
+    scene: Scene, entity_registry: er.EntityRegistry
+) -> None:
+    """What is noisy or of interest to few is there but disabled."""
+    actor = await scene.add_camera()
+    disabled = {
+        entry.unique_id.removeprefix(f"{actor.entry.unique_id}-")
+        for entry in er.async_entries_for_config_entry(
+            entity_registry, actor.entry.entry_id
+        )
+        if entry.disabled and entry.domain == "sensor"
+    }
+    assert disabled == DISABLED_CAMERA
+
+
+@pytest.mark.usefixtures("everything_enabled")
+async def test_a_camera_on_mains(scene: Scene) -> None:
+    """A camera that has no battery and never sleeps has no such sensors."""
+    actor = await scene.add_camera(keep_on=True)
+    await actor.status("awake", "streaming")
+    for key in ("battery", "battery_voltage", "battery_days_left", "next_check_in"):
+        with pytest.raises(AssertionError, match="does not exist"):
+            actor.state("sensor", key)
+
+
+@pytest.mark.usefixtures("everything_enabled")
+async def test_reports_of_an_awake_camera_are_not_all_written(
+    scene: Scene, writes: Writes
+) -> None:
+    """A report every ten seconds gives a state every five minutes."""
+    actor = await scene.add_camera(linger_s=600)
+    await actor.status("awake")
+    rssi = actor.entity_id("sensor", "rssi")
+    with patch(
+        "custom_components.magicpi_nvr.sensor.monotonic", return_value=1e6
+    ) as clock:
+        for report in range(90):
+            clock.return_value += 10
+            actor.camera.take_heartbeat(
+                Heartbeat(uptime_ms=report * 10_000, rssi=-30 - report)
+            )
+            await scene.hass.async_block_till_done()
+    assert writes.counts[rssi] <= 5
+
+
+@pytest.mark.usefixtures("everything_enabled")
+async def test_no_state_for_a_frame(scene: Scene, writes: Writes) -> None:
+    """Ten frames a second reach no entity."""
+    actor = await scene.add_camera(linger_s=600)
+    await actor.status("awake")
+    assert actor.camera.hello
+    frame = Frame(
+        camera=actor.camera.id,
+        boot=actor.camera.hello.boot,
+        event=0,
+        seq=0,
+        flags=0,
+        t=0,
+        captured_ms=0,
+        received_ms=0,
+        jpeg=b"",
+        width=800,
+        height=600,
+        repaired=True,
+    )
+    writes.counts.clear()
+    for seq in range(200):
+        actor.camera.take_frame(frame)
+        actor.camera.counters.frames += 1
+        actor.camera.counters.bytes += 1000
+        actor.camera.counters.repairs["eoi"] += 1
+        if seq % 5 == 0:
+            actor.camera.tick()
+        await scene.hass.async_block_till_done()
+    # The camera began to stream, and that is all there is to say.
+    assert all(count == 1 for count in writes.counts.values()), writes.counts
+    assert set(writes.counts) <= {
+        actor.entity_id("sensor", "status"),
+        actor.entity_id("camera", "camera"),
+        actor.entity_id("sensor", "frames_repaired"),
+    }
+
+
+async def test_pending_settings(scene: Scene) -> None:
+    """The sensor says what waits, and what was refused."""
+    actor = await scene.add_camera()
+    await actor.sleep()
+    actor.camera.set_config({"framerate": 15, "vflip": True})
+    await scene.hass.async_block_till_done()
+    state = actor.state("sensor", "pending_settings")
+    assert state.state == "2"
+    assert state.attributes["pending"] == {"framerate": 15, "vflip": True}
+    assert state.attributes["rejected"] == {}
+    await actor.nap()
+    assert actor.state("sensor", "pending_settings").state == "0"
+
+
+async def test_battery_days_survive_a_restart(
+    hass: HomeAssistant, scene: Scene
+) -> None:
+    """The history is stored with the state and taken up again."""
+    now = int(dt_util.utcnow().timestamp() * 1000)
+    history = BatteryHistory()
+    for hour in range(240):
+        history.add(now - 10 * DAY_MS + hour * HOUR_MS, 90 - hour / 12)
+    actor = await scene.add_camera(battery_pct=70)
+    await actor.sleep()
+    entity_id = actor.entity_id("sensor", "battery_days_left")
+    assert actor.state("sensor", "battery_days_left").state == STATE_UNKNOWN
+
+    await hass.config_entries.async_unload(actor.entry.entry_id)
+    hass.set_state(CoreState.not_running)
+    mock_restore_cache_with_extra_data(
+        hass, [(State(entity_id, "35"), history.as_dict())]
+    )
+    hass.set_state(CoreState.running)
+    await hass.config_entries.async_setup(actor.entry.entry_id)
+    await hass.async_block_till_done()
+    left = float(actor.state("sensor", "battery_days_left").state)
+    assert left == pytest.approx(35, rel=0.05)
+
+    # The next report goes into the same history, and that is what will be stored.
+    await actor.nap()
+    stored = next(
+        item
+        for item in restore_state.async_get(hass).async_get_stored_states()
+        if item.state.entity_id == entity_id
+    )
+    assert stored.extra_data
+    buckets = stored.extra_data.as_dict()["buckets"]
+    assert len(buckets) == len(history.as_dict()["buckets"]) or buckets[-1][2] >= 1
+    assert buckets[0] == history.as_dict()["buckets"][0]
+    assert sum(bucket[2] for bucket in buckets) > 240
+
+
+async def test_nvr(scene: Scene) -> None:
+    """The NVR tells what it has and what is left."""
+    await scene.nvr._async_refresh_usage()
+    await scene.hass.async_block_till_done()
+    assert scene.state("sensor", "cameras_connected").state == "0"
+    assert scene.state("sensor", "recordings").state == "0"
+    assert float(scene.state("sensor", "storage_used").state) == 0
+    assert float(scene.state("sensor", "storage_free").state) > 0
+    assert scene.state("sensor", "days_until_full").state == STATE_UNKNOWN
+    registry = er.async_get(scene.hass)
+    queue = registry.async_get(scene.entity_id("sensor", "encoder_queue"))
+    assert queue
+    assert queue.disabled
+
+
+async def test_unique_ids(scene: Scene, entity_registry: er.EntityRegistry) -> None:
+    """Ids begin with the camera's MAC as Home Assistant writes it, or the domain."""
+    actor = await scene.add_camera()
+    entries: list[MockConfigEntry] = [scene.entry, actor.entry]
+    for entry in entries:
+        found = er.async_entries_for_config_entry(entity_registry, entry.entry_id)
+        assert found
+        assert all(item.unique_id.startswith(f"{entry.unique_id}-") for item in found)
+    assert scene.entry.unique_id == DOMAIN

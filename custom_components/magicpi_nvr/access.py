@@ -17,7 +17,7 @@ from homeassistant.helpers.device_registry import format_mac
 
 from .const import DOMAIN
 from .nvr import Nvr
-from .recording.model import EventPage
+from .recording.model import Event, EventPage
 
 # Pages that one request looks through for a user who may not see all cameras
 MAX_PAGES: Final = 20
@@ -79,7 +79,9 @@ async def async_events(
     """
     wanted = None if cameras is None else set(cameras)
     one = next(iter(wanted)) if wanted is not None and len(wanted) == 1 else None
-    found = []
+    if wanted is not None and not wanted:
+        return EventPage((), None)
+    found: list[Event] = []
     for _ in range(MAX_PAGES):
         page = await nvr.library.events(
             camera=one,

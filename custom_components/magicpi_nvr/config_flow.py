@@ -11,6 +11,7 @@ import probatio
 from yarl import URL
 
 from homeassistant.config_entries import (
+    SOURCE_IMPORT,
     SOURCE_REAUTH,
     SOURCE_ZEROCONF,
     ConfigEntry,
@@ -88,7 +89,9 @@ ERRORS: Final[dict[type[ClaimError], str]] = {
     TooManyTries: "too_many_tries",
     WrongCode: "wrong_code",
 }
-HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
+HOST_NAME: Final = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*"
+)
 CODE_SELECTOR: Final = TextSelector(TextSelectorConfig(autocomplete="off"))
 TEXT_SELECTOR: Final = TextSelector()
 
@@ -293,16 +296,8 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         """Make the camera's entry."""
         self._abort_if_unique_id_configured()
         self._finished = True
-        return self.async_create_entry(
-            title=self._name,
-            data={
-                CONF_ID: self._id,
-                CONF_HOST: self._address,
-                CONF_MODEL: self._model,
-            },
-        )
+        return self.async_create_entry(title=self._name, data=self._entry_data)
 
-    @override
     async def async_step_reauth(
         self, entry_data: Mapping[str, Any]
     ) -> ConfigFlowResult:
@@ -381,20 +376,49 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             description_placeholders={"name": entry.title},
         )
 
+    async def async_step_import(self, import_data: dict[str, Any]) -> ConfigFlowResult:
+        """Make the entry of a camera that registered after its dialog was closed."""
+        await self.async_set_unique_id(format_mac(import_data[CONF_ID]))
+        self._abort_if_unique_id_configured()
+        name = import_data.pop(CONF_NAME)
+        return self.async_create_entry(title=name, data=import_data)
+
     @callback
     @override
     def async_remove(self) -> None:
-        """Leave nothing behind: no token, no key without an entry, no port held."""
-        if self._waiting and not self._finished:
-            self._waiting.cancel()
-            self._nvr.gateway.revoke_token(self._id)
-            if self.source != SOURCE_REAUTH and self._id in self._nvr.gateway.cameras:
+        """Finish for who closed the dialog where the camera has registered, else take the token back."""
+        if (waiting := self._waiting) and not self._finished:
+            if waiting.done() and not waiting.cancelled() and not waiting.exception():
                 self.hass.async_create_task(
-                    self._nvr.async_forget_camera(self._id), "magicpi_nvr forget"
+                    self._async_finish_alone(), "magicpi_nvr finish"
                 )
-        if release := self._release:
-            self._release = None
-            self.hass.async_create_task(release(), "magicpi_nvr release")
+                return
+            waiting.cancel()
+            self._nvr.gateway.revoke_token(self._id)
+        if self._release:
+            self.hass.async_create_task(self._release(), "magicpi_nvr release")
+
+    async def _async_finish_alone(self) -> None:
+        """Do without the dialog what its last step would have done."""
+        if self.source == SOURCE_REAUTH:
+            await self.hass.config_entries.async_reload(self._reauth_entry_id)
+        else:
+            await self.hass.config_entries.flow.async_init(
+                DOMAIN,
+                context={"source": SOURCE_IMPORT},
+                data=self._entry_data | {CONF_NAME: self._name},
+            )
+        if self._release:
+            await self._release()
+
+    @property
+    def _entry_data(self) -> dict[str, Any]:
+        """Data of the camera's entry."""
+        return {
+            CONF_ID: self._id,
+            CONF_HOST: self._address,
+            CONF_MODEL: self._model,
+        }
 
     @callback
     def _set_camera(self, camera_id: str, model: str, firmware: str) -> None:
@@ -420,10 +444,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             if self._release is None:
                 self._release = await nvr.async_acquire()
             cameras = nvr.gateway.cameras
-            if (
-                self._id not in cameras
-                and len(cameras) >= nvr.options.max_cameras
-            ):
+            if self._id not in cameras and len(cameras) >= nvr.options.max_cameras:
                 return {"base": "camera_limit"}
             client = self._client()
             if (await client.info()).id != self._id:

@@ -13,11 +13,18 @@ MANUFACTURER: Final = "MagicPi"
 
 CAMERA_PLATFORMS: Final = [
     Platform.BINARY_SENSOR,
+    Platform.BUTTON,
     Platform.CAMERA,
     Platform.EVENT,
     Platform.IMAGE,
+    Platform.LIGHT,
+    Platform.NUMBER,
+    Platform.SELECT,
+    Platform.SENSOR,
+    Platform.SWITCH,
+    Platform.UPDATE,
 ]
-NVR_PLATFORMS: Final[list[Platform]] = []
+NVR_PLATFORMS: Final = [Platform.BUTTON, Platform.SENSOR, Platform.SWITCH]
 
 # Data of a camera's entry
 CONF_ID: Final = "id"

@@ -4,18 +4,16 @@ from dataclasses import dataclass
 from typing import Any, Final, override
 
 from homeassistant.components.event import EventEntity, EventEntityDescription
-from homeassistant.components.http.auth import async_sign_path
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
-from homeassistant.util import dt as dt_util
 
-from .const import BATTERY_LOW, BATTERY_RECOVERED, DOMAIN, SIGNED_PATH_LIFETIME
+from .clip import clip_attributes
+from .const import BATTERY_LOW, BATTERY_RECOVERED
 from .entity import MagicPiEntity, MagicPiEntityDescription
 from .gateway.camera import Change
-from .nvr import EventChange, MagicPiConfigEntry, Nvr
+from .nvr import EventChange, MagicPiConfigEntry
 from .recording.layout import event_id
 from .recording.model import Event
-from .views import event_clip_url, event_thumbnail_url
 
 PARALLEL_UPDATES = 0
 
@@ -45,26 +43,6 @@ async def async_setup_entry(
 ) -> None:
     """Add the camera's events."""
     async_add_entities([MagicPiEvent(entry, EVENT)])
-
-
-def clip_attributes(hass: HomeAssistant, nvr: Nvr, event: Event) -> dict[str, Any]:
-    """Return what an automation needs of a clip; the addresses open without a login until they expire."""
-    return {
-        "event_id": event.id,
-        "start": dt_util.utc_from_timestamp(event.start_ms / 1000).isoformat(),
-        "end": dt_util.utc_from_timestamp(event.end_ms / 1000).isoformat(),
-        "duration": event.duration_ms / 1000,
-        "reason": event.reason,
-        "media_content_id": f"media-source://{DOMAIN}/event/{event.id}",
-        "clip_url": signed(hass, event_clip_url(event.id)),
-        "thumbnail_url": signed(hass, event_thumbnail_url(event.id)),
-        "path": str(nvr.media_root / event.path),
-    }
-
-
-def signed(hass: HomeAssistant, path: str) -> str:
-    """Return a path that opens without a login until it expires."""
-    return async_sign_path(hass, path, SIGNED_PATH_LIFETIME, use_content_user=True)
 
 
 class MagicPiEvent(MagicPiEntity, EventEntity):

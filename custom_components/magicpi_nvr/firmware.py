@@ -116,7 +116,7 @@ def _read_keys(
     for name, pem in sources:
         try:
             key = load_pem_public_key(pem)
-        except (ValueError, UnsupportedAlgorithm):
+        except ValueError, UnsupportedAlgorithm:
             refused[name] = "not a public key"
             continue
         if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
@@ -126,9 +126,7 @@ def _read_keys(
     return keys
 
 
-def _read_image(
-    manifest: Path, keys: list[ec.EllipticCurvePublicKey]
-) -> FirmwareImage:
+def _read_image(manifest: Path, keys: list[ec.EllipticCurvePublicKey]) -> FirmwareImage:
     """Check one image; raises ValueError with the reason."""
     if manifest.stat().st_size > MAX_MANIFEST:
         raise ValueError("the manifest is too big")

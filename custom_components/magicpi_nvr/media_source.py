@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final, Self, override
 from homeassistant.auth.models import User
 from homeassistant.components import websocket_api
 from homeassistant.components.media_player import (
+    BrowseError,
     MediaClass,
     SearchMedia,
     SearchMediaQuery,
 )
 from homeassistant.components.media_source import (
-    BrowseError,
     BrowseMediaSource,
     MediaSource,
     MediaSourceItem,
@@ -148,18 +148,17 @@ class MagicPiMediaSource(MediaSource):
                 return PlayMedia(hour_clip_url(camera, date, hour), MIME_TYPE)
             case Identifier(kind=Kind.WHOLE_DAY, camera=str(camera), date=str(date)):
                 return PlayMedia(day_clip_url(camera, date), MIME_TYPE)
-        raise Unresolvable(
-            translation_domain=DOMAIN,
-            translation_key="not_playable",
-            translation_placeholders={"identifier": item.identifier},
-        )
+            case _:
+                raise Unresolvable(
+                    translation_domain=DOMAIN,
+                    translation_key="not_playable",
+                    translation_placeholders={"identifier": item.identifier},
+                )
 
     async def async_get_media_image(self, item: MediaSourceItem) -> MediaImage | None:
         """Return the picture of an event or of a camera."""
         # Not there before 2026.11, which does not call this either
-        from homeassistant.components.media_source.models import (  # noqa: PLC0415
-            MediaImage,
-        )
+        from homeassistant.components.media_source.models import MediaImage  # noqa: PLC0415
 
         browser = await self._async_browser(item)
         identifier = browser.identifier
@@ -194,9 +193,7 @@ class MagicPiMediaSource(MediaSource):
         """Return what makes the nodes of an item; raises BrowseError."""
         nvr = self.hass.data.get(DATA_NVR)
         if not isinstance(nvr, Nvr) or not nvr.running:
-            raise BrowseError(
-                translation_domain=DOMAIN, translation_key="not_running"
-            )
+            raise BrowseError(translation_domain=DOMAIN, translation_key="not_running")
         try:
             identifier = Identifier.parse(item.identifier)
         except ValueError:
@@ -258,6 +255,9 @@ class Browser:
             case Identifier(kind=Kind.EVENT, event=str(event_id)):
                 if event := await self.nvr.library.event(event_id):
                     return self._event(event, named=True)
+            case _:
+                # Hours and whole days play, but hold nothing
+                pass
         raise BrowseError(
             translation_domain=DOMAIN,
             translation_key="unknown_media",
@@ -292,9 +292,7 @@ class Browser:
             Identifier(kind=Kind.CAMERA, camera=camera),
             self.nvr.camera_name(camera),
             children,
-            thumbnail=(
-                picture_url(camera) if self.nvr.last_picture(camera) else None
-            ),
+            thumbnail=(picture_url(camera) if self.nvr.last_picture(camera) else None),
         )
 
     async def _async_camera(self, camera: str) -> BrowseMediaSource:
@@ -367,7 +365,9 @@ class Browser:
         """Return the folder of the next page, if there is one."""
         if cursor is None:
             return []
-        return [_folder(replace(self.identifier, cursor=cursor), self.text("next_page"))]
+        return [
+            _folder(replace(self.identifier, cursor=cursor), self.text("next_page"))
+        ]
 
     def _event(self, event: Event, *, named: bool = False) -> BrowseMediaSource:
         """Return an event; its title begins with its local time, which cards read."""

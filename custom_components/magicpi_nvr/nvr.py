@@ -41,29 +41,16 @@ from homeassistant.loader import async_get_integration
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
-from .const import (
-    CONF_ID,
-    DOMAIN,
-    FOLDER,
-    LOGGER,
-    MANUFACTURER,
-    NAME,
-    SERVICE_TYPE_NVR,
-)
+from .const import CONF_ID, DOMAIN, FOLDER, LOGGER, MANUFACTURER, NAME, SERVICE_TYPE_NVR
 from .firmware import FirmwareFolder
 from .gateway.authority import Authority
-from .gateway.camera import (
-    Camera,
-    CameraAsleep,
-    Change,
-    CommandFailed,
-    FirmwareOffer,
-)
+from .gateway.camera import Camera, CameraAsleep, Change, CommandFailed, FirmwareOffer
 from .gateway.protocol import Frame
 from .gateway.registry import Registry
 from .gateway.server import Gateway, GatewaySettings
 from .last_picture import LastPicture, LastPictures
 from .options import CameraOptions, NvrOptions
+from .recording.errors import InvalidValue
 from .recording.layout import event_id
 from .recording.library import Library
 from .recording.model import (
@@ -76,6 +63,7 @@ from .recording.model import (
 )
 from .recording.recorder import (
     ClipReady,
+    EventDropped,
     EventStarted,
     Problem,
     Recorder,
@@ -123,8 +111,8 @@ class EventChange(StrEnum):
 
     STARTED = "event_started"
     READY = "clip_ready"
-    UPDATED = "updated"
-    DELETED = "deleted"
+    UPDATED = "event_changed"
+    DELETED = "event_deleted"
 
 
 type EventCallback = Callable[[EventChange, Event], None]
@@ -319,10 +307,10 @@ class Nvr:
             self._follow(camera)
         await self.pictures.async_load(self.gateway.cameras)
         await self.firmware_folder.async_read()
+        await self._async_open_recording()
         try:
-            await self._async_open_recording()
             await self._async_listen()
-        except OSError:
+        except BaseException:
             await self._async_stop_rooms()
             raise
         self.running = True
@@ -371,7 +359,11 @@ class Nvr:
 
     async def _async_open_recording(self) -> None:
         await self.library.open()
-        await self.recorder.start()
+        try:
+            await self.recorder.start()
+        except BaseException:
+            await self.library.close()
+            raise
         for camera_id in self.gateway.cameras:
             await self._async_refresh_last_event(camera_id)
         self.hass.async_create_background_task(
@@ -636,7 +628,7 @@ class Nvr:
         """Follow the camera's address and firmware."""
         if (entry := self.camera_entry(camera.id)) is None:
             return
-        if camera.address and camera.address != entry.data[CONF_HOST]:
+        if camera.address and camera.address != entry.data.get(CONF_HOST):
             self.hass.config_entries.async_update_entry(
                 entry, data={**entry.data, CONF_HOST: camera.address}
             )
@@ -787,9 +779,7 @@ class Nvr:
             or not self.recording_enabled(camera.id)
         ):
             return False
-        reason = self._reasons.get(
-            (camera.id, frame.boot, frame.event), REASON_MOTION
-        )
+        reason = self._reasons.get((camera.id, frame.boot, frame.event), REASON_MOTION)
         return self.recorder.add_frame(frame, reason=reason)
 
     @callback
@@ -830,14 +820,17 @@ class Nvr:
         limit: int,
         cursor: str | None,
     ) -> dict[str, Any]:
-        """Answer a camera that asks for its own recordings."""
-        page = await self.library.events(
-            camera=camera_id,
-            start_ms=start_ms,
-            end_ms=end_ms,
-            limit=limit,
-            cursor=cursor,
-        )
+        """Answer a camera that asks for its own recordings; raises ValueError."""
+        try:
+            page = await self.library.events(
+                camera=camera_id,
+                start_ms=start_ms,
+                end_ms=end_ms,
+                limit=limit,
+                cursor=cursor,
+            )
+        except InvalidValue as err:
+            raise ValueError(str(err)) from err
         return {
             "recordings": [event_as_dict(event) for event in page.events],
             "cursor": page.cursor,
@@ -880,6 +873,9 @@ class Nvr:
                     self._last_events[event.camera] = event
                 self._notify_event(EventChange.READY, event)
                 self._schedule_usage()
+            case EventDropped(event):
+                self._recording_now.get(event.camera, set()).discard(event.id)
+                self._deleted([event])
             case Problem(kind, detail):
                 if kind not in self.problems:
                     LOGGER.warning("Recording: %s: %s", kind, detail)

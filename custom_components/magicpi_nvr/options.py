@@ -55,7 +55,9 @@ class NvrOptions:
             port=int(network.get(CONF_PORT, default.port)),
             hosts=tuple(network.get(CONF_HOSTS, default.hosts)),
             media_dir=storage.get(CONF_MEDIA_DIR),
-            retention_days=int(storage.get(CONF_RETENTION_DAYS, default.retention_days)),
+            retention_days=int(
+                storage.get(CONF_RETENTION_DAYS, default.retention_days)
+            ),
             cleanup=storage.get(CONF_CLEANUP, default.cleanup),
             free_space_floor=float(
                 storage.get(CONF_FREE_SPACE_FLOOR, default.free_space_floor)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from aiohttp import web
@@ -64,7 +64,9 @@ class MagicPiView(HomeAssistantView):
         nvr = self.hass.data.get(DATA_NVR)
         if not isinstance(nvr, Nvr) or not nvr.running:
             raise RequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE, "not_running", "MagicPi NVR is not running"
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "not_running",
+                "MagicPi NVR is not running",
             )
         return nvr
 
@@ -119,7 +121,12 @@ def _event(text: str) -> tuple[str, str]:
 
 def _integer(text: str, name: str, maximum: int) -> int:
     """Return a whole number from 1; raises RequestError."""
-    if text.isascii() and text.isdigit() and len(text) <= 16 and 0 < (value := int(text)) <= maximum:
+    if (
+        text.isascii()
+        and text.isdigit()
+        and len(text) <= 16
+        and 0 < (value := int(text)) <= maximum
+    ):
         return value
     raise bad_request(f"{name} is a whole number from 1 to {maximum}")
 
@@ -231,9 +238,7 @@ class TimelapseView(ClipView):
         """Return the range's time-lapse."""
         camera_id = _camera(parts["camera"])
         speed = _integer(parts["speed"], "speed", MAX_SPEED)
-        return camera_id, ClipSpec.range(
-            camera_id, *_span(parts), timelapse=speed
-        )
+        return camera_id, ClipSpec.range(camera_id, *_span(parts), timelapse=speed)
 
 
 class HourClipView(ClipView):

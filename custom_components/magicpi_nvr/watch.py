@@ -34,7 +34,12 @@ ISSUE_UPDATE_FAILED: Final = "update_failed"
 ISSUE_WEAK_WIFI: Final = "weak_wifi"
 
 # The recorder's problems, each an issue of this name
-ISSUES_RECORDER: Final = ("ffmpeg", "only_protected_left", "storage_full", "storage_gone")
+ISSUES_RECORDER: Final = (
+    "ffmpeg",
+    "only_protected_left",
+    "storage_full",
+    "storage_gone",
+)
 
 
 def _boot_clock() -> float:
@@ -209,5 +214,3 @@ class Watch:
             self.report(ISSUE_CERTIFICATE, error=str(err))
         else:
             self.clear(ISSUE_CERTIFICATE)
-
-

@@ -1,0 +1,49 @@
+"""What an automation is told of a clip."""
+
+from typing import Any
+
+from homeassistant.components.http.auth import async_sign_path
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.util import dt as dt_util
+
+from .const import DOMAIN, SIGNED_PATH_LIFETIME
+from .nvr import Nvr, event_as_dict
+from .recording.model import Event
+from .views import event_clip_url, event_thumbnail_url
+
+
+@callback
+def signed(hass: HomeAssistant, path: str) -> str:
+    """Return a path that opens without a login until it expires."""
+    return async_sign_path(hass, path, SIGNED_PATH_LIFETIME, use_content_user=True)
+
+
+def iso_time(at_ms: int) -> str:
+    """Return UTC epoch milliseconds as people and templates write them."""
+    return dt_util.utc_from_timestamp(at_ms / 1000).isoformat()
+
+
+@callback
+def clip_attributes(hass: HomeAssistant, nvr: Nvr, event: Event) -> dict[str, Any]:
+    """Return what an automation needs of a clip: times, where to play it, where the file lies."""
+    return {
+        "event_id": event.id,
+        "start": iso_time(event.start_ms),
+        "end": iso_time(event.end_ms),
+        "duration": event.duration_ms / 1000,
+        "reason": event.reason,
+        "media_content_id": f"media-source://{DOMAIN}/event/{event.id}",
+        "clip_url": signed(hass, event_clip_url(event.id)),
+        "thumbnail_url": signed(hass, event_thumbnail_url(event.id)),
+        "path": str(nvr.media_root / event.path),
+    }
+
+
+@callback
+def event_response(hass: HomeAssistant, nvr: Nvr, event: Event) -> dict[str, Any]:
+    """Return everything about an event, as actions answer it."""
+    return (
+        event_as_dict(event)
+        | clip_attributes(hass, nvr, event)
+        | {"camera_name": nvr.camera_name(event.camera)}
+    )

@@ -1,0 +1,79 @@
+"""Diagnostics, without what identifies a person or opens a door."""
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from homeassistant.components.diagnostics import async_redact_data
+from homeassistant.const import CONF_HOST, CONF_NAME
+from homeassistant.core import HomeAssistant
+
+from .const import CONF_HOSTS, CONF_ID, DOMAIN
+from .gateway.camera import Camera
+from .nvr import MagicPiConfigEntry, Nvr, NvrConfigEntry
+from .status import camera_stats, camera_status, storage_stats
+
+TO_REDACT: Final = frozenset(
+    {"address", "camera", "title", CONF_HOST, CONF_HOSTS, CONF_ID, CONF_NAME}
+)
+
+
+async def async_get_config_entry_diagnostics(
+    hass: HomeAssistant, entry: MagicPiConfigEntry | NvrConfigEntry
+) -> dict[str, Any]:
+    """Return what helps to understand a camera's or the NVR's troubles."""
+    nvr = entry.runtime_data.nvr
+    facts: dict[str, Any] = {
+        "entry": {
+            "data": dict(entry.data),
+            "options": dict(entry.options),
+            "version": entry.version,
+        },
+        "nvr": _nvr(nvr),
+    }
+    if entry.unique_id == DOMAIN:
+        facts["cameras"] = [
+            _camera(nvr, camera) for camera in nvr.gateway.cameras.values()
+        ]
+    elif isinstance(camera := getattr(entry.runtime_data, "camera", None), Camera):
+        facts["camera_details"] = _camera(nvr, camera)
+    redacted: dict[str, Any] = async_redact_data(facts, TO_REDACT)
+    return redacted
+
+
+def _nvr(nvr: Nvr) -> dict[str, Any]:
+    return {
+        "version": nvr.version,
+        "running": nvr.running,
+        "options": asdict(nvr.options),
+        "counters": dict(nvr.gateway.counters),
+        "recorder": asdict(nvr.recorder.stats),
+        "storage": storage_stats(nvr),
+        "problems": dict(nvr.problems),
+        "recording": nvr.settings.recording,
+        "cameras_of_an_old_authority": len(nvr.settings.stale_ca),
+        "firmware": [
+            {"board": image.board, "version": image.version, "size": image.size}
+            for image in nvr.firmware_folder.images
+        ],
+        "firmware_refused": dict(nvr.firmware_folder.refused),
+    }
+
+
+def _camera(nvr: Nvr, camera: Camera) -> dict[str, Any]:
+    return {
+        "status": camera_status(nvr, camera),
+        "stats": camera_stats(nvr, camera),
+        "caps": camera.caps.as_dict(),
+        "telemetry": asdict(camera.telemetry),
+        "hello": {
+            "boot": camera.hello.boot,
+            "reason": camera.hello.reason,
+            "uptime_ms": camera.hello.uptime_ms,
+            "backlog": camera.hello.backlog,
+            "lost": camera.hello.lost,
+        }
+        if camera.hello
+        else None,
+        "ota": asdict(camera.ota) if camera.ota else None,
+        "log": [asdict(line) for line in camera.log],
+    }

@@ -1,0 +1,490 @@
+"""Actions: record, find, keep, label, export and delete."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import probatio
+
+from homeassistant.core import (
+    HomeAssistant,
+    ServiceCall,
+    ServiceResponse,
+    SupportsResponse,
+    callback,
+)
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers import (
+    config_validation as cv,
+    device_registry as dr,
+    entity_registry as er,
+)
+from homeassistant.helpers.service import async_register_admin_service
+from homeassistant.util import dt as dt_util
+
+from .access import POLICY_CONTROL, POLICY_EDIT, POLICY_READ, async_check, async_events
+from .clip import event_response, iso_time, signed
+from .const import DOMAIN
+from .gateway.camera import Camera
+from .nvr import DATA_NVR, AlreadyRecording, Nvr
+from .recording.errors import (
+    ClipGone,
+    EventBusy,
+    EventNotFound,
+    EventProtected,
+    InvalidValue,
+    NothingRecorded,
+    RecordingError,
+    StorageFailed,
+)
+from .recording.layout import camera_folder, parse_event_id
+from .recording.model import ClipSpec
+from .setting import camera_errors
+from .views import MAX_LIMIT, export_url, picture_url
+
+ATTR_CAMERA: Final = "camera"
+ATTR_CURSOR: Final = "cursor"
+ATTR_DESCRIPTION: Final = "description"
+ATTR_DRY_RUN: Final = "dry_run"
+ATTR_DURATION: Final = "duration"
+ATTR_END: Final = "end"
+ATTR_EVENT_ID: Final = "event_id"
+ATTR_FILENAME: Final = "filename"
+ATTR_LABEL: Final = "label"
+ATTR_LABELS: Final = "labels"
+ATTR_LIMIT: Final = "limit"
+ATTR_OLDER_THAN: Final = "older_than"
+ATTR_PROTECTED: Final = "protected"
+ATTR_SPEED: Final = "speed"
+ATTR_START: Final = "start"
+ATTR_TEXT: Final = "text"
+
+SERVICE_CREATE_TIMELAPSE: Final = "create_timelapse"
+SERVICE_DELETE_EVENT: Final = "delete_event"
+SERVICE_EXPORT_CLIP: Final = "export_clip"
+SERVICE_LABEL_EVENT: Final = "label_event"
+SERVICE_LIST_EVENTS: Final = "list_events"
+SERVICE_PROTECT: Final = "protect"
+SERVICE_PURGE: Final = "purge"
+SERVICE_REBUILD_INDEX: Final = "rebuild_index"
+SERVICE_RECORD: Final = "record"
+SERVICE_SNAPSHOT: Final = "snapshot"
+SERVICE_UNPROTECT: Final = "unprotect"
+
+# What the library answers, and whether it is the caller's mistake
+RECORDING_ERRORS: Final[
+    dict[type[RecordingError], tuple[str, type[HomeAssistantError]]]
+] = {
+    ClipGone: ("clip_gone", HomeAssistantError),
+    EventBusy: ("event_busy", HomeAssistantError),
+    EventNotFound: ("event_not_found", ServiceValidationError),
+    EventProtected: ("event_protected", ServiceValidationError),
+    InvalidValue: ("invalid_value", ServiceValidationError),
+    NothingRecorded: ("nothing_recorded", ServiceValidationError),
+    StorageFailed: ("storage_failed", HomeAssistantError),
+}
+
+
+def event_id(value: Any) -> str:
+    """Validate the id of an event."""
+    text = cv.string(value)
+    try:
+        parse_event_id(text)
+    except ValueError as err:
+        raise probatio.Invalid("not the id of an event") from err
+    return text
+
+
+def age(value: Any) -> timedelta:
+    """Validate an age: a duration, or a number of days."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return timedelta(days=value)
+    duration: timedelta = cv.positive_time_period(value)
+    if not duration:
+        raise probatio.Invalid("an age is more than nothing")
+    return duration
+
+
+EVENT_SCHEMA: Final = probatio.Schema({probatio.Required(ATTR_EVENT_ID): event_id})
+RECORD_SCHEMA: Final = probatio.Schema(
+    {
+        probatio.Required(ATTR_CAMERA): cv.string,
+        probatio.Optional(ATTR_DURATION, default=30): probatio.All(
+            probatio.Coerce(float), probatio.Range(min=1, max=300)
+        ),
+    }
+)
+SNAPSHOT_SCHEMA: Final = probatio.Schema(
+    {
+        probatio.Required(ATTR_CAMERA): cv.string,
+        probatio.Optional(ATTR_FILENAME): cv.string,
+    }
+)
+PURGE_SCHEMA: Final = probatio.Schema(
+    {
+        probatio.Optional(ATTR_OLDER_THAN): age,
+        probatio.Optional(ATTR_CAMERA): cv.string,
+        probatio.Optional(ATTR_DRY_RUN, default=False): cv.boolean,
+    }
+)
+SPAN: Final = {
+    probatio.Required(ATTR_CAMERA): cv.string,
+    probatio.Required(ATTR_START): cv.datetime,
+    probatio.Required(ATTR_END): cv.datetime,
+    probatio.Optional(ATTR_FILENAME): cv.string,
+}
+EXPORT_SCHEMA: Final = probatio.Any(
+    probatio.Schema(
+        {
+            probatio.Required(ATTR_EVENT_ID): event_id,
+            probatio.Optional(ATTR_FILENAME): cv.string,
+        }
+    ),
+    probatio.Schema(SPAN),
+)
+TIMELAPSE_SCHEMA: Final = probatio.Schema(
+    {
+        **SPAN,
+        probatio.Optional(ATTR_SPEED, default=60): probatio.All(
+            probatio.Coerce(float), probatio.Range(min=2, max=10_000)
+        ),
+    }
+)
+LIST_SCHEMA: Final = probatio.Schema(
+    {
+        probatio.Optional(ATTR_CAMERA): probatio.All(
+            probatio.EnsureList(), [cv.string]
+        ),
+        probatio.Optional(ATTR_START): cv.datetime,
+        probatio.Optional(ATTR_END): cv.datetime,
+        probatio.Optional(ATTR_LABEL): cv.string,
+        probatio.Optional(ATTR_TEXT): cv.string,
+        probatio.Optional(ATTR_PROTECTED): cv.boolean,
+        probatio.Optional(ATTR_LIMIT, default=50): probatio.All(
+            probatio.Coerce(int), probatio.Range(min=1, max=MAX_LIMIT)
+        ),
+        probatio.Optional(ATTR_CURSOR): cv.string,
+    }
+)
+LABEL_SCHEMA: Final = probatio.Schema(
+    {
+        probatio.Required(ATTR_EVENT_ID): event_id,
+        probatio.Required(ATTR_LABELS): probatio.All(
+            probatio.EnsureList(), [cv.string]
+        ),
+        probatio.Optional(ATTR_DESCRIPTION): cv.string,
+    }
+)
+
+
+@callback
+def async_setup_services(hass: HomeAssistant) -> None:
+    """Register the actions."""
+    for name, handler, schema, response in (
+        (SERVICE_CREATE_TIMELAPSE, _async_export, TIMELAPSE_SCHEMA, False),
+        (SERVICE_DELETE_EVENT, _async_delete_event, EVENT_SCHEMA, False),
+        (SERVICE_EXPORT_CLIP, _async_export, EXPORT_SCHEMA, False),
+        (SERVICE_LABEL_EVENT, _async_label_event, LABEL_SCHEMA, False),
+        (SERVICE_LIST_EVENTS, _async_list_events, LIST_SCHEMA, True),
+        (SERVICE_PROTECT, _async_protect, EVENT_SCHEMA, False),
+        (SERVICE_RECORD, _async_record, RECORD_SCHEMA, False),
+        (SERVICE_SNAPSHOT, _async_snapshot, SNAPSHOT_SCHEMA, False),
+        (SERVICE_UNPROTECT, _async_protect, EVENT_SCHEMA, False),
+    ):
+        hass.services.async_register(
+            DOMAIN,
+            name,
+            handler,
+            schema=schema,
+            supports_response=(
+                SupportsResponse.ONLY if response else SupportsResponse.OPTIONAL
+            ),
+        )
+    for name, handler, schema in (
+        (SERVICE_PURGE, _async_purge, PURGE_SCHEMA),
+        (SERVICE_REBUILD_INDEX, _async_rebuild_index, probatio.Schema({})),
+    ):
+        async_register_admin_service(
+            hass,
+            DOMAIN,
+            name,
+            handler,
+            schema,
+            supports_response=SupportsResponse.OPTIONAL,
+        )
+
+
+def _invalid(key: str, **placeholders: str) -> ServiceValidationError:
+    """Return the error of a caller's mistake."""
+    return ServiceValidationError(
+        translation_domain=DOMAIN,
+        translation_key=key,
+        translation_placeholders=placeholders or None,
+    )
+
+
+@callback
+def async_running_nvr(hass: HomeAssistant) -> Nvr:
+    """Return the running NVR; raises ServiceValidationError."""
+    nvr = hass.data.get(DATA_NVR)
+    if not isinstance(nvr, Nvr) or not nvr.running:
+        raise _invalid("not_running")
+    return nvr
+
+
+@contextmanager
+def recording_errors() -> Iterator[None]:
+    """Tell a person what the library answers."""
+    try:
+        yield
+    except RecordingError as err:
+        key, kind = RECORDING_ERRORS[type(err)]
+        raise kind(
+            translation_domain=DOMAIN,
+            translation_key=key,
+            translation_placeholders={"error": str(err)},
+        ) from err
+
+
+@callback
+def async_camera_id(hass: HomeAssistant, nvr: Nvr, text: str) -> str:
+    """Return the camera of an entity id, a device id or a camera's own id; raises ServiceValidationError."""
+    device_id: str | None = text
+    if entity := er.async_get(hass).async_get(text):
+        device_id = entity.device_id if entity.platform == DOMAIN else None
+    if device_id and (device := dr.async_get(hass).async_get(device_id)):
+        for domain, identifier in device.identifiers:
+            if domain == DOMAIN and identifier != DOMAIN:
+                return identifier
+    camera_id = text.upper().replace("-", ":")
+    if camera_id in nvr.known_cameras:
+        return camera_id
+    raise _invalid("unknown_camera", camera=text)
+
+
+@callback
+def _camera(hass: HomeAssistant, nvr: Nvr, text: str) -> Camera:
+    """Return a camera that is there; raises ServiceValidationError."""
+    camera_id = async_camera_id(hass, nvr, text)
+    if (camera := nvr.gateway.cameras.get(camera_id)) is None:
+        raise _invalid("unknown_camera", camera=text)
+    return camera
+
+
+def _epoch_ms(at: datetime) -> int:
+    """Return UTC epoch milliseconds; a time without zone is local."""
+    return int(dt_util.as_utc(at).timestamp() * 1000)
+
+
+async def _async_path(hass: HomeAssistant, filename: str) -> Path:
+    """Return a path that may be written; raises ServiceValidationError."""
+    if not await hass.async_add_executor_job(hass.config.is_allowed_path, filename):
+        raise _invalid("path_not_allowed", path=filename)
+    return Path(filename)
+
+
+async def _async_record(call: ServiceCall) -> ServiceResponse:
+    """Record for a while; answers the event once its clip is ready."""
+    hass = call.hass
+    nvr = async_running_nvr(hass)
+    camera = _camera(hass, nvr, call.data[ATTR_CAMERA])
+    await async_check(hass, call.context, [camera.id], POLICY_CONTROL)
+    name = nvr.camera_name(camera.id)
+    try:
+        with camera_errors(camera, name):
+            event = await nvr.async_record(camera, call.data[ATTR_DURATION])
+    except AlreadyRecording as err:
+        raise _invalid("already_recording", name=name) from err
+    except TimeoutError as err:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="nothing_came",
+            translation_placeholders={"name": name},
+        ) from err
+    return event_response(hass, nvr, event)
+
+
+async def _async_snapshot(call: ServiceCall) -> ServiceResponse:
+    """Take a picture; answers where it can be seen."""
+    hass = call.hass
+    nvr = async_running_nvr(hass)
+    camera = _camera(hass, nvr, call.data[ATTR_CAMERA])
+    await async_check(hass, call.context, [camera.id], POLICY_CONTROL)
+    path: Path | None = None
+    if ATTR_FILENAME in call.data:
+        path = await _async_path(hass, call.data[ATTR_FILENAME])
+    with camera_errors(camera, nvr.camera_name(camera.id)):
+        frame = await nvr.async_snapshot(camera)
+    if path:
+        try:
+            await hass.async_add_executor_job(_write, path, frame.jpeg)
+        except OSError as err:
+            raise HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="storage_failed",
+                translation_placeholders={"error": str(err)},
+            ) from err
+    return {
+        "camera": camera.id,
+        "captured": iso_time(frame.captured_ms),
+        "width": frame.width,
+        "height": frame.height,
+        "url": signed(hass, picture_url(camera.id)),
+        "path": str(path) if path else None,
+    }
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file and the folders above it (blocking)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+async def _async_purge(call: ServiceCall) -> ServiceResponse:
+    """Delete what is too old; answers what went."""
+    nvr = async_running_nvr(call.hass)
+    camera_id = None
+    if ATTR_CAMERA in call.data:
+        camera_id = async_camera_id(call.hass, nvr, call.data[ATTR_CAMERA])
+    older_than_ms = None
+    if ATTR_OLDER_THAN in call.data:
+        older_than_ms = _epoch_ms(dt_util.utcnow() - call.data[ATTR_OLDER_THAN])
+    with recording_errors():
+        report = await nvr.async_purge(
+            older_than_ms=older_than_ms,
+            camera=camera_id,
+            dry_run=call.data[ATTR_DRY_RUN],
+        )
+    return {
+        "dry_run": report.dry_run,
+        "count": len(report.events),
+        "freed": report.freed,
+        "protected_kept": report.protected_kept,
+        "floor_reached": report.floor_reached,
+        "events": [
+            {
+                "event_id": event.id,
+                "camera": event.camera,
+                "start": iso_time(event.start_ms),
+                "size": event.size,
+            }
+            for event in report.events
+        ],
+    }
+
+
+async def _async_delete_event(call: ServiceCall) -> ServiceResponse:
+    """Delete an event; answers what it was."""
+    hass, item = call.hass, call.data[ATTR_EVENT_ID]
+    nvr = async_running_nvr(hass)
+    await async_check(hass, call.context, [parse_event_id(item)[0]], POLICY_EDIT)
+    with recording_errors():
+        event = await nvr.async_delete(item)
+    return {"event_id": event.id, "camera": event.camera, "freed": event.size}
+
+
+async def _async_protect(call: ServiceCall) -> ServiceResponse:
+    """Protect an event from being deleted, or no longer."""
+    hass, item = call.hass, call.data[ATTR_EVENT_ID]
+    nvr = async_running_nvr(hass)
+    await async_check(hass, call.context, [parse_event_id(item)[0]], POLICY_CONTROL)
+    with recording_errors():
+        event = await nvr.async_protect(item, call.service == SERVICE_PROTECT)
+    return event_response(hass, nvr, event)
+
+
+async def _async_label_event(call: ServiceCall) -> ServiceResponse:
+    """Say what is to be seen in an event."""
+    hass, item = call.hass, call.data[ATTR_EVENT_ID]
+    nvr = async_running_nvr(hass)
+    await async_check(hass, call.context, [parse_event_id(item)[0]], POLICY_CONTROL)
+    with recording_errors():
+        event = await nvr.async_label(
+            item, call.data[ATTR_LABELS], call.data.get(ATTR_DESCRIPTION)
+        )
+    return event_response(hass, nvr, event)
+
+
+async def _async_export(call: ServiceCall) -> ServiceResponse:
+    """Write a clip or a time-lapse to a file; answers its path and where it can be seen."""
+    hass, data = call.hass, call.data
+    nvr = async_running_nvr(hass)
+    speed = data.get(ATTR_SPEED)
+    if ATTR_EVENT_ID in data:
+        camera_id = parse_event_id(data[ATTR_EVENT_ID])[0]
+        spec = ClipSpec.event(data[ATTR_EVENT_ID], name=nvr.camera_name(camera_id))
+    else:
+        camera_id = async_camera_id(hass, nvr, data[ATTR_CAMERA])
+        spec = ClipSpec.range(
+            camera_id,
+            _epoch_ms(data[ATTR_START]),
+            _epoch_ms(data[ATTR_END]),
+            timelapse=speed,
+            name=nvr.camera_name(camera_id),
+        )
+    await async_check(hass, call.context, [camera_id], POLICY_READ)
+    with recording_errors():
+        clip = await nvr.library.clip(spec)
+        url = None
+        if ATTR_FILENAME in data:
+            target = await _async_path(hass, data[ATTR_FILENAME])
+        else:
+            # The view reads from the name whose right it has to ask for
+            target = nvr.export_folder / f"{camera_folder(camera_id)}_{clip.filename}"
+            url = signed(hass, export_url(target.name))
+        await hass.async_add_executor_job(_make_folder, target)
+        size = await nvr.library.export(spec, target)
+    return {
+        "camera": camera_id,
+        "path": str(target),
+        "url": url,
+        "size": size,
+        "duration": clip.duration_ms / 1000,
+    }
+
+
+def _make_folder(target: Path) -> None:
+    """Make the folder of a file (blocking); raises StorageFailed."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise StorageFailed(str(err)) from err
+
+
+async def _async_list_events(call: ServiceCall) -> ServiceResponse:
+    """Answer a page of events, newest first."""
+    hass, data = call.hass, call.data
+    nvr = async_running_nvr(hass)
+    cameras = None
+    if ATTR_CAMERA in data:
+        cameras = [async_camera_id(hass, nvr, item) for item in data[ATTR_CAMERA]]
+        await async_check(hass, call.context, cameras, POLICY_READ)
+    user = None
+    if call.context.user_id:
+        user = await hass.auth.async_get_user(call.context.user_id)
+    with recording_errors():
+        page = await async_events(
+            nvr,
+            user,
+            cameras=cameras,
+            start_ms=_epoch_ms(data[ATTR_START]) if ATTR_START in data else None,
+            end_ms=_epoch_ms(data[ATTR_END]) if ATTR_END in data else None,
+            protected=data.get(ATTR_PROTECTED),
+            label=data.get(ATTR_LABEL),
+            text=data.get(ATTR_TEXT),
+            limit=data[ATTR_LIMIT],
+            cursor=data.get(ATTR_CURSOR),
+        )
+    return {
+        "events": [event_response(hass, nvr, event) for event in page.events],
+        "cursor": page.cursor,
+    }
+
+
+async def _async_rebuild_index(call: ServiceCall) -> ServiceResponse:
+    """Make the index anew from the files."""
+    nvr = async_running_nvr(call.hass)
+    with recording_errors():
+        return {"events": await nvr.async_rebuild()}

@@ -1,0 +1,205 @@
+"""WebSocket commands for cards: cameras, events, days, and what changes."""
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Final
+
+import probatio
+
+from homeassistant.components import websocket_api
+from homeassistant.components.binary_sensor import DOMAIN as BINARY_SENSOR_DOMAIN
+from homeassistant.components.websocket_api import ActiveConnection
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.device_registry import format_mac
+
+from .access import POLICY_READ, async_events, camera_entity_id, may
+from .const import DOMAIN
+from .nvr import DATA_NVR, EventChange, Nvr
+from .recording.errors import InvalidValue
+from .recording.model import Event
+from .views import MAX_LIMIT, event_clip_url, event_thumbnail_url, picture_url
+
+ERR_NOT_RUNNING: Final = "not_running"
+
+type Handler = Callable[
+    [HomeAssistant, ActiveConnection, dict[str, Any], Nvr], Coroutine[Any, Any, None]
+]
+
+
+@callback
+def async_register_commands(hass: HomeAssistant) -> None:
+    """Register the commands."""
+    for command in (ws_cameras, ws_days, ws_events, ws_subscribe):
+        websocket_api.async_register_command(hass, command)
+
+
+def with_nvr(
+    handler: Handler,
+) -> Callable[
+    [HomeAssistant, ActiveConnection, dict[str, Any]], Coroutine[Any, Any, None]
+]:
+    """Give a handler the running NVR, and answer what cannot be."""
+
+    @wraps(handler)
+    async def handle(
+        hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
+    ) -> None:
+        nvr = hass.data.get(DATA_NVR)
+        if not isinstance(nvr, Nvr) or not nvr.running:
+            connection.send_error(
+                msg["id"], ERR_NOT_RUNNING, "MagicPi NVR is not running"
+            )
+            return
+        try:
+            await handler(hass, connection, msg, nvr)
+        except InvalidValue as err:
+            connection.send_error(msg["id"], websocket_api.ERR_INVALID_FORMAT, str(err))
+
+    return handle
+
+
+def event_for_card(event: Event) -> dict[str, Any]:
+    """Return an event as cards draw it; times are UTC epoch milliseconds."""
+    return {
+        "id": event.id,
+        "camera": event.camera,
+        "start": event.start_ms,
+        "end": event.end_ms,
+        "reason": event.reason,
+        "state": event.state,
+        "labels": list(event.labels),
+        "description": event.description,
+        "protected": event.protected,
+        "thumbnail": event_thumbnail_url(event.id) if event.thumbnail else None,
+        "clip": event_clip_url(event.id),
+    }
+
+
+@websocket_api.websocket_command({probatio.Required("type"): f"{DOMAIN}/cameras"})
+@websocket_api.async_response
+@with_nvr
+async def ws_cameras(
+    hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any], nvr: Nvr
+) -> None:
+    """Answer the cameras that the user may see."""
+    registry = er.async_get(hass)
+    connection.send_result(
+        msg["id"],
+        {
+            "cameras": [
+                {
+                    "id": camera.id,
+                    "name": nvr.camera_name(camera.id),
+                    "entity_id": camera_entity_id(hass, camera.id),
+                    "motion_entity_id": registry.async_get_entity_id(
+                        BINARY_SENSOR_DOMAIN, DOMAIN, f"{format_mac(camera.id)}-motion"
+                    ),
+                    "status": camera.status,
+                    "recording": nvr.is_recording(camera.id),
+                    "picture": (
+                        picture_url(camera.id) if nvr.last_picture(camera.id) else None
+                    ),
+                }
+                for camera in nvr.gateway.cameras.values()
+                if may(hass, connection.user, camera.id, POLICY_READ)
+            ]
+        },
+    )
+
+
+@websocket_api.websocket_command(
+    {
+        probatio.Required("type"): f"{DOMAIN}/events",
+        probatio.Optional("camera_ids"): [str],
+        probatio.Optional("start"): int,
+        probatio.Optional("end"): int,
+        probatio.Optional("label"): str,
+        probatio.Optional("text"): str,
+        probatio.Optional("protected"): bool,
+        probatio.Optional("limit", default=100): probatio.All(
+            int, probatio.Range(min=1, max=MAX_LIMIT)
+        ),
+        probatio.Optional("cursor"): str,
+    }
+)
+@websocket_api.async_response
+@with_nvr
+async def ws_events(
+    hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any], nvr: Nvr
+) -> None:
+    """Answer a page of events that overlap a span, newest first."""
+    page = await async_events(
+        nvr,
+        connection.user,
+        cameras=msg.get("camera_ids"),
+        start_ms=msg.get("start"),
+        end_ms=msg.get("end"),
+        label=msg.get("label"),
+        text=msg.get("text"),
+        protected=msg.get("protected"),
+        limit=msg["limit"],
+        cursor=msg.get("cursor"),
+    )
+    connection.send_result(
+        msg["id"],
+        {
+            "events": [event_for_card(event) for event in page.events],
+            "cursor": page.cursor,
+        },
+    )
+
+
+@websocket_api.websocket_command(
+    {
+        probatio.Required("type"): f"{DOMAIN}/days",
+        probatio.Required("camera_id"): str,
+        probatio.Optional("month"): str,
+    }
+)
+@websocket_api.async_response
+@with_nvr
+async def ws_days(
+    hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any], nvr: Nvr
+) -> None:
+    """Answer the local dates of a camera that have events, newest first."""
+    if not may(hass, connection.user, msg["camera_id"], POLICY_READ):
+        connection.send_error(
+            msg["id"], websocket_api.ERR_UNAUTHORIZED, "No right to see this camera"
+        )
+        return
+    days = await nvr.library.days(camera=msg["camera_id"], month=msg.get("month"))
+    connection.send_result(
+        msg["id"],
+        {
+            "days": [
+                {"date": day.date, "events": day.events, "size": day.size}
+                for day in days
+            ]
+        },
+    )
+
+
+@websocket_api.websocket_command({probatio.Required("type"): f"{DOMAIN}/subscribe"})
+@websocket_api.async_response
+@with_nvr
+async def ws_subscribe(
+    hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any], nvr: Nvr
+) -> None:
+    """Push each event that begins, ends, changes or goes."""
+
+    @callback
+    def push(change: EventChange, event: Event) -> None:
+        if not may(hass, connection.user, event.camera, POLICY_READ):
+            return
+        said = (
+            {"id": event.id, "camera": event.camera}
+            if change is EventChange.DELETED
+            else event_for_card(event)
+        )
+        connection.send_message(
+            websocket_api.event_message(msg["id"], {"type": change, "event": said})
+        )
+
+    connection.subscriptions[msg["id"]] = nvr.subscribe_events(push)
+    connection.send_result(msg["id"])

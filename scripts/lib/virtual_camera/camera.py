@@ -580,7 +580,7 @@ class VirtualCamera:
                 boot.events, t + self.config["max_event_s"] * 1000
             )
             self._report_motion(boot, recording, t)
-            self.emit("event_started", event=recording.event)
+            self.emit("event_started", number=recording.event)
             self.update_state()
         elif active != recording.active:
             recording.active = active
@@ -647,7 +647,7 @@ class VirtualCamera:
         )
         boot.recording = None
         boot.progress()
-        self.emit("event_ended", event=event, frames=frames)
+        self.emit("event_ended", number=event, frames=frames)
         self.update_state()
 
     async def capture(
@@ -809,9 +809,10 @@ class VirtualCamera:
                 link.abort()
         self.counters.closes[closed.code] += 1
         self.emit("closed", code=closed.code, reason=closed.reason)
-        self.update_state()
         if session.outcome:
             boot.end(session.outcome)
+        else:
+            self.update_state()
         return session.welcomed, closed
 
     def _react(self, boot: Boot, closed: LinkClosed) -> float:

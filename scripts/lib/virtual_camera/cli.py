@@ -296,10 +296,10 @@ class Teller:
         if self._as_json:
             line = json.dumps(
                 {
+                    **event.data,
                     "at": int(time.time() * 1000),
                     "id": event.camera,
                     "event": event.name,
-                    **event.data,
                 },
                 default=str,
             )

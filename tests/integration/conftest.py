@@ -37,6 +37,8 @@ from homeassistant.helpers.device_registry import format_mac
 from homeassistant.setup import async_setup_component
 from virtual_camera import LoopSource, VirtualCamera
 
+from .scene import everything_enabled, scene, writes  # noqa: F401 - fixtures
+
 CAMERA_ID = "AA:BB:CC:DD:EE:01"
 SETUP_CODE = "7K3M-Q9XD-2F5T-HW8R"
 

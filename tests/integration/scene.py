@@ -1,7 +1,7 @@
 """A Home Assistant with the NVR and cameras that speak the protocol over real sockets."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -192,22 +192,6 @@ class Writes:
         self.counts[entity_id] = self.counts.get(entity_id, 0) + 1
 
 
-@pytest.fixture
-def writes(hass: HomeAssistant) -> Writes:
-    """Count state changes from here on."""
-    counter = Writes()
-    hass.bus.async_listen(EVENT_STATE_CHANGED, counter.note)
-    return counter
-
-
-@pytest.fixture
-def hass_config_dir(tmp_path: Path) -> str:
-    """Let each test have a configuration folder of its own."""
-    folder = tmp_path / "config"
-    folder.mkdir()
-    return str(folder)
-
-
 def make_scene(hass: HomeAssistant, port: int, media: Path) -> Scene:
     """Prepare a scene on a port with a folder for recordings."""
     hass.config.media_dirs = {"local": str(media)}
@@ -224,6 +208,14 @@ def make_scene(hass: HomeAssistant, port: int, media: Path) -> Scene:
             },
         ),
     )
+
+
+@pytest.fixture
+def writes(hass: HomeAssistant) -> Writes:
+    """Count state changes from here on."""
+    counter = Writes()
+    hass.bus.async_listen(EVENT_STATE_CHANGED, counter.note)
+    return counter
 
 
 @pytest.fixture
@@ -244,7 +236,7 @@ async def scene(
 
 
 @pytest.fixture
-def everything_enabled() -> Any:
+def everything_enabled() -> Generator[None]:
     """Enable the entities too that are disabled by default."""
     with patch(
         "homeassistant.helpers.entity.Entity.entity_registry_enabled_default",

@@ -27,8 +27,6 @@ from homeassistant.util import dt as dt_util, yaml as yaml_util
 
 from .scene import Actor, Scene
 
-pytest_plugins = ("tests.integration.scene",)
-
 FOLDER = Path(__file__).parents[2] / "blueprints" / "automation" / "magicpi_nvr"
 BLUEPRINTS = sorted(path.name for path in FOLDER.glob("*.yaml"))
 

@@ -7,8 +7,6 @@ from homeassistant.util import dt as dt_util
 
 from .scene import Actor, Scene
 
-pytest_plugins = ("tests.integration.scene",)
-
 
 async def press(actor: Actor, key: str) -> None:
     """Press a button of a camera."""

@@ -8,8 +8,6 @@ from virtual_camera import camera as camera_module
 
 from .scene import Actor, Scene
 
-pytest_plugins = ("tests.integration.scene",)
-
 
 def has_light(actor: Actor) -> bool:
     """Return whether the camera has a lamp."""

@@ -8,8 +8,6 @@ from homeassistant.exceptions import ServiceValidationError
 
 from .scene import Scene
 
-pytest_plugins = ("tests.integration.scene",)
-
 
 def test_every_number_of_the_protocol_has_an_entity() -> None:
     """The table of keys and the entities agree."""

@@ -8,8 +8,6 @@ from homeassistant.exceptions import ServiceValidationError
 
 from .scene import Scene
 
-pytest_plugins = ("tests.integration.scene",)
-
 
 @pytest.mark.parametrize(
     ("key", "option", "value"),

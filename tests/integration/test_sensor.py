@@ -19,8 +19,6 @@ from homeassistant.util import dt as dt_util
 
 from .scene import Scene, Writes
 
-pytest_plugins = ("tests.integration.scene",)
-
 DISABLED_CAMERA = {
     "battery_voltage",
     "frames_lost",

@@ -6,8 +6,6 @@ from homeassistant.const import STATE_OFF, STATE_ON
 
 from .scene import Scene
 
-pytest_plugins = ("tests.integration.scene",)
-
 
 @pytest.mark.usefixtures("everything_enabled")
 @pytest.mark.parametrize("key", ["motion_enabled", "pre_roll", "vflip", "hmirror"])

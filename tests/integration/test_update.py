@@ -18,8 +18,6 @@ from virtual_camera import camera as camera_module
 
 from .scene import Actor, Scene
 
-pytest_plugins = ("tests.integration.scene",)
-
 BOARD = "MagicPi Virtual Camera"
 
 

@@ -3,7 +3,7 @@
 from custom_components.magicpi_nvr.const import DOMAIN
 from homeassistant.config_entries import ConfigEntryState
 
-from .conftest import CAMERA_ID, House
+from .house import CAMERA_ID, House
 
 
 async def test_address_by_hand(nvr_house: House) -> None:

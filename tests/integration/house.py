@@ -1,0 +1,179 @@
+"""A Home Assistant with cameras that are virtual, and everything else real."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.magicpi_nvr.const import (
+    CONF_CLEANUP,
+    CONF_CRF,
+    CONF_FREE_SPACE_FLOOR,
+    CONF_HOSTS,
+    CONF_LATE_AFTER,
+    CONF_MAX_CAMERAS,
+    CONF_MAX_ENCODERS,
+    CONF_PRESET,
+    CONF_RETENTION_DAYS,
+    CONF_SETUP_CODE,
+    DOMAIN,
+    NAME,
+    SECTION_CAMERAS,
+    SECTION_ENCODER,
+    SECTION_NETWORK,
+    SECTION_STORAGE,
+)
+from custom_components.magicpi_nvr.gateway.camera import Camera
+from custom_components.magicpi_nvr.nvr import DATA_NVR, Nvr
+from homeassistant.config_entries import SOURCE_USER, ConfigEntry
+from homeassistant.const import CONF_HOST, CONF_NAME, CONF_PORT
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.device_registry import format_mac
+from homeassistant.setup import async_setup_component
+from virtual_camera import LoopSource, VirtualCamera
+
+from .scene import everything_enabled, scene, writes  # noqa: F401 - fixtures
+
+CAMERA_ID = "AA:BB:CC:DD:EE:01"
+SETUP_CODE = "7K3M-Q9XD-2F5T-HW8R"
+
+
+def nvr_options(port: int, **network: Any) -> dict[str, Any]:
+    """Return options of the NVR as its form gives them."""
+    return {
+        SECTION_NETWORK: {CONF_PORT: port, CONF_HOSTS: ["127.0.0.1"], **network},
+        SECTION_STORAGE: {
+            CONF_RETENTION_DAYS: 7,
+            CONF_CLEANUP: "0 2 * * *",
+            CONF_FREE_SPACE_FLOOR: 0,
+        },
+        SECTION_ENCODER: {CONF_CRF: 28, CONF_PRESET: "ultrafast", CONF_MAX_ENCODERS: 2},
+        SECTION_CAMERAS: {CONF_MAX_CAMERAS: 50, CONF_LATE_AFTER: 24},
+    }
+
+
+@dataclass
+class House:
+    """A Home Assistant and the cameras around it."""
+
+    hass: HomeAssistant
+    port: int
+    media: Path
+    cameras: list[VirtualCamera] = field(default_factory=list)
+
+    @property
+    def nvr(self) -> Nvr:
+        """The shared NVR."""
+        return self.hass.data[DATA_NVR]
+
+    def camera(self, camera_id: str = CAMERA_ID) -> Camera:
+        """Return a camera as the gateway knows it."""
+        return self.nvr.gateway.cameras[camera_id]
+
+    def entry(self, camera_id: str = CAMERA_ID) -> ConfigEntry[Any]:
+        """Return a camera's entry."""
+        entry = self.hass.config_entries.async_entry_for_domain_unique_id(
+            DOMAIN, format_mac(camera_id)
+        )
+        assert entry
+        return entry
+
+    def entity_id(self, platform: str, key: str, camera_id: str = CAMERA_ID) -> str:
+        """Return the id of a camera's entity."""
+        entity_id = er.async_get(self.hass).async_get_entity_id(
+            platform, DOMAIN, f"{format_mac(camera_id)}-{key}"
+        )
+        assert entity_id
+        return entity_id
+
+    def add_nvr_entry(self, **network: Any) -> MockConfigEntry:
+        """Add the NVR's entry, so that its port is free and its address is ours."""
+        entry = MockConfigEntry(
+            domain=DOMAIN,
+            unique_id=DOMAIN,
+            title=NAME,
+            options=nvr_options(self.port, **network),
+        )
+        entry.add_to_hass(self.hass)
+        return entry
+
+    async def switch_on(
+        self, camera_id: str = CAMERA_ID, **options: Any
+    ) -> VirtualCamera:
+        """Return a camera in setup mode."""
+        options = {"wifi_s": 0.01, "linger_s": 0.1, "tail_s": 0.3} | options
+        camera = VirtualCamera(
+            camera_id,
+            source=LoopSource.rendered(20, resolution="QVGA"),
+            setup_code=SETUP_CODE,
+            **options,
+        )
+        self.cameras.append(camera)
+        await camera.start()
+        await camera.wait_state("setup")
+        return camera
+
+    async def claim(self, camera: VirtualCamera, name: str = "Front door") -> None:
+        """Claim a camera as a person does who types its address."""
+        flow = self.hass.config_entries.flow
+        result = await flow.async_init(DOMAIN, context={"source": SOURCE_USER})
+        result = await flow.async_configure(
+            result["flow_id"], {CONF_HOST: f"127.0.0.1:{camera.setup_port}"}
+        )
+        assert result["step_id"] == "claim", result
+        result = await flow.async_configure(
+            result["flow_id"],
+            {CONF_SETUP_CODE: camera.setup_code.lower(), CONF_NAME: name},
+        )
+        assert result["type"] is FlowResultType.SHOW_PROGRESS, result
+        await self.hass.async_block_till_done()
+        result = await flow.async_configure(result["flow_id"])
+        assert result["type"] is FlowResultType.CREATE_ENTRY, result
+        await self.hass.async_block_till_done()
+
+    async def claimed(
+        self, camera_id: str = CAMERA_ID, name: str = "Front door", **options: Any
+    ) -> VirtualCamera:
+        """Return a camera that was claimed and is connected."""
+        camera = await self.switch_on(camera_id, **options)
+        await self.claim(camera, name)
+        await camera.wait_event("welcome")
+        return camera
+
+
+@pytest.fixture
+async def house(
+    socket_enabled: None,
+    hass: HomeAssistant,
+    mock_async_zeroconf: None,
+    unused_tcp_port: int,
+    tmp_path: Path,
+) -> AsyncGenerator[House]:
+    """A house without cameras yet; its NVR listens on a free port of this machine."""
+    media = tmp_path / "media"
+    media.mkdir()
+    hass.config.media_dirs = {"local": str(media)}
+    hass.config.allowlist_external_dirs = {str(media)}
+    assert await async_setup_component(hass, "http", {})
+    house = House(hass, unused_tcp_port, media)
+    yield house
+    for camera in house.cameras:
+        await camera.stop()
+    for entry in hass.config_entries.async_entries(DOMAIN):
+        if entry.state.recoverable:
+            await hass.config_entries.async_unload(entry.entry_id)
+    await hass.async_block_till_done()
+
+
+@pytest.fixture
+async def nvr_house(house: House) -> House:
+    """A house whose NVR runs."""
+    entry = house.add_nvr_entry()
+    assert await house.hass.config_entries.async_setup(entry.entry_id)
+    await house.hass.async_block_till_done()
+    return house

@@ -67,6 +67,7 @@ BINARY_SENSORS: Final = (
     ),
     MagicPiBinarySensorDescription(
         key="problem",
+        translation_key="problem",
         device_class=BinarySensorDeviceClass.PROBLEM,
         entity_category=EntityCategory.DIAGNOSTIC,
         changes=Change.WOKE,

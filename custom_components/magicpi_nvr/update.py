@@ -36,6 +36,7 @@ class MagicPiUpdateDescription(MagicPiEntityDescription, UpdateEntityDescription
 
 UPDATE = MagicPiUpdateDescription(
     key="firmware",
+    translation_key="firmware",
     device_class=UpdateDeviceClass.FIRMWARE,
     exists_fn=lambda camera: camera.caps.ota,
 )

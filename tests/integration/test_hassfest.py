@@ -281,6 +281,7 @@ def test_manifest_dependencies_are_those_imported() -> None:
         "system_health",
         "persistent_notification",
         "recorder",
+        "websocket_api",
     }
     used: set[str] = set()
     for tree in modules().values():
@@ -299,7 +300,8 @@ def test_manifest_dependencies_are_those_imported() -> None:
 def test_manifest_zeroconf() -> None:
     """Types end as they must, and patterns are lower case."""
     for matcher in manifest()["zeroconf"]:
-        assert matcher["type"].endswith(".local.")
+        kind = matcher if isinstance(matcher, str) else matcher["type"]
+        assert kind.endswith("._tcp.local.")
         assert json.dumps(matcher) == json.dumps(matcher).lower()
 
 
@@ -499,7 +501,10 @@ def test_aborts_errors_and_progress_have_texts() -> None:
     assert actions == set(config.get("progress", {}))
     assert set(config.get("error", {})) - literals() == set()
     assert (
-        set(config["abort"]) - literals() - {"already_configured", "unique_id_mismatch"}
+        set(config["abort"])
+        - literals()
+        - {"already_configured", "unique_id_mismatch"}
+        - CORE_ABORTS
         == set()
     )
 

@@ -102,7 +102,11 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHeader:
-    """What the `emsg` before a run says; `t` is the camera's clock at the run's first frame, in ms."""
+    """What the `emsg` before a run says.
+
+    `t` is the camera's clock at the run's first frame, in ms. `hour_ms` is when the local hour began in
+    which the event began: all runs of a file have the same.
+    """
 
     id: str
     camera: str
@@ -112,6 +116,7 @@ class RunHeader:
     event: int
     number: int
     t: int
+    hour_ms: int = 0
 
     def to_json(self) -> bytes:
         """Return the message."""
@@ -126,6 +131,7 @@ class RunHeader:
                 "event": self.event,
                 "run": self.number,
                 "t": self.t,
+                "hour": self.hour_ms,
             },
             separators=(",", ":"),
         ).encode()
@@ -144,6 +150,7 @@ class RunHeader:
                 event=int(fields["event"]),
                 number=int(fields["run"]),
                 t=int(fields["t"]),
+                hour_ms=int(fields["hour"]),
             )
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as err:
             raise BoxError("not the message of a run") from err
@@ -539,7 +546,7 @@ def repair(path: Path) -> HourFile | None:
             data = event_message(
                 EventMessage(EVENT_END_SCHEME, run.next_dts, run.end.to_json())
             )
-            _write_at(file, data, hour.valid_end)
+            write_at(file, data, hour.valid_end)
             hour.valid_end = hour.size = run.end_offset = hour.valid_end + len(data)
         if changed:
             os.fdatasync(file)
@@ -571,7 +578,7 @@ def _check_samples(file: int, hour: HourFile) -> None:
         return
 
 
-def _write_at(file: int, data: bytes, offset: int) -> None:
+def write_at(file: int, data: bytes, offset: int) -> None:
     """Write all of it; raises OSError."""
     view = memoryview(data)
     while view:
@@ -588,7 +595,8 @@ class HourFileWriter:
         self.path = path
         self.config = config
         self.run: Run | None = None  # the one that is being written, or the last one
-        self._end = 0
+        self.end = 0
+        self.hour_ms: int | None = None  # of the runs that are there; None = none yet
         self._next_dts = 0
         self._sequence = 0
         self._file: int | None = None
@@ -608,8 +616,9 @@ class HourFileWriter:
             hour = repair(self.path) if self.path.exists() else None
             if hour is not None:
                 _check_config(hour, self.config)
-                self._end, self._next_dts = hour.valid_end, hour.next_dts
+                self.end, self._next_dts = hour.valid_end, hour.next_dts
                 self._sequence = hour.fragment_count
+                self.hour_ms = hour.runs[0].header.hour_ms
                 self._file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         except BaseException:
             self.close()
@@ -618,7 +627,7 @@ class HourFileWriter:
     def begin_run(self, header: RunHeader) -> None:
         """Name the run that the next fragments belong to. Written with its first fragment."""
         self.run = Run(
-            header=header, offset=self._end, end_offset=self._end, dts=self._next_dts
+            header=header, offset=self.end, end_offset=self.end, dts=self._next_dts
         )
 
     def append(
@@ -627,10 +636,10 @@ class HourFileWriter:
         """Append one fragment; `offset` is its decode time in ticks from the run's first. Raises OSError."""
         if (run := self.run) is None or run.end is not None:
             raise ValueError("no run is open")
-        init = b"" if self._end else init_segment(self.config)
+        init = b"" if self.end else init_segment(self.config)
         start = b""
         if not run.fragments:
-            run.offset = self._end + len(init)
+            run.offset = self.end + len(init)
             start = event_message(
                 EventMessage(
                     EVENT_SCHEME, run.dts, run.header.to_json(), run.header.number
@@ -647,8 +656,8 @@ class HourFileWriter:
         )
         self._append(init + start + fragment)
         self._sequence += 1
-        run.end_offset = self._end
-        run.fragments.append(_parse_written(fragment, self._end - len(fragment)))
+        run.end_offset = self.end
+        run.fragments.append(_parse_written(fragment, self.end - len(fragment)))
         self._next_dts = run.next_dts
 
     def end_run(self, *, lost: int) -> None:
@@ -662,7 +671,7 @@ class HourFileWriter:
             event_message(EventMessage(EVENT_END_SCHEME, run.next_dts, end.to_json()))
         )
         run.end = end
-        run.end_offset = self._end
+        run.end_offset = self.end
         self.sync()
 
     def sync(self) -> None:
@@ -690,18 +699,18 @@ class HourFileWriter:
             )
             sync_folder(self.path.parent)
         if self._torn:
-            os.ftruncate(self._file, self._end)
+            os.ftruncate(self._file, self.end)
             self._torn = False
         try:
-            _write_at(self._file, data, self._end)
+            write_at(self._file, data, self.end)
         except OSError:
             self._torn = True
             with suppress(OSError):
-                os.ftruncate(self._file, self._end)
+                os.ftruncate(self._file, self.end)
                 self._torn = False
             raise
         self._dirty = True
-        self._end += len(data)
+        self.end += len(data)
 
 
 def _check_config(hour: HourFile, config: VideoConfig) -> None:

@@ -1,0 +1,357 @@
+"""One run: frames of one event and size through one encoder into one hour file."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from itertools import islice
+from time import monotonic
+from typing import Protocol
+
+from .boxes import TICKS_PER_MS, VideoConfig
+from .encoder import Config, Encoded, Encoder, EncoderFailed
+from .errors import StorageFailed
+from .hourfile import ConfigDiffers, HourFileError, HourFileWriter, RunHeader, Sample
+from .index import stored_run
+from .layout import HourPath, hour_parts
+from .model import RecordingSettings, StoredRun
+from .ongoing import OngoingEvent, WaitingFrame
+
+FRAGMENT_MS = 500
+FLUSH_S = 0.7
+SYNC_S = 5.0
+# A longer pause begins another run: a duration has 32 bits, and nobody watches a still for minutes.
+LONGEST_PAUSE_MS = 10 * 60 * 1000
+_FEED_AT_ONCE = 8
+_LONGEST_GUESS_MS = 500
+_MOST_PARTS = 1000
+_AFTERMATH_S = 2.0
+
+
+class RunnerHost(Protocol):
+    """What a runner asks of the recorder."""
+
+    settings: RecordingSettings
+
+    async def in_thread[T](self, job: Callable[[], T]) -> T:
+        """Do file work."""
+
+    def check_root(self) -> None:
+        """Raise FileNotFoundError when the recordings' folder is gone. Blocking."""
+
+    async def load(self, frame: WaitingFrame) -> bytes | None:
+        """Return a frame's picture, None when it is damaged for good; raises StorageFailed."""
+
+    def written(
+        self, event: OngoingEvent, frames: Sequence[WaitingFrame], size: int
+    ) -> None:
+        """Take in that the event's first frames are in the hour file."""
+
+    def undecodable(self, event: OngoingEvent, frames: Sequence[WaitingFrame]) -> None:
+        """Take in that ffmpeg makes nothing of some of the event's first frames."""
+
+    async def grown(self, event: OngoingEvent, run: StoredRun) -> None:
+        """Take in that the run began, grew or ended."""
+
+
+class Runner:
+    """go() encodes the event's frames until the event ends, pauses, or needs another run."""
+
+    def __init__(self, host: RunnerHost, event: OngoingEvent) -> None:
+        """Prepare for the event's first waiting frame."""
+        first = event.frames[0]
+        self.event = event
+        self.idle_since: float | None = None
+        self.made_progress = False
+        self.has_ended_well = False
+        self._host = host
+        self._base_ms = first.at_ms
+        self._first = first
+        self._encoder = Encoder(
+            host.settings.ffmpeg,
+            crf=host.settings.crf,
+            preset=host.settings.preset,
+            width=first.width,
+            height=first.height,
+        )
+        self._number = event.runs
+        self._fed = 0  # frames at the head of the event's queue that the encoder has
+        self._fed_at = -1  # the last one's ms in the run
+        self._inside: deque[WaitingFrame] = deque()  # fed, no sample yet
+        self._got: list[
+            tuple[WaitingFrame, Encoded]
+        ] = []  # samples of the next fragment
+        self._got_since = 0.0
+        self._input_closed = False
+        self._writing = asyncio.Lock()
+        self._writer: HourFileWriter | None = None
+        self._config: VideoConfig | None = None
+        self._part: HourPath | None = None
+        self._broken: StorageFailed | None = None
+        self._synced = monotonic()
+        self._told = 0.0
+        self._told_at = 0.0
+
+    async def go(self) -> None:
+        """Do it. Frames that are not written stay in the event's queue; raises EncoderFailed, StorageFailed."""
+        helpers: list[asyncio.Task[None]] = []
+        try:
+            await self._encoder.start()
+            helpers = [
+                asyncio.create_task(self._feed()),
+                asyncio.create_task(self._flush_slow()),
+            ]
+            collector = asyncio.create_task(self._collect())
+            helpers.append(collector)
+            await _first_failure(collector, helpers)
+            self.has_ended_well = True
+        finally:
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await self._encoder.stop()
+            await self._close()
+
+    async def _feed(self) -> None:
+        """Give frames to the encoder as it takes them, then close its input."""
+        event = self.event
+        while True:
+            event.changed.clear()
+            batch, is_over = self._next_frames()
+            for frame in batch:
+                jpeg = await self._host.load(frame)
+                if jpeg is None:
+                    self._host.undecodable(event, [frame])
+                    break
+                self._fed += 1
+                self._fed_at = frame.at_ms - self._base_ms
+                self._inside.append(frame)
+                event.chooser.offer(jpeg, frame.flags)
+                await self._encoder.write([(self._fed_at, jpeg)])
+            else:
+                if batch:
+                    continue
+                if is_over or event.is_ended or event.shall_yield:
+                    break
+                self.idle_since = monotonic()
+                await event.changed.wait()
+                self.idle_since = None
+        self._input_closed = True
+        self._encoder.close_input()
+
+    def _next_frames(self) -> tuple[list[WaitingFrame], bool]:
+        """Return the next frames that may follow in this run, and whether what comes then needs another."""
+        batch: list[WaitingFrame] = []
+        at_ms = self._fed_at
+        for frame in islice(self.event.frames, self._fed, self._fed + _FEED_AT_ONCE):
+            own_ms = frame.at_ms - self._base_ms
+            if (
+                (frame.width, frame.height) != (self._first.width, self._first.height)
+                or own_ms <= at_ms
+                or own_ms - at_ms > LONGEST_PAUSE_MS
+            ):
+                return batch, True
+            batch.append(frame)
+            at_ms = own_ms
+        return batch, False
+
+    async def _collect(self) -> None:
+        """Gather what comes out into fragments."""
+        async for packet in self._encoder.packets():
+            if isinstance(packet, Config):
+                self._config = VideoConfig(
+                    packet.avcc, self._first.width, self._first.height
+                )
+                continue
+            if self._got and packet.at_ms - self._first_got_ms() >= FRAGMENT_MS:
+                await self._flush(next_ms=packet.at_ms)
+            self.made_progress = True
+            self._take(packet)
+        if not self._input_closed:
+            raise EncoderFailed("ffmpeg ended before its input did")
+        if self._config is None:
+            raise EncoderFailed("ffmpeg made nothing of what it got")
+        await self._flush()
+        if self._inside:
+            self._host.undecodable(self.event, tuple(self._inside))
+            self._inside.clear()
+
+    def _first_got_ms(self) -> int:
+        return self._got[0][1].at_ms
+
+    def _take(self, packet: Encoded) -> None:
+        """Match a sample with the frame that has its time."""
+        skipped: list[WaitingFrame] = []
+        while self._inside:
+            frame = self._inside.popleft()
+            if (own_ms := frame.at_ms - self._base_ms) == packet.at_ms:
+                break
+            if own_ms > packet.at_ms:
+                raise EncoderFailed("ffmpeg changed the times")
+            skipped.append(frame)
+        else:
+            raise EncoderFailed("ffmpeg made up a frame")
+        if skipped:
+            self._host.undecodable(self.event, skipped)
+            self._fed -= len(skipped)
+        if not self._got:
+            self._got_since = monotonic()
+        self._got.append((frame, packet))
+
+    async def _flush_slow(self) -> None:
+        """Write what waits for a fragment to fill when no frame comes any more."""
+        while True:
+            await asyncio.sleep(FLUSH_S / 4)
+            if self._got and monotonic() - self._got_since > FLUSH_S:
+                await self._flush()
+
+    async def _flush(self, next_ms: int | None = None) -> None:
+        """Append a fragment; `next_ms`: when the frame after it begins, in the run. Raises StorageFailed."""
+        # What a thread has begun to write must be counted, even if whoever waits for it is cancelled.
+        await asyncio.shield(asyncio.ensure_future(self._flush_now(next_ms)))
+        if self._broken is not None:
+            raise self._broken
+
+    async def _flush_now(self, next_ms: int | None) -> None:
+        async with self._writing:
+            got, self._got = self._got, []
+            if not got or self._broken is not None:
+                return
+            try:
+                size = await self._store(self._append, got, next_ms)
+            except StorageFailed as err:
+                self._broken = err
+                return
+            assert self._writer and self._writer.run and self._part
+            event = self.event
+            event.runs = self._number + 1
+            event.count(len(got), size, self._writer.run.end_ms, self._part.relative)
+            self._fed -= len(got)
+            self._host.written(event, [frame for frame, _ in got], size)
+        await self._tell()
+
+    def _append(
+        self, got: Sequence[tuple[WaitingFrame, Encoded]], next_ms: int | None
+    ) -> int:
+        """Write a fragment and return the bytes appended. Blocking."""
+        starts = [packet.at_ms for _, packet in got]
+        if next_ms is None:
+            next_ms = starts[-1] + min(self.event.interval_ms, _LONGEST_GUESS_MS)
+        samples = [
+            Sample(packet.data, (end - packet.at_ms) * TICKS_PER_MS, packet.sync)
+            for (_, packet), end in zip(got, (*starts[1:], next_ms), strict=True)
+        ]
+        if (writer := self._writer) is None:
+            writer = self._writer = self._open_writer()
+            writer.begin_run(self._header())
+        before = writer.end
+        writer.append(
+            samples,
+            first_seq=got[0][0].seq,
+            last_seq=got[-1][0].seq,
+            offset=starts[0] * TICKS_PER_MS,
+        )
+        if monotonic() - self._synced > SYNC_S:
+            writer.sync()
+            self._synced = monotonic()
+        return writer.end - before
+
+    def _header(self) -> RunHeader:
+        event = self.event
+        return RunHeader(
+            id=event.id,
+            camera=event.camera,
+            start_ms=event.start_ms + self._base_ms,
+            reason=event.reason,
+            boot=event.boot,
+            event=event.number,
+            number=self._number,
+            t=event.t + self._base_ms,
+            hour_ms=event.hour_ms,
+        )
+
+    def _open_writer(self) -> HourFileWriter:
+        """Return a writer for the part that this run may be appended to. Blocking."""
+        assert self._config is not None
+        root, hour = self._host.settings.root, self.event.hour
+        self._host.check_root()
+        parts = hour_parts(root, hour)
+        for part in reversed(parts):
+            writer = HourFileWriter(root / part.relative, self._config)
+            try:
+                writer.open()
+            except BlockingIOError, ConfigDiffers, HourFileError:
+                continue
+            # The hour that the clock repeats, or the same hour of another time zone, is another hour.
+            if writer.hour_ms in (None, self.event.hour_ms):
+                self._part = part
+                return writer
+            writer.close()
+        last = parts[-1].part if parts else 0
+        for number in range(last + 1, last + _MOST_PARTS):
+            part = hour.with_part(number)
+            writer = HourFileWriter(root / part.relative, self._config)
+            with suppress(BlockingIOError):
+                writer.open()
+                self._part = part
+                return writer
+        raise FileExistsError("no part of the hour can be written")
+
+    async def _tell(self) -> None:
+        """Let the index know how far the run is, more and more rarely: the file says it too."""
+        now = monotonic()
+        if now - self._told_at < self._told:
+            return
+        self._told, self._told_at = max(SYNC_S, 2 * self._told), now
+        if stored := self.stored():
+            await self._host.grown(self.event, stored)
+
+    def stored(self) -> StoredRun | None:
+        """Return what of the run is in an hour file."""
+        if self._writer is None or self._part is None or self._writer.run is None:
+            return None
+        if not self._writer.run.fragments:
+            return None
+        return stored_run(self._part.relative, self._writer.run)
+
+    async def _close(self) -> None:
+        """Write what came out so far, end the run and give the file back; raises StorageFailed."""
+        try:
+            await self._flush()
+        finally:
+            if self._writer is not None:
+                await self._store(self._end, self._writer)
+
+    def _end(self, writer: HourFileWriter) -> None:
+        """Blocking."""
+        event = self.event
+        is_last = event.is_ended and not event.frames and not event.late
+        try:
+            writer.end_run(lost=event.lost if is_last else 0)
+        finally:
+            writer.close()
+
+    async def _store[**P, T](
+        self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do file work; raises StorageFailed."""
+        try:
+            return await self._host.in_thread(lambda: job(*args, **kwargs))
+        except OSError as err:
+            raise StorageFailed(err.strerror or str(err)) from err
+
+
+async def _first_failure(
+    main: asyncio.Task[None], others: Sequence[Awaitable[None]]
+) -> None:
+    """Wait for the main task; a helper that fails earlier fails it."""
+    pending = {asyncio.ensure_future(task) for task in others}
+    while not main.done():
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if task is not main and (error := task.exception()):
+                # The main task sees the child's end too and can say more of it.
+                await asyncio.wait([main], timeout=_AFTERMATH_S)
+                if not main.done():
+                    raise error
+    await main

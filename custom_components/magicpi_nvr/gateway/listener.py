@@ -64,9 +64,14 @@ class Connection(web.RequestHandler):
         self.address = slot.address
         self.fresh = False
         """Data came since somebody last looked."""
+        self._deadline: asyncio.TimerHandle | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._deadline = self._loop.call_later(
-            slot.listener.limits.authentication_s, self.abort
+            self._slot.listener.limits.authentication_s, self.abort
         )
+        super().connection_made(transport)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -97,7 +102,8 @@ class Connection(web.RequestHandler):
 
     def authenticated(self) -> None:
         """The connection needs no place among the unknown any more."""
-        self._deadline.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
         self._slot.release()
 
     def abort(self) -> None:

@@ -1,0 +1,300 @@
+"""Connections that have shown no key are bounded in number and time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from custom_components.magicpi_nvr.gateway.listener import ListenerLimits
+from custom_components.magicpi_nvr.gateway.server import Gateway
+
+from .support import HOST, OTHER_ID, House, headers, run_house, until
+
+type Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def dial(
+    house: House, *, tls: bool = True, source: str = HOST
+) -> AsyncIterator[Streams]:
+    """Open a connection that asks for nothing."""
+    reader, writer = await asyncio.open_connection(
+        HOST,
+        house.gateway.port,
+        local_addr=(source, 0),
+        ssl=house.client_context() if tls else None,
+        server_hostname=house.authority.server_name if tls else None,
+    )
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def gone(reader: asyncio.StreamReader) -> bool:
+    """Wait until the other side closes; whatever it still says is of no interest."""
+    async with asyncio.timeout(20):
+        try:
+            while await reader.read(65536):
+                pass
+        except ConnectionError:
+            pass
+    return True
+
+
+def limits(**values: float) -> ListenerLimits:
+    """Return limits that let a test end soon."""
+    return ListenerLimits(**{"admission_s": 0.3, **values})  # type: ignore[arg-type]
+
+
+async def test_ten_per_address(tmp_path: Path) -> None:
+    """The eleventh waits a moment, then is closed; other addresses get in."""
+    async with (
+        run_house(tmp_path, limits=limits()) as house,
+        AsyncExitStack() as stack,
+    ):
+        for _ in range(10):
+            await stack.enter_async_context(dial(house))
+        reader, _ = await stack.enter_async_context(dial(house, tls=False))
+        assert await gone(reader)
+        assert house.gateway.counters["refused_too_many"] == 1
+        await stack.enter_async_context(dial(house, source="127.0.0.2"))
+
+
+async def test_waiting_for_a_place(tmp_path: Path) -> None:
+    """A place that becomes free goes to whoever waits."""
+    async with run_house(tmp_path, limits=limits(admission_s=10)) as house:
+        async with AsyncExitStack() as stack:
+            for _ in range(10):
+                await stack.enter_async_context(dial(house))
+            asking = asyncio.create_task(house.call("GET", "/health"))
+            await until(lambda: house.gateway.counters["connections"] == 11)
+            assert not asking.done()
+        assert (await asking)[0] == 200
+        assert house.gateway.counters["refused_too_many"] == 0
+
+
+async def test_sixty_four_in_all(tmp_path: Path) -> None:
+    """No address is let in beyond; whoever has shown a key doesn't count."""
+    async with (
+        run_house(tmp_path, limits=limits()) as house,
+        AsyncExitStack() as stack,
+    ):
+        _, auth = await house.register()
+        wire = await stack.enter_async_context(house.connect(auth))
+        await wire.greet()
+        for number in range(64):
+            await stack.enter_async_context(
+                dial(house, tls=False, source=f"127.0.1.{number // 10 + 1}")
+            )
+        await until(lambda: house.gateway.counters["connections"] == 66)
+        reader, _ = await stack.enter_async_context(
+            dial(house, tls=False, source="127.0.2.1")
+        )
+        assert await gone(reader)
+        await wire.send_frame(1)
+        await wire.expect_ack(1)
+
+
+async def test_authenticated_connections_hold_no_place(house: House) -> None:
+    """Fifteen sessions from one address."""
+    async with AsyncExitStack() as stack:
+        for number in range(15):
+            camera_id = f"24:6F:28:00:00:{number:02X}"
+            _, auth = await house.register(camera_id)
+            wire = await stack.enter_async_context(house.connect(auth))
+            await wire.greet(id=camera_id)
+        assert (await house.call("GET", "/health"))[0] == 200
+
+
+async def test_thousand_connections(tmp_path: Path) -> None:
+    """A flood from one address: a camera elsewhere is served meanwhile."""
+    async with (
+        run_house(tmp_path, limits=limits(handshake_s=2)) as house,
+        AsyncExitStack() as stack,
+    ):
+        _, auth = await house.register()
+
+        async def flood() -> None:
+            for _ in range(1000):
+                await stack.enter_async_context(
+                    dial(house, tls=False, source="127.0.0.9")
+                )
+
+        flooding = asyncio.create_task(flood())
+        await until(lambda: house.gateway.counters["connections"] > 300)
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            await wire.send_frame(1)
+            await wire.expect_ack(1)
+        await flooding
+        await until(lambda: house.gateway.counters["connections"] >= 1002)
+        await until(lambda: house.gateway.counters["refused_too_many"] >= 900)
+
+
+async def test_slow_handshake(tmp_path: Path) -> None:
+    """A hello byte by byte, or none, is cut off."""
+    async with run_house(tmp_path, limits=limits(handshake_s=0.5)) as house:
+        async with dial(house, tls=False) as (silent, _):
+            assert await gone(silent)
+        async with dial(house, tls=False) as (reader, writer):
+            closing = asyncio.create_task(gone(reader))
+            for byte in b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200):
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.05)
+                if closing.done():
+                    break
+            assert closing.done()
+        await until(lambda: house.gateway.counters["refused_handshake"] == 2)
+
+
+@pytest.mark.parametrize("drip", [b"", b"X-A: b\r\n"], ids=["silent", "dripping"])
+async def test_slow_headers(tmp_path: Path, drip: bytes) -> None:
+    """A request that never ends its headers is cut off."""
+    async with (
+        run_house(tmp_path, limits=limits(keep_alive_s=0.5)) as house,
+        dial(house) as (reader, writer),
+    ):
+        writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+        closing = asyncio.create_task(gone(reader))
+        async with asyncio.timeout(10):
+            while not closing.done():
+                writer.write(drip)
+                await asyncio.sleep(0.05)
+
+
+async def test_slow_body(tmp_path: Path) -> None:
+    """So is a body that drips."""
+    async with (
+        run_house(tmp_path, limits=limits(authentication_s=0.5)) as house,
+        dial(house) as (reader, writer),
+    ):
+        writer.write(
+            b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n"
+        )
+        closing = asyncio.create_task(gone(reader))
+        async with asyncio.timeout(10):
+            while not closing.done():
+                writer.write(b" ")
+                await asyncio.sleep(0.05)
+
+
+async def test_keeping_a_connection_busy(tmp_path: Path) -> None:
+    """Asking for /health forever doesn't hold a place forever."""
+    async with (
+        run_house(tmp_path, limits=limits(authentication_s=0.5)) as house,
+        dial(house) as (reader, writer),
+    ):
+        async with asyncio.timeout(10):
+            while not reader.at_eof():
+                writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                try:
+                    await reader.read(4096)
+                except ConnectionError:
+                    break
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00\x01\x02\x03\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 9000 + b"\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+    ],
+)
+async def test_garbage_instead_of_http(house: House, garbage: bytes) -> None:
+    """400 in the protocol's form, and nothing in the log."""
+    async with dial(house) as (reader, writer):
+        writer.write(garbage)
+        answer = await asyncio.wait_for(reader.read(), 20)
+        assert answer.startswith(b"HTTP/1.")
+        assert b" 400 " in answer
+        assert b'{"error": "bad_request"' in answer
+
+
+async def test_plain_http(house: House) -> None:
+    """No TLS, no answer."""
+    async with dial(house, tls=False) as (reader, writer):
+        writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await gone(reader)
+    await until(lambda: house.gateway.counters["refused_handshake"] == 1)
+
+
+async def test_half_request(house: House) -> None:
+    """Who goes away in the middle leaves nothing behind."""
+    async with dial(house) as (_, writer):
+        writer.write(
+            b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n{"
+        )
+        await writer.drain()
+        await until(lambda: house.gateway.counters["connections"] == 1)
+    async with dial(house) as (_, writer):
+        writer.transport.abort()
+    for _ in range(20):
+        assert (await house.call("GET", "/health"))[0] == 200
+
+
+async def test_port_taken(house: House) -> None:
+    """OSError, and everything is tidy."""
+    second = Gateway(
+        authority=house.authority,
+        registry=house.registry,
+        delegate=house.owner,
+        settings=type(house.gateway.settings)(host=HOST, port=house.gateway.port),
+        version="1",
+    )
+    with pytest.raises(OSError, match="in use"):
+        await second.start()
+    await second.stop()
+
+
+async def test_every_address(tmp_path: Path) -> None:
+    """Without a host the gateway listens on IPv4 as well as IPv6."""
+    async with run_house(tmp_path) as house:
+        await house.gateway.stop()
+        house.gateway.update_settings(type(house.gateway.settings)(host=None, port=0))
+        await house.gateway.start()
+        camera, auth = await house.register()
+        assert camera.address == "127.0.0.1"
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            assert camera.address == "127.0.0.1"
+
+
+async def test_stop_with_everything_open(tmp_path: Path) -> None:
+    """Sessions get 1001, the rest is cut; stopping takes no longer than that."""
+    async with (
+        run_house(tmp_path) as house,
+        AsyncExitStack() as stack,
+    ):
+        _, auth = await house.register()
+        _, other_auth = await house.register(OTHER_ID)
+        wire = await stack.enter_async_context(house.connect(auth))
+        await wire.greet()
+        deaf = await stack.enter_async_context(house.connect(other_auth))
+        await deaf.greet(id=OTHER_ID)
+        await stack.enter_async_context(dial(house))
+        await stack.enter_async_context(dial(house, tls=False))
+        closed = asyncio.create_task(wire.closed())
+        port = house.gateway.port
+        async with asyncio.timeout(15):
+            await house.gateway.stop()
+        assert (await closed)[0] == 1001
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(HOST, port)
+
+
+async def test_start_again(house: House) -> None:
+    """Stop and start, as when the port is changed."""
+    _, auth = await house.register()
+    await house.gateway.stop()
+    await house.gateway.start()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+    assert (await house.call("GET", "/stats", headers("wrong")))[0] == 401

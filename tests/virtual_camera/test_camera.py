@@ -244,6 +244,7 @@ async def test_settings_changed_at_the_camera(
     assert merged["brightness"] == 1
     assert merged["contrast"] == 2
     assert camera.flash.config_rev == 2
+    assert (await gateway.wait_for("config_ack"))["rev"] == 2
 
 
 async def test_live(gateway: StandIn, claimed: Claimed) -> None:

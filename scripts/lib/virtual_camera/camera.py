@@ -426,8 +426,12 @@ class VirtualCamera:
     async def change_settings(self, **changes: Any) -> dict[str, Any]:
         """Change settings at the camera itself and report them; return the merged ones."""
         self.flash.update({"config": {**self.flash.config, **changes}})
-        merged = await self.request("PUT", "/device/config", changes)
-        self.apply_config(merged.get("config", merged))
+        answer = await self.request("PUT", "/device/config", changes)
+        merged = answer.get("config", answer)
+        if self._session:
+            await self._session.take_config(merged)
+        else:
+            self.apply_config(merged)
         return self.config
 
     def apply_config(

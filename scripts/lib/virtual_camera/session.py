@@ -179,7 +179,7 @@ class Session:
         camera.wake_sensor()
         camera.emit("welcome", have=have, boot=boot.number, resend=boot.outbox.frames)
         if isinstance(config := message.get("config"), dict):
-            await self._take_config(config)
+            await self.take_config(config)
         if boot.reason == "ota" and camera.options.ota_result == "rollback":
             await self.say("ota", state="failed", percent=100, error="rolled_back")
 
@@ -234,7 +234,7 @@ class Session:
             if kind == "ack":
                 self._take_ack(message)
             elif kind == "config":
-                await self._take_config(message)
+                await self.take_config(message)
             elif kind == "command":
                 self._start_job(self._obey(message))
             elif kind == "ota":
@@ -272,7 +272,7 @@ class Session:
             self._boot.progress()
         self._camera.emit("acked", boot=self._boot.number, seq=seq)
 
-    async def _take_config(self, config: Mapping[str, Any]) -> None:
+    async def take_config(self, config: Mapping[str, Any]) -> None:
         """Apply settings and say which."""
         applied, rejected = self._camera.apply_config(config)
         await self.say(

@@ -146,6 +146,10 @@ class Library:
         """Take in a run that began, grew or ended; without one, an event that waits to be encoded."""
         await self._indexed(self._index.put, event, run)
 
+    async def rescan(self, paths: Sequence[str]) -> None:
+        """Read hour files again that were repaired, or are gone."""
+        await self._indexed(self._index.rescan, paths)
+
     async def kept_seqs(self) -> dict[tuple[str, int], int]:
         """Return the highest frame number on disk by camera and boot, for recent boots."""
         return await self._indexed(self._index.kept_seqs)

@@ -323,6 +323,7 @@ class Wire:
         """Keep the messages that nobody asked for."""
         self.ws = ws
         self.acks: list[dict[str, Any]] = []
+        self.seen: list[str] = []
 
     async def send(self, message: Mapping[str, Any] | str) -> None:
         """Send text."""
@@ -346,6 +347,7 @@ class Wire:
                 message = await self.ws.receive()
                 assert message.type is WSMsgType.TEXT, (message.type, message.data)
                 data: dict[str, Any] = json.loads(message.data)
+                self.seen.append(data["type"])
                 if data["type"] == "ack":
                     self.acks.append(data)
                 if data["type"] == kind:

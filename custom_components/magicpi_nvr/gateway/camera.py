@@ -338,7 +338,7 @@ class Camera:
             )
         camera.config = Mailbox.from_dict(data.get("config"), camera.caps)
         camera.counters = Counters.from_dict(data.get("counters"))
-        with suppress(TypeError, ValueError):
+        with suppress(KeyError, TypeError, ValueError):
             if offer := data.get("offer"):
                 camera.offer = FirmwareOffer(**offer)
             if ota := data.get("ota"):

@@ -1,0 +1,733 @@
+"""A registered camera: status, wishes, live view, updates, and what survives a restart."""
+
+import asyncio
+from contextlib import aclosing
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from custom_components.magicpi_nvr.gateway.camera import (
+    Camera,
+    CameraAsleep,
+    CameraStatus,
+    Change,
+    CommandFailed,
+    CommandRefused,
+    FirmwareOffer,
+    OtaStep,
+)
+from custom_components.magicpi_nvr.gateway.config import ConfigError
+
+from .support import (
+    CAMERA_ID,
+    OTHER_ID,
+    House,
+    MemoryStorage,
+    Wire,
+    headers,
+    make_jpeg,
+    run_house,
+    until,
+)
+
+OFFER = FirmwareOffer(
+    version="2.0.0", sha256="ab" * 32, size=1000, signature="c2ln", min_battery_pct=30
+)
+
+
+class Listener:
+    """Collects what a camera tells its subscribers."""
+
+    def __init__(self, camera: Camera, *changes: Change) -> None:
+        """Listen, to everything or to some."""
+        self.calls: list[Change] = []
+        self.unsubscribe = camera.subscribe(self.calls.append, *changes)
+
+    @property
+    def all(self) -> Change:
+        """Everything that was told."""
+        told = Change(0)
+        for change in self.calls:
+            told |= change
+        return told
+
+
+async def answer(wire: Wire, **more: Any) -> dict[str, Any]:
+    """Answer the next command."""
+    command = await wire.expect("command")
+    await wire.send({"type": "result", "id": command["id"], "ok": True, **more})
+    return command
+
+
+# Status
+
+
+async def test_late_after_two_check_ins(house: House) -> None:
+    """Asleep, late after twice the time it said, back when it comes."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        await wire.leave(next_wake_s=600)
+    await until(lambda: camera.status is CameraStatus.ASLEEP)
+    assert camera.late_since_ms is None
+    told = Listener(camera)
+    house.clock.ahead += 1190
+    await asyncio.sleep(0.6)
+    assert camera.status is CameraStatus.ASLEEP
+    house.clock.ahead += 20
+    await until(lambda: camera.status is CameraStatus.LATE)
+    assert camera.late_since_ms == pytest.approx(house.clock.now_ms(), abs=5000)
+    await until(lambda: Change.STATUS in told.all)
+    async with house.connect(auth) as wire:
+        await wire.greet(boot=78, reason="timer")
+        assert camera.status is CameraStatus.AWAKE
+        assert camera.late_since_ms is None
+        assert camera.next_check_in_ms is None
+
+
+async def test_jump_of_the_hosts_clock(house: House) -> None:
+    """A day forward makes nobody late."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        await wire.leave(next_wake_s=600)
+    await until(lambda: camera.session is None)
+    house.clock.wall_ahead_ms = 86_400_000
+    await asyncio.sleep(0.6)
+    assert camera.status is CameraStatus.ASLEEP
+
+
+async def test_link_lost(house: House) -> None:
+    """Who sleeps by trade is asleep, who is always on is offline."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        wire.ws._writer.transport.abort()
+        await until(lambda: camera.session is None)
+    assert camera.status is CameraStatus.ASLEEP
+    assert camera.next_check_in_ms == pytest.approx(
+        house.clock.now_ms() + 3_600_000, abs=10_000
+    )
+    camera.set_config({"power_mode": "always_on"})
+    async with house.connect(auth) as wire:
+        await wire.greet(config_rev=2)
+        await wire.send(
+            {"type": "motion", "event": 1, "active": True, "t": 1, "source": "pir"}
+        )
+        await until(lambda: camera.motion)
+        wire.ws._writer.transport.abort()
+        await until(lambda: camera.session is None)
+    assert camera.status is CameraStatus.OFFLINE
+    assert camera.late_since_ms is not None
+    assert camera.next_check_in_ms is None
+    assert not camera.motion
+    async with house.connect(auth) as wire:
+        await wire.greet(config_rev=2)
+        await wire.send({"type": "bye", "reason": "restart"})
+        await wire.ws.close()
+    await until(lambda: camera.session is None)
+    # A restart is expected to be over soon.
+    assert camera.status is CameraStatus.ASLEEP
+    house.clock.ahead += 121
+    await until(lambda: camera.status is CameraStatus.LATE)
+
+
+async def test_streaming(house: House) -> None:
+    """While frames come, and a little longer."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        await wire.send_frame(1)
+        await wire.expect_ack(1)
+        assert camera.status is CameraStatus.STREAMING
+        await until(lambda: camera.status is CameraStatus.AWAKE)
+
+
+async def test_hello_is_shown(house: House) -> None:
+    """Telemetry, version, address, and what heartbeats add."""
+    camera, auth = await house.register()
+    told = Listener(camera)
+    async with house.connect(auth) as wire:
+        await wire.greet(fw="1.1.0", lost=4)
+        await wire.send({"type": "heartbeat", "uptime_ms": 9, "rssi": -70, "heap": 5})
+        await wire.send_frame(1)
+        await wire.expect_ack(1)
+    telemetry = camera.telemetry
+    assert camera.firmware == "1.1.0"
+    assert camera.address == "127.0.0.1"
+    assert camera.hello is not None
+    assert camera.hello.reason == "pir"
+    assert (telemetry.rssi, telemetry.heap, telemetry.backlog) == (-70, 5, 0)
+    assert (telemetry.battery_mv, telemetry.battery_pct) == (3900, 80)
+    assert (telemetry.wifi_ms, telemetry.tls_ms) == (300, 200)
+    assert telemetry.first_frame_ms == 900
+    assert camera.counters.lost == 4
+    expected = Change.STATUS | Change.TELEMETRY | Change.WOKE | Change.INFO
+    assert expected in told.all
+    # The same boot again is no wake, and its losses are counted already.
+    told.calls.clear()
+    async with house.connect(auth) as wire:
+        await wire.greet(fw="1.1.0", lost=4)
+    assert Change.WOKE not in told.all
+    assert camera.counters.lost == 4
+    assert (camera.counters.wakes, camera.counters.connections) == (1, 2)
+
+
+async def test_subscribers(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Frames only for those who ask; changes of one turn come in one call."""
+    camera, auth = await house.register()
+    quiet = Listener(camera, ~Change.FRAME & ~Change.STATUS & ~Change.COUNTERS)
+    frames = Listener(camera, Change.FRAME)
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        await asyncio.sleep(0.01)
+        quiet.calls.clear()
+        for seq in range(1, 21):
+            await wire.send_frame(seq)
+        await wire.expect_ack(20)
+    assert frames.calls
+    assert set(frames.calls) == {Change.FRAME}
+    assert quiet.calls == []
+    quiet.unsubscribe()
+    told = Listener(camera)
+    camera.rename("Gate")
+    camera.set_config({"vflip": True})
+    assert told.calls == []
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert told.calls == [Change.INFO | Change.CONFIG]
+    told.unsubscribe()
+
+    def broken(_change: Change) -> None:
+        raise RuntimeError("broken")
+
+    camera.subscribe(broken)
+    other = Listener(camera)
+    camera.rename("Door")
+    await asyncio.sleep(0.01)
+    assert other.calls == [Change.INFO]
+    assert "broken" in caplog.text
+    caplog.clear()
+
+
+async def test_counters_are_told_now_and_then(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with every frame."""
+    monkeypatch.setattr("custom_components.magicpi_nvr.gateway.camera.COUNTER_TICKS", 1)
+    camera, auth = await house.register()
+    told = Listener(camera, Change.COUNTERS)
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        for seq in range(1, 101):
+            await wire.send_frame(seq)
+        await wire.expect_ack(100)
+        await until(lambda: told.calls)
+        assert len(told.calls) < 10
+
+
+async def test_log_lines(house: House) -> None:
+    """The last fifty are kept."""
+    camera, auth = await house.register()
+    told = Listener(camera)
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        for number in range(60):
+            await wire.send(
+                {"type": "log", "level": "info", "message": f"line {number}"}
+            )
+        await until(lambda: camera.log and camera.log[-1].message == "line 59")
+    assert len(camera.log) == 50
+    assert Change.LOG in told.all
+
+
+# Settings
+
+
+async def test_setting_of_a_sleeping_camera(house: House) -> None:
+    """Succeeds at once, is pending, is delivered and confirmed at the next wake."""
+    camera, auth = await house.register()
+    told = Listener(camera)
+    assert camera.set_config({"vflip": True, "framerate": 15}) == 2
+    assert camera.config.pending == {"vflip": True, "framerate": 15}
+    with pytest.raises(ConfigError):
+        camera.set_config({"framerate": 99})
+    async with house.connect(auth) as wire:
+        config = (await wire.greet())["config"]
+        assert (config["rev"], config["vflip"], config["framerate"]) == (2, True, 15)
+        assert "heartbeat_interval_s" in config
+        await wire.send(
+            {
+                "type": "config_ack",
+                "rev": 2,
+                "applied": {"vflip": True},
+                "rejected": {"framerate": "too fast"},
+            }
+        )
+        await until(lambda: not camera.config.pending)
+    assert camera.config.rejected == {"framerate": "too fast"}
+    assert Change.CONFIG in told.all
+    async with house.connect(auth) as wire:
+        assert (await wire.greet(boot=78, config_rev=2))["config"] is None
+
+
+async def test_setting_of_an_awake_camera(house: House) -> None:
+    """Is delivered at once."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        camera.set_config({"night_mode": True})
+        config = await wire.expect("config")
+        assert (config["rev"], config["night_mode"]) == (2, True)
+
+
+async def test_stay_awake(house: House) -> None:
+    """Asked once."""
+    camera, auth = await house.register()
+    camera.hold_awake(120)
+    async with house.connect(auth) as wire:
+        assert (await wire.greet())["stay_awake_s"] == 120
+    async with house.connect(auth) as wire:
+        assert (await wire.greet())["stay_awake_s"] == 0
+
+
+# Commands
+
+
+async def test_command(house: House) -> None:
+    """Result, refusal, silence, leaving."""
+    camera, auth = await house.register()
+    with pytest.raises(CameraAsleep):
+        await camera.command("identify")
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        task = asyncio.create_task(camera.command("identify", {"seconds": 3}))
+        command = await answer(wire)
+        assert (command["name"], command["args"]) == ("identify", {"seconds": 3})
+        await task
+        task = asyncio.create_task(camera.command("restart"))
+        await answer(wire, ok=False, error="busy")
+        with pytest.raises(CommandRefused, match="busy"):
+            await task
+        with pytest.raises(CommandFailed, match="did not answer"):
+            await camera.command("identify", timeout=0.05)
+        leaving = [asyncio.create_task(camera.command("sleep")) for _ in range(32)]
+        await asyncio.sleep(0)
+        with pytest.raises(CommandFailed, match="too many"):
+            await camera.command("sleep")
+        await wire.leave()
+        for task in leaving:
+            with pytest.raises(CommandFailed, match="left"):
+                await task
+
+
+async def test_snapshot(house: House) -> None:
+    """The still frame, whichever comes first."""
+    camera, auth = await house.register()
+    with pytest.raises(CameraAsleep):
+        await camera.snapshot(timeout=5)
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        for first in ("frame", "result"):
+            seq = 10 if first == "frame" else 20
+            task = asyncio.create_task(camera.snapshot(timeout=10))
+            command = await wire.expect("command")
+            assert command["name"] == "snapshot"
+            result = {"type": "result", "id": command["id"], "ok": True}
+            await wire.send_frame(seq, event=0)
+            if first == "result":
+                await wire.send(result)
+            await wire.send_frame(seq + 1, event=0, flags=2)
+            if first == "frame":
+                await wire.send(result)
+            frame = await task
+            assert frame.seq == seq + 1
+        task = asyncio.create_task(camera.snapshot(timeout=0.2))
+        await answer(wire)
+        with pytest.raises(CommandFailed, match="no picture"):
+            await task
+        task = asyncio.create_task(camera.snapshot(timeout=10))
+        await answer(wire)
+        await wire.leave()
+        with pytest.raises(CommandFailed, match="left"):
+            await task
+
+
+async def test_rotate_key(house: House) -> None:
+    """Both keys are good until the new one is used; then the old one is gone."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        task = asyncio.create_task(camera.rekey())
+        command = await answer(wire)
+        await task
+    assert command["name"] == "rekey"
+    new_auth = headers(command["args"]["api_key"])
+    assert (await house.call("GET", "/stats", auth))[0] == 200
+    assert (await house.call("GET", "/stats", new_auth))[0] == 200
+    assert (await house.call("GET", "/stats", auth))[0] == 401
+    assert (await house.call("GET", "/stats", new_auth))[0] == 200
+
+
+async def test_rotate_key_of_a_sleeper(tmp_path: Path) -> None:
+    """At its next wake, after a restart of the gateway too."""
+    async with run_house(tmp_path) as house:
+        camera, auth = await house.register()
+        await camera.rekey()
+        storage = house.storage
+    async with run_house(tmp_path, storage) as house, house.connect(auth) as wire:
+        camera = house.gateway.cameras[CAMERA_ID]
+        await wire.greet()
+        command = await answer(wire)
+        assert command["name"] == "rekey"
+        await until(lambda: not camera.wants_rekey)
+        # Not yet used: a restart now must know both.
+        storage = MemoryStorage(house.storage.flush())
+    new_auth = headers(command["args"]["api_key"])
+    async with run_house(tmp_path, storage) as house:
+        assert (await house.call("GET", "/stats", auth))[0] == 200
+        assert (await house.call("GET", "/stats", new_auth))[0] == 200
+        assert (await house.call("GET", "/stats", auth))[0] == 401
+
+
+async def test_refused_key(house: House) -> None:
+    """A camera that says no keeps its old key; one that is silent may have the new one."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        task = asyncio.create_task(camera.rekey())
+        refused = await answer(wire, ok=False, error="flash is full")
+        with pytest.raises(CommandRefused):
+            await task
+        task = asyncio.create_task(camera.rekey())
+        silent = await wire.expect("command")
+        await wire.leave()
+        with pytest.raises(CommandFailed):
+            await task
+    for command, status in ((refused, 401), (silent, 200)):
+        new_auth = headers(command["args"]["api_key"])
+        assert (await house.call("GET", "/stats", new_auth))[0] == status
+
+
+# Live view
+
+
+async def test_live_view(house: House) -> None:
+    """The newest frame, older ones are skipped, it ends with the camera."""
+    camera, auth = await house.register()
+    assert [frame async for frame in camera.frames()] == []
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        seen: list[int] = []
+        slow = asyncio.Event()
+
+        async def watch() -> None:
+            async with aclosing(camera.frames()) as frames:
+                async for frame in frames:
+                    seen.append(frame.seq)
+                    await slow.wait()
+
+        watching = asyncio.create_task(watch())
+        await asyncio.sleep(0)
+        for seq in range(1, 11):
+            await wire.send_frame(seq)
+        await wire.expect_ack(10)
+        slow.set()
+        await until(lambda: seen[-1] == 10)
+        assert len(seen) <= 3
+        await wire.send_frame(11)
+        await until(lambda: seen[-1] == 11)
+        # Resent frames are no live picture.
+        await wire.send_frame(5)
+        await wire.send_frame(12)
+        await until(lambda: seen[-1] == 12)
+        assert 5 not in seen[1:]
+        await wire.leave()
+        await asyncio.wait_for(watching, 20)
+    assert camera.latest is not None
+    assert camera.latest.seq == 12
+
+
+async def test_looking_starts_the_stream_of_mains_cameras_alone(house: House) -> None:
+    """A camera that sleeps is not held by looking."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        async with aclosing(camera.frames()) as frames:
+            asking = asyncio.ensure_future(anext(frames))
+            await asyncio.sleep(0.01)
+            await wire.send_frame(1)
+            await asking
+        camera.set_config({"power_mode": "always_on"})
+        await wire.expect("config")
+        assert "command" not in wire.seen
+        await wire.leave()
+    await until(lambda: camera.session is None)
+    async with house.connect(auth) as wire:
+        await wire.greet(config_rev=2)
+        async with aclosing(camera.frames()) as frames:
+            asking = asyncio.ensure_future(anext(frames))
+            assert (await wire.expect("command"))["name"] == "stream_start"
+            await wire.send_frame(2)
+            await asking
+        assert (await wire.expect("command"))["name"] == "stream_stop"
+
+
+async def test_green_frames_are_no_picture(house: House) -> None:
+    """A sensor that warms up is shown live, but not kept as the latest."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        await wire.send_frame(1)
+        await wire.expect_ack(1)
+    async with house.connect(auth) as wire:
+        await wire.greet(boot=78)
+        await wire.send_frame(1, make_jpeg((640, 480)), flags=8)
+        await wire.expect_ack(1)
+        assert camera.latest is not None
+        assert camera.latest.boot == 77
+        await wire.send_frame(2)
+        await wire.expect_ack(2)
+        assert camera.latest.boot == 78
+
+
+# Updates
+
+
+async def test_update(house: House) -> None:
+    """Ordered asleep, offered at the wake, installed, confirmed by the next hello."""
+    camera, auth = await house.register()
+    told = Listener(camera)
+    camera.offer_firmware(OFFER)
+    assert camera.ota is not None
+    assert camera.ota.state is OtaStep.PENDING
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        offer = await wire.expect("ota")
+        assert offer == {
+            "type": "ota",
+            "version": "2.0.0",
+            "sha256": "ab" * 32,
+            "size": 1000,
+            "path": f"/firmware/{'ab' * 32}",
+            "signature": "c2ln",
+        }
+        assert camera.ota.state is OtaStep.OFFERED
+        await wire.send({"type": "ota", "state": "downloading", "percent": 40})
+        await until(lambda: camera.ota and camera.ota.percent == 40)
+        await wire.send({"type": "ota", "state": "verifying", "percent": 100})
+        await until(lambda: camera.ota and camera.ota.state is OtaStep.VERIFYING)
+        await wire.leave("ota", 5)
+    await until(lambda: camera.session is None)
+    assert camera.ota.state is OtaStep.INSTALLED
+    async with house.connect(auth) as wire:
+        await wire.greet(boot=78, fw="2.0.0", reason="ota")
+    assert camera.ota.state is OtaStep.DONE
+    assert not camera.ota.active
+    assert camera.offer is None
+    assert Change.OTA in told.all
+
+
+async def test_update_rolled_back(tmp_path: Path) -> None:
+    """The old version after an installation: said, and not tried for ever."""
+    async with run_house(tmp_path) as house:
+        camera, auth = await house.register()
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            camera.offer_firmware(OFFER)
+            await wire.expect("ota")
+            await wire.send({"type": "ota", "state": "installed"})
+            await until(lambda: camera.ota and camera.ota.state is OtaStep.INSTALLED)
+        storage = house.storage
+    async with run_house(tmp_path, storage) as house:
+        camera = house.gateway.cameras[CAMERA_ID]
+        async with house.connect(auth) as wire:
+            await wire.greet(boot=78, reason="ota")
+            assert camera.ota is not None
+            assert camera.ota.state is OtaStep.ROLLED_BACK
+            assert camera.offer is None
+
+
+async def test_update_fails(house: House) -> None:
+    """Three times in all, then it is over."""
+    camera, auth = await house.register()
+    camera.offer_firmware(OFFER)
+    for attempt in range(1, 4):
+        async with house.connect(auth) as wire:
+            await wire.greet(boot=attempt)
+            await wire.expect("ota")
+            await wire.send({"type": "ota", "state": "failed", "error": "bad hash"})
+            await until(lambda: camera.ota and camera.ota.state is not OtaStep.OFFERED)
+        assert camera.ota is not None
+        assert camera.ota.error == "bad hash"
+        assert camera.ota.attempts == attempt
+        assert camera.ota.active is (attempt < 3)
+    assert camera.ota.state is OtaStep.FAILED
+    assert camera.offer is None
+
+
+async def test_update_interrupted(house: House) -> None:
+    """A camera that never says a word about it is asked three times."""
+    camera, auth = await house.register()
+    camera.offer_firmware(OFFER)
+    for boot in range(4):
+        async with house.connect(auth) as wire:
+            await wire.greet(boot=boot)
+    assert camera.ota is not None
+    assert camera.ota.state is OtaStep.FAILED
+
+
+async def test_update_waits_for_the_battery(house: House) -> None:
+    """A weak battery is left alone."""
+    camera, auth = await house.register()
+    camera.offer_firmware(OFFER)
+    async with house.connect(auth) as wire:
+        await wire.greet(battery_pct=29)
+        assert camera.ota is not None
+        assert camera.ota.state is OtaStep.LOW_BATTERY
+    async with house.connect(auth) as wire:
+        await wire.greet(boot=78, battery_pct=30)
+        await wire.expect("ota")
+
+
+async def test_update_taken_back(house: House) -> None:
+    """No longer offered; the version that runs is no update."""
+    camera, auth = await house.register()
+    camera.offer_firmware(OFFER)
+    camera.offer_firmware(None)
+    assert camera.ota is None
+    async with house.connect(auth) as wire:
+        await wire.greet(fw="2.0.0")
+    camera.offer_firmware(OFFER)
+    assert camera.offer is None
+    assert camera.ota is not None
+    assert camera.ota.state is OtaStep.DONE
+
+
+# Restarts
+
+
+async def test_everything_survives_a_restart(tmp_path: Path) -> None:
+    """Key, name, mailbox, measurements, counters, update, times."""
+    async with run_house(tmp_path) as house:
+        camera, auth = await house.register(name="Gate")
+        async with house.connect(auth) as wire:
+            await wire.greet(fw="1.1.0")
+            await wire.send_frame(1)
+            await wire.send_frame(1)
+            await wire.ws.send_bytes(b"x")
+            await wire.send_frame(2, make_jpeg() + b"junk")
+            await wire.expect_ack(2)
+            await wire.leave(next_wake_s=600)
+        await until(lambda: camera.session is None)
+        camera.set_config({"vflip": True})
+        camera.offer_firmware(OFFER)
+        before = camera
+        storage = house.storage
+    async with run_house(tmp_path, storage) as house:
+        camera = house.gateway.cameras[CAMERA_ID]
+        assert camera is not before
+        for name in (
+            *("name", "model", "firmware", "caps", "address", "last_seen_ms"),
+            *("next_check_in_ms", "status", "telemetry", "config", "counters"),
+            *("offer", "ota"),
+        ):
+            assert getattr(camera, name) == getattr(before, name), name
+        assert camera.status is CameraStatus.ASLEEP
+        async with house.connect(auth) as wire:
+            assert (await wire.greet())["config"]["vflip"] is True
+            await wire.expect("ota")
+
+
+async def test_check_ins_missed_while_nobody_listened(tmp_path: Path) -> None:
+    """After a long outage of the gateway nobody is late at once; who was late stays late."""
+    async with run_house(tmp_path) as house:
+        camera, auth = await house.register()
+        other, other_auth = await house.register(OTHER_ID)
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            await wire.leave(next_wake_s=600)
+        async with house.connect(other_auth) as wire:
+            await wire.greet(id=OTHER_ID)
+            await wire.leave(next_wake_s=1)
+        await until(lambda: camera.session is None and other.session is None)
+        house.clock.ahead = 60
+        await until(lambda: other.status is CameraStatus.LATE)
+        storage, since = house.storage, other.late_since_ms
+    async with run_house(tmp_path, storage) as house:
+        camera = house.gateway.cameras[CAMERA_ID]
+        other = house.gateway.cameras[OTHER_ID]
+        assert camera.status is CameraStatus.ASLEEP
+        assert other.status is CameraStatus.LATE
+        assert other.late_since_ms == since
+        house.clock.ahead = 1190
+        await asyncio.sleep(0.6)
+        assert camera.status is CameraStatus.ASLEEP
+        house.clock.ahead = 1210
+        await until(lambda: camera.status is CameraStatus.LATE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key_hash": None},
+        {"caps": 5},
+        {"caps": {"resolutions": 5}},
+        {"model": ...},
+    ],
+    ids=str,
+)
+async def test_broken_row_of_the_storage(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """One camera is lost, the others stay."""
+    async with run_house(tmp_path) as house:
+        await house.register()
+        await house.register(OTHER_ID)
+        storage = house.storage
+    assert storage.data is not None
+    row = storage.data["cameras"][CAMERA_ID]
+    for name, value in change.items():
+        if value is ...:
+            del row[name]
+        else:
+            row[name] = value
+    async with run_house(tmp_path, storage) as house:
+        assert set(house.gateway.cameras) == {OTHER_ID}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"telemetry": 5},
+        {"config": [1]},
+        {"counters": {"frames": "x", "drops": 5, "repairs": {"a": "b"}}},
+        {"ota": {"version": "1"}},
+        {"offer": {"x": 1}},
+        {"last_seen_ms": "yesterday", "address": 5, "interval_s": None},
+        {"new_key_hash": 5},
+    ],
+    ids=str,
+)
+async def test_half_broken_row(tmp_path: Path, change: dict[str, Any]) -> None:
+    """What can be read is read: the camera need not be claimed again."""
+    async with run_house(tmp_path) as house:
+        _, auth = await house.register()
+        storage = house.storage
+    assert storage.data is not None
+    storage.data["cameras"][CAMERA_ID].update(change)
+    async with run_house(tmp_path, storage) as house, house.connect(auth) as wire:
+        await wire.greet()
+        await wire.send_frame(1)
+        await wire.expect_ack(1)
+        json.dumps(house.storage.flush())
+
+
+@pytest.mark.parametrize("data", [{}, {"cameras": 5}, {"cameras": {"x": {}}}])
+async def test_broken_storage(tmp_path: Path, data: dict[str, Any]) -> None:
+    """Nothing to read is no reason not to start."""
+    async with run_house(tmp_path, MemoryStorage(data)) as house:
+        assert not house.gateway.cameras
+        await house.register()

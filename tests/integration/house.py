@@ -1,6 +1,7 @@
 """A Home Assistant with cameras that are virtual, and everything else real."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,12 @@ class House:
         )
         entry.add_to_hass(self.hass)
         return entry
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Return when something holds that no event tells of."""
+        async with asyncio.timeout(20):
+            while not condition():
+                await asyncio.sleep(0.01)
 
     async def switch_on(
         self, camera_id: str = CAMERA_ID, **options: Any

@@ -1,16 +1,664 @@
-"""The config flow, each branch, against a camera that answers for real."""
+"""The config flow, each branch, against cameras that answer for real."""
 
-from custom_components.magicpi_nvr.const import DOMAIN
-from homeassistant.config_entries import ConfigEntryState
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from ipaddress import ip_address
+import socket
+from typing import Any
+from unittest.mock import patch
 
-from .house import CAMERA_ID, House
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+import pytest
+
+from custom_components.magicpi_nvr.const import (
+    CONF_CLEANUP,
+    CONF_HOSTS,
+    CONF_RETENTION_DAYS,
+    CONF_RETENTION_SIZE,
+    CONF_SETUP_CODE,
+    DOMAIN,
+    NAME,
+    SECTION_NETWORK,
+    SECTION_STORAGE,
+)
+from custom_components.magicpi_nvr.gateway.registry import RegistrationExpired
+from custom_components.magicpi_nvr.nvr import Nvr
+from custom_components.magicpi_nvr.options import NvrOptions
+from homeassistant.config_entries import (
+    SOURCE_IGNORE,
+    SOURCE_IMPORT,
+    SOURCE_REAUTH,
+    SOURCE_RECONFIGURE,
+    SOURCE_SYSTEM,
+    SOURCE_USER,
+    SOURCE_ZEROCONF,
+    ConfigEntryDisabler,
+    ConfigEntryState,
+    ConfigFlowResult,
+)
+from homeassistant.const import CONF_HOST, CONF_NAME, CONF_PORT
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
+from virtual_camera import VirtualCamera
+
+from .house import CAMERA_ID, SETUP_CODE, House, nvr_options
+
+OTHER_ID = "AA:BB:CC:DD:EE:02"
+NONCE = "AAAAAAAAAAAAAAAAAAAAAA"
 
 
-async def test_address_by_hand(nvr_house: House) -> None:
-    """A camera is claimed by its address, registers, and has its entry."""
+def advertised(
+    port: int, camera_id: str = CAMERA_ID, **properties: str
+) -> ZeroconfServiceInfo:
+    """Return what zeroconf finds of a camera in setup mode."""
+    address = ip_address("127.0.0.1")
+    return ZeroconfServiceInfo(
+        ip_address=address,
+        ip_addresses=[ip_address("fe80::1"), address],
+        port=port,
+        hostname="magicpi.local.",
+        type="_magicpi-cam._tcp.local.",
+        name="magicpi._magicpi-cam._tcp.local.",
+        properties={"id": camera_id, "model": "Virtual", "fw": "1.0", "proto": "1"}
+        | properties,
+    )
+
+
+async def discover(
+    hass: HomeAssistant, port: int, camera_id: str = CAMERA_ID, **properties: str
+) -> ConfigFlowResult:
+    """Let zeroconf find a camera."""
+    return await hass.config_entries.flow.async_init(
+        DOMAIN,
+        context={"source": SOURCE_ZEROCONF},
+        data=advertised(port, camera_id, **properties),
+    )
+
+
+async def configure(
+    hass: HomeAssistant, result: ConfigFlowResult, data: dict[str, Any] | None = None
+) -> ConfigFlowResult:
+    """Submit a form of a config flow."""
+    return await hass.config_entries.flow.async_configure(result["flow_id"], data)
+
+
+async def claim_form(house: House, camera: VirtualCamera) -> ConfigFlowResult:
+    """Return the form that asks for a camera's code."""
+    result = await discover(house.hass, camera.setup_port)
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "claim"
+    return result
+
+
+CODE = {CONF_SETUP_CODE: SETUP_CODE, CONF_NAME: "Front door"}
+
+
+@pytest.fixture
+async def device() -> Callable[[web.Application], Awaitable[int]]:
+    """Start web servers that are no virtual cameras; returns their port."""
+    servers: list[TestServer] = []
+
+    async def start(app: web.Application) -> int:
+        server = TestServer(app)
+        servers.append(server)
+        await server.start_server()
+        assert server.port
+        return server.port
+
+    yield start
+    for server in servers:
+        await server.close()
+
+
+def fake_camera(
+    *, post: int = 204, get: int = 200, camera_id: str = CAMERA_ID
+) -> web.Application:
+    """Return a device that answers as it is told and never registers."""
+
+    async def info(request: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "id": camera_id,
+                "model": "Fake",
+                "fw": "1",
+                "proto": 1,
+                "nonce": NONCE,
+                "caps": {},
+            },
+            status=get,
+        )
+
+    async def claim(request: web.Request) -> web.Response:
+        return web.Response(status=post)
+
+    app = web.Application()
+    app.add_routes([web.get("/setup", info), web.post("/setup", claim)])
+    return app
+
+
+# ---- claiming ----
+
+
+async def test_discovered(
+    house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A found camera takes its code and a name; the NVR's entry makes itself."""
+    monkeypatch.setattr(
+        Nvr,
+        "_read_options",
+        lambda _: NvrOptions.from_mapping(nvr_options(house.port)),
+    )
+    camera = await house.switch_on()
+    port = camera.setup_port
+    result = await discover(hass, port)
+    assert result["step_id"] == "claim"
+    assert result["description_placeholders"]["model"] == "Virtual"
+    flow = hass.config_entries.flow.async_progress()[0]
+    assert flow["context"]["title_placeholders"] == {"name": "Virtual EE:01"}
+
+    result = await configure(hass, result, CODE)
+    assert result["type"] is FlowResultType.SHOW_PROGRESS
+    assert result["progress_action"] == "wait_for_camera"
+    assert result["description_placeholders"] == {
+        "name": "Front door",
+        "hosts": "127.0.0.1",
+        "port": str(house.port),
+        "minutes": "3",
+    }
+    await hass.async_block_till_done()
+    result = await configure(hass, result)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["title"] == "Front door"
+    assert result["data"] == {
+        "id": CAMERA_ID,
+        "host": f"127.0.0.1:{port}",
+        "model": "Virtual",
+    }
+    await hass.async_block_till_done()
+    entries = {
+        entry.unique_id: entry for entry in hass.config_entries.async_entries(DOMAIN)
+    }
+    assert entries.keys() == {"aa:bb:cc:dd:ee:01", DOMAIN}
+    assert entries[DOMAIN].title == NAME
+    assert all(entry.state is ConfigEntryState.LOADED for entry in entries.values())
+
+    registry = dr.async_get(hass)
+    device = registry.async_get_device_by_identifier(
+        (DOMAIN, CAMERA_ID), house.entry().entry_id
+    )
+    above = registry.async_get_device_by_identifier(
+        (DOMAIN, DOMAIN), entries[DOMAIN].entry_id
+    )
+    assert device.via_device_id == above.id
+    assert (dr.CONNECTION_NETWORK_MAC, "aa:bb:cc:dd:ee:01") in device.connections
+    assert camera.flash.bundle["name"] == "Front door"
+
+
+async def test_address_by_hand(nvr_house: House, hass: HomeAssistant) -> None:
+    """A camera is claimed by its address; found ones are suggested, mistakes are told."""
+    camera = await nvr_house.switch_on()
+    plain = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_USER}
+    )
+    assert plain["step_id"] == "user"
+    found = await discover(hass, camera.setup_port)
+    result = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_USER}
+    )
+    selector = result["data_schema"].schema[CONF_HOST]
+    address = f"127.0.0.1:{camera.setup_port}"
+    assert selector.config["options"] == [{"value": address, "label": "Virtual EE:01"}]
+    result = await configure(hass, result, {CONF_HOST: "not an address"})
+    assert result["errors"] == {CONF_HOST: "cannot_connect"}
+    result = await configure(hass, result, {CONF_HOST: f"http://{address}/"})
+    assert result["step_id"] == "claim"
+    # Somebody who begins by hand may go on although the camera's card is there
+    assert found["flow_id"] != result["flow_id"]
+    result = await configure(hass, result, CODE)
+    await hass.async_block_till_done()
+    result = await configure(hass, result)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+    assert len(hass.config_entries.async_entries(DOMAIN)) == 2
+    # The card is gone, the other dialog says that there is nothing to do
+    assert [flow["flow_id"] for flow in hass.config_entries.flow.async_progress()] == [
+        plain["flow_id"]
+    ]
+    again = await configure(hass, plain, {CONF_HOST: address})
+    assert again["errors"] == {CONF_HOST: "cannot_connect"}
+
+
+async def test_address_of_known_camera(
+    nvr_house: House, hass: HomeAssistant, device: Any
+) -> None:
+    """A camera that is set up already is not set up twice; its address is followed."""
+    await nvr_house.claimed()
+    port = await device(fake_camera())
+    result = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_USER}
+    )
+    result = await configure(hass, result, {CONF_HOST: f"127.0.0.1:{port}"})
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+    assert nvr_house.entry().data[CONF_HOST] == f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [{"id": "nobody"}, {"id": ""}, {"proto": "2"}, {"proto": ""}],
+)
+async def test_discovered_is_no_camera(
+    hass: HomeAssistant, mock_async_zeroconf: None, properties: dict[str, str]
+) -> None:
+    """A device that speaks another protocol is no camera."""
+    result = await discover(hass, 80, **properties)
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "not_a_camera"
+
+
+async def test_wrong_codes(nvr_house: House, hass: HomeAssistant) -> None:
+    """Each wrong code is told as what it is, and the right one still works after the pause."""
+    camera = await nvr_house.switch_on(lockout_s=0.2)
+    result = await claim_form(nvr_house, camera)
+    result = await configure(hass, result, CODE | {CONF_SETUP_CODE: "1234"})
+    assert result["errors"] == {CONF_SETUP_CODE: "invalid_code"}
+    wrong = CODE | {CONF_SETUP_CODE: "0000-0000-0000-0000"}
+    for _ in range(5):
+        result = await configure(hass, result, wrong)
+        assert result["errors"] == {CONF_SETUP_CODE: "wrong_code"}
+    result = await configure(hass, result, wrong)
+    assert result["errors"] == {"base": "too_many_tries"}
+    async with asyncio.timeout(10):
+        while result["type"] is not FlowResultType.SHOW_PROGRESS:
+            result = await configure(hass, result, CODE)
+    await hass.async_block_till_done()
+    result = await configure(hass, result)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+
+
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [
+        ({"post": 409}, "already_claimed"),
+        ({"post": 410}, "cannot_connect"),
+        ({"post": 500}, "not_a_camera"),
+        ({"get": 404}, "not_a_camera"),
+        ({"camera_id": OTHER_ID}, "wrong_camera"),
+    ],
+)
+async def test_refusals(
+    nvr_house: House,
+    hass: HomeAssistant,
+    device: Any,
+    answers: dict[str, Any],
+    error: str,
+) -> None:
+    """What a camera refuses is told."""
+    result = await discover(hass, await device(fake_camera(**answers)))
+    result = await configure(hass, result, CODE)
+    assert result["type"] is FlowResultType.FORM
+    assert result["errors"] == {"base": error}
+    hass.config_entries.flow.async_abort(result["flow_id"])
+
+
+async def test_nobody_answers(
+    nvr_house: House, hass: HomeAssistant, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    """A camera that is gone is told."""
+    result = await discover(hass, unused_tcp_port_factory())
+    result = await configure(hass, result, CODE)
+    assert result["errors"] == {"base": "cannot_connect"}
+
+
+async def test_limit_of_cameras(house: House, hass: HomeAssistant) -> None:
+    """No more cameras than the options say."""
+    entry = house.add_nvr_entry()
+    options = nvr_options(house.port)
+    options["cameras"]["max_cameras"] = 1
+    hass.config_entries.async_update_entry(entry, options=options)
+    await hass.config_entries.async_setup(entry.entry_id)
+    await house.claimed()
+    camera = await house.switch_on(OTHER_ID)
+    result = await discover(hass, camera.setup_port, OTHER_ID)
+    result = await configure(hass, result, CODE)
+    assert result["errors"] == {"base": "camera_limit"}
+
+
+async def test_port_in_use(house: House, hass: HomeAssistant) -> None:
+    """A camera is not claimed while it could not reach Home Assistant."""
+    house.add_nvr_entry()
+    with socket.create_server(("127.0.0.1", house.port)):
+        camera = await house.switch_on()
+        result = await claim_form(house, camera)
+        result = await configure(hass, result, CODE)
+        assert result["errors"] == {"base": "port_in_use"}
+        assert result["description_placeholders"]["port"] == str(house.port)
+    result = await configure(hass, result, CODE)
+    assert result["type"] is FlowResultType.SHOW_PROGRESS
+    await hass.async_block_till_done()
+    result = await configure(hass, result)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+
+
+async def test_camera_does_not_register(
+    nvr_house: House, hass: HomeAssistant, device: Any
+) -> None:
+    """Who waits in vain is told what to look at, and may try again."""
+    result = await discover(hass, await device(fake_camera()))
+    with patch(
+        "custom_components.magicpi_nvr.config_flow.REGISTRATION_TIMEOUT",
+        timedelta(seconds=0.01),
+    ):
+        result = await configure(hass, result, CODE)
+        await hass.async_block_till_done()
+        result = await configure(hass, result)
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "not_registered"
+    assert result["description_placeholders"]["port"] == str(nvr_house.port)
+    result = await configure(hass, result, {})
+    assert result["step_id"] == "claim"
+    assert not result["errors"]
+
+
+async def test_dialog_closed_while_waiting(
+    nvr_house: House, hass: HomeAssistant, device: Any
+) -> None:
+    """The token of a claim that was given up is worth nothing."""
+    result = await discover(hass, await device(fake_camera()))
+    result = await configure(hass, result, CODE)
+    assert result["type"] is FlowResultType.SHOW_PROGRESS
+    waiting = hass.async_create_task(nvr_house.nvr.gateway.wait_registered(CAMERA_ID))
+    hass.config_entries.flow.async_abort(result["flow_id"])
+    with pytest.raises(RegistrationExpired):
+        await waiting
+    await hass.async_block_till_done()
+    assert not nvr_house.nvr.gateway.cameras
+    assert len(hass.config_entries.async_entries(DOMAIN)) == 1
+
+
+async def test_dialog_closed_after_registration(
+    nvr_house: House, hass: HomeAssistant
+) -> None:
+    """A camera that has registered gets its entry, dialog or not."""
+    camera = await nvr_house.switch_on()
+    result = await configure(hass, await claim_form(nvr_house, camera), CODE)
+    assert result["type"] is FlowResultType.SHOW_PROGRESS
+    await camera.wait_event("welcome")
+    await hass.async_block_till_done()
+    hass.config_entries.flow.async_abort(result["flow_id"])
+    await hass.async_block_till_done()
+    assert nvr_house.entry().state is ConfigEntryState.LOADED
+    assert nvr_house.entry().title == "Front door"
+
+
+async def test_dialog_closed_without_nvr_entry(
+    house: House, hass: HomeAssistant, device: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The port that was opened for a claim is closed with it."""
+    monkeypatch.setattr(
+        Nvr,
+        "_read_options",
+        lambda _: NvrOptions.from_mapping(nvr_options(house.port)),
+    )
+    result = await discover(hass, await device(fake_camera()))
+    result = await configure(hass, result, CODE)
+    assert house.nvr.running
+    hass.config_entries.flow.async_abort(result["flow_id"])
+    await hass.async_block_till_done()
+    assert not house.nvr.running
+    socket.create_server(("127.0.0.1", house.port)).close()
+
+
+# ---- what makes itself ----
+
+
+async def test_nvr_entry_once(nvr_house: House, hass: HomeAssistant) -> None:
+    """There is one NVR."""
+    result = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_SYSTEM}
+    )
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+
+
+async def test_import_once(nvr_house: House, hass: HomeAssistant) -> None:
+    """A camera that got its entry meanwhile gets no second one."""
+    await nvr_house.claimed()
+    result = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_IMPORT}, data={"id": CAMERA_ID, "name": "x"}
+    )
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+
+
+async def test_ignored(hass: HomeAssistant, mock_async_zeroconf: None) -> None:
+    """A camera that was ignored stays so, in setup mode too."""
+    result = await discover(hass, 80)
+    await hass.config_entries.flow.async_init(
+        DOMAIN,
+        context={"source": SOURCE_IGNORE},
+        data={"unique_id": "aa:bb:cc:dd:ee:01", "title": "Virtual"},
+    )
+    assert result["flow_id"] not in {
+        flow["flow_id"] for flow in hass.config_entries.flow.async_progress()
+    }
+    result = await discover(hass, 80)
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+
+
+# ---- known cameras ----
+
+
+async def test_address_is_followed(
+    nvr_house: House, hass: HomeAssistant, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    """A known camera's new address is kept; one that is no longer there changes nothing else."""
     camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    port = unused_tcp_port_factory()
+    result = await discover(hass, port)
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+    assert nvr_house.entry().data[CONF_HOST] == f"127.0.0.1:{port}"
+    assert not hass.config_entries.flow.async_progress()
+
+
+async def test_connected_camera_needs_no_claim(
+    nvr_house: House, hass: HomeAssistant, device: Any
+) -> None:
+    """Who pretends to be a camera that is connected gets nothing."""
+    await nvr_house.claimed(always_on=True)
+    assert nvr_house.camera().session
+    await discover(hass, await device(fake_camera()))
+    assert not hass.config_entries.flow.async_progress()
+
+
+async def test_reset_camera_is_claimed_again(
+    nvr_house: House, hass: HomeAssistant
+) -> None:
+    """A camera that lost its key is found, and goes on after a new claim."""
+    camera = await nvr_house.claimed()
+    before = nvr_house.camera()
+    camera.factory_reset()
+    await camera.wait_state("setup")
+    await nvr_house.wait_until(lambda: before.session is None)
+    result = await discover(hass, camera.setup_port)
+    assert result["reason"] == "already_configured"
+    await hass.async_block_till_done()
+    (flow,) = hass.config_entries.flow.async_progress()
+    assert flow["context"]["source"] == SOURCE_REAUTH
+    assert flow["step_id"] == "reauth_confirm"
+
+    address = {CONF_HOST: f"127.0.0.1:{camera.setup_port}"}
+    wrong = address | {CONF_SETUP_CODE: "0000-0000-0000-0000"}
+    result = await configure(hass, flow, wrong)
+    assert result["errors"] == {CONF_SETUP_CODE: "wrong_code"}
+    result = await configure(hass, result, address | {CONF_SETUP_CODE: SETUP_CODE})
+    assert result["type"] is FlowResultType.SHOW_PROGRESS
+    await camera.wait_event("welcome", after=camera.mark() - 1)
+    await hass.async_block_till_done()
+    result = await configure(hass, result)
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "reauth_successful"
+    await hass.async_block_till_done()
+    assert nvr_house.entry().state is ConfigEntryState.LOADED
+    assert nvr_house.entry().title == "Front door"
+
+
+async def test_reauth_in_vain(
+    nvr_house: House, hass: HomeAssistant, device: Any
+) -> None:
+    """A claim again that comes to nothing begins anew."""
+    await nvr_house.claimed()
+    result = await nvr_house.start_flow(SOURCE_REAUTH, "aa:bb:cc:dd:ee:01")
+    port = await device(fake_camera())
+    with patch(
+        "custom_components.magicpi_nvr.config_flow.REGISTRATION_TIMEOUT",
+        timedelta(seconds=0.01),
+    ):
+        result = await configure(
+            hass,
+            result,
+            {CONF_HOST: f"127.0.0.1:{port}", CONF_SETUP_CODE: SETUP_CODE},
+        )
+        await hass.async_block_till_done()
+        result = await configure(hass, result)
+    assert result["step_id"] == "not_registered"
+    result = await configure(hass, result, {})
+    assert result["step_id"] == "reauth_confirm"
+
+
+async def test_reauth_dialog_closed(nvr_house: House, hass: HomeAssistant) -> None:
+    """A camera that was claimed again goes on, dialog or not."""
+    camera = await nvr_house.claimed()
+    camera.factory_reset()
+    await camera.wait_state("setup")
+    nvr_house.entry().async_start_reauth(hass)
+    await hass.async_block_till_done()
+    (flow,) = hass.config_entries.flow.async_progress()
+    mark = camera.mark()
+    result = await configure(
+        hass,
+        flow,
+        {
+            CONF_HOST: f"127.0.0.1:{camera.setup_port}",
+            CONF_SETUP_CODE: SETUP_CODE,
+        },
+    )
+    await camera.wait_event("welcome", after=mark)
+    await hass.async_block_till_done()
+    hass.config_entries.flow.async_abort(result["flow_id"])
+    await hass.async_block_till_done()
+    assert nvr_house.entry().state is ConfigEntryState.LOADED
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+async def test_lost_registry(
+    nvr_house: House, hass: HomeAssistant, device: Any, disabled: bool
+) -> None:
+    """An entry whose key is gone asks for a claim, unless it is disabled."""
+    await nvr_house.claimed()
     entry = nvr_house.entry()
-    assert entry.state is ConfigEntryState.LOADED
-    assert entry.data["id"] == CAMERA_ID
-    assert camera.flash.registered
-    assert len(nvr_house.hass.config_entries.async_entries(DOMAIN)) == 2
+    await nvr_house.nvr.async_forget_camera(CAMERA_ID)
+    if disabled:
+        await hass.config_entries.async_set_disabled_by(
+            entry.entry_id, ConfigEntryDisabler.USER
+        )
+        await discover(hass, await device(fake_camera()))
+        assert not hass.config_entries.flow.async_progress()
+        return
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    assert entry.state is ConfigEntryState.SETUP_ERROR
+    (flow,) = hass.config_entries.flow.async_progress()
+    assert flow["context"]["source"] == SOURCE_REAUTH
+
+
+async def test_reconfigure(nvr_house: House, hass: HomeAssistant) -> None:
+    """A camera's name and address can be changed."""
+    await nvr_house.claimed()
+    entry = nvr_house.entry()
+    result = await nvr_house.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
+    assert result["step_id"] == "reconfigure"
+    result = await configure(hass, result, {CONF_NAME: "Garden", CONF_HOST: "a b"})
+    assert result["errors"] == {CONF_HOST: "invalid_host"}
+    result = await configure(
+        hass, result, {CONF_NAME: " Garden ", CONF_HOST: "[fd00::2]:81"}
+    )
+    assert result["reason"] == "reconfigure_successful"
+    await hass.async_block_till_done()
+    assert entry.title == "Garden"
+    assert entry.data[CONF_HOST] == "[fd00::2]:81"
+    assert nvr_house.camera().name == "Garden"
+
+
+async def test_reconfigure_nvr(nvr_house: House, hass: HomeAssistant) -> None:
+    """The NVR has options instead."""
+    result = await nvr_house.start_flow(SOURCE_RECONFIGURE, DOMAIN)
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "no_settings"
+
+
+# ---- options ----
+
+
+async def test_camera_options(nvr_house: House, hass: HomeAssistant) -> None:
+    """A camera's recordings have limits of their own."""
+    await nvr_house.claimed()
+    entry = nvr_house.entry()
+    flow = hass.config_entries.options
+    result = await flow.async_init(entry.entry_id)
+    assert result["step_id"] == "camera"
+    result = await flow.async_configure(
+        result["flow_id"], {CONF_RETENTION_DAYS: 3, CONF_RETENTION_SIZE: 2.5}
+    )
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+    limits = nvr_house.nvr.library.settings.cameras[CAMERA_ID]
+    assert limits.days == 3
+    assert limits.max_bytes == 2.5 * 1024**3
+    # Empty fields are the NVR's limits again
+    result = await flow.async_init(entry.entry_id)
+    result = await flow.async_configure(result["flow_id"], {})
+    await hass.async_block_till_done()
+    limits = nvr_house.nvr.library.settings.cameras[CAMERA_ID]
+    assert limits.days is None
+    assert limits.max_bytes is None
+
+
+async def test_nvr_options(
+    nvr_house: House, hass: HomeAssistant, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    """The NVR's options are checked, and followed without a restart."""
+    camera = await nvr_house.claimed(always_on=True)
+    entry = hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, DOMAIN)
+    flow = hass.config_entries.options
+    result = await flow.async_init(entry.entry_id)
+    assert result["step_id"] == "nvr"
+    port = unused_tcp_port_factory()
+    options = nvr_options(port)
+    bad = options | {SECTION_STORAGE: options[SECTION_STORAGE] | {CONF_CLEANUP: "soon"}}
+    result = await flow.async_configure(result["flow_id"], bad)
+    assert result["errors"] == {"base": "invalid_cron"}
+    bad = options | {SECTION_NETWORK: {CONF_PORT: port, CONF_HOSTS: ["a/b"]}}
+    result = await flow.async_configure(result["flow_id"], bad)
+    assert result["errors"] == {"base": "invalid_host"}
+    options[SECTION_STORAGE][CONF_CLEANUP] = "30 4 * * *"
+    options[SECTION_STORAGE][CONF_RETENTION_DAYS] = 30
+    mark = camera.mark()
+    camera.options.gateway = ("127.0.0.1", port)
+    result = await flow.async_configure(result["flow_id"], options)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+    assert nvr_house.nvr.gateway.port == port
+    assert nvr_house.nvr.library.settings.retention_days == 30
+    # The camera finds the new port
+    await camera.wait_event("welcome", after=mark)

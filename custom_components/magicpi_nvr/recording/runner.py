@@ -89,6 +89,7 @@ class Runner:
         self._part: HourPath | None = None
         self._broken: StorageFailed | None = None
         self._synced = monotonic()
+        self._counted = 0  # bytes of the run that the event has
         self._told = 0.0
         self._told_at = 0.0
 
@@ -222,12 +223,10 @@ class Runner:
             except StorageFailed as err:
                 self._broken = err
                 return
-            assert self._writer and self._writer.run and self._part
-            event = self.event
-            event.runs = self._number + 1
-            event.count(len(got), size, self._writer.run.end_ms, self._part.relative)
+            self.event.runs = self._number + 1
+            self._count(len(got))
             self._fed -= len(got)
-            self._host.written(event, [frame for frame, _ in got], size)
+            self._host.written(self.event, [frame for frame, _ in got], size)
         await self._tell()
 
     def _append(
@@ -321,6 +320,17 @@ class Runner:
         finally:
             if self._writer is not None:
                 await self._store(self._end, self._writer)
+                if self._counted:
+                    self._count(0)
+
+    def _count(self, frames: int) -> None:
+        """Let the event have what the run has."""
+        assert self._writer and self._writer.run and self._part
+        run = self._writer.run
+        self.event.count(
+            frames, run.size - self._counted, run.end_ms, self._part.relative
+        )
+        self._counted = run.size
 
     def _end(self, writer: HourFileWriter) -> None:
         """Blocking."""

@@ -112,19 +112,16 @@ class VirtualFile:
             with temporary.open("wb") as file:
                 for start in range(0, self.size, CHUNK):
                     if stop.is_set():
-                        raise ClipGone("nobody waits for it any more")
-                    file.write(
-                        self._piece(reader, start, min(CHUNK, self.size - start))
-                    )
+                        return
+                    length = min(CHUNK, self.size - start)
+                    file.write(self._piece(reader, start, length))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
         finally:
             reader.close()
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
         sync_folder(target.parent)
 
     def _piece(self, reader: _Reader, start: int, length: int) -> bytes:

@@ -13,7 +13,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 import pytest
 
-from virtual_camera import GeneratedSource, LoopSource, VirtualCamera, make_picture
+from virtual_camera import (
+    GeneratedSource,
+    LifeEvent,
+    LoopSource,
+    VirtualCamera,
+    make_picture,
+)
 
 from .conftest import Claimed, MakeCamera
 from .stand_in import StandIn, to_base64url
@@ -120,6 +126,21 @@ async def test_sleep_and_pre_roll(gateway: StandIn, claimed: Claimed) -> None:
     assert gateway.of("motion")[0]["t"] <= gateway.frames[0].t
     assert_all_arrived(gateway, camera)
     await camera.wait_state("asleep")
+
+
+async def test_motion_while_falling_asleep(gateway: StandIn, claimed: Claimed) -> None:
+    """What moves between goodbye and sleep wakes the camera at once."""
+    camera = await claimed()
+
+    def move(event: LifeEvent) -> None:
+        if event.name == "bye" and camera.counters.events == 0:
+            camera.trigger_motion(0.3)
+
+    camera.subscribe(move)
+    await camera.wait_event("event_ended")
+    await camera.wait_all_acked()
+    assert gateway.hellos[-1]["reason"] == "pir"
+    assert_all_arrived(gateway, camera)
 
 
 async def test_pre_roll_switched_off(gateway: StandIn, claimed: Claimed) -> None:

@@ -87,6 +87,7 @@ class Boot:
     stay_awake_until: float = 0
     progress_at: float = 0
     updating: bool = False
+    leaving: bool = False
     outcome: asyncio.Future[Outcome] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )

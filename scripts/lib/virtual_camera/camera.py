@@ -87,6 +87,7 @@ class Options:
     settings: Mapping[str, Any] = field(default_factory=dict)
     always_on: bool = False
     battery_pct: float | None = 100.0
+    battery_pct_per_boot: float = 0.01
     model: str = MODEL
     fw: str = FIRMWARE
     rssi: int = -58
@@ -471,6 +472,9 @@ class VirtualCamera:
         outbox = Outbox(self.options.ring_bytes)
         self.boot = boot = Boot(reason, loop.time(), outbox, loop.time)
         self.counters.boots += 1
+        self.flash.battery_pct = max(
+            0.0, self.flash.battery_pct - self.options.battery_pct_per_boot
+        )
         if self.pir_active and reason not in ("timer", "pir"):
             # A sensor that is on at a restart has seen something, as far as the chip knows.
             self._pir_edge = True
@@ -575,7 +579,7 @@ class VirtualCamera:
         active = self.pir_active
         recording = boot.recording
         if recording is None:
-            if not (active and self._pir_edge and self.flash.registered):
+            if boot.leaving or not (self.motion_pending and self.flash.registered):
                 return
             self._pir_edge = False
             boot.events += 1

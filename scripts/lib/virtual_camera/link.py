@@ -223,14 +223,21 @@ class Link:
         while (left := self._stalled_until - loop.time()) > 0:
             await asyncio.sleep(left)
 
+    def _check_open(self) -> None:
+        """Raise LinkClosed where a close frame was the last word."""
+        if self._closing:
+            raise LinkClosed(self.close_code or 1000)
+
     async def send_text(self, text: str) -> None:
         """Send a text message; raises LinkClosed."""
         async with self._lock:
+            self._check_open()
             await self._write(encode(TEXT, text.encode()))
 
     async def send_binary(self, data: bytes) -> None:
         """Send a binary message, in fragments where so set; raises LinkClosed."""
         async with self._lock:
+            self._check_open()
             if not (size := self.fragment) or len(data) <= size:
                 await self._write(encode(BINARY, data))
                 return
@@ -250,6 +257,7 @@ class Link:
         self._fences[token] = passed = asyncio.get_running_loop().create_future()
         try:
             async with self._lock:
+                self._check_open()
                 await self._write(encode(PING, token))
             await passed
         finally:

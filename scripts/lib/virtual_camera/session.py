@@ -333,16 +333,19 @@ class Session:
 
     async def _leave(self, reason: str, outcome: Outcome) -> None:
         """Say goodbye and end the boot."""
-        sleep_s = outcome.sleep_s or 0
-        next_wake_s = (
-            max(1, round(sleep_s / self._camera.options.time_factor)) if sleep_s else 0
-        )
+        next_wake_s = 0
+        if outcome.sleep_s:
+            factor = self._camera.options.time_factor
+            next_wake_s = max(1, round(outcome.sleep_s / factor))
+        # What moves from here on belongs to the next boot.
+        self._boot.leaving = True
         try:
             await self.say("bye", reason=reason, next_wake_s=next_wake_s)
             await self._link.say_goodbye()
             self._camera.emit("bye", reason=reason, next_wake_s=next_wake_s)
         except LinkClosed:
             if reason == "sleep":
+                self._boot.leaving = False
                 raise
         if not self._leaving.done():
             self._leaving.set_result(outcome)

@@ -182,7 +182,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         """Ask for the address of a camera; found ones are suggested."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            self._address = user_input[CONF_HOST].strip()
+            self._address = _typed_address(user_input[CONF_HOST])
             try:
                 info = await self._client().info()
             except ClaimError as err:
@@ -314,7 +314,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         self._set_camera(entry.data[CONF_ID], entry.data[CONF_MODEL], "")
         self._name = entry.title
         if user_input is not None:
-            self._address = user_input[CONF_HOST].strip()
+            self._address = _typed_address(user_input[CONF_HOST])
             errors = await self._async_claim(user_input[CONF_SETUP_CODE])
             if not errors:
                 return await self.async_step_wait()
@@ -352,7 +352,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             return self.async_abort(reason="no_settings")
         errors: dict[str, str] = {}
         if user_input is not None:
-            address = user_input[CONF_HOST].strip()
+            address = _typed_address(user_input[CONF_HOST])
             if _split_address(address):
                 return self.async_update_reload_and_abort(
                     entry,
@@ -408,8 +408,8 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
                 context={"source": SOURCE_IMPORT},
                 data=self._entry_data | {CONF_NAME: self._name},
             )
-        if self._release:
-            await self._release()
+        assert self._release is not None
+        await self._release()
 
     @property
     def _entry_data(self) -> dict[str, Any]:
@@ -655,6 +655,11 @@ def _address(host: str, port: int | None) -> str:
     if ":" in host:
         host = f"[{host}]"
     return host if port in (None, DEFAULT_CAMERA_PORT) else f"{host}:{port}"
+
+
+def _typed_address(text: str) -> str:
+    """Return an address as people type or paste it, without what is around it."""
+    return text.strip().removeprefix("http://").rstrip("/")
 
 
 def _split_address(text: str) -> tuple[str, int] | None:

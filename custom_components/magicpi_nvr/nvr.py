@@ -30,7 +30,6 @@ from homeassistant.core import (
 )
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, instance_id
-from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.event import (
     async_track_point_in_utc_time,
     async_track_time_change,
@@ -238,6 +237,7 @@ class Nvr:
         self._followed: dict[str, CALLBACK_TYPE] = {}
         self._boots: dict[str, int] = {}
         self._cancel_cleanup: CALLBACK_TYPE | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._announcing: asyncio.Task[None] | None = None
         self._announcement: AsyncServiceInfo | None = None
         self._reasons: dict[tuple[str, int, int], str] = {}
@@ -245,14 +245,8 @@ class Nvr:
         self._last_events: dict[str, Event] = {}
         self._clips_today: dict[str, int] = {}
         self._manual: dict[str, ManualRecording] = {}
-        self._usage = Debouncer(
-            hass,
-            LOGGER,
-            cooldown=USAGE_COOLDOWN,
-            immediate=True,
-            function=self._async_refresh_usage,
-            background=True,
-        )
+        self._usage_stale = False
+        self._counting = False
 
     # ---- life ----
 
@@ -346,7 +340,6 @@ class Nvr:
             self._cancel_cleanup = None
         while self._unsubscribers:
             self._unsubscribers.pop()()
-        self._usage.async_cancel()
         await self._async_withdraw()
         await self._async_stop_rooms()
 
@@ -366,11 +359,12 @@ class Nvr:
             raise
         for camera_id in self.gateway.cameras:
             await self._async_refresh_last_event(camera_id)
-        self.hass.async_create_background_task(
-            self._usage.async_call(), "magicpi_nvr usage"
-        )
+        self._schedule_usage()
 
     async def _async_close_recording(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.recorder.stop()
         await self.library.close()
         self._recording_now.clear()
@@ -918,10 +912,28 @@ class Nvr:
         self._notify(NvrChange.EVENTS)
 
     @callback
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Ask the library for something that nobody waits for; ended before the library is."""
+        task = self.hass.async_create_background_task(work, "magicpi_nvr recordings")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @callback
     def _schedule_usage(self) -> None:
-        self.hass.async_create_background_task(
-            self._usage.async_call(), "magicpi_nvr usage"
-        )
+        self._usage_stale = True
+        if not self._counting:
+            self._run(self._async_count())
+
+    async def _async_count(self) -> None:
+        """Count what lies on disk while it changes, not too often."""
+        self._counting = True
+        try:
+            while self._usage_stale:
+                self._usage_stale = False
+                await self._async_refresh_usage()
+                await asyncio.sleep(USAGE_COOLDOWN)
+        finally:
+            self._counting = False
 
     async def _async_refresh_usage(self) -> None:
         """Count anew what lies on disk."""
@@ -980,10 +992,7 @@ class Nvr:
         for event in events:
             last = self._last_events.get(event.camera)
             if last and last.id == event.id:
-                self.hass.async_create_background_task(
-                    self._async_refresh_last_event(event.camera),
-                    "magicpi_nvr last event",
-                )
+                self._run(self._async_refresh_last_event(event.camera))
             self._notify_event(EventChange.DELETED, event)
         self._schedule_usage()
 

@@ -29,7 +29,12 @@ from custom_components.magicpi_nvr.const import (
 )
 from custom_components.magicpi_nvr.gateway.camera import Camera
 from custom_components.magicpi_nvr.nvr import DATA_NVR, Nvr
-from homeassistant.config_entries import SOURCE_USER, ConfigEntry
+from homeassistant.config_entries import (
+    SOURCE_REAUTH,
+    SOURCE_USER,
+    ConfigEntry,
+    ConfigFlowResult,
+)
 from homeassistant.const import CONF_HOST, CONF_NAME, CONF_PORT
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
@@ -108,6 +113,18 @@ class House:
         async with asyncio.timeout(20):
             while not condition():
                 await asyncio.sleep(0.01)
+
+    async def start_flow(self, source: str, unique_id: str) -> ConfigFlowResult:
+        """Start a flow of an entry, as its menu does."""
+        entry = self.hass.config_entries.async_entry_for_domain_unique_id(
+            DOMAIN, unique_id
+        )
+        assert entry
+        return await self.hass.config_entries.flow.async_init(
+            DOMAIN,
+            context={"source": source, "entry_id": entry.entry_id},
+            data=dict(entry.data) if source == SOURCE_REAUTH else None,
+        )
 
     async def switch_on(
         self, camera_id: str = CAMERA_ID, **options: Any

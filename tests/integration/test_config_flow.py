@@ -212,8 +212,9 @@ async def test_address_by_hand(nvr_house: House, hass: HomeAssistant) -> None:
     selector = result["data_schema"].schema[CONF_HOST]
     address = f"127.0.0.1:{camera.setup_port}"
     assert selector.config["options"] == [{"value": address, "label": "Virtual EE:01"}]
-    result = await configure(hass, result, {CONF_HOST: "not an address"})
-    assert result["errors"] == {CONF_HOST: "cannot_connect"}
+    for nonsense in ("not an address", "camera:99999", "camera/path", ""):
+        result = await configure(hass, result, {CONF_HOST: nonsense})
+        assert result["errors"] == {CONF_HOST: "cannot_connect"}
     result = await configure(hass, result, {CONF_HOST: f"http://{address}/"})
     assert result["step_id"] == "claim"
     # Somebody who begins by hand may go on although the camera's card is there
@@ -558,6 +559,31 @@ async def test_reauth_dialog_closed(nvr_house: House, hass: HomeAssistant) -> No
     hass.config_entries.flow.async_abort(result["flow_id"])
     await hass.async_block_till_done()
     assert nvr_house.entry().state is ConfigEntryState.LOADED
+
+
+async def test_stranger_at_known_address(
+    nvr_house: House, hass: HomeAssistant, device: Any
+) -> None:
+    """Another camera that answers where a known one was found starts nothing."""
+    camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    await discover(hass, await device(fake_camera(camera_id=OTHER_ID)))
+    assert not hass.config_entries.flow.async_progress()
+
+
+async def test_discovered_by_ipv6(
+    hass: HomeAssistant, mock_async_zeroconf: None
+) -> None:
+    """A camera without an IPv4 address is offered too."""
+    info = advertised(80)
+    info.ip_address = ip_address("fd00::2")
+    info.ip_addresses = [info.ip_address]
+    result = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_ZEROCONF}, data=info
+    )
+    assert result["step_id"] == "claim"
+    assert result["description_placeholders"]["host"] == "[fd00::2]"
 
 
 @pytest.mark.parametrize("disabled", [False, True])

@@ -240,7 +240,9 @@ void mdns_collect(const uint8_t* p, size_t n, const std::string& type, std::vect
         char text[16];
         inet_ntop(AF_INET, p + data, text, sizeof text);
         for (MdnsFound& f : *found) {
-          if (same(f.host, name) && f.addresses.size() < 8) f.addresses.emplace_back(text);
+          bool known = !same(f.host, name) || f.addresses.size() >= 8;
+          for (const std::string& a : f.addresses) known = known || a == text;
+          if (!known) f.addresses.emplace_back(text);
         }
       }
     }

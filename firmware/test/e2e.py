@@ -15,6 +15,7 @@ import ipaddress
 import json
 import os
 import shutil
+import socket
 import ssl
 import struct
 import sys
@@ -111,9 +112,13 @@ class Gateway:
         app.router.add_get("/firmware/{sha}", self.firmware)
         self.runner = web.AppRunner(app, shutdown_timeout=0.2)
         await self.runner.setup()
-        site = web.TCPSite(self.runner, LOCALHOST, port, ssl_context=self.context)
-        await site.start()
-        self.port = site._server.sockets[0].getsockname()[1]
+        # A small window, so that a gateway that stops reading is felt at once.
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+        listener.bind((LOCALHOST, port))
+        await web.SockSite(self.runner, listener, ssl_context=self.context).start()
+        self.port = listener.getsockname()[1]
 
     async def stop(self) -> None:
         if self.ws is not None:

@@ -413,7 +413,7 @@ uint32_t Camera::next_wake_s() {
   if (rtc_->refused && interval < kRefusedS) interval = kRefusedS;
   const uint64_t now = platform_.rtc_ms();
   // A PIR wake that reached nobody leaves the check-in where it was; everything else starts a new interval.
-  if (!welcomed_ && !hello_due_ && rtc_->next_timer_ms > now + 1000) {
+  if (!welcomed_ && !hello_due_ && !rtc_->refused && rtc_->next_timer_ms > now + 1000) {
     const uint64_t left = (rtc_->next_timer_ms - now) / 1000;
     if (left < interval) return static_cast<uint32_t>(left);
   }

@@ -167,6 +167,9 @@ bool TlsTransport::dial(const Dial& d) {
   fcntl(fd_, F_SETFL, fcntl(fd_, F_GETFL, 0) | O_NONBLOCK);
   int one = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  // A deep kernel buffer hides a stall: frames would count as sent that nobody took. (lwIP has its own small one.)
+  int buffer = 32768;
+  setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
   rc = ::connect(fd_, found->ai_addr, found->ai_addrlen);
   freeaddrinfo(found);
   if (rc != 0 && errno != EINPROGRESS) {

@@ -210,7 +210,7 @@ async def test_motion_sensor_that_stays_on(
     camera.trigger_motion(3)
     await camera.wait_event("event_ended")
     await camera.wait_state("asleep")
-    assert camera.pir_active
+    assert camera.sensor.pir_active
     log = await gateway.wait_for("log")
     assert log["level"] == "warning"
     assert len(gateway.of("event_end")) == 1

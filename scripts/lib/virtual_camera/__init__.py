@@ -4,7 +4,9 @@ It is the other side of the contract, so it shares no code with the integration.
 """
 
 from .boot import Counters, SentFrame
-from .camera import LifeEvent, Options, State, VirtualCamera
+from .camera import VirtualCamera
+from .life import LifeEvent, State
+from .options import Options
 from .pictures import RESOLUTIONS, make_picture, read_frame_number
 from .sources import (
     FaultySource,

@@ -2,109 +2,33 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import contextlib
-from dataclasses import dataclass, field
-from enum import StrEnum
-import logging
 from pathlib import Path
 import random
-import time
 from typing import Any
 
-import aiohttp
-from zeroconf.asyncio import AsyncZeroconf
-
-from .api import ApiError, GatewayApi
-from .boot import Boot, Counters, Outcome, Recording, SentFrame, WakeReason
+from .api import GatewayApi
+from .boot import Boot, Counters, Outcome, SentFrame, WakeReason
+from .claiming import be_claimed
 from .discovery import find_gateway
+from .life import Observable, State
 from .link import Link, LinkClosed, PinnedContext, Refused
-from .outbox import NO_FLAGS, CapturedFrame, FrameFlag, Outbox
+from .options import CAPS, Options
+from .outbox import CapturedFrame, Outbox
+from .sensor import Sensor
 from .session import Session
 from .settings import DEFAULTS, sort_out
-from .setup_mode import LOCKOUT_S, Advertisement, SetupServer
-from .sources import FrameSource, GeneratedSource, Shot
-from .store import Flash, canonical_code, new_camera_id, new_setup_code, show_code
+from .setup_mode import SetupServer
+from .sources import FrameSource, GeneratedSource
+from .store import Flash, new_camera_id, new_setup_code, show_code
 
-_LOGGER = logging.getLogger(__name__)
-
-MODEL = "MagicPi Virtual Camera"
-FIRMWARE = "1.0.0"
-MAX_JPEG = 512 * 1024
-RING_BYTES = 2 * 1024 * 1024
-WARM_UP_FRAMES = 3
-LIVE_FRAMES_WAITING = 2
 BACKOFF_MAX_S = 30.0
 SLOW_RETRY_S = 60.0
-CLAIM_GOOD_FOR_S = 600.0
-HISTORY = 4096
 RECORD = 200_000
 
-CAPS: dict[str, Any] = {
-    "resolutions": ["QVGA", "VGA", "SVGA", "XGA", "HD", "SXGA", "UXGA"],
-    "psram": 4194304,
-    "battery": True,
-    "flash": True,
-    "sd": False,
-    "motion": ["pir"],
-    "sleep": True,
-    "ota": True,
-}
 
-
-class State(StrEnum):
-    """What a camera is doing."""
-
-    OFF = "off"
-    SETUP = "setup"
-    CONNECTING = "connecting"
-    AWAKE = "awake"
-    STREAMING = "streaming"
-    DRAINING = "draining"
-    ASLEEP = "asleep"
-
-
-@dataclass(frozen=True, slots=True)
-class LifeEvent:
-    """Something that happened to a camera."""
-
-    index: int
-    camera: str
-    name: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(kw_only=True)
-class Options:
-    """How a virtual camera is built and where it stands; times in seconds."""
-
-    http_bind: str = "127.0.0.1"
-    http_port: int = 0
-    zeroconf: AsyncZeroconf | None = None
-    advertise_addresses: tuple[str, ...] = ()
-    gateway: tuple[str, int] | None = None
-    time_factor: float = 1.0
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    always_on: bool = False
-    battery_pct: float | None = 100.0
-    battery_pct_per_boot: float = 0.01
-    model: str = MODEL
-    fw: str = FIRMWARE
-    rssi: int = -58
-    wifi_s: float = 0.3
-    connect_timeout_s: float = 5.0
-    linger_s: float = 0.5
-    heartbeat_s: float = 10.0
-    give_up_s: float = 120.0
-    tail_s: float | None = None
-    lockout_s: float = LOCKOUT_S
-    ring_bytes: int = RING_BYTES
-    fragment: int | None = None
-    ota_result: str = "ok"
-    ota_public_key: str | None = field(default=None, repr=False)
-
-
-class VirtualCamera:
+class VirtualCamera(Observable):
     """A complete camera by the protocol.
 
     Intervals of sleep and of retrying are divided by `time_factor`; frames, recordings and
@@ -122,12 +46,13 @@ class VirtualCamera:
         **more: Any,
     ) -> None:
         """Build a camera; `more` are fields of Options. Without `state_dir` all is in memory."""
+        super().__init__((id or new_camera_id()).upper())
         self.options = o = options or Options(**more)
         self.source: FrameSource = source or GeneratedSource()
-        camera_id = (id or new_camera_id()).upper()
-        flash = Flash.load(state_dir, camera_id) if state_dir else None
+        self.sensor = Sensor(self)
+        flash = Flash.load(state_dir, self.id) if state_dir else None
         if flash is None:
-            flash = Flash(camera_id, show_code(setup_code or new_setup_code()), o.fw)
+            flash = Flash(self.id, show_code(setup_code or new_setup_code()), o.fw)
             if state_dir:
                 flash.keep_in(state_dir)
         elif setup_code:
@@ -135,7 +60,6 @@ class VirtualCamera:
         if o.battery_pct is not None and flash.path is None:
             flash.battery_pct = o.battery_pct
         self.flash = flash
-        self.id = flash.id
         self.caps: dict[str, Any] = dict(CAPS)
         if o.always_on:
             self.caps |= {"battery": False, "sleep": False}
@@ -143,21 +67,12 @@ class VirtualCamera:
             self.caps["battery"] = False
         self.counters = Counters()
         self.sent_frames: deque[SentFrame] = deque(maxlen=RECORD)
-        self.history: deque[LifeEvent] = deque(maxlen=HISTORY)
-        self.state = State.OFF
         self.boot: Boot | None = None
         self.link: Link | None = None
         self.setup_server: SetupServer | None = None
-        self._happened = 0
-        self._subscribers: list[Callable[[LifeEvent], None]] = []
-        self._waiters: set[asyncio.Future[None]] = set()
-        self._run_task: asyncio.Task[None] | None = None
         self._ghosts: list[Link] = []
+        self._rate: float | None = None
         self._context: tuple[str, PinnedContext] | None = None
-        self._sensor_lock = asyncio.Lock()
-        self._sensor_wanted = asyncio.Event()
-        self._pir_until = 0.0
-        self._pir_edge = False
         self._wake: asyncio.Future[WakeReason] | None = None
         self._session: Session | None = None
 
@@ -182,81 +97,6 @@ class VirtualCamera:
         """Return all settings as they are now."""
         own = {"power_mode": "always_on"} if self.options.always_on else {}
         return {**DEFAULTS, **own, **self.options.settings, **self.flash.config}
-
-    @property
-    def pir_active(self) -> bool:
-        """Return whether the motion sensor's output is high."""
-        return asyncio.get_running_loop().time() < self._pir_until
-
-    def subscribe(self, callback: Callable[[LifeEvent], None]) -> Callable[[], None]:
-        """Call back with every life event; return what ends that."""
-        self._subscribers.append(callback)
-        return lambda: self._subscribers.remove(callback)
-
-    def emit(self, name: str, /, **data: Any) -> None:
-        """Tell what happened."""
-        self._happened += 1
-        event = LifeEvent(self._happened, self.id, name, data)
-        self.history.append(event)
-        for callback in [*self._subscribers]:
-            callback(event)
-        self._notify()
-
-    def _notify(self) -> None:
-        """Let all that wait for something look again."""
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def mark(self) -> int:
-        """Return a point in the history, for `wait_event(after=...)`."""
-        return self._happened
-
-    async def wait_until(
-        self, condition: Callable[[], bool], *, what: str = "it", timeout: float = 30
-    ) -> None:
-        """Return when a condition on this camera holds; raises TimeoutError, or its failure."""
-        try:
-            async with asyncio.timeout(timeout):
-                while not condition():
-                    if (
-                        (task := self._run_task)
-                        and task.done()
-                        and not task.cancelled()
-                    ):
-                        task.result()
-                    waiter = asyncio.get_running_loop().create_future()
-                    self._waiters.add(waiter)
-                    try:
-                        await waiter
-                    finally:
-                        self._waiters.discard(waiter)
-        except TimeoutError:
-            last = ", ".join(event.name for event in [*self.history][-12:])
-            raise TimeoutError(
-                f"{what} did not come; {self.id} is {self.state} after: {last}"
-            ) from None
-
-    async def wait_event(
-        self,
-        name: str,
-        *,
-        after: int = 0,
-        timeout: float = 30,
-        where: Callable[[Mapping[str, Any]], bool] = lambda data: True,
-    ) -> LifeEvent:
-        """Return the first event of a name after a mark; raises TimeoutError."""
-
-        def found() -> LifeEvent | None:
-            for event in self.history:
-                if event.index > after and event.name == name and where(event.data):
-                    return event
-            return None
-
-        await self.wait_until(lambda: found() is not None, what=name, timeout=timeout)
-        event = found()
-        assert event
-        return event
 
     async def wait_state(self, *states: str, timeout: float = 30) -> None:
         """Return when the camera is in one of these states; raises TimeoutError."""
@@ -285,7 +125,7 @@ class VirtualCamera:
         self._run_task = asyncio.create_task(
             self._run(reason), name=f"camera {self.id}"
         )
-        self._run_task.add_done_callback(lambda task: self._notify())
+        self._run_task.add_done_callback(lambda task: self.notify())
 
     async def stop(self) -> None:
         """Switch the power off and let go of everything; raises what broke the camera."""
@@ -314,14 +154,10 @@ class VirtualCamera:
 
     def trigger_motion(self, duration_s: float = 2.0) -> None:
         """Let the motion sensor see something for a while."""
-        loop = asyncio.get_running_loop()
         if not self.config["motion_enabled"]:
             self.counters.motion_ignored += 1
             return
-        if not self.pir_active:
-            self._pir_edge = True
-        self._pir_until = max(self._pir_until, loop.time() + duration_s)
-        self._sensor_wanted.set()
+        self.sensor.see(duration_s)
         if self.flash.registered:
             self._wake_up("pir")
 
@@ -343,6 +179,11 @@ class VirtualCamera:
             boot.end(Outcome(restart=reason))
         else:
             self._wake_up(reason)
+
+    def count_wrong_code(self) -> None:
+        """Note a claim with a wrong setup code."""
+        self.counters.wrong_setup_codes += 1
+        self.emit("wrong_code")
 
     def _wake_up(self, reason: WakeReason) -> None:
         """End sleep."""
@@ -373,8 +214,6 @@ class VirtualCamera:
         self._rate = bytes_per_s
         if self.link:
             self.link.throttle(bytes_per_s)
-
-    _rate: float | None = None
 
     # -- talking to the gateway outside of the WebSocket
 
@@ -475,13 +314,13 @@ class VirtualCamera:
         self.flash.battery_pct = max(
             0.0, self.flash.battery_pct - self.options.battery_pct_per_boot
         )
-        if self.pir_active and reason not in ("timer", "pir"):
+        if reason not in ("timer", "pir"):
             # A sensor that is on at a restart has seen something, as far as the chip knows.
-            self._pir_edge = True
-        self._sensor_wanted.set()
+            self.sensor.restart()
+        self.sensor.wake()
         self.emit("booted", boot=boot.number, reason=reason)
         tasks = [
-            asyncio.create_task(self._sense(boot), name=f"{self.id} sensor"),
+            asyncio.create_task(self.sensor.run(boot), name=f"{self.id} sensor"),
             asyncio.create_task(self._keep_linked(boot), name=f"{self.id} link"),
             asyncio.create_task(self._watch_budget(boot), name=f"{self.id} budget"),
         ]
@@ -507,7 +346,7 @@ class VirtualCamera:
         reason: WakeReason = "timer"
         try:
             # What moved between the last look and now must not be slept over.
-            if self.motion_pending:
+            if self.sensor.motion_pending:
                 reason = "pir"
             else:
                 async with asyncio.timeout(seconds / self.options.time_factor):
@@ -540,148 +379,6 @@ class VirtualCamera:
         else:
             self._set_state(State.AWAKE)
 
-    # -- the sensor
-
-    async def _sense(self, boot: Boot) -> None:
-        """Capture while there is an event or somebody watches."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            self._follow_motion(boot)
-            if boot.capturing and (boot.linked_once or self.config["pre_roll"]):
-                period = 1 / self.config["framerate"]
-                if boot.recording:
-                    await self._capture_event_frame(boot, boot.recording, period)
-                elif self.link and boot.outbox.waiting_frames < LIVE_FRAMES_WAITING:
-                    await self.capture(boot)
-                # A sensor that is late skips pictures; it does not catch up.
-                due = max(due + period, loop.time())
-                await asyncio.sleep(due - loop.time())
-            else:
-                self._sensor_wanted.clear()
-                self.update_state()
-                boot.changed.set()
-                await self._sensor_wanted.wait()
-                due = loop.time()
-
-    @property
-    def motion_pending(self) -> bool:
-        """Return whether the motion sensor has seen something that no event has begun for."""
-        return self._pir_edge and self.pir_active
-
-    def wake_sensor(self) -> None:
-        """Let the sensor look at what is wanted of it."""
-        self._sensor_wanted.set()
-
-    def _follow_motion(self, boot: Boot) -> None:
-        """Begin an event, or note in the running one that motion came or went."""
-        t = boot.uptime_ms
-        active = self.pir_active
-        recording = boot.recording
-        if recording is None:
-            if boot.leaving or not (self.motion_pending and self.flash.registered):
-                return
-            self._pir_edge = False
-            boot.events += 1
-            self.counters.events += 1
-            boot.recording = recording = Recording(
-                boot.events, t + self.config["max_event_s"] * 1000
-            )
-            self._report_motion(boot, recording, t)
-            self.emit("event_started", number=recording.event)
-            self.update_state()
-        elif active != recording.active:
-            recording.active = active
-            self._pir_edge = False
-            self._report_motion(boot, recording, t)
-        if active:
-            recording.end_t = None
-        elif recording.end_t is None:
-            tail = self.options.tail_s
-            tail = self.config["stream_duration_s"] if tail is None else tail
-            recording.end_t = t + int(tail * 1000)
-
-    @staticmethod
-    def _report_motion(boot: Boot, recording: Recording, t: int) -> None:
-        """Queue a motion message."""
-        message = {
-            "type": "motion",
-            "event": recording.event,
-            "active": recording.active,
-            "t": t,
-            "source": "pir",
-        }
-        boot.outbox.add_control(lambda: message)
-
-    async def _capture_event_frame(
-        self, boot: Boot, recording: Recording, period: float
-    ) -> None:
-        """Capture for an event and end it when its time is over."""
-        next_t = boot.uptime_ms + period * 1000
-        last = next_t > recording.limit_t or (
-            recording.end_t is not None and next_t > recording.end_t
-        )
-        recording.frames += 1
-        await self.capture(
-            boot, event=recording.event, flags=FrameFlag.LAST if last else NO_FLAGS
-        )
-        if last:
-            self._end_event(boot, recording)
-
-    def _end_event(self, boot: Boot, recording: Recording) -> None:
-        """Close the running event."""
-        t = boot.uptime_ms
-        if recording.active:
-            # It has been high for as long as an event may last: it is not believed any more
-            # until it has been low.
-            recording.active = False
-            self._report_motion(boot, recording, t)
-            boot.outbox.add_control(
-                lambda: {
-                    "type": "log",
-                    "level": "warning",
-                    "message": "The motion sensor stays on.",
-                }
-            )
-        event, frames, outbox = recording.event, recording.frames, boot.outbox
-        outbox.add_control(
-            lambda: {
-                "type": "event_end",
-                "event": event,
-                "t": t,
-                "frames": frames,
-                "lost": outbox.lost[event],
-            }
-        )
-        boot.recording = None
-        boot.progress()
-        self.emit("event_ended", number=event, frames=frames)
-        self.update_state()
-
-    async def capture(
-        self, boot: Boot, *, event: int = 0, flags: FrameFlag = NO_FLAGS
-    ) -> CapturedFrame | None:
-        """Take one picture and queue it; None when it is more than a gateway takes."""
-        async with self._sensor_lock:
-            boot.seq += 1
-            t = boot.uptime_ms
-            shot = Shot(self.id, boot.seq, self.config)
-            jpeg = await self.source.frame(shot)
-            boot.sensor_frames += 1
-            if boot.sensor_frames <= WARM_UP_FRAMES and FrameFlag.STILL not in flags:
-                flags |= FrameFlag.WARMING_UP
-            if not boot.linked_once:
-                flags |= FrameFlag.PRE_ROLL
-            if boot.first_frame_ms is None:
-                boot.first_frame_ms = t
-            self.counters.captured += 1
-            frame = CapturedFrame(event, boot.seq, flags, t, jpeg)
-            if len(jpeg) > MAX_JPEG:
-                boot.outbox.lose(frame.seq, event)
-                return None
-            boot.outbox.add_frame(frame)
-            return frame
-
     def note_sent(self, boot: Boot, frame: CapturedFrame) -> None:
         """Record that a frame has left."""
         frame.sendings += 1
@@ -701,7 +398,7 @@ class VirtualCamera:
         """Begin or end capturing for somebody who watches."""
         if boot := self.boot:
             boot.live = on
-            self._sensor_wanted.set()
+            self.sensor.wake()
             boot.changed.set()
             self.update_state()
 
@@ -715,7 +412,7 @@ class VirtualCamera:
         await asyncio.sleep(boot.wifi_ms / 1000)
         while True:
             if not self.flash.registered:
-                await self._be_claimed()
+                await be_claimed(self)
                 boot.progress()
             delay = 0.0
             try:
@@ -854,94 +551,3 @@ class VirtualCamera:
                 self.emit("gave_up", lost=lost)
                 boot.end(Outcome(sleep_s=self.config["heartbeat_interval_s"]))
                 return
-
-    # -- setup mode
-
-    async def _be_claimed(self) -> None:
-        """Open setup mode until a gateway has registered this camera."""
-        o = self.options
-        claims: asyncio.Queue[dict[str, Any]] = asyncio.Queue(1)
-        info = {"id": self.id, "model": o.model, "fw": self.flash.fw, "caps": self.caps}
-        server = SetupServer(
-            info,
-            canonical_code(self.setup_code),
-            claims.put_nowait,
-            lockout_s=o.lockout_s,
-        )
-        server.on_wrong_code = self._count_wrong_code
-        await server.start(o.http_bind, o.http_port)
-        self.setup_server = server
-        advertisement = None
-        if o.zeroconf:
-            addresses = o.advertise_addresses or (o.http_bind,)
-            advertisement = Advertisement(o.zeroconf, info, addresses, server.port)
-        try:
-            if advertisement:
-                await advertisement.publish()
-            self.update_state()
-            self.emit(
-                "setup_opened", host=o.http_bind, port=server.port, code=self.setup_code
-            )
-            while True:
-                bundle = await claims.get()
-                self.emit("claimed", name=bundle.get("name", ""))
-                if await self._register(bundle):
-                    return
-                server.reopen()
-        finally:
-            # Only now: Home Assistant withdraws the discovery with the record.
-            self.setup_server = None
-            await server.stop()
-            if advertisement:
-                await advertisement.withdraw()
-
-    def _count_wrong_code(self) -> None:
-        """Note a claim with a wrong setup code."""
-        self.counters.wrong_setup_codes += 1
-        self.emit("wrong_code")
-
-    async def _register(self, bundle: dict[str, Any]) -> bool:
-        """Get a key for a token; return False when this claim leads nowhere."""
-        self.flash.bundle = bundle
-        self.flash.last_host = self.flash.last_port = None
-        body = {
-            "id": self.id,
-            "model": self.options.model,
-            "fw": self.flash.fw,
-            "token": bundle["token"],
-            "caps": self.caps,
-        }
-        until = time.monotonic() + CLAIM_GOOD_FOR_S
-        attempt = 0
-        while time.monotonic() < until:
-            retry_after = 0.0
-            for host, port in self.known_hosts():
-                api = GatewayApi(
-                    host, port, context=self.context(), name=bundle["gateway"]["name"]
-                )
-                try:
-                    answer = await api.json("POST", "/register", body=body)
-                except ApiError as err:
-                    self.emit("register_failed", status=err.status, error=err.slug)
-                    if err.status in (400, 401, 409, 413):
-                        self.flash.forget()
-                        return False
-                    retry_after = err.retry_after
-                except (OSError, aiohttp.ClientError) as err:
-                    self.emit("register_failed", status=0, error=type(err).__name__)
-                else:
-                    self.flash.update(
-                        {
-                            "api_key": answer["api_key"],
-                            "last_host": host,
-                            "last_port": port,
-                        }
-                    )
-                    self.apply_config(answer.get("config") or {})
-                    self.emit("registered", host=host, port=port)
-                    return True
-            attempt += 1
-            backoff = random.uniform(0.2, min(BACKOFF_MAX_S, 2.0**attempt))
-            await asyncio.sleep(max(retry_after, backoff / self.options.time_factor))
-        self.flash.forget()
-        return False

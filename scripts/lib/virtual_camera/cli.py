@@ -18,7 +18,9 @@ from typing import Any
 from zeroconf import InterfaceChoice
 from zeroconf.asyncio import AsyncZeroconf
 
-from .camera import FIRMWARE, MODEL, LifeEvent, VirtualCamera
+from .camera import VirtualCamera
+from .life import LifeEvent
+from .options import FIRMWARE, MODEL
 from .settings import DEFAULTS, why_not
 from .sources import SourceError, open_source
 from .store import Flash, canonical_code, new_camera_id

@@ -176,7 +176,7 @@ class Session:
             boot.stay_awake_until = self._clock() + stay
         boot.linked_once = True
         boot.progress()
-        camera.wake_sensor()
+        camera.sensor.wake()
         camera.emit("welcome", have=have, boot=boot.number, resend=boot.outbox.frames)
         if isinstance(config := message.get("config"), dict):
             await self.take_config(config)
@@ -278,7 +278,7 @@ class Session:
         await self.say(
             "config_ack", rev=config.get("rev"), applied=applied, rejected=rejected
         )
-        self._camera.wake_sensor()
+        self._camera.sensor.wake()
 
     # -- the end
 
@@ -320,7 +320,7 @@ class Session:
         camera, boot = self._camera, self._boot
         if (
             boot.capturing
-            or camera.motion_pending
+            or camera.sensor.motion_pending
             or not boot.outbox.empty
             or self._jobs
         ):
@@ -387,7 +387,7 @@ class Session:
 
     async def _snapshot(self, args: Mapping[str, Any]) -> None:
         """Take a still picture."""
-        if not await self._camera.capture(self._boot, flags=FrameFlag.STILL):
+        if not await self._camera.sensor.capture(self._boot, flags=FrameFlag.STILL):
             raise CommandError("too_big")
 
     async def _identify(self, args: Mapping[str, Any]) -> None:

@@ -219,6 +219,8 @@ class Nvr:
         self.hass = hass
         self.folder = Path(hass.config.path(STORAGE_DIR, FOLDER))
         self.settings = NvrSettings(hass)
+        # One for all starts: what it has yet to write is read by the next one
+        self._storage = RegistryStorage(hass)
         self.options = NvrOptions()
         self.firmware_folder = FirmwareFolder(hass)
         self.pictures = LastPictures(hass, self.folder / "last")
@@ -285,7 +287,7 @@ class Nvr:
             Authority.load_or_create, self.folder
         )
         self.version = str((await async_get_integration(hass, DOMAIN)).version)
-        registry = Registry(RegistryStorage(hass))
+        registry = Registry(self._storage)
         await registry.load()
         settings = self._recording_settings()
         self.library = Library(settings, on_purge=self._handle_purge)
@@ -622,7 +624,7 @@ class Nvr:
         """Follow the camera's address and firmware."""
         if (entry := self.camera_entry(camera.id)) is None:
             return
-        if camera.address and camera.address != entry.data.get(CONF_HOST):
+        if camera.session and camera.address != entry.data.get(CONF_HOST):
             self.hass.config_entries.async_update_entry(
                 entry, data={**entry.data, CONF_HOST: camera.address}
             )

@@ -114,6 +114,16 @@ class House:
             while not condition():
                 await asyncio.sleep(0.01)
 
+    async def restart(self) -> None:
+        """Unload all entries and set them up again, as a restart does."""
+        entries = self.hass.config_entries.async_entries(DOMAIN)
+        for entry in entries:
+            await self.hass.config_entries.async_unload(entry.entry_id)
+        assert not self.nvr.running
+        for entry in entries:
+            await self.hass.config_entries.async_setup(entry.entry_id)
+        await self.hass.async_block_till_done()
+
     async def start_flow(self, source: str, unique_id: str) -> ConfigFlowResult:
         """Start a flow of an entry, as its menu does."""
         entry = self.hass.config_entries.async_entry_for_domain_unique_id(

@@ -610,7 +610,9 @@ async def test_lost_registry(
 
 async def test_reconfigure(nvr_house: House, hass: HomeAssistant) -> None:
     """A camera's name and address can be changed."""
-    await nvr_house.claimed()
+    camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
     entry = nvr_house.entry()
     result = await nvr_house.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
     assert result["step_id"] == "reconfigure"

@@ -1,0 +1,287 @@
+"""The camera entity and what is told of its events."""
+
+import asyncio
+from typing import Any
+
+from aiohttp import ClientResponse
+import pytest
+from pytest_homeassistant_custom_component.common import async_capture_events
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from homeassistant.components.camera import (
+    DOMAIN as CAMERA_DOMAIN,
+    SERVICE_DISABLE_MOTION,
+    SERVICE_ENABLE_MOTION,
+    async_get_image,
+)
+from homeassistant.components.image import async_get_image as async_get_still
+from homeassistant.const import (
+    ATTR_ENTITY_ID,
+    EVENT_HOMEASSISTANT_STOP,
+    EVENT_STATE_CHANGED,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+
+from .house import CAMERA_ID, House
+
+
+async def read_part(response: ClientResponse) -> bytes:
+    """Return the next picture of a multipart stream."""
+    length = 0
+    while (line := (await response.content.readline()).strip()) or not length:
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    picture = await response.content.readexactly(length)
+    assert await response.content.readline() == b"\r\n"
+    assert (await response.content.readline()).strip() == b"--frame"
+    return picture
+
+
+async def recorded(house: House, camera: Any) -> dict[str, Any]:
+    """Let motion be recorded; returns what is told when the clip is ready."""
+    entity_id = house.entity_id("event", "event", camera.id)
+    seen = async_capture_events(house.hass, EVENT_STATE_CHANGED)
+
+    def clips() -> list[Any]:
+        return [
+            item.data["new_state"]
+            for item in seen
+            if item.data["entity_id"] == entity_id
+            and item.data["new_state"].attributes.get("event_type") == "clip_ready"
+        ]
+
+    camera.trigger_motion(0.5)
+    await house.wait_until(lambda: bool(clips()))
+    return dict(clips()[0].attributes)
+
+
+async def test_pictures_pass_untouched(
+    nvr_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+) -> None:
+    """The live picture is what the camera sent, byte by byte; a slow viewer gets fewer."""
+    camera = await nvr_house.claimed(always_on=True)
+    entity_id = nvr_house.entity_id("camera", "camera")
+    with pytest.raises(HomeAssistantError):
+        await async_get_image(hass, entity_id)
+    client = await hass_client()
+    response = await client.get(f"/api/camera_proxy_stream/{entity_id}")
+    assert response.headers["Content-Type"] == (
+        "multipart/x-mixed-replace;boundary=frame"
+    )
+    assert (await response.content.readline()).strip() == b"--frame"
+    pictures = [await read_part(response) for _ in range(5)]
+    sent = set(camera.source._frames)
+    assert set(pictures) <= sent
+    assert len(set(pictures)) == 5
+    assert hass.states.get(entity_id).state == "streaming"
+    assert (await async_get_image(hass, entity_id)).content in sent
+
+    # Leaving ends the camera's stream
+    response.close()
+    await nvr_house.wait_until(lambda: hass.states.get(entity_id).state == "idle")
+
+
+async def test_sleeping_camera_shows_its_last_picture(
+    nvr_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+) -> None:
+    """Looking does not wake a camera; the stream goes on when it wakes by itself, and ends with the entity."""
+    camera = await nvr_house.claimed()
+    await recorded(nvr_house, camera)
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    entity_id = nvr_house.entity_id("camera", "camera")
+    wakes = camera.counters.boots
+    last = (await async_get_image(hass, entity_id)).content
+    client = await hass_client()
+    response = await client.get(f"/api/camera_proxy_stream/{entity_id}")
+    await response.content.readline()
+    assert await read_part(response) == last
+    assert camera.counters.boots == wakes
+    assert hass.states.get(entity_id).state == "idle"
+
+    camera.trigger_motion(0.5)
+    assert await read_part(response) in camera.source._frames
+    await camera.wait_state("asleep")
+    await hass.config_entries.async_unload(nvr_house.entry().entry_id)
+    async with asyncio.timeout(10):
+        await response.read()
+    await client.close()
+
+
+async def test_last_picture_survives_a_restart(
+    nvr_house: House, hass: HomeAssistant
+) -> None:
+    """After a restart a sleeping camera still has its picture."""
+    camera = await nvr_house.claimed()
+    await recorded(nvr_house, camera)
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    entity_id = nvr_house.entity_id("camera", "camera")
+    picture = nvr_house.nvr.last_picture(CAMERA_ID)
+    await nvr_house.restart()
+    assert nvr_house.camera().latest is None
+    assert (await async_get_image(hass, entity_id)).content == picture.jpeg
+    assert nvr_house.nvr.last_picture(CAMERA_ID).captured_ms == picture.captured_ms
+    folder = nvr_house.nvr.folder / "last"
+    assert [path.name for path in folder.iterdir()] == ["AA-BB-CC-DD-EE-01.jpg"]
+    assert (folder / "AA-BB-CC-DD-EE-01.jpg").stat().st_mode & 0o777 == 0o600
+
+
+async def test_streams_end_before_home_assistant(
+    nvr_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+) -> None:
+    """A stream does not keep Home Assistant from stopping."""
+    await nvr_house.claimed(always_on=True)
+    entity_id = nvr_house.entity_id("camera", "camera")
+    client = await hass_client()
+    response = await client.get(f"/api/camera_proxy_stream/{entity_id}")
+    await response.content.readline()
+    await read_part(response)
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    async with asyncio.timeout(10):
+        await response.read()
+    await nvr_house.wait_until(lambda: not nvr_house.nvr.running)
+
+
+async def test_motion_detection(nvr_house: House, hass: HomeAssistant) -> None:
+    """Arming is a wish that the camera gets with its next wake."""
+    camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    entity_id = nvr_house.entity_id("camera", "camera")
+    assert hass.states.get(entity_id).attributes["motion_detection"] is True
+    target = {ATTR_ENTITY_ID: entity_id}
+    await hass.services.async_call(
+        CAMERA_DOMAIN, SERVICE_DISABLE_MOTION, target, blocking=True
+    )
+    await hass.async_block_till_done()
+    assert "motion_detection" not in hass.states.get(entity_id).attributes
+    assert "motion_enabled" in nvr_house.camera().config.pending
+    mark = camera.mark()
+    camera.press_button()
+    await camera.wait_event("config_applied", after=mark)
+    await nvr_house.wait_until(lambda: not nvr_house.camera().config.pending)
+    assert camera.config["motion_enabled"] is False
+    await hass.services.async_call(
+        CAMERA_DOMAIN, SERVICE_ENABLE_MOTION, target, blocking=True
+    )
+    assert nvr_house.camera().config.wanted["motion_enabled"] is True
+
+
+async def test_no_state_for_a_frame(nvr_house: House, hass: HomeAssistant) -> None:
+    """Thirty frames write no more states than three."""
+    camera = await nvr_house.claimed(tail_s=0.2)
+    await camera.wait_state("asleep")
+    await recorded(nvr_house, camera)
+    await camera.wait_state("asleep")
+    counts = []
+    for duration in (0.3, 3.0):
+        frames = nvr_house.camera().counters.frames
+        written = async_capture_events(hass, EVENT_STATE_CHANGED)
+        clips = nvr_house.nvr.last_event(CAMERA_ID)
+        camera.trigger_motion(duration)
+        await nvr_house.wait_until(
+            lambda clips=clips: nvr_house.nvr.last_event(CAMERA_ID) != clips
+        )
+        await camera.wait_state("asleep")
+        await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+        await hass.async_block_till_done()
+        counts.append((nvr_house.camera().counters.frames - frames, len(written)))
+    (few, states_few), (many, states_many) = counts
+    assert many > few + 20
+    assert states_many <= states_few + 5
+
+
+async def test_what_is_told_of_an_event(nvr_house: House, hass: HomeAssistant) -> None:
+    """Wake, motion and clip are told in their order, with what automations need."""
+    camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    entity_id = nvr_house.entity_id("event", "event")
+    motion_id = nvr_house.entity_id("binary_sensor", "motion")
+    image_id = nvr_house.entity_id("image", "last_event")
+    camera_id = nvr_house.entity_id("camera", "camera")
+    assert hass.states.get(image_id).state == "unknown"
+    seen = async_capture_events(hass, EVENT_STATE_CHANGED)
+    clip = await recorded(nvr_house, camera)
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    await hass.async_block_till_done()
+
+    def states(of: str) -> list[Any]:
+        return [item.data["new_state"] for item in seen if item.data["entity_id"] == of]
+
+    kinds = [state.attributes["event_type"] for state in states(entity_id)]
+    assert kinds[:2] == ["camera_woke", "motion_started"]
+    assert sorted(kinds[2:]) == ["clip_ready", "motion_ended"]
+    assert states(entity_id)[0].attributes["reason"] == "pir"
+    assert states(entity_id)[1].attributes["event_id"] == clip["event_id"]
+    assert [state.state for state in states(motion_id)] == ["on", "off"]
+    assert {"recording", "streaming"} & {state.state for state in states(camera_id)}
+    assert clip["reason"] == "motion"
+    assert clip["media_content_id"].endswith(clip["event_id"])
+    assert hass.states.get(image_id).state != "unknown"
+    assert hass.states.get(image_id).state == clip["start"]
+    picture = await async_get_still(hass, image_id)
+    assert picture.content in camera.source._frames
+    await nvr_house.nvr.async_delete(clip["event_id"])
+    await nvr_house.wait_until(lambda: hass.states.get(image_id).state == "unknown")
+
+
+async def test_low_battery(nvr_house: House, hass: HomeAssistant) -> None:
+    """A low battery is told once, until it has recovered."""
+    camera = await nvr_house.claimed(battery_pct=25)
+    low = nvr_house.entity_id("binary_sensor", "battery_low")
+    entity_id = nvr_house.entity_id("event", "event")
+    assert hass.states.get(low).state == "off"
+    seen = async_capture_events(hass, EVENT_STATE_CHANGED)
+    for percent, told in ((19, 1), (15, 1), (31, 1), (20, 2)):
+        await camera.wait_state("asleep")
+        await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+        camera.flash.battery_pct = percent
+        mark = camera.mark()
+        camera.press_button()
+        await camera.wait_event("welcome", after=mark)
+        await hass.async_block_till_done()
+        kinds = [
+            item.data["new_state"].attributes.get("event_type")
+            for item in seen
+            if item.data["entity_id"] == entity_id
+        ]
+        assert kinds.count("low_battery") == told
+        assert hass.states.get(low).state == ("on" if percent <= 20 else "off")
+
+
+async def test_trouble_is_shown(nvr_house: House, hass: HomeAssistant) -> None:
+    """A camera that restarted by its watchdog has a problem until its next good wake."""
+    camera = await nvr_house.claimed()
+    problem = nvr_house.entity_id("binary_sensor", "problem")
+    assert hass.states.get(problem).state == "off"
+    mark = camera.mark()
+    camera.reboot("watchdog")
+    await camera.wait_event("welcome", after=mark)
+    await hass.async_block_till_done()
+    state = hass.states.get(problem)
+    assert state.state == "on"
+    assert state.attributes["reason"] == "watchdog"
+    mark = camera.mark()
+    await camera.wait_state("asleep")
+    camera.press_button()
+    await camera.wait_event("welcome", after=mark)
+    await hass.async_block_till_done()
+    assert hass.states.get(problem).state == "off"
+
+
+async def test_sleep_is_no_fault(nvr_house: House, hass: HomeAssistant) -> None:
+    """Connectivity tells of the link; nothing else becomes unavailable."""
+    camera = await nvr_house.claimed()
+    link = nvr_house.entity_id("binary_sensor", "connectivity")
+    assert hass.states.get(link).state == "on"
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: hass.states.get(link).state == "off")
+    assert not [
+        state.entity_id
+        for state in hass.states.async_all()
+        if state.state == "unavailable"
+    ]

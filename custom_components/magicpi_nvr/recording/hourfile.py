@@ -511,6 +511,8 @@ class Claims:
 
 # Files are shared by all of the process, so the claims on them are too.
 CLAIMS = Claims()
+# Held by who makes a folder and its first file, and by who removes a folder that is empty.
+FOLDERS = Lock()
 
 
 def repair(path: Path) -> HourFile | None:
@@ -693,10 +695,11 @@ class HourFileWriter:
         if not self._claimed:
             raise ValueError("not open")
         if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(
-                self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644
-            )
+            with FOLDERS:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = os.open(
+                    self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644
+                )
             sync_folder(self.path.parent)
         if self._torn:
             os.ftruncate(self._file, self.end)

@@ -22,7 +22,6 @@ _LOGGER = logging.getLogger(__name__)
 _SCHEMA_VERSION = 1
 LAST_MS = 253_402_214_400_000  # in the last year that has a date
 _PAGE_LIMIT = 5000
-_BOOTS_KEPT = 8
 # Events overlap a range though they began before it; none is longer than this.
 _LONGEST_EVENT_MS = 24 * 3600 * 1000
 
@@ -204,16 +203,6 @@ class Index:
         """Take in the whole content of a sidecar."""
         self._retry(lambda: self._put_notes(sidecar, notes))
 
-    def forget(self, paths: Iterable[str]) -> None:
-        """Remove the rows of hour files that are gone."""
-        paths = list(paths)
-
-        def job() -> None:
-            for path in paths:
-                self._put_file(path, (), None)
-
-        self._retry(job)
-
     def forget_event(self, event: str) -> None:
         """Remove an event of which nothing lies in an hour file any more."""
         self._live.pop(event, None)
@@ -386,22 +375,6 @@ class Index:
                     f"{_SELECT_EVENT.replace(' FROM', ', picture_size FROM')} ORDER BY start_ms, id"
                 )
             ]
-
-        return self._retry(job)
-
-    def kept_seqs(self) -> dict[tuple[str, int], int]:
-        """Return the highest frame number on disk by camera and boot, for the last boots of each camera."""
-
-        def job() -> dict[tuple[str, int], int]:
-            kept: dict[tuple[str, int], int] = {}
-            seen: dict[str, int] = {}
-            for camera, boot, seq in self._open().execute(
-                "SELECT camera, boot, max(last_seq) FROM runs GROUP BY camera, boot ORDER BY camera, max(end_ms) DESC"
-            ):
-                seen[camera] = seen.get(camera, 0) + 1
-                if seen[camera] <= _BOOTS_KEPT:
-                    kept[camera, boot] = seq
-            return kept
 
         return self._retry(job)
 

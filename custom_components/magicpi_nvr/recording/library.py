@@ -26,7 +26,7 @@ from .errors import (
     NothingRecorded,
     StorageFailed,
 )
-from .hourfile import CLAIMS, HourFileError
+from .hourfile import CLAIMS, FOLDERS, HourFileError
 from .index import LAST_MS, EventQuery, Index
 from .layout import HourPath, camera_folder, to_local
 from .model import (
@@ -149,10 +149,6 @@ class Library:
     async def rescan(self, paths: Sequence[str]) -> None:
         """Read hour files again that were repaired, or are gone."""
         await self._indexed(self._index.rescan, paths)
-
-    async def kept_seqs(self) -> dict[tuple[str, int], int]:
-        """Return the highest frame number on disk by camera and boot, for recent boots."""
-        return await self._indexed(self._index.kept_seqs)
 
     async def make_room(self, needed: int) -> bool:
         """Remove the oldest unprotected events until `needed` bytes are free beyond the floor; False if that cannot be reached."""
@@ -513,7 +509,7 @@ class Library:
 
     def _remove_folders(self, file: Path) -> None:
         """Blocking: remove the folders of the day and of the camera when nothing is in them."""
-        with suppress(OSError):
+        with FOLDERS, suppress(OSError):
             file.parent.rmdir()
             file.parent.parent.rmdir()
 

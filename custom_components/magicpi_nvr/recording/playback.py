@@ -55,13 +55,13 @@ class VirtualFile:
         """Take over a finished composition."""
         self.filename = filename
         self.last_modified_ms = last_modified_ms
+        self.frames = len(composition.sizes)
+        self.duration_ms = round(composition.duration / TICKS_PER_MS)
         self._head = composition.head()
         self._composition = composition
         self._root = root
         self._pool = pool
         self.size = len(self._head) + composition.length
-        self.frames = len(composition.sizes)
-        self.duration_ms = round(composition.duration / TICKS_PER_MS)
         digest = blake2b(self._head, digest_size=16)
         for segment in composition.segments:
             digest.update(segment.name)
@@ -237,6 +237,15 @@ class _Composition:
         # The chunk offsets are the last bytes of the movie box, its size does not depend on them.
         end = first - len(data)
         head[end - len(offsets) * offsets.itemsize : end] = _big_endian(offsets)
+        for table in (
+            self.sizes,
+            self.durations,
+            self.sync,
+            self.chunk_samples,
+            self.chunk_config,
+            self.chunk_length,
+        ):
+            del table[:]
         return bytes(head)
 
     def _chunk_runs(self) -> Iterator[tuple[int, int, int]]:

@@ -340,20 +340,6 @@ async def test_days_and_hours(
     ]
 
 
-async def test_kept_seqs(library: Library, recordings: Recordings) -> None:
-    """The highest frame number of each recent boot."""
-    await recordings.record(NOON, boot=1, frames=30)
-    await recordings.record(NOON, camera=BACK, boot=5, event=1, frames=20)
-    await recordings.record(
-        NOON + 60_000, camera=BACK, boot=5, event=1, run=1, frames=20
-    )
-    for boot in range(10, 20):
-        await recordings.record(NOON + boot * HOUR, boot=boot, frames=5)
-    kept = await library.kept_seqs()
-    assert kept[BACK, 5] == 40
-    assert {boot for camera, boot in kept if camera == FRONT} == set(range(12, 20))
-
-
 def many(count: int) -> tuple[list[tuple], list[str]]:
     """Return rows of runs as of fifty cameras over a month, and the hour files they would be in."""
     rows, paths = [], []

@@ -54,6 +54,7 @@ CREATE TABLE events (
 CREATE INDEX events_camera ON events (camera, start_ms, id);
 CREATE INDEX events_time ON events (start_ms, id);
 CREATE INDEX events_day ON events (camera, date, start_ms, id);
+CREATE INDEX events_date ON events (date, start_ms, id);
 CREATE INDEX events_path ON events (path);
 CREATE INDEX events_protected ON events (start_ms, id) WHERE protected;
 CREATE INDEX events_unready ON events (id) WHERE state != 'ready';
@@ -139,6 +140,15 @@ def _scan(root: Path, path: str) -> list[StoredRun]:
         for run in found.runs
         if run.header.camera.replace(":", "-") == folder and _is_sound(run)
     ]
+
+
+def _notes(path: Path) -> dict[str, Note]:
+    """Read a sidecar; one that cannot be read at all says nothing."""
+    try:
+        return read_sidecar(path)
+    except OSError as error:
+        _LOGGER.warning("%s cannot be read: %s", path, error)
+        return {}
 
 
 def _is_sound(run: hourfile.Run) -> bool:
@@ -429,7 +439,7 @@ class Index:
             for path in noted.keys() | tree.sidecars.keys():
                 if everything or noted.get(path) != tree.sidecars.get(path):
                     changed |= self._replace_notes(
-                        path, read_sidecar(self._root / path), tree.sidecars.get(path)
+                        path, _notes(self._root / path), tree.sidecars.get(path)
                     )
             gone = {
                 path for (path,) in database.execute("SELECT DISTINCT path FROM runs")

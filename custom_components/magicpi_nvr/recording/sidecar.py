@@ -30,14 +30,16 @@ NOTHING = Note()
 
 
 def read_sidecar(path: Path) -> dict[str, Note]:
-    """Return the notes by event id; a missing or broken sidecar says nothing. Raises OSError."""
+    """Return the notes by event id. A missing sidecar says nothing, a broken one is put aside. Raises OSError."""
     try:
         data = json.loads(path.read_bytes())
         return {str(event): _note(item) for event, item in data["events"].items()}
     except FileNotFoundError:
         return {}
     except ValueError, KeyError, TypeError, AttributeError, RecursionError:
-        _LOGGER.warning("%s is not readable as notes of events", path)
+        _LOGGER.warning("%s is not readable as notes of events, it is put aside", path)
+        # The next note would take its place.
+        path.replace(path.with_name(f"{path.name}.broken"))
         return {}
 
 

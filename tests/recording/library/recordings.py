@@ -21,6 +21,7 @@ from custom_components.magicpi_nvr.recording.model import Event, StoredRun
 FRONT = "AA:BB:CC:00:00:01"
 BACK = "AA:BB:CC:00:00:02"
 NOON = 1_795_348_800_000  # 2026-11-22 12:00:00 UTC
+GUESS = 33 * TICKS_PER_MS
 GROUP = 10  # pictures from one key frame to the next
 
 
@@ -133,17 +134,24 @@ class Recordings:
                         samples[i : i + 5], intervals[i : i + 5], strict=True
                     )
                 ]
+                after = offset + sum(sample.duration for sample in fragment)
+                times = [start_ms * TICKS_PER_MS + offset]
+                for sample in fragment[:-1]:
+                    times.append(times[-1] + sample.duration)
+                if i + 5 < len(samples):
+                    # When a fragment is written its last duration is a guess.
+                    fragment[-1] = fragment[-1]._replace(duration=GUESS)
                 writer.append(
                     fragment,
                     first_seq=seq + i,
                     last_seq=seq + i + len(fragment) - 1,
                     offset=offset,
                 )
-                for sample in fragment:
-                    self.frames.setdefault(name, []).append(
-                        (start_ms * TICKS_PER_MS + offset, sample.data)
-                    )
-                    offset += sample.duration
+                self.frames.setdefault(name, []).extend(
+                    (time, sample.data)
+                    for time, sample in zip(times, fragment, strict=True)
+                )
+                offset = after
             if close:
                 writer.end_run(lost=lost)
             assert writer.run is not None

@@ -250,11 +250,15 @@ async def test_foreign_files_are_left_alone(
     (folder / "15.mp4").mkdir()
     (folder / "holiday.mp4").write_bytes(b"x")
     (folder / "12.json").write_text("[]")
+    (folder / "13.json").mkdir()
     (folder / "12-nothing.jpg").write_bytes(b"x")
     (place.settings.root / "AA-BB-CC-00-00-01" / "notes").mkdir()
     (place.settings.root / "somewhere").mkdir()
     assert await library.rebuild() == 1
     assert (await library.events()).events == (await library.event(event.id),)
+    # What was written there by hand, and wrong, is not lost with the next note.
+    await library.protect(event.id, True)
+    assert (folder / "12.json.broken").read_text() == "[]"
 
 
 async def test_filters_and_pages(

@@ -329,6 +329,7 @@ async def test_file_is_rewritten_while_it_is_read(
     """Never other bytes than those that were announced."""
     first = await recordings.record(NOON)
     second = await recordings.record(NOON + 60_000)
+    await recordings.record(NOON + 120_000, frames=100)
     clip = await library.clip(ClipSpec.event(second.id))
     data = await whole(clip)
     await library.delete(first.id)

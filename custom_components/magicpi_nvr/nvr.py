@@ -75,7 +75,7 @@ DATA_NVR: HassKey[Nvr] = HassKey(DOMAIN)
 
 CLIP_TIMEOUT: Final = 60.0
 SNAPSHOT_TIMEOUT: Final = 10.0
-USAGE_COOLDOWN: Final = 30.0
+USAGE_COOLDOWN: Final = 10.0
 GIGABYTE: Final = 1024**3
 # A manual recording's frames carry no event on the wire, where the number has
 # sixteen bits, so a number above cannot meet one of the camera's own

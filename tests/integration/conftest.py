@@ -2,10 +2,10 @@
 
 import pytest
 
-from .house import house, nvr_house
+from .house import clip_house, house, nvr_house
 from .scene import everything_enabled, scene, writes
 
-__all__ = ["everything_enabled", "house", "nvr_house", "scene", "writes"]
+__all__ = ["clip_house", "everything_enabled", "house", "nvr_house", "scene", "writes"]
 
 
 @pytest.fixture

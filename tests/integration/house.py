@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import (
+    CLIENT_ID,
+    MockConfigEntry,
+    MockUser,
+)
 
 from custom_components.magicpi_nvr.const import (
     CONF_CLEANUP,
@@ -29,6 +33,7 @@ from custom_components.magicpi_nvr.const import (
 )
 from custom_components.magicpi_nvr.gateway.camera import Camera
 from custom_components.magicpi_nvr.nvr import DATA_NVR, Nvr
+from homeassistant.auth.models import Credentials
 from homeassistant.config_entries import (
     SOURCE_REAUTH,
     SOURCE_USER,
@@ -211,3 +216,33 @@ async def nvr_house(house: House) -> House:
     assert await house.hass.config_entries.async_setup(entry.entry_id)
     await house.hass.async_block_till_done()
     return house
+
+
+@pytest.fixture
+async def clip_house(nvr_house: House) -> House:
+    """A house with a sleeping camera that recorded one event."""
+    camera = await nvr_house.claimed()
+    camera.trigger_motion(1.0)
+    await nvr_house.wait_until(lambda: nvr_house.nvr.last_event(camera.id) is not None)
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    return nvr_house
+
+
+async def token_of(hass: HomeAssistant, policy: dict[str, Any]) -> str:
+    """Return the access token of a new user with some rights."""
+    user = MockUser(id=f"user-{len(policy)}").add_to_hass(hass)
+    user.mock_policy(policy)
+    user.credentials.append(
+        Credentials(
+            id="somebody",
+            auth_provider_type="homeassistant",
+            auth_provider_id=None,
+            data={"username": "somebody"},
+            is_new=False,
+        )
+    )
+    refresh = await hass.auth.async_create_refresh_token(
+        user, CLIENT_ID, credential=user.credentials[0]
+    )
+    return hass.auth.async_create_access_token(refresh)

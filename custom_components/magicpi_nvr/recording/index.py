@@ -462,13 +462,11 @@ class Index:
             stamp = _stamp((self._root / path).stat())
             runs = _scan(self._root, path)
         except FileNotFoundError:
-            runs, stamp = [], ""
+            runs, stamp = [], None
         except OSError as error:
             _LOGGER.warning("%s cannot be read: %s", path, error)
             return 0
-        # An open run grows or gets its end later.
-        whole = stamp if all(run.closed for run in runs) else ""
-        self._put_file(path, runs, whole or None)
+        self._put_file(path, runs, stamp)
         return len(runs)
 
     def _put_file(

@@ -1,6 +1,7 @@
 """The index: the same content however it came about, whatever happens to its file, and fast."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC
 from pathlib import Path
 import random
@@ -206,6 +207,28 @@ async def test_disk_full_for_the_database(
     await again.open()
     assert contents(again) == expected
     await again.close()
+
+
+async def test_disk_fills_up_below_the_database(
+    library: Library,
+    recordings: Recordings,
+    large: Pictures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When the new database fails like the old one, memory is left."""
+    made = await fill(recordings, library, large)
+    expected = contents(library)
+    changes = Index._changes
+
+    def refuse(self: Index) -> AbstractContextManager[sqlite3.Connection]:
+        if self._database.execute("PRAGMA database_list").fetchone()[2]:
+            raise sqlite3.OperationalError("database or disk is full")
+        return changes(self)
+
+    monkeypatch.setattr(Index, "_changes", refuse)
+    await library.record(made[0], None)
+    assert contents(library) == expected
+    assert library._index.replaced == 2
 
 
 async def test_waiting_and_recording(

@@ -296,6 +296,7 @@ class Camera {
   bool button_ = false;
   bool by_hand_ = false;           // setup opened by button on a claimed camera
   bool improv_joining_ = false;
+  bool joined_ = false;            // these Wi-Fi credentials have worked in this boot
   uint64_t button_since_ms_ = 0;
   uint64_t wake_ms_ = 0, camera_started_ms_ = 0, link_began_ms_ = 0, state_since_ms_ = 0;
   uint64_t last_motion_ms_ = 0, ending_since_ms_ = 0, last_event_end_ms_ = 0;

@@ -455,6 +455,7 @@ void Camera::on_welcome(json::Value m) {
   if (have > seq_) have = 0;
   settle_sent_losses(have);
   ring_.release(have);
+  ring_.not_arrived();
   // Frames dropped as a false alarm before anyone was told leave no gap.
   last_sent_seq_ = have > dismissed_seq_ ? have : dismissed_seq_;
   acked_seq_ = have > acked_seq_ ? have : acked_seq_;

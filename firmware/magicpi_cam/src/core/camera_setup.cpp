@@ -78,6 +78,7 @@ void Camera::tick_setup() {
         return;
       }
       setup_phase_ = SetupPhase::Serving;
+      joined_ = true;
       platform_.setup_open(false);
     } else if (failed || now_ - link_began_ms_ > kJoinMs) {
       if (improv_joining_) {
@@ -86,7 +87,9 @@ void Camera::tick_setup() {
         improv_send(packet, improv_state(packet, ImprovState::Ready));
         improv_joining_ = false;
       }
-      open_portal();
+      // Credentials that worked a minute ago are right: the network will come back.
+      if (joined_) join();
+      else open_portal();
     }
   } else if (setup_phase_ == SetupPhase::Serving && platform_.wifi_status() != LinkStatus::Up) {
     join();
@@ -216,6 +219,7 @@ bool Camera::set_wifi(const char* ssid, const char* password) {
   copy_string(wifi_.ssid, sizeof wifi_.ssid, ssid);
   copy_string(wifi_.password, sizeof wifi_.password, password);
   memset(&rtc_->wifi, 0, sizeof rtc_->wifi);
+  joined_ = false;
   if (!wifi_save(platform_, wifi_)) return false;
   now_ = platform_.now_ms();
   setup_until_ms_ = now_ + kSetupMs;

@@ -66,7 +66,7 @@ bool FrameRing::give_up_one() {
   for (uint16_t i = oldest_; i != kNone; i = frames_[i].next) {
     const Frame& f = frames_[i];
     if (f.status != Ready && f.status != Sent) continue;
-    lose(f.info, f.status == Sent);
+    lose(f.info, f.was_sent);
     free_frame(i);
     return true;
   }
@@ -89,6 +89,7 @@ bool FrameRing::add(FrameInfo info, const uint8_t* jpeg) {
     free_slot_ = f.next;
     f.info = info;
     f.masked = 0;
+    f.was_sent = false;
     f.status = Filling;
     f.first = free_block_;
     uint16_t last = free_block_;
@@ -185,6 +186,7 @@ void FrameRing::restore(Frame& f) {
 void FrameRing::sent(uint16_t frame) {
   Guard guard(platform_);
   frames_[frame].status = Sent;
+  frames_[frame].was_sent = true;
 }
 
 void FrameRing::put_back(uint16_t frame) {
@@ -214,6 +216,11 @@ void FrameRing::rewind() {
   for (uint16_t i = oldest_; i != kNone; i = frames_[i].next) {
     if (frames_[i].status == Sent) frames_[i].status = Ready;
   }
+}
+
+void FrameRing::not_arrived() {
+  Guard guard(platform_);
+  for (uint16_t i = oldest_; i != kNone; i = frames_[i].next) frames_[i].was_sent = false;
 }
 
 bool FrameRing::flag_newest(uint16_t event, uint8_t flags) {

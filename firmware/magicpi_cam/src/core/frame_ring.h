@@ -57,8 +57,10 @@ class FrameRing {
   void discard(uint16_t frame);
   /// Releases every frame with seq <= `seq`.
   void release(uint32_t seq);
-  /// After a reconnect: what was sent but not released becomes unsent, bytes restored.
+  /// The connection is gone: what was sent but not released becomes unsent (though it may have arrived).
   void rewind();
+  /// The peer has said what it has (see release()): what is still here has not arrived.
+  void not_arrived();
   /// Adds flags to the newest frame of `event` if it was not yet taken: true if done.
   bool flag_newest(uint16_t event, uint8_t flags);
 
@@ -69,7 +71,7 @@ class FrameRing {
   size_t capacity_bytes() const { return size_t(blocks_) * kBlock; }
   size_t used_bytes() const;
 
-  /// Frames given up, in order of giving up; `sent` = it had been sent and may have arrived.
+  /// Frames given up, in order of giving up; `sent` = it may have arrived.
   struct Loss { uint32_t seq; uint16_t event; bool sent; };
   /// Called under the lock for each frame given up by add().
   void on_loss(void (*hook)(void* context, const Loss&), void* context) { loss_ = hook; loss_context_ = context; }
@@ -82,6 +84,7 @@ class FrameRing {
     uint32_t masked;        // bytes of the payload that are XORed now
     uint16_t first, next, prev;
     Status status;
+    bool was_sent;          // on this or an earlier connection, and nobody knows whether it arrived
   };
   struct Guard;
 

@@ -1,0 +1,40 @@
+// Choices of one build. None has to be made: Wi-Fi, name and all settings can be given after flashing.
+// Uncomment a line, or pass the same name as a compiler flag (platformio.ini: build_flags = -D...).
+#pragma once
+
+// Board: a name from board.h. Without it the board is taken from the Arduino IDE's board menu where that tells.
+// #define MAGICPI_BOARD MAGICPI_BOARD_AI_THINKER
+
+// Wi-Fi of a camera that has not been told one by browser, portal or Improv.
+// #define MAGICPI_WIFI_SSID "my network"
+// #define MAGICPI_WIFI_PASSWORD "my password"
+
+// Motion sensor: output pin, high on motion. -1 = none. Default: the board's row in board.h.
+// #define MAGICPI_PIR_PIN 13
+
+// Button to ground: 1..5 s opens the Wi-Fi portal, 5 s and more forgets Wi-Fi and owner. -1 = none.
+// #define MAGICPI_BUTTON_PIN 0
+
+// Battery voltage at an ADC1 pin behind a divider, in thousandths: cell voltage / pin voltage * 1000. Two equal
+// resistors (for example 2 x 220 kOhm) are 2000.
+// #define MAGICPI_BATTERY_PIN 14
+// #define MAGICPI_BATTERY_PERMILLE 2000
+
+// Factory settings; Home Assistant changes them later.
+// #define MAGICPI_STREAM_DURATION_S 30
+// #define MAGICPI_FRAMERATE 10
+// #define MAGICPI_RESOLUTION SVGA
+// #define MAGICPI_JPEG_QUALITY 12
+// #define MAGICPI_ALWAYS_ON 1
+
+// Keep the radio off until the picture agrees with the motion sensor: fewer false alarms, about 1 s later.
+// #define MAGICPI_CONFIRM_MOTION 1
+
+// Public key (P-256 point, 65 bytes 04|x|y in hex) that images sent by Home Assistant must be signed with. Without it an
+// image is checked by the SHA-256 that came over the authenticated connection.
+// #define MAGICPI_OTA_KEY "04..."
+
+// Version of this build, as Home Assistant compares it.
+#ifndef MAGICPI_FW
+#define MAGICPI_FW "0.1.0"
+#endif

@@ -1,0 +1,13 @@
+// MagicPi camera for ESP32 and ESP32-S3 boards. Settings of a build: config.h. Boards: board.h. Everything else: README.md
+// one folder up, and docs/design/firmware.md.
+#include "src/esp32/shell.h"
+
+// The TLS handshake runs in loop()'s task.
+SET_LOOP_TASK_STACK_SIZE(16 * 1024);
+
+// A new image stays on trial until the gateway has welcomed it; without this the Arduino core accepts it before setup().
+extern "C" bool verifyRollbackLater() { return true; }
+
+void setup() { magicpi::shell_begin(); }
+
+void loop() { magicpi::shell_poll(); }

@@ -1,0 +1,49 @@
+// The sensor by esp_camera, and the task that carries its frames into the core.
+#pragma once
+
+#include <atomic>
+
+#include <freertos/FreeRTOS.h>
+#include <freertos/semphr.h>
+#include <freertos/task.h>
+
+#include "../core/settings.h"
+
+namespace magicpi {
+
+class BoardIo;
+class Camera;
+
+class CameraDriver {
+ public:
+  /// `has_psram`: two buffers in PSRAM; otherwise one in internal memory, VGA at most.
+  void begin(Camera* camera, BoardIo* board, bool has_psram);
+  /// May take 0.5 s. False if no sensor answers.
+  bool start(const Settings& settings);
+  /// Changed settings; another resolution restarts the sensor, because the buffers have the size of the first.
+  void apply(const Settings& settings);
+  /// Waits until the task has given its buffer back, then powers the sensor down.
+  void stop();
+  bool running() const { return running_; }
+  /// Starts the sensor anew if it went silent. Network task.
+  void revive();
+
+ private:
+  [[noreturn]] static void task(void* self);
+  [[noreturn]] void run();
+  bool grab();
+  bool open(const Settings& settings);
+  void set_registers(const Settings& settings);
+
+  Camera* camera_ = nullptr;
+  BoardIo* board_ = nullptr;
+  bool has_psram_ = false;
+  Settings settings_;
+  std::atomic<bool> running_{false};
+  std::atomic<uint8_t> silent_{0};        // grabs in a row that gave no frame
+  SemaphoreHandle_t driver_ = nullptr;    // held while a frame is out of the driver, and while it starts or stops
+  StaticSemaphore_t driver_memory_;
+  TaskHandle_t task_ = nullptr;
+};
+
+}  // namespace magicpi

@@ -1,0 +1,41 @@
+// Setup mode as a person sees it: the page with setup code and Wi-Fi form, and GET and POST /setup for Home Assistant.
+#pragma once
+
+#include "http_server.h"
+
+namespace magicpi {
+
+class Camera;
+class WifiRadio;
+
+class Portal {
+ public:
+  Portal(WifiRadio& radio) : radio_(radio) {}
+  void begin(Camera* camera) { camera_ = camera; }
+
+  /// `access_point`: with Wi-Fi form, and every name leads here.
+  void open(bool access_point);
+  void close();
+  bool is_open() const { return open_; }
+  /// Network task. Hands chosen credentials to the core once the page that says so is out.
+  void poll(uint64_t now_ms);
+
+ private:
+  static void handle(void* self, const HttpQuery& query, HttpReply& reply);
+  void respond(const HttpQuery& query, HttpReply& reply);
+  void page(HttpReply& reply);
+  void scan(HttpReply& reply);
+  void choose_wifi(const HttpQuery& query, HttpReply& reply);
+
+  WifiRadio& radio_;
+  Camera* camera_ = nullptr;
+  HttpServer server_;
+  CaptiveDns dns_;
+  bool open_ = false, access_point_ = false;
+  bool chosen_ = false;
+  uint64_t chosen_ms_ = 0, now_ms_ = 0;
+  char ssid_[33] = {0};
+  char password_[65] = {0};
+};
+
+}  // namespace magicpi

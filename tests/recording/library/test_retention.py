@@ -219,6 +219,23 @@ def test_an_hour_goes_whole() -> None:
     )
 
 
+def test_pressure_takes_hours_whole() -> None:
+    """Rather the whole oldest hours of all cameras than a rewrite; of the last hour only what is needed."""
+    first, second = (candidate(i, FRONT, 5 * HOUR - i * 60_000, 100) for i in (1, 20))
+    between = candidate(3, BACK, 5 * HOUR - 10 * 60_000, 100)
+    last = [candidate(i, FRONT, HOUR - i * 60_000, 100) for i in (4, 5, 6)]
+    everything = ordered([first, second, between, *last])
+
+    def going(needed: int) -> list[Candidate]:
+        return due(everything, limits(), now_ms=NOON, free=0, needed=needed)
+
+    assert going(0) == []
+    assert going(1) == [first, between, second]
+    assert going(300) == [first, between, second]
+    assert going(301) == [first, between, second, last[0]]
+    assert going(10_000) == everything
+
+
 def test_only_one_camera() -> None:
     """With a camera its own rules count alone."""
     mine, other = candidate(1, FRONT, 8 * DAY, 10), candidate(2, BACK, 8 * DAY, 10)
@@ -271,6 +288,13 @@ def days_of(size: int, *backs: int) -> dict[str, int]:
             100,
             None,
             id="retention keeps up",
+        ),
+        pytest.param(
+            {FRONT: days_of(10, *range(1, 8))},
+            limits(days=7),
+            45,
+            None,
+            id="a day goes for each that comes",
         ),
         pytest.param(
             {FRONT: days_of(10, 1)},

@@ -401,6 +401,17 @@ async def test_refused_key(gateway: StandIn, claimed: Claimed) -> None:
     await camera.wait_event("welcome", after=mark)
 
 
+async def test_gateway_with_another_name(gateway: StandIn, claimed: Claimed) -> None:
+    """A registered camera checks the certificate's name at every connection."""
+    camera = await claimed()
+    await camera.wait_state("asleep")
+    camera.flash.bundle["gateway"]["name"] = "other.magicpi.internal"
+    camera.press_button()
+    failed = await camera.wait_event("unreachable")
+    assert failed.data["error"] == "SSLCertVerificationError"
+    assert len(gateway.hellos) == 1
+
+
 async def test_busy_gateway(gateway: StandIn, claimed: Claimed) -> None:
     """429 and 503 are tried again, and what was captured meanwhile is sent."""
     camera = await claimed()

@@ -72,7 +72,7 @@ class VirtualCamera(Observable):
         self.setup_server: SetupServer | None = None
         self._ghosts: list[Link] = []
         self._rate: float | None = None
-        self._context: tuple[str, PinnedContext] | None = None
+        self._context: tuple[tuple[str, str], PinnedContext] | None = None
         self._wake: asyncio.Future[WakeReason] | None = None
         self._session: Session | None = None
 
@@ -220,9 +220,10 @@ class VirtualCamera(Observable):
     def context(self) -> PinnedContext:
         """Return the TLS context for the pinned CA; it holds the session tickets."""
         assert self.flash.bundle
-        ca = self.flash.bundle["ca"]
-        if self._context is None or self._context[0] != ca:
-            self._context = (ca, PinnedContext.create(ca))
+        # A resumed session is not checked again, so none outlives what it was checked for.
+        pin = (self.flash.bundle["ca"], self.flash.bundle["gateway"]["name"])
+        if self._context is None or self._context[0] != pin:
+            self._context = (pin, PinnedContext.create(pin[0]))
         return self._context[1]
 
     def auth_headers(self, key: str | None = None) -> dict[str, str]:

@@ -170,10 +170,7 @@ async def _send_again(bench: Bench, said: list[Said], pictures: Path) -> None:
             assert bench.add(frame, flags=item.flags & FLAG_LAST)
         bench.recorder.end_event(camera, BOOT, own[-1].event)
     await bench.until(
-        lambda: all(
-            event.is_finished
-            for event in bench.recorder._events.values()
-        )
+        lambda: all(event.is_finished for event in bench.recorder._events.values())
     )
     assert all(
         item.event.frames for item in bench.notices if isinstance(item, ClipReady)

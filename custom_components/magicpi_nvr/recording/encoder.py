@@ -20,10 +20,12 @@ STALL_S = 15.0
 _KEY_FRAME_S = 2
 _PIPE_SIZE = 256 * 1024
 _MAY_STAY_INSIDE = 2
+_LAST_WORDS_S = 1.0
 _STDERR_LINES = 20
 _STDERR_WIDTH = 300
 
 _FLV_VIDEO = 9
+_FLV_SCRIPT = 18
 _FLV_HEADER_SIZE = 13
 _FLV_TAG_HEADER_SIZE = 11
 _FLV_TRAILER_SIZE = 4
@@ -106,9 +108,10 @@ class Encoder:
         except OSError as err:
             raise EncoderFailed(f"ffmpeg does not start: {err.strerror}") from err
         assert process.stdin is not None
-        # Room for a few pictures, so that neither side waits for the other at each of them.
+        # Room for a few pictures, so that neither side waits for the other at each of them. A child that has
+        # ended already has closed the pipe.
         pipe = process.stdin.transport.get_extra_info("pipe")
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
         process.stdin.write(self._header)
         self._tasks = [
@@ -130,7 +133,7 @@ class Encoder:
             process.stdin.writelines(_cluster(frames))
             await process.stdin.drain()
         except OSError as err:
-            raise self._failure(process) from err
+            raise await self._failure(process) from err
 
     def close_input(self) -> None:
         """Say that no more frames come; what is still inside comes out."""
@@ -146,9 +149,12 @@ class Encoder:
         assert process.stdout is not None
         read = process.stdout.readexactly
         try:
-            await read(_FLV_HEADER_SIZE)
+            if not (await read(_FLV_HEADER_SIZE)).startswith(b"FLV"):
+                raise EncoderFailed("ffmpeg answers with another format")
             while True:
                 head = await read(_FLV_TAG_HEADER_SIZE)
+                if head[0] not in (_FLV_VIDEO, _FLV_SCRIPT):
+                    raise EncoderFailed("ffmpeg answers with another format")
                 size = int.from_bytes(head[1:4])
                 at_ms = head[7] << 24 | int.from_bytes(head[4:7])
                 body = await read(size + _FLV_TRAILER_SIZE)
@@ -167,7 +173,7 @@ class Encoder:
         except asyncio.IncompleteReadError as err:
             broken = bool(err.partial)
         if await process.wait() or broken:
-            raise self._failure(process)
+            raise await self._failure(process)
 
     async def stop(self) -> None:
         """End the child if it still runs, and wait for it."""
@@ -192,8 +198,12 @@ class Encoder:
         """Whether something must come out: one frame waits for its successor, one may be undecodable."""
         return self._closed or len(self._inside) > _MAY_STAY_INSIDE
 
-    def _failure(self, process: Process) -> EncoderFailed:
-        """Return what to raise once the child is known to have failed."""
+    async def _failure(self, process: Process) -> EncoderFailed:
+        """Return what to raise for a child that has failed: it is ending, and may still say why."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await process.wait()
+                await asyncio.shield(self._tasks[0])
         what = (
             f"ffmpeg showed no progress for {STALL_S:.0f} s"
             if self._stalled

@@ -322,7 +322,7 @@ class Recorder:
 
     def _go_on(self, event: OngoingEvent) -> None:
         """Let an event that had ended go on: another frame came."""
-        event.is_ended = event.shall_yield = False
+        event.is_ended = False
         if event.is_finished:
             event.is_finished = False
             self._on_event(EventStarted(event.to_event("recording")))

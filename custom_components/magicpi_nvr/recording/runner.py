@@ -116,7 +116,7 @@ class Runner:
     async def _feed(self) -> None:
         """Give frames to the encoder as it takes them, then close its input."""
         event = self.event
-        while True:
+        while not event.shall_yield:
             event.changed.clear()
             batch, is_over = self._next_frames()
             for frame in batch:
@@ -132,7 +132,7 @@ class Runner:
             else:
                 if batch:
                     continue
-                if is_over or event.is_ended or event.shall_yield:
+                if is_over or event.is_ended:
                     break
                 self.idle_since = monotonic()
                 await event.changed.wait()

@@ -1,0 +1,117 @@
+"""Spools: what was appended is read back, a torn or damaged end is not."""
+
+import errno
+import os
+from pathlib import Path
+
+from hypothesis import given, settings as hypothesis_settings, strategies as st
+import pytest
+
+from custom_components.magicpi_nvr.recording.layout import spool_files, spool_path
+from custom_components.magicpi_nvr.recording.spool import (
+    Spool,
+    SpooledFrame,
+    SpoolError,
+    SpoolHeader,
+)
+
+EVENT = "aabbccddee01-1234abcd-1"
+HEADER = SpoolHeader(
+    id=EVENT,
+    camera="AA:BB:CC:DD:EE:01",
+    boot=0x1234ABCD,
+    event=1,
+    reason="pir",
+    start_ms=1_000_000,
+    t=500,
+    date="2026-11-22",
+    hour=8,
+    hour_ms=999_000,
+)
+
+
+def fill(root: Path, count: int = 5) -> tuple[Spool, list[SpooledFrame], list[bytes]]:
+    """Return a spool with some frames."""
+    spool = Spool(spool_path(root, EVENT), HEADER)
+    pictures = [bytes([i]) * (100 + i) for i in range(count)]
+    frames = []
+    for i, jpeg in enumerate(pictures):
+        frames += spool.append(
+            [
+                (
+                    SpooledFrame(
+                        0, i + 1, i * 100 - 50, i * 100 + 500, 1, 800, 600, len(jpeg)
+                    ),
+                    jpeg,
+                )
+            ]
+        )
+    return spool, frames, pictures
+
+
+def test_read_back(tmp_path: Path) -> None:
+    """Header, frames and pictures are those that were given, also by another process."""
+    spool, frames, pictures = fill(tmp_path)
+    (path,) = spool_files(tmp_path)
+    again, found = Spool.open(path)
+    assert again.header == HEADER
+    assert found == frames
+    for reader in (spool, again):
+        assert [reader.read(frame) for frame in frames] == pictures
+    again.append([(frames[0], pictures[0])])
+    assert len(Spool.open(path)[1]) == 6
+    spool.sync()
+    spool.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_torn_anywhere(tmp_path: Path) -> None:
+    """A cut at any byte leaves the frames before it; one in the header leaves nothing."""
+    spool, frames, _ = fill(tmp_path)
+    whole = spool.path.read_bytes()
+    for cut in range(len(whole)):
+        spool.path.write_bytes(whole[:cut])
+        if cut < frames[0].offset:
+            with pytest.raises(SpoolError):
+                Spool.open(spool.path)
+            continue
+        _, found = Spool.open(spool.path)
+        ends = [frame.offset for frame in frames[1:]] + [len(whole)]
+        assert found == frames[: sum(end <= cut for end in ends)]
+
+
+@given(data=st.data())
+@hypothesis_settings(deadline=None, max_examples=100)
+def test_damage(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """A changed byte is noticed: frames from there on are not there, and no wrong picture is read."""
+    spool, frames, pictures = fill(tmp_path_factory.mktemp("spool"))
+    content = bytearray(spool.path.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    spool.path.write_bytes(content)
+    try:
+        again, found = Spool.open(spool.path)
+    except SpoolError:
+        assert at < frames[0].offset
+        return
+    assert found == frames[: sum(frame.offset <= at for frame in frames) - 1]
+    assert [again.read(frame) for frame in found] == pictures[: len(found)]
+
+
+def test_write_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk leaves the spool as it was."""
+    spool, frames, _ = fill(tmp_path)
+    real = os.pwrite
+
+    def full(file: int, data: memoryview, offset: int) -> int:
+        if len(data) < 100:
+            raise OSError(errno.ENOSPC, "no space")
+        return real(file, data[:50], offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(OSError, match="no space"):
+            spool.append([(frames[0], bytes(100))])
+    assert Spool.open(spool.path)[1] == frames
+    spool.append([(frames[0], bytes(100))])
+    assert len(Spool.open(spool.path)[1]) == 6

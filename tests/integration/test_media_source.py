@@ -1,0 +1,329 @@
+"""The media browser: from cameras over days to events, and searching."""
+
+import asyncio
+from time import perf_counter
+from typing import Any
+
+import pytest
+from pytest_homeassistant_custom_component.typing import (
+    ClientSessionGenerator,
+    WebSocketGenerator,
+)
+
+from custom_components.magicpi_nvr.const import DOMAIN
+from custom_components.magicpi_nvr.media_source import Identifier, Kind
+from custom_components.magicpi_nvr.recording.layout import HourPath, event_id
+from custom_components.magicpi_nvr.recording.model import Event
+from homeassistant.components.media_player import BrowseError, SearchMediaQuery
+from homeassistant.components.media_source import (
+    MediaSourceItem,
+    Unresolvable,
+    async_browse_media,
+    async_resolve_media,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
+
+from .house import CAMERA_ID, House, token_of
+
+ROOT = f"media-source://{DOMAIN}"
+NOON = 1_795_348_800_000  # 2026-11-22 12:00:00 UTC
+FOLDER = CAMERA_ID.replace(":", "-")
+
+
+async def browse(hass: HomeAssistant, identifier: str = "") -> Any:
+    """Return a node."""
+    return await async_browse_media(
+        hass, f"{ROOT}/{identifier}" if identifier else ROOT
+    )
+
+
+async def search(hass: HomeAssistant, query: str, identifier: str = "") -> list[str]:
+    """Return the titles of what is found."""
+    item = MediaSourceItem.from_uri(
+        hass, f"{ROOT}/{identifier}" if identifier else ROOT, None
+    )
+    found = await item.async_search(SearchMediaQuery(search_query=query))
+    return [node.title for node in found.result]
+
+
+async def put_events(
+    house: House, count: int, *, camera: str = CAMERA_ID, start_ms: int = NOON
+) -> list[Event]:
+    """Put events into the index, a minute apart, the last one last."""
+    zone = house.nvr.library.settings.time_zone
+    events = []
+    for number in range(count):
+        at = start_ms + number * 20_000
+        events.append(
+            Event(
+                id=event_id(camera, 1, number + 1),
+                camera=camera,
+                start_ms=at,
+                end_ms=at + 5_000,
+                reason="motion",
+                state="waiting",
+                frames=50,
+                lost=0,
+                size=1000,
+                path=HourPath.at(camera, at, zone).relative,
+            )
+        )
+    for event in events:
+        (house.nvr.media_root / event.path).parent.mkdir(parents=True, exist_ok=True)
+        await house.nvr.library.record(event, None)
+    return events
+
+
+async def test_tree(
+    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+) -> None:
+    """Cameras, days, events; each title says what there is."""
+    event = clip_house.nvr.last_event(CAMERA_ID)
+    assert event
+    await clip_house.nvr.async_label(event.id, ["person", "parcel"], None)
+    await clip_house.nvr.async_protect(event.id, True)
+    at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
+    root = await browse(hass)
+    assert [node.title for node in root.children] == [
+        "Front door",
+        "All cameras",
+        "Protected recordings",
+    ]
+    assert all(node.can_search for node in root.children)
+    camera = await browse(hass, root.children[0].identifier)
+    (day,) = camera.children
+    assert day.title == f"{at:%Y-%m-%d} (1)"
+    day = await browse(hass, day.identifier)
+    assert day.title == f"Front door {at:%Y-%m-%d}"
+    clip, whole, hour = day.children
+    length = round(event.duration_ms / 1000)
+    assert clip.title == (
+        f"{at:%Y-%m-%d %H:%M:%S} · {length} s · motion · person, parcel · protected"
+    )
+    assert clip.can_play
+    assert clip.media_content_type == "video/mp4"
+    assert whole.title == f"{at:%Y-%m-%d}, the day as one clip"
+    assert hour.title == f"{at:%Y-%m-%d %H}:00, the hour as one clip (1)"
+    client = await hass_client()
+    for node in (clip, whole, hour):
+        media = await async_resolve_media(hass, node.media_content_id, None)
+        assert media.mime_type == "video/mp4"
+        assert (await client.get(media.url)).status == 200
+    assert (await client.get(clip.thumbnail)).status == 200
+    assert (await client.get(root.children[0].thumbnail)).status == 200
+    for identifier in ("all", "protected"):
+        listed = await browse(hass, identifier)
+        assert [node.identifier for node in listed.children] == [clip.identifier]
+        assert listed.children[0].title.startswith(
+            f"{at:%Y-%m-%d %H:%M:%S} · Front door"
+        )
+    alone = await browse(hass, clip.identifier)
+    assert alone.title == listed.children[0].title
+
+
+async def test_removed_camera(clip_house: House, hass: HomeAssistant) -> None:
+    """What a removed camera recorded stays under its name."""
+    await hass.config_entries.async_remove(clip_house.entry().entry_id)
+    await hass.async_block_till_done()
+    root = await browse(hass)
+    assert root.children[0].title == "Front door"
+    assert root.children[0].thumbnail is None
+    assert len((await browse(hass, root.children[0].identifier)).children) == 1
+
+
+async def test_long_days(nvr_house: House, hass: HomeAssistant) -> None:
+    """A day of 2,000 events comes in pages, quickly."""
+    await put_events(nvr_house, 2000)
+    (day,) = (await browse(hass, f"camera/{FOLDER}")).children
+    assert day.title.endswith("(2000)")
+    titles: list[str] = []
+    identifier = day.identifier
+    begin = perf_counter()
+    first = await browse(hass, identifier)
+    took = perf_counter() - begin
+    pages = 0
+    while identifier:
+        page = await browse(hass, identifier)
+        pages += 1
+        titles += [
+            node.title for node in page.children if node.identifier.startswith("event/")
+        ]
+        more = [node for node in page.children if node.title == "Older recordings"]
+        identifier = more[0].identifier if more else None
+    assert pages == 4
+    assert len(titles) == len(set(titles)) == 2000
+    assert titles == sorted(titles, reverse=True)
+    assert len(first.children) > 500
+    assert took < 2
+    everything = await browse(hass, "all")
+    assert everything.children[-1].title == "Older recordings"
+
+
+async def test_search(nvr_house: House, hass: HomeAssistant) -> None:
+    """Events are found by label, description, date and camera, and by all of them at once."""
+    await nvr_house.claimed()
+    await nvr_house.claimed("AA:BB:CC:DD:EE:02", "Garden gate", always_on=True)
+    front = await put_events(nvr_house, 2)
+    day = 24 * 3600 * 1000
+    garden = await put_events(
+        nvr_house, 1, camera="AA:BB:CC:DD:EE:02", start_ms=NOON - 40 * day
+    )
+    await nvr_house.nvr.async_label(front[0].id, ["Person"], "A parcel is brought")
+    await nvr_house.nvr.async_label(garden[0].id, ["cat"], None)
+    for query, identifier, count in (
+        ("person", "", 1),
+        ("PARCEL brought", "", 1),
+        ("cat", "", 1),
+        ("dog", "", 0),
+        ("garden gate", "", 1),
+        ("front door", "", 2),
+        ("Front door person", "", 1),
+        ("front door cat", "", 0),
+        ("2026-11-22", "", 2),
+        ("2026-11", "", 2),
+        ("2026-10", "", 1),
+        ("2026-10-13 cat", "", 1),
+        ("cat", f"camera/{FOLDER}", 0),
+        ("person", f"day/{FOLDER}/2026-11-22", 1),
+        ("person", f"day/{FOLDER}/2026-11-21", 0),
+        ("person", "protected", 0),
+        ("2026-13-45", "", 3),
+    ):
+        assert len(await search(hass, query, identifier)) == count, (query, identifier)
+    await nvr_house.nvr.async_protect(front[0].id, True)
+    (title,) = await search(hass, "person", "protected")
+    assert "Front door" in title
+    assert "Person" in title
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "nothing",
+        "camera",
+        "camera/x",
+        "camera/AA-BB-CC-DD-EE-FF/x",
+        "day/AA-BB-CC-DD-EE-FF",
+        "day/AA-BB-CC-DD-EE-FF/yesterday",
+        "day/AA-BB-CC-DD-EE-FF/2026-11-22/x",
+        "day/../../etc",
+        "event/x",
+        "event/aabbccddee01-00000001-1",
+        "hour/AA-BB-CC-DD-EE-FF/2026-11-22/08",
+        "hour/AA-BB-CC-DD-EE-FF/2026-11-22/eight",
+        "whole_day/AA-BB-CC-DD-EE-FF/2026-11-22",
+        "all/x/y",
+    ],
+)
+async def test_nodes_that_are_none(
+    nvr_house: House, hass: HomeAssistant, identifier: str
+) -> None:
+    """An identifier that leads nowhere is told."""
+    with pytest.raises(BrowseError) as caught:
+        await browse(hass, identifier)
+    assert caught.value.translation_key == "unknown_media"
+    assert caught.value.translation_domain == DOMAIN
+
+
+@pytest.mark.parametrize(
+    ("identifier", "key"),
+    [
+        ("", "not_playable"),
+        ("all", "not_playable"),
+        ("camera/AA-BB-CC-DD-EE-FF", "not_playable"),
+        ("event/x", "unknown_media"),
+        ("../x", "unknown_media"),
+    ],
+)
+async def test_what_does_not_play(
+    nvr_house: House, hass: HomeAssistant, identifier: str, key: str
+) -> None:
+    """Folders do not play."""
+    with pytest.raises(Unresolvable) as caught:
+        await async_resolve_media(
+            hass, f"{ROOT}/{identifier}" if identifier else ROOT, None
+        )
+    assert caught.value.translation_key == key
+
+
+def test_identifiers() -> None:
+    """Identifiers are read as they were written."""
+    for text in (
+        "",
+        "all",
+        "all/cursor",
+        "camera/AA-BB-CC-DD-EE-FF",
+        "day/AA-BB-CC-DD-EE-FF/2026-11-22/cursor",
+        "event/aabbccddee01-00000001-1",
+        "hour/AA-BB-CC-DD-EE-FF/2026-11-22/08-2",
+    ):
+        assert str(Identifier.parse(text)) == text
+    assert Identifier.parse("event/aabbccddee01-00000001-1").camera == CAMERA_ID
+    assert Identifier.parse("").kind is Kind.ROOT
+
+
+async def test_not_running(house: House, hass: HomeAssistant) -> None:
+    """Without an NVR there is nothing to browse."""
+    entry = house.add_nvr_entry()
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.config_entries.async_unload(entry.entry_id)
+    with pytest.raises(BrowseError) as caught:
+        await browse(hass)
+    assert caught.value.translation_key == "not_running"
+
+
+async def test_rights(
+    clip_house: House, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
+) -> None:
+    """Who has no right on a camera does not see it."""
+    entity_id = clip_house.entity_id("camera", "camera")
+    rights = {"entities": {"entity_ids": {entity_id: {"read": True}}}}
+    for policy, count in ((rights, 3), ({}, 2)):
+        client = await hass_ws_client(hass, await token_of(hass, policy))
+        await client.send_json_auto_id(
+            {"type": "media_source/browse_media", "media_content_id": ROOT}
+        )
+        answer = await client.receive_json()
+        assert len(answer["result"]["children"]) == count
+        await client.send_json_auto_id(
+            {
+                "type": "media_source/browse_media",
+                "media_content_id": f"{ROOT}/camera/{FOLDER}",
+            }
+        )
+        answer = await client.receive_json()
+        assert answer["success"] is (count == 3)
+
+
+async def test_picture_of_media(clip_house: House, hass: HomeAssistant) -> None:
+    """An event and a camera have a picture, for who wants one of them."""
+    models = pytest.importorskip("homeassistant.components.media_source.models")
+    if not hasattr(models, "MediaImage"):
+        pytest.skip("this Home Assistant does not ask for pictures")
+    event = clip_house.nvr.last_event(CAMERA_ID)
+    assert event
+    for identifier, found in (
+        (f"event/{event.id}", True),
+        (f"camera/{FOLDER}", True),
+        ("camera/AA-BB-CC-DD-EE-99", False),
+        ("event/aabbccddee01-00000001-1", False),
+        ("all", False),
+    ):
+        item = MediaSourceItem.from_uri(hass, f"{ROOT}/{identifier}", None)
+        image = await item.async_get_image()
+        assert (image is not None) is found
+        if image:
+            assert image.mime_type == "image/jpeg"
+            assert image.content.startswith(b"\xff\xd8")
+
+
+async def test_browsing_while_recording(nvr_house: House, hass: HomeAssistant) -> None:
+    """An event can be seen while it is recorded yet."""
+    camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    camera.trigger_motion(20)
+    await nvr_house.wait_until(lambda: nvr_house.nvr.is_recording(CAMERA_ID))
+    async with asyncio.timeout(10):
+        while not (await browse(hass, "all")).children:
+            await asyncio.sleep(0.05)

@@ -1,0 +1,160 @@
+"""The WebSocket commands that cards use."""
+
+from typing import Any
+
+from pytest_homeassistant_custom_component.typing import (
+    ClientSessionGenerator,
+    MockHAClientWebSocket,
+    WebSocketGenerator,
+)
+
+from homeassistant.core import HomeAssistant
+
+from .house import CAMERA_ID, House, token_of
+from .test_media_source import NOON, put_events
+
+OTHER_ID = "AA:BB:CC:DD:EE:02"
+
+
+async def ask(client: MockHAClientWebSocket, command: str, **data: Any) -> Any:
+    """Send a command; returns its result."""
+    await client.send_json_auto_id({"type": f"magicpi_nvr/{command}", **data})
+    answer = await client.receive_json()
+    assert answer["success"], answer
+    return answer["result"]
+
+
+async def refused(client: MockHAClientWebSocket, command: str, **data: Any) -> str:
+    """Send a command that fails; returns the error's code."""
+    await client.send_json_auto_id({"type": f"magicpi_nvr/{command}", **data})
+    answer = await client.receive_json()
+    assert not answer["success"]
+    return str(answer["error"]["code"])
+
+
+async def test_cameras(
+    clip_house: House,
+    hass_ws_client: WebSocketGenerator,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    """Cameras come with what a card draws."""
+    (camera,) = (await ask(await hass_ws_client(), "cameras"))["cameras"]
+    picture = camera.pop("picture")
+    assert camera == {
+        "id": CAMERA_ID,
+        "name": "Front door",
+        "entity_id": clip_house.entity_id("camera", "camera"),
+        "motion_entity_id": clip_house.entity_id("binary_sensor", "motion"),
+        "status": "asleep",
+        "recording": False,
+    }
+    assert (await (await hass_client()).get(picture)).status == 200
+
+
+async def test_events_and_days(
+    nvr_house: House, hass_ws_client: WebSocketGenerator
+) -> None:
+    """Events are paged and filtered; days are counted."""
+    await nvr_house.claimed()
+    events = await put_events(nvr_house, 5)
+    other = await put_events(nvr_house, 3, camera=OTHER_ID)
+    client = await hass_ws_client()
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = await ask(
+            client, "events", camera_ids=[CAMERA_ID], start=NOON, limit=2, **cursor
+        )
+        seen += [event["id"] for event in page["events"]]
+        if page["cursor"] is None:
+            break
+        cursor = {"cursor": page["cursor"]}
+    assert seen == [event.id for event in reversed(events)]
+    both = await ask(client, "events", camera_ids=[CAMERA_ID, OTHER_ID])
+    assert len(both["events"]) == 8
+    assert both["events"][0]["thumbnail"] is None
+    assert (await ask(client, "events", camera_ids=[]))["events"] == []
+    assert len((await ask(client, "events"))["events"]) == 8
+    early = await ask(client, "events", end=NOON + 1)
+    assert {event["id"] for event in early["events"]} == {events[0].id, other[0].id}
+    await nvr_house.nvr.async_label(events[1].id, ["person"], "somebody")
+    for found in ({"label": "Person"}, {"text": "some"}):
+        page = await ask(client, "events", **found)
+        assert [event["id"] for event in page["events"]] == [events[1].id]
+    assert (await ask(client, "events", protected=True))["events"] == []
+    days = await ask(client, "days", camera_id=CAMERA_ID)
+    assert [(day["date"], day["events"]) for day in days["days"]] == [("2026-11-22", 5)]
+    assert await ask(client, "days", camera_id=CAMERA_ID, month="2026-10") == {
+        "days": []
+    }
+    assert await refused(client, "days", camera_id=CAMERA_ID, month="x") == (
+        "invalid_format"
+    )
+    assert await refused(client, "events", cursor="x") == "invalid_format"
+    assert await refused(client, "events", limit=501) == "invalid_format"
+
+
+async def test_pushed(nvr_house: House, hass_ws_client: WebSocketGenerator) -> None:
+    """What happens to events is pushed."""
+    camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    client = await hass_ws_client()
+    await ask(client, "subscribe")
+    camera.trigger_motion(0.5)
+    kinds: list[str] = []
+    while "clip_ready" not in kinds:
+        said = (await client.receive_json())["event"]
+        kinds.append(said["type"])
+    assert kinds[0] == "event_started"
+    event = said["event"]
+    assert event["camera"] == CAMERA_ID
+    assert event["state"] == "ready"
+    await nvr_house.nvr.async_protect(event["id"], True)
+    said = (await client.receive_json())["event"]
+    assert said["type"] == "event_changed"
+    assert said["event"]["protected"] is True
+    await nvr_house.nvr.async_protect(event["id"], False)
+    await client.receive_json()
+    await nvr_house.nvr.async_delete(event["id"])
+    said = (await client.receive_json())["event"]
+    assert said == {
+        "type": "event_deleted",
+        "event": {"id": event["id"], "camera": CAMERA_ID},
+    }
+    subscription = 1
+    await client.send_json_auto_id(
+        {"type": "unsubscribe_events", "subscription": subscription}
+    )
+    assert (await client.receive_json())["success"]
+    assert not nvr_house.nvr._event_listeners - {
+        listener
+        for listener in nvr_house.nvr._event_listeners
+        if "push" not in getattr(listener, "__qualname__", "")
+    }
+
+
+async def test_rights(
+    clip_house: House, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
+) -> None:
+    """Who has no right on a camera hears nothing of it."""
+    client = await hass_ws_client(hass, await token_of(hass, {}))
+    assert (await ask(client, "cameras"))["cameras"] == []
+    assert (await ask(client, "events"))["events"] == []
+    assert await refused(client, "days", camera_id=CAMERA_ID) == "unauthorized"
+    await ask(client, "subscribe")
+    event = clip_house.nvr.last_event(CAMERA_ID)
+    assert event
+    await clip_house.nvr.async_protect(event.id, True)
+    # The answer to this is the next that comes
+    assert (await ask(client, "cameras"))["cameras"] == []
+
+
+async def test_not_running(
+    house: House, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
+) -> None:
+    """Without an NVR the commands say so."""
+    entry = house.add_nvr_entry()
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.config_entries.async_unload(entry.entry_id)
+    client = await hass_ws_client()
+    assert await refused(client, "cameras") == "not_running"

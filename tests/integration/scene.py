@@ -23,14 +23,20 @@ from custom_components.magicpi_nvr.gateway.claim import SetupClient
 from custom_components.magicpi_nvr.nvr import DATA_NVR, Nvr
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_PORT, EVENT_STATE_CHANGED, STATE_UNAVAILABLE
-from homeassistant.core import Event, EventStateChangedData, HomeAssistant, State
+from homeassistant.core import (
+    Event,
+    EventStateChangedData,
+    HomeAssistant,
+    State,
+    callback,
+)
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.setup import async_setup_component
 from virtual_camera import VirtualCamera
 
-TIMEOUT = 30.0
+TIMEOUT = 15.0
 
 
 @dataclass
@@ -109,9 +115,12 @@ class Scene:
     ) -> None:
         """Return when a condition on states holds."""
         changed = asyncio.Event()
-        unsubscribe = self.hass.bus.async_listen(
-            EVENT_STATE_CHANGED, lambda _: changed.set()
-        )
+
+        @callback
+        def note(_event: Event[EventStateChangedData]) -> None:
+            changed.set()
+
+        unsubscribe = self.hass.bus.async_listen(EVENT_STATE_CHANGED, note)
         try:
             async with asyncio.timeout(TIMEOUT):
                 while not condition():
@@ -186,6 +195,7 @@ class Writes:
 
     counts: dict[str, int] = field(default_factory=dict)
 
+    @callback
     def note(self, event: Event[EventStateChangedData]) -> None:
         """Count a change."""
         entity_id = event.data["entity_id"]

@@ -4,17 +4,15 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
-from pytest_homeassistant_custom_component.common import (
-    MockConfigEntry,
-    mock_restore_cache_with_extra_data,
-)
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.magicpi_nvr.battery import DAY_MS, HOUR_MS, BatteryHistory
 from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.gateway.protocol import Frame, Heartbeat
+from custom_components.magicpi_nvr.sensor import BatteryDaysSensor
 from homeassistant.const import ATTR_UNIT_OF_MEASUREMENT, STATE_UNKNOWN
-from homeassistant.core import CoreState, HomeAssistant, State
-from homeassistant.helpers import entity_registry as er, restore_state
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 
 from .scene import Scene, Writes
@@ -172,32 +170,28 @@ async def test_battery_days_survive_a_restart(
         history.add(now - 10 * DAY_MS + hour * HOUR_MS, 90 - hour / 12)
     actor = await scene.add_camera(battery_pct=70)
     await actor.sleep()
-    entity_id = actor.entity_id("sensor", "battery_days_left")
     assert actor.state("sensor", "battery_days_left").state == STATE_UNKNOWN
-
-    await hass.config_entries.async_unload(actor.entry.entry_id)
-    hass.set_state(CoreState.not_running)
-    mock_restore_cache_with_extra_data(
-        hass, [(State(entity_id, "35"), history.as_dict())]
+    entity = hass.data["entity_components"]["sensor"].get_entity(
+        actor.entity_id("sensor", "battery_days_left")
     )
-    hass.set_state(CoreState.running)
-    await hass.config_entries.async_setup(actor.entry.entry_id)
+    assert isinstance(entity, BatteryDaysSensor)
+    entity._history = history
+    await hass.config_entries.async_reload(actor.entry.entry_id)
     await hass.async_block_till_done()
     left = float(actor.state("sensor", "battery_days_left").state)
     assert left == pytest.approx(35, rel=0.05)
 
-    # The next report goes into the same history, and that is what will be stored.
-    await actor.nap()
-    stored = next(
-        item
-        for item in restore_state.async_get(hass).async_get_stored_states()
-        if item.state.entity_id == entity_id
+    # The next report goes into the same history.
+    entity = hass.data["entity_components"]["sensor"].get_entity(
+        actor.entity_id("sensor", "battery_days_left")
     )
-    assert stored.extra_data
-    buckets = stored.extra_data.as_dict()["buckets"]
-    assert len(buckets) == len(history.as_dict()["buckets"]) or buckets[-1][2] >= 1
-    assert buckets[0] == history.as_dict()["buckets"][0]
-    assert sum(bucket[2] for bucket in buckets) > 240
+    assert isinstance(entity, BatteryDaysSensor)
+    assert entity._history is not history
+    before = entity.extra_restore_state_data.as_dict()["buckets"]
+    await actor.nap()
+    after = entity.extra_restore_state_data.as_dict()["buckets"]
+    assert after[: len(before) - 1] == before[:-1]
+    assert sum(bucket[2] for bucket in after) > sum(bucket[2] for bucket in before)
 
 
 async def test_nvr(scene: Scene) -> None:

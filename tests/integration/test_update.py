@@ -12,6 +12,7 @@ import pytest
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.magicpi_nvr.gateway.camera import OtaProgress, OtaStep
+from homeassistant.core import Event, EventStateChangedData, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from virtual_camera import camera as camera_module
@@ -132,19 +133,14 @@ async def test_a_sleeping_camera_updates_at_its_next_wake(
     assert state.attributes["order"] == "pending"
 
     seen: list[tuple[str, int | None]] = []
-    scene.hass.bus.async_listen(
-        "state_changed",
-        lambda event: (
-            seen.append(
-                (
-                    event.data["new_state"].attributes["order"],
-                    event.data["new_state"].attributes["update_percentage"],
-                )
-            )
-            if event.data["entity_id"] == state.entity_id
-            else None
-        ),
-    )
+
+    @callback
+    def note(event: Event[EventStateChangedData]) -> None:
+        new = event.data["new_state"]
+        if new and new.entity_id == state.entity_id:
+            seen.append((new.attributes["order"], new.attributes["update_percentage"]))
+
+    scene.hass.bus.async_listen("state_changed", note)
     actor.virtual.press_button()
     await scene.wait(
         lambda: actor.state("update", "firmware").attributes["order"] == "done"

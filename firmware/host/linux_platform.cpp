@@ -77,6 +77,8 @@ void say(const char* what, const char* format, ...) {
   fflush(stdout);
 }
 
+void say(const char* what) { say(what, "\"ok\":true"); }
+
 LinuxPlatform::LinuxPlatform(const HostOptions& options) : options_(options) {
   mkdir(options_.state.c_str(), 0700);
   mkdir(path("nvs").c_str(), 0700);

@@ -43,7 +43,8 @@ struct HostOptions {
 };
 
 /// One JSON object per line on standard output, from any thread. `format` makes the members after "what".
-void say(const char* what, const char* format = "", ...) __attribute__((format(printf, 2, 3)));
+void say(const char* what, const char* format, ...) __attribute__((format(printf, 2, 3)));
+void say(const char* what);
 /// Text with JSON escapes and quotes.
 std::string quoted(const std::string& text);
 

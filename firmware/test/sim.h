@@ -104,7 +104,7 @@ class World;
 /// One simulated TLS connection, camera side.
 class Wire final : public Transport {
  public:
-  Wire(World& world, int number) : world_(world), number_(number) {}
+  explicit Wire(World& world) : world_(world) {}
   bool dial(const Dial& d) override;
   IoStatus poll() override;
   IoError error() const override { return error_; }
@@ -133,7 +133,6 @@ class Wire final : public Transport {
 
  private:
   World& world_;
-  int number_;
   Gateway* gateway_ = nullptr;
   IoStatus status_ = IoStatus::Idle;
   IoError error_ = IoError::None;
@@ -218,8 +217,8 @@ class World final : public Platform {
   void boot(WakeCause cause) {
     cause_ = cause;
     asleep_ = restart_ = false;
-    wires_[0] = std::make_unique<Wire>(*this, 0);
-    wires_[1] = std::make_unique<Wire>(*this, 1);
+    wires_[0] = std::make_unique<Wire>(*this);
+    wires_[1] = std::make_unique<Wire>(*this);
     radio_ = sensor_ = false;
     ++wakes;
     boot_at_ = now;

@@ -162,7 +162,8 @@ TEST_CASE("json: writer") {
   json::Writer w(out, sizeof out);
   w.begin().str("s", "a\"\\\x01\xc3\xa9\xff").num("n", INT64_MIN).boolean("b", false).null("z").begin("o").end();
   w.begin_array("a").element("x").element("y").end_array().num("e", 0).end();
-  CHECK(w.finish() == strlen(out));
+  const size_t n = w.finish();
+  CHECK(n == strlen(out));
   CHECK(std::string(out) == "{\"s\":\"a\\\"\\\\\\u0001\xc3\xa9?\",\"n\":-9223372036854775808,\"b\":false,\"z\":null,\"o\":{},\"a\":[\"x\",\"y\"],\"e\":0}");
   for (size_t cap = 0; cap < 20; ++cap) {
     char small[21];

@@ -29,10 +29,11 @@ constexpr char kForm[] =
     "<h2>1. Wi-Fi</h2><form method=post action=/wifi><ul id=n><li><small>Looking for networks...</small></ul>"
     "<label for=s>Network</label><input id=s name=ssid maxlength=32 required autocapitalize=off autocomplete=off>"
     "<label for=p>Password</label><input id=p name=password type=password maxlength=64 autocomplete=off>"
-    "<button>Connect</button></form><script>let k=0;async function f(){try{let r=await(await fetch('/scan')).json();"
-    "if(!r.length&&k++<6)return setTimeout(f,1500);let u=document.getElementById('n');u.textContent='';for(let x of r){"
-    "let b=document.createElement('button');b.type='button';b.textContent=x.ssid+(x.secured?'':' (open)')+'  '+x.rssi+' dBm';"
-    "b.onclick=()=>{s.value=x.ssid;p.focus()};let l=document.createElement('li');l.append(b);u.append(l)}}catch(e){}}f()"
+    "<button>Connect</button></form><script>let k=0;async function f(){try{let r=await(await fetch('/scan')).json(),"
+    "a=[...r.secured,...r.open.map(x=>x+' (open)')];if(!a.length&&k++<6)return setTimeout(f,1500);"
+    "let u=document.getElementById('n');u.textContent='';a.forEach((x,i)=>{let b=document.createElement('button');"
+    "b.type='button';b.textContent=x;b.onclick=()=>{s.value=i<r.secured.length?x:r.open[i-r.secured.length];p.focus()};"
+    "let l=document.createElement('li');l.append(b);u.append(l)})}catch(e){}}f()"
     "</script>";
 
 /// Appends to a bounded reply; what does not fit is left out.
@@ -164,11 +165,15 @@ void Portal::scan(HttpReply& reply) {
   static Network networks[WifiRadio::kNetworks];
   const size_t n = radio_.networks(networks, WifiRadio::kNetworks);
   json::Writer w(reply.body, reply.cap);
-  w.begin_array();
-  for (size_t i = 0; i < n; ++i) {
-    w.begin().str("ssid", networks[i].ssid).num("rssi", networks[i].rssi).boolean("secured", networks[i].secured).end();
+  w.begin();
+  for (const bool secured : {true, false}) {
+    w.begin_array(secured ? "secured" : "open");
+    for (size_t i = 0; i < n; ++i) {
+      if (networks[i].secured == secured) w.element(networks[i].ssid);
+    }
+    w.end_array();
   }
-  w.end_array();
+  w.end();
   reply.length = w.finish();
   if (n == 0) radio_.scan(false);
 }

@@ -1,0 +1,3 @@
+#pragma once
+#include "esp_netif.h"
+extern "C" void* esp_netif_get_netif_impl(esp_netif_t* netif);

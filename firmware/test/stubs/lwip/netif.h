@@ -1,0 +1,4 @@
+#pragma once
+struct netif {
+  void* client_data[4];
+};

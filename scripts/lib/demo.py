@@ -33,6 +33,7 @@ MOTION_S = 6.0
 TAIL_S = 5
 MOTION_EVERY_S = 60.0
 STEP_TIMEOUT = 60.0
+SLEEP_TIMEOUT = 120.0  # the firmware stays awake for a minute after it was claimed
 
 
 class DemoError(Exception):
@@ -104,7 +105,7 @@ class Demo:
             camera = await self._switch_camera_on(stack)
             flow = await self._see_discovered(hass, camera)
             await self._claim(hass, camera, flow)
-            await self._set_while_asleep(hass)
+            await self._set_while_asleep(hass, camera)
             sent = await self._move(hass, camera, stack)
             await self._see_clip(hass, sent)
             await self._see_listed(hass)
@@ -232,11 +233,15 @@ class Demo:
         wanted = {"camera", "event", "motion", "connectivity", "stream_duration"}
         return entities if wanted <= entities.keys() else {}
 
-    async def _set_while_asleep(self, hass: HomeAssistantProcess) -> None:
-        with self.steps.step("a setting waits while it sleeps") as tell:
+    async def _set_while_asleep(
+        self, hass: HomeAssistantProcess, camera: DemoCamera
+    ) -> None:
+        with self.steps.step("it goes to sleep"):
+            await camera.wait_asleep(SLEEP_TIMEOUT)
             await hass.wait_for_state(
                 self.entities["connectivity"], "off", STEP_TIMEOUT
             )
+        with self.steps.step("a setting waits while it sleeps") as tell:
             entity_id = self.entities["stream_duration"]
             await hass.call_action(
                 "number", "set_value", {"entity_id": entity_id, "value": TAIL_S}

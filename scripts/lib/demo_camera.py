@@ -47,6 +47,9 @@ class DemoCamera(Protocol):
     async def wait_registered(self, timeout: float) -> None:
         """Wait until it has its key."""
 
+    async def wait_asleep(self, timeout: float) -> None:
+        """Wait until its motion sensor can wake it."""
+
     def trigger_motion(self, duration_s: float) -> None:
         """Let somebody walk by."""
 
@@ -86,6 +89,10 @@ class PythonDemoCamera:
     async def wait_registered(self, timeout: float) -> None:
         """Wait until it has its key."""
         await self._camera.wait_event("registered", timeout=timeout)
+
+    async def wait_asleep(self, timeout: float) -> None:
+        """Wait until its motion sensor can wake it."""
+        await self._camera.wait_state("asleep", timeout=timeout)
 
     def trigger_motion(self, duration_s: float) -> None:
         """Let somebody walk by."""
@@ -148,6 +155,10 @@ class FirmwareDemoCamera:
         await self._camera.wait(
             "state", lambda line: line["state"] == "online", timeout=timeout
         )
+
+    async def wait_asleep(self, timeout: float) -> None:
+        """Wait until its motion sensor can wake it."""
+        await self._camera.wait("sleep", after=self._mark, timeout=timeout)
 
     def trigger_motion(self, duration_s: float) -> None:
         """Let somebody walk by."""

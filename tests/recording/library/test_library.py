@@ -366,6 +366,23 @@ async def test_make_room_beside_a_recording(
     assert contents(library) == fresh(place)
 
 
+async def test_whole_files_make_room_for_rewriting(
+    library: Library,
+    recordings: Recordings,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What has to be written anew comes after what just goes."""
+    monkeypatch.setattr(library_module, "_REWRITE_RESERVE", 0)
+    kept, goes = [await recordings.record(NOON - DAY + i * 60_000) for i in range(2)]
+    await library.protect(kept.id, True)
+    whole_hour = await recordings.record(NOON, frames=200)
+    place.disk.total = place.disk.usage(place.disk.root).used + 100
+    assert await library.make_room(goes.size + whole_hour.size)
+    assert [event.id for event in (await library.events()).events] == [kept.id]
+    assert len(place.reports) == 1
+
+
 async def test_usage(library: Library, recordings: Recordings, place: Place) -> None:
     """Numbers of the disk, and when it is full."""
     place.disk.total = 200_000

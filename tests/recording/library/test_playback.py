@@ -403,6 +403,32 @@ async def test_cancelled_export(
     assert [path.name for path in tmp_path.iterdir() if "out.mp4" in path.name] == []
 
 
+async def test_who_asks_first_may_leave(
+    library: Library, recordings: Recordings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clip that several wait for is composed for those that stay."""
+    event = await recordings.record(NOON)
+    begun, may_go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    compose = library._compose
+
+    def slow(*args) -> VirtualFile:
+        loop.call_soon_threadsafe(begun.set)
+        may_go_on.wait(10)
+        return compose(*args)
+
+    monkeypatch.setattr(library, "_compose", slow)
+    first = asyncio.create_task(library.clip(ClipSpec.event(event.id)))
+    await begun.wait()
+    second = asyncio.create_task(library.clip(ClipSpec.event(event.id)))
+    await library.events()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    may_go_on.set()
+    assert (await second).frames == event.frames
+
+
 async def test_many_requests_compose_once(
     library: Library, recordings: Recordings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from typing import cast
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryAuthFailed, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import ConfigType
@@ -64,10 +64,20 @@ async def _async_setup_nvr(
 ) -> bool:
     """Set up the NVR's device and entities; its options may be new."""
     await nvr.async_apply_options()
-    nvr.register_device()
+    _hang_cameras(hass, nvr.register_device())
     entry.runtime_data = NvrRuntimeData(nvr)
     await hass.config_entries.async_forward_entry_setups(entry, NVR_PLATFORMS)
     return True
+
+
+@callback
+def _hang_cameras(hass: HomeAssistant, device_id: str | None) -> None:
+    """Hang all cameras below the NVR's device, which is another one after its entry was made again."""
+    registry = dr.async_get(hass)
+    for entry in hass.config_entries.async_entries(DOMAIN):
+        for device in dr.async_entries_for_config_entry(registry, entry.entry_id):
+            if device.id != device_id:
+                registry.async_update_device(device.id, via_device_id=device_id)
 
 
 async def _async_setup_camera(

@@ -1,0 +1,389 @@
+"""The shared NVR: its life, its options, and cameras that come and go."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+import socket
+from unittest.mock import AsyncMock, patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import async_fire_time_changed
+
+from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_STORAGE
+from custom_components.magicpi_nvr.nvr import EventChange, NvrChange
+from custom_components.magicpi_nvr.recording.model import PurgeReport
+from custom_components.magicpi_nvr.recording.recorder import EventDropped
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_HOST, EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr, issue_registry as ir
+from homeassistant.helpers.network import NoURLAvailableError
+from homeassistant.util import dt as dt_util
+
+from .house import CAMERA_ID, House, nvr_options
+from .test_media_source import put_events
+
+OTHER_ID = "AA:BB:CC:DD:EE:02"
+
+
+async def test_port_taken(house: House, hass: HomeAssistant) -> None:
+    """A port that is taken is told, and taken over once it is free."""
+    entry = house.add_nvr_entry()
+    with socket.create_server(("127.0.0.1", house.port)):
+        await hass.config_entries.async_setup(entry.entry_id)
+        assert entry.state is ConfigEntryState.SETUP_RETRY
+        assert entry.error_reason_translation_key == "cannot_listen"
+        issue = ir.async_get(hass).async_get_issue(DOMAIN, "port_in_use")
+        assert issue
+        assert issue.translation_placeholders == {"port": str(house.port)}
+        assert not house.nvr.running
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert entry.state is ConfigEntryState.LOADED
+    assert ir.async_get(hass).async_get_issue(DOMAIN, "port_in_use") is None
+
+
+async def test_restart_keeps_everything(nvr_house: House, hass: HomeAssistant) -> None:
+    """Keys, settings and wishes outlive a restart."""
+    camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    nvr_house.nvr.set_recording_enabled(CAMERA_ID, False)
+    nvr_house.nvr.set_master_recording_enabled(False)
+    nvr_house.camera().set_config({"framerate": 5})
+    await nvr_house.restart()
+    await nvr_house.nvr.settings.async_load()
+    assert nvr_house.camera().config.pending == {"framerate": 5}
+    assert not nvr_house.nvr.recording_enabled(CAMERA_ID)
+    assert not nvr_house.nvr.master_recording_enabled
+    mark = camera.mark()
+    camera.press_button()
+    await camera.wait_event("config_applied", after=mark)
+    assert camera.config["framerate"] == 5
+
+
+@pytest.mark.parametrize("master", [False, True])
+async def test_recording_off(
+    nvr_house: House, hass: HomeAssistant, master: bool
+) -> None:
+    """With a recording switch off nothing is recorded, and the camera may forget its pictures."""
+    camera = await nvr_house.claimed()
+    nvr = nvr_house.nvr
+    changes: list[NvrChange] = []
+    unsubscribe = nvr.subscribe(changes.append)
+    if master:
+        nvr.set_master_recording_enabled(False)
+    else:
+        nvr.set_recording_enabled(CAMERA_ID, False)
+    assert changes == [NvrChange.SETTINGS]
+    unsubscribe()
+    await camera.wait_state("asleep")
+    mark = camera.mark()
+    camera.trigger_motion(0.3)
+    await camera.wait_event("event_started", after=mark)
+    await camera.wait_all_acked()
+    assert nvr.last_event(CAMERA_ID) is None
+    nvr.set_master_recording_enabled(True)
+    nvr.set_recording_enabled(CAMERA_ID, True)
+    await camera.wait_state("asleep")
+    camera.trigger_motion(0.3)
+    await nvr_house.wait_until(lambda: nvr.last_event(CAMERA_ID) is not None)
+
+
+async def test_camera_removed(clip_house: House, hass: HomeAssistant) -> None:
+    """Removal revokes the key at once, asks nothing of a sleeper, and leaves the recordings."""
+    camera = clip_house.cameras[0]
+    event = clip_house.nvr.last_event(CAMERA_ID)
+    assert event
+    clip_house.nvr.set_recording_enabled(CAMERA_ID, False)
+    entry = clip_house.entry()
+    await hass.config_entries.async_remove(entry.entry_id)
+    await hass.async_block_till_done()
+    nvr = clip_house.nvr
+    assert CAMERA_ID not in nvr.gateway.cameras
+    assert nvr.last_picture(CAMERA_ID) is None
+    assert not list((nvr.folder / "last").iterdir())
+    assert nvr.recording_enabled(CAMERA_ID)
+    assert (nvr.media_root / event.path).is_file()
+    assert nvr.camera_name(CAMERA_ID) == "Front door"
+    mark = camera.mark()
+    camera.press_button()
+    await camera.wait_event("refused", after=mark)
+
+
+async def test_camera_removed_after_the_nvr_stopped(
+    nvr_house: House, hass: HomeAssistant
+) -> None:
+    """A camera is removed for good also where nothing runs."""
+    await nvr_house.claimed()
+    entries = hass.config_entries.async_entries(DOMAIN)
+    for entry in entries:
+        await hass.config_entries.async_unload(entry.entry_id)
+    assert not nvr_house.nvr.running
+    await hass.config_entries.async_remove(nvr_house.entry().entry_id)
+    await hass.async_block_till_done()
+    assert not nvr_house.nvr.running
+    (entry,) = hass.config_entries.async_entries(DOMAIN)
+    await hass.config_entries.async_setup(entry.entry_id)
+    assert not nvr_house.nvr.gateway.cameras
+
+
+async def test_orphans_are_forgotten(nvr_house: House, hass: HomeAssistant) -> None:
+    """A key without an entry is no good after a restart."""
+    await nvr_house.claimed()
+    with patch(
+        "custom_components.magicpi_nvr.nvr.Nvr.async_forget_camera", AsyncMock()
+    ):
+        await hass.config_entries.async_remove(nvr_house.entry().entry_id)
+    assert CAMERA_ID in nvr_house.nvr.gateway.cameras
+    await nvr_house.restart()
+    assert not nvr_house.nvr.gateway.cameras
+
+
+async def test_nvr_entry_comes_back(nvr_house: House, hass: HomeAssistant) -> None:
+    """Cameras cannot do without the NVR's entry: it is made again, with its defaults."""
+    await nvr_house.claimed()
+    entry = hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, DOMAIN)
+    assert entry
+    with (
+        patch("custom_components.magicpi_nvr.options.DEFAULT_PORT", nvr_house.port),
+        patch(
+            "custom_components.magicpi_nvr.nvr.NvrOptions.from_mapping",
+            return_value=nvr_house.nvr.options,
+        ),
+    ):
+        await hass.config_entries.async_remove(entry.entry_id)
+        await hass.async_block_till_done()
+    again = hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, DOMAIN)
+    assert again
+    assert again.entry_id != entry.entry_id
+    assert again.state is ConfigEntryState.LOADED
+    registry = dr.async_get(hass)
+    above = registry.async_get_device_by_identifier((DOMAIN, DOMAIN), again.entry_id)
+    camera = registry.async_get_device_by_identifier(
+        (DOMAIN, CAMERA_ID), nvr_house.entry().entry_id
+    )
+    assert above
+    assert camera
+    assert camera.via_device_id == above.id
+
+
+async def test_last_entry_ends_it(nvr_house: House, hass: HomeAssistant) -> None:
+    """The NVR's entry alone can be removed for good."""
+    entry = hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, DOMAIN)
+    assert entry
+    await hass.config_entries.async_remove(entry.entry_id)
+    await hass.async_block_till_done()
+    assert not hass.config_entries.async_entries(DOMAIN)
+    assert not nvr_house.nvr.running
+
+
+async def test_home_assistant_stops(nvr_house: House, hass: HomeAssistant) -> None:
+    """Cameras are told, the announcement is withdrawn, and a second stop does nothing."""
+    camera = await nvr_house.claimed(always_on=True)
+    release = await nvr_house.nvr.async_acquire()
+    mark = camera.mark()
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    closed = await camera.wait_event("closed", after=mark)
+    assert closed.data["code"] == 1001
+    await nvr_house.wait_until(lambda: not nvr_house.nvr.running)
+    await nvr_house.nvr.async_shutdown()
+    await release()
+    await release()
+
+
+async def test_announced(
+    nvr_house: House, hass: HomeAssistant, mock_async_zeroconf: AsyncMock
+) -> None:
+    """The gateway is found by mDNS."""
+    await nvr_house.wait_until(
+        lambda: mock_async_zeroconf.async_register_service.called
+    )
+    info = mock_async_zeroconf.async_register_service.call_args[0][0]
+    assert info.type == "_magicpi-nvr._tcp.local."
+    assert info.port == nvr_house.port
+    properties = (
+        {key: value.decode() for key, value in info.properties.items()}
+        if isinstance(next(iter(info.properties)), str)
+        else {key.decode(): value.decode() for key, value in info.properties.items()}
+    )
+    assert properties["proto"] == "1"
+    assert properties["ca"] == nvr_house.nvr.authority.ca_fingerprint[:16]
+    assert len(properties["ca"]) == 16
+    await nvr_house.restart()
+    assert mock_async_zeroconf.async_unregister_service.called
+
+
+async def test_addresses(nvr_house: House, hass: HomeAssistant) -> None:
+    """Cameras are told the address by hand, or those that are found."""
+    nvr = nvr_house.nvr
+    assert await nvr.async_hosts("192.168.1.9") == ["127.0.0.1"]
+    entry = nvr.entry
+    assert entry
+    options = nvr_options(nvr_house.port, hosts=[])
+    hass.config_entries.async_update_entry(entry, options=options)
+    await nvr.async_apply_options()
+    with (
+        patch(
+            "custom_components.magicpi_nvr.nvr.network.async_get_source_ip",
+            return_value="192.168.1.2",
+        ),
+        patch(
+            "custom_components.magicpi_nvr.nvr.network.async_get_announce_addresses",
+            return_value=["192.168.1.2", "10.0.0.2", "fe80::1"],
+        ),
+    ):
+        assert await nvr.async_hosts("192.168.1.9") == ["192.168.1.2", "10.0.0.2"]
+        assert await nvr.async_hosts(None) == ["192.168.1.2", "10.0.0.2"]
+    with (
+        patch(
+            "custom_components.magicpi_nvr.nvr.network.async_get_source_ip",
+            side_effect=NoURLAvailableError,
+        ),
+        patch(
+            "custom_components.magicpi_nvr.nvr.network.async_get_announce_addresses",
+            return_value=["10.0.0.2"],
+        ),
+    ):
+        assert await nvr.async_hosts("camera.local") == ["10.0.0.2"]
+
+
+async def test_other_media_folder(
+    clip_house: House, hass: HomeAssistant, tmp_path: Path
+) -> None:
+    """New recordings go to the folder that is chosen; the rest runs on."""
+    other = tmp_path / "other"
+    other.mkdir()
+    hass.config.media_dirs["other"] = str(other)
+    nvr = clip_house.nvr
+    entry = nvr.entry
+    assert entry
+    options = nvr_options(clip_house.port)
+    options[SECTION_STORAGE][CONF_MEDIA_DIR] = "other"
+    hass.config_entries.async_update_entry(entry, options=options)
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert nvr.media_root == other / DOMAIN
+    assert nvr.last_event(CAMERA_ID) is None
+    clip_house.cameras[0].trigger_motion(0.3)
+    await clip_house.wait_until(lambda: nvr.last_event(CAMERA_ID) is not None)
+    event = nvr.last_event(CAMERA_ID)
+    assert event
+    assert (other / DOMAIN / event.path).is_file()
+    # A folder that is no more gives way to the one that there is
+    del hass.config.media_dirs["other"]
+    hass.config.media_dirs = {"mine": hass.config.media_dirs["local"]}
+    await nvr.async_apply_options()
+    assert nvr.media_root == clip_house.media / DOMAIN
+
+
+async def test_cleanup_by_schedule(nvr_house: House, hass: HomeAssistant) -> None:
+    """The cleanup runs when its schedule says so, again and again."""
+    nvr = nvr_house.nvr
+    with patch.object(
+        nvr,
+        "async_purge",
+        AsyncMock(
+            return_value=PurgeReport(
+                dry_run=False, events=(), freed=0, protected_kept=0, floor_reached=True
+            )
+        ),
+    ) as purge:
+        now = dt_util.now()
+        at = now.replace(hour=2, minute=0, second=0, microsecond=0)
+        at += timedelta(days=1 if at <= now else 0)
+        async_fire_time_changed(hass, at - timedelta(seconds=5))
+        await hass.async_block_till_done()
+        assert not purge.called
+        async_fire_time_changed(hass, at + timedelta(seconds=1))
+        await hass.async_block_till_done()
+        assert purge.call_count == 1
+
+
+async def test_retention_is_told(nvr_house: House, hass: HomeAssistant) -> None:
+    """Whatever retention removes is told to who listens."""
+    await nvr_house.claimed()
+    events = await put_events(nvr_house, 2)
+    nvr = nvr_house.nvr
+    await nvr.async_rebuild()
+    gone: list[str] = []
+    nvr.subscribe_events(
+        lambda change, event: (
+            gone.append(event.id) if change is EventChange.DELETED else None
+        )
+    )
+    nvr._handle_purge(
+        PurgeReport(
+            dry_run=False,
+            events=tuple(events),
+            freed=1,
+            protected_kept=0,
+            floor_reached=True,
+        )
+    )
+    nvr._handle_notice(EventDropped(events[0]))
+    assert gone == [events[0].id, events[1].id, events[0].id]
+
+
+async def test_reboot_within_an_event(nvr_house: House, hass: HomeAssistant) -> None:
+    """A camera that restarts in the middle of an event leaves a clip of what came."""
+    camera = await nvr_house.claimed(always_on=True, tail_s=30)
+    camera.trigger_motion(30)
+    await camera.wait_event("event_started")
+    await nvr_house.wait_until(lambda: nvr_house.camera().counters.frames > 10)
+    boot = nvr_house.camera().hello.boot
+    mark = camera.mark()
+    camera.reboot("watchdog")
+    await camera.wait_event("welcome", after=mark)
+    async with asyncio.timeout(60):
+        while (event := nvr_house.nvr.last_event(CAMERA_ID)) is None:
+            await asyncio.sleep(0.05)
+    assert f"-{boot:08x}-" in event.id
+    assert event.state == "ready"
+
+
+async def test_recordings_for_the_camera(clip_house: House) -> None:
+    """A camera may list its own recordings, and is told when a cursor is none."""
+    camera = clip_house.cameras[0]
+    answer = await camera.request("GET", "/recordings")
+    event = clip_house.nvr.last_event(CAMERA_ID)
+    assert event
+    assert [item["id"] for item in answer["recordings"]] == [event.id]
+    with pytest.raises(Exception, match="400"):
+        await camera.request("GET", "/recordings?cursor=x")
+
+
+async def test_stale_key_asks_for_a_claim(
+    nvr_house: House, hass: HomeAssistant
+) -> None:
+    """A known camera with a wrong key asks for a new claim, once."""
+    camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    camera.flash.update({"api_key": "wrong"})
+    for _ in range(2):
+        mark = camera.mark()
+        camera.press_button()
+        await camera.wait_event("refused", after=mark)
+        await camera.wait_state("asleep")
+    await hass.async_block_till_done()
+    (flow,) = hass.config_entries.flow.async_progress()
+    assert flow["context"]["source"] == "reauth"
+    # A camera that nobody knows is nobody's affair
+    nvr_house.nvr.stale_key(OTHER_ID)
+    assert len(hass.config_entries.flow.async_progress()) == 1
+
+
+async def test_entry_follows_the_camera(nvr_house: House, hass: HomeAssistant) -> None:
+    """Address and firmware of the device are those that the camera last came with."""
+    camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    camera.flash.update({"fw": "9.9.9"})
+    mark = camera.mark()
+    camera.press_button()
+    await camera.wait_event("welcome", after=mark)
+    await hass.async_block_till_done()
+    device = dr.async_get(hass).async_get_device_by_identifier(
+        (DOMAIN, CAMERA_ID), nvr_house.entry().entry_id
+    )
+    assert device
+    assert device.sw_version == "9.9.9"
+    assert nvr_house.entry().data[CONF_HOST] == "127.0.0.1"

@@ -130,7 +130,9 @@ def _read_image(manifest: Path, keys: list[ec.EllipticCurvePublicKey]) -> Firmwa
     """Check one image; raises ValueError with the reason."""
     if manifest.stat().st_size > MAX_MANIFEST:
         raise ValueError("the manifest is too big")
-    data: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
+    data: Any = json.loads(manifest.read_text(encoding="utf-8"))
+    if not isinstance(data, dict):
+        raise ValueError("the manifest is no object")  # noqa: TRY004 - a file's content, not a type
     name = data.get("file", f"{manifest.stem}.bin")
     if Path(name).name != name:
         raise ValueError("the file is not beside its manifest")

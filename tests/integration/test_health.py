@@ -1,0 +1,341 @@
+"""What goes wrong and is told: repairs, diagnostics, system health."""
+
+from collections.abc import Callable
+from datetime import timedelta
+import json
+from pathlib import Path
+import shutil
+from typing import Any
+from unittest.mock import patch
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import async_fire_time_changed
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from custom_components.magicpi_nvr.const import DOMAIN
+from custom_components.magicpi_nvr.diagnostics import async_get_config_entry_diagnostics
+from custom_components.magicpi_nvr.gateway.camera import CameraStatus, Change
+from custom_components.magicpi_nvr.recording.recorder import Problem, Solved
+from custom_components.magicpi_nvr.system_health import async_system_health_info
+from custom_components.magicpi_nvr.watch import ROUND
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+
+from .house import CAMERA_ID, SETUP_CODE, House
+
+HOUR_MS = 3_600_000
+LATE = f"camera_late_{CAMERA_ID}"
+WEAK = f"weak_wifi_{CAMERA_ID}"
+
+
+def issue(hass: HomeAssistant, issue_id: str) -> ir.IssueEntry | None:
+    """Return an issue."""
+    return ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
+
+
+def now_ms() -> int:
+    """Return now."""
+    return int(dt_util.utcnow().timestamp() * 1000)
+
+
+async def next_round(hass: HomeAssistant) -> None:
+    """Let the watch go its round."""
+    async_fire_time_changed(hass, dt_util.utcnow() + ROUND + timedelta(seconds=1))
+    await hass.async_block_till_done()
+
+
+@pytest.fixture
+async def late_house(clip_house: House) -> House:
+    """A house with a camera that has been late for a day and an hour."""
+    camera = clip_house.camera()
+    camera.status = CameraStatus.LATE
+    camera.late_since_ms = now_ms() - 25 * HOUR_MS
+    camera.notify(Change.STATUS)
+    await clip_house.hass.async_block_till_done()
+    return clip_house
+
+
+@pytest.fixture
+async def fix(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator
+) -> Callable[[str, str], Any]:
+    """Choose from the menu of an issue's repair, as the frontend does."""
+
+    async def choose(issue_id: str, option: str) -> Any:
+        assert await async_setup_component(hass, "repairs", {})
+        client = await hass_client()
+        answer = await client.post(
+            "/api/repairs/issues/fix", json={"handler": DOMAIN, "issue_id": issue_id}
+        )
+        step = await answer.json()
+        assert step["type"] == FlowResultType.MENU, step
+        assert step["menu_options"] == ["wait", "remove"]
+        assert step["description_placeholders"]["name"] == "Front door"
+        answer = await client.post(
+            f"/api/repairs/issues/fix/{step['flow_id']}", json={"next_step_id": option}
+        )
+        return await answer.json()
+
+    return choose
+
+
+async def test_late_camera_waits(
+    late_house: House, hass: HomeAssistant, fix: Callable[[str, str], Any]
+) -> None:
+    """A late camera is told; who wants to wait is left alone as long again."""
+    found = issue(hass, LATE)
+    assert found
+    assert found.is_fixable
+    assert found.translation_placeholders["name"] == "Front door"
+    assert found.translation_placeholders["last_seen"] != "-"
+    step = await fix(LATE, "wait")
+    assert step["type"] == FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+    assert issue(hass, LATE) is None
+    await next_round(hass)
+    assert issue(hass, LATE) is None
+    settings = late_house.nvr.settings
+    settings.late_snoozed[CAMERA_ID] -= 25 * HOUR_MS
+    await next_round(hass)
+    assert issue(hass, LATE)
+    # It comes by itself
+    late_house.cameras[0].press_button()
+    await late_house.wait_until(lambda: issue(hass, LATE) is None)
+    assert not settings.late_snoozed
+
+
+async def test_late_camera_is_removed(
+    late_house: House, hass: HomeAssistant, fix: Callable[[str, str], Any]
+) -> None:
+    """A late camera can be removed; its recordings stay."""
+    event = late_house.nvr.last_event(CAMERA_ID)
+    assert event
+    step = await fix(LATE, "remove")
+    assert step["type"] == FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+    assert CAMERA_ID not in late_house.nvr.gateway.cameras
+    assert len(hass.config_entries.async_entries(DOMAIN)) == 1
+    assert issue(hass, LATE) is None
+    assert (late_house.nvr.media_root / event.path).is_file()
+
+
+async def test_late_for_an_hour_is_no_issue(
+    clip_house: House, hass: HomeAssistant
+) -> None:
+    """Being late is a state first; only the hours of the option make it an issue."""
+    camera = clip_house.camera()
+    camera.status = CameraStatus.LATE
+    camera.late_since_ms = now_ms() - HOUR_MS
+    camera.last_seen_ms = None
+    camera.notify(Change.STATUS)
+    await hass.async_block_till_done()
+    assert issue(hass, LATE) is None
+    camera.late_since_ms = now_ms() - 25 * HOUR_MS
+    await next_round(hass)
+    found = issue(hass, LATE)
+    assert found
+    assert found.translation_placeholders["last_seen"] == "-"
+
+
+async def test_weak_wifi(nvr_house: House, hass: HomeAssistant) -> None:
+    """A weak signal is told when it stays weak, and taken back when it is good again."""
+    await nvr_house.claimed()
+    camera = nvr_house.camera()
+
+    async def report(*signals: int | None) -> None:
+        for rssi in signals:
+            camera.telemetry.rssi = rssi
+            camera.notify(Change.TELEMETRY)
+            await hass.async_block_till_done()
+
+    await report(-85, -85, -85, -85, -60, -85, None, -85, -78)
+    assert issue(hass, WEAK) is None
+    await report(-85, -85, -86)
+    found = issue(hass, WEAK)
+    assert found
+    assert found.translation_placeholders == {"name": "Front door", "rssi": "-86"}
+    await report(-78)
+    assert issue(hass, WEAK)
+    await report(-70)
+    assert issue(hass, WEAK) is None
+
+
+async def test_recorder_problems(
+    nvr_house: House,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What the recorder suffers from is an issue as long as it lasts, and logged once."""
+    nvr = nvr_house.nvr
+    client = await hass_client()
+    for kind in ("ffmpeg", "storage_full", "storage_gone", "only_protected_left"):
+        caplog.clear()
+        for _ in range(3):
+            nvr._handle_notice(Problem(kind, "why"))
+        found = issue(hass, kind)
+        assert found
+        assert found.translation_placeholders == {"detail": "why"}
+        assert caplog.text.count("why") == 1
+        health = await (await client.get("/api/magicpi_nvr/health")).json()
+        assert health["status"] == "problem"
+        assert health["problems"] == [kind]
+        nvr._handle_notice(Solved(kind))
+        nvr._handle_notice(Solved(kind))
+        assert issue(hass, kind) is None
+        assert caplog.text.count("is over") == 1
+
+
+async def test_clock_that_is_set(
+    nvr_house: House, hass: HomeAssistant, freezer: FrozenDateTimeFactory
+) -> None:
+    """A clock that was set is told for a day."""
+    watch = nvr_house.nvr.watch
+    with patch(
+        "custom_components.magicpi_nvr.watch._boot_clock", return_value=1000.0
+    ) as clock:
+        watch.async_start()()
+        freezer.tick(3600)
+        clock.return_value += 3600
+        watch._round_now()
+        assert issue(hass, "clock_stepped") is None
+        freezer.tick(3600)
+        clock.return_value += 60
+        watch._round_now()
+        found = issue(hass, "clock_stepped")
+        assert found
+        assert found.translation_placeholders == {"seconds": "3540"}
+        freezer.tick(3600)
+        clock.return_value += 3600
+        watch._round_now()
+        assert issue(hass, "clock_stepped")
+        for _ in range(24):
+            freezer.tick(3600)
+            clock.return_value += 3600
+            watch._round_now()
+        assert issue(hass, "clock_stepped") is None
+
+
+async def test_certificate_that_cannot_be_renewed(
+    nvr_house: House, hass: HomeAssistant
+) -> None:
+    """A configuration folder that cannot be written to is told in time."""
+    with patch.object(
+        nvr_house.nvr.authority, "renew_if_due", side_effect=OSError("read-only")
+    ):
+        await next_round(hass)
+    found = issue(hass, "certificate")
+    assert found
+    assert found.translation_placeholders == {"error": "read-only"}
+    await next_round(hass)
+    assert issue(hass, "certificate") is None
+
+
+async def test_authority_lost(nvr_house: House, hass: HomeAssistant) -> None:
+    """Who lost the authority's files is told which cameras to claim again, until they are."""
+    camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    assert issue(hass, "ca_recreated") is None
+    for entry in hass.config_entries.async_entries(DOMAIN):
+        await hass.config_entries.async_unload(entry.entry_id)
+    for name in ("ca.pem", "server.pem"):
+        await hass.async_add_executor_job((nvr_house.nvr.folder / name).unlink)
+    for entry in hass.config_entries.async_entries(DOMAIN):
+        await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    found = issue(hass, "ca_recreated")
+    assert found
+    assert found.translation_placeholders == {"names": "Front door"}
+    # A restart does not forget it
+    await nvr_house.restart()
+    assert issue(hass, "ca_recreated")
+    camera.factory_reset()
+    await camera.wait_state("setup")
+    result = await nvr_house.start_flow("reauth", "aa:bb:cc:dd:ee:01")
+    flow = hass.config_entries.flow
+    mark = camera.mark()
+    result = await flow.async_configure(
+        result["flow_id"],
+        {"host": f"127.0.0.1:{camera.setup_port}", "setup_code": SETUP_CODE},
+    )
+    await camera.wait_event("welcome", after=mark)
+    await hass.async_block_till_done()
+    assert issue(hass, "ca_recreated") is None
+    await flow.async_configure(result["flow_id"])
+    await hass.async_block_till_done()
+    assert nvr_house.entry().state is ConfigEntryState.LOADED
+
+
+async def test_diagnostics(clip_house: House, hass: HomeAssistant) -> None:
+    """Diagnostics say what helps, and nothing that identifies or opens."""
+    nvr_entry = clip_house.nvr.entry
+    assert nvr_entry
+    whole = await async_get_config_entry_diagnostics(hass, nvr_entry)
+    camera = await async_get_config_entry_diagnostics(hass, clip_house.entry())
+    assert whole["nvr"]["recorder"]["frames"] > 0
+    assert len(whole["cameras"]) == 1
+    details = camera["camera_details"]
+    assert details["status"]["state"] == "asleep"
+    assert -70 < details["telemetry"]["rssi"] < -40
+    assert details["hello"]["reason"] == "pir"
+    assert details["caps"]["battery"] is True
+    text = json.dumps([whole, camera], default=str)
+    flash = clip_house.cameras[0].flash
+    assert flash.api_key
+    for secret in (CAMERA_ID, "127.0.0.1", flash.api_key, SETUP_CODE, "Front door"):
+        assert secret not in text
+    assert "key_hash" not in text
+
+
+async def test_system_health(clip_house: House, hass: HomeAssistant) -> None:
+    """System health has the figures that people are asked for."""
+    nvr = clip_house.nvr
+    await clip_house.wait_until(lambda: nvr.storage is not None)
+    assert await async_setup_component(hass, "system_health", {})
+    info = await async_system_health_info(hass)
+    assert info == {
+        "running": True,
+        "port": clip_house.port,
+        "cameras": "0 / 1",
+        "encoders": 0,
+        "ffmpeg": "ffmpeg",
+        "problems": "-",
+        "storage_used": info["storage_used"],
+        "storage_free": info["storage_free"],
+    }
+    translations = json.loads(
+        (
+            Path(__file__).parents[2]
+            / "custom_components"
+            / DOMAIN
+            / "translations"
+            / "en.json"
+        ).read_text()
+    )
+    assert info.keys() == translations["system_health"]["info"].keys()
+    for entry in hass.config_entries.async_entries(DOMAIN):
+        await hass.config_entries.async_unload(entry.entry_id)
+    assert await async_system_health_info(hass) == {"running": False}
+
+
+async def test_last_picture_that_cannot_be_kept(
+    nvr_house: House, hass: HomeAssistant
+) -> None:
+    """A folder that cannot be written to costs the picture over a restart, no more."""
+    camera = await nvr_house.claimed()
+    folder = nvr_house.nvr.folder / "last"
+    await hass.async_add_executor_job(shutil.rmtree, folder)
+    camera.trigger_motion(0.3)
+    await nvr_house.wait_until(lambda: nvr_house.nvr.last_event(CAMERA_ID) is not None)
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    await nvr_house.nvr.pictures.async_stop()
+    assert nvr_house.nvr.last_picture(CAMERA_ID)
+    await nvr_house.restart()
+    assert nvr_house.nvr.last_picture(CAMERA_ID) is None or not list(folder.iterdir())

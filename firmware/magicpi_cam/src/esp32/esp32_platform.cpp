@@ -107,7 +107,6 @@ void Esp32Platform::console_write(const uint8_t* data, size_t n) { Serial.write(
 
 void Esp32Platform::log(LogLevel level, const char* message) {
   static const char* const kLevels[] = {"debug: ", "info: ", "warning: ", "error: "};
-  // Improv's packets end with a line feed and begin at any byte, so whole lines may stand between them.
   Serial.print(kLevels[static_cast<uint8_t>(level) & 3]);
   Serial.println(message);
 }

@@ -1,5 +1,6 @@
 #include "portal.h"
 
+#include <initializer_list>
 #include <stdio.h>
 #include <string.h>
 

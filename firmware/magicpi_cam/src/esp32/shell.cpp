@@ -15,6 +15,7 @@
 
 #include "../../board.h"
 #include "../core/camera.h"
+#include "../core/codec.h"
 #include "../net/tls_mbedtls.h"
 #include "esp32_platform.h"
 

@@ -10,8 +10,9 @@ from time import perf_counter
 
 import pytest
 
+from custom_components.magicpi_nvr.recording import hourfile
 from custom_components.magicpi_nvr.recording.errors import InvalidValue
-from custom_components.magicpi_nvr.recording.index import EventQuery, Index
+from custom_components.magicpi_nvr.recording.index import EventQuery, Index, stored_run
 from custom_components.magicpi_nvr.recording.layout import HourPath, event_id
 from custom_components.magicpi_nvr.recording.library import Library
 from custom_components.magicpi_nvr.recording.model import Event, StoredRun
@@ -109,6 +110,27 @@ async def test_open_follows_what_changed(
     assert await again.event(made[3].id) is None
     assert (await again.event(made[2].id)).protected
     assert (await again.event(made[0].id)).thumbnail is None
+    await again.close()
+
+
+async def test_crash_before_the_recorder_told(
+    library: Library, recordings: Recordings, place: Place
+) -> None:
+    """A run that nobody told of is found at the next start, though the run before it was told of later."""
+    recordings.library = None
+    first = await recordings.record(NOON)
+    row = stored_run(
+        first.path, hourfile.scan(place.settings.root / first.path).runs[0]
+    )
+    second = await recordings.record(NOON + 60_000)
+    await library.record(first, row)
+    await library.close()
+    again = place.library()
+    await again.open()
+    assert [event.id for event in (await again.events()).events] == [
+        second.id,
+        first.id,
+    ]
     await again.close()
 
 

@@ -312,6 +312,24 @@ async def test_purge_older_than(
     assert contents(library) == fresh(place)
 
 
+async def test_purge_leaves_what_goes_on(
+    library: Library, recordings: Recordings, place: Place
+) -> None:
+    """An event that is not over stays, however old; so does one that was protected after the choice was made."""
+    running = await recordings.record(NOON - 9 * DAY, close=False)
+    late = await recordings.record(NOON - 8 * DAY)
+    before = files(place)
+    candidates = await library._candidates(set())
+    await library.protect(late.id, True)
+    removal = library_module._Removal([])
+    await library._remove(candidates[1:], candidates, removal)
+    assert removal.events == []
+    assert (await library.purge()).events == ()
+    assert (await library.purge(older_than_ms=NOON)).events == ()
+    assert set(before) <= set(files(place))
+    assert (await library.event(running.id)).state == "recording"
+
+
 async def test_make_room(
     library: Library, recordings: Recordings, place: Place
 ) -> None:

@@ -513,7 +513,7 @@ class Camera:
             self._late_at = None
 
     def tick(self) -> None:
-        """Look at what passes by itself; called twice a second."""
+        """Look at what passes by itself; called at each tick."""
         if self.session is None:
             if (
                 self._late_at is not None

@@ -4,10 +4,9 @@ No picture is decoded: decoders accept zeroed scans and missing ends, so their s
 proves nothing. Damage inside a scan is the business of the frame's CRC.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_JPEG_BYTES: Final = 512 * 1024
 MIN_SIDE: Final = 16
@@ -34,7 +33,17 @@ _NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 # The standard table of luminance AC coefficients: with it every block of a scan brings
 # set bits, so a long run of zeros is memory that was never written.
 _STANDARD_AC_TABLE: Final = bytes.fromhex("100002010303020403050504040000017d")
-_ZERO_RUN: Final = bytes(64)
+_ZERO_RUN: Final = bytes(256)
+# A camera's header stays the same for as long as its settings do: from SOI through the SOS
+# of three components it is read once. Maps it to width, height and whether its tables are
+# the standard ones.
+_SOS_OF_THREE: Final = b"\xff\xda\x00\x0c"
+_SOS_BYTES: Final = 14
+_MAX_HEADER: Final = 2048
+_MAX_HEADERS: Final = 64
+_headers: dict[bytes, tuple[int, int, bool]] = {}
+# In a scan 0xFF stands about every 500 bytes; hostile data may consist of nothing else.
+_MAX_HOPS: Final = 1024
 
 
 class JpegFault(StrEnum):
@@ -63,8 +72,7 @@ class JpegError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class JpegCheck:
+class JpegCheck(NamedTuple):
     """A good JPEG, its size in pixels and what was repaired."""
 
     data: bytes
@@ -90,6 +98,26 @@ def _parse_sof(data: bytes, start: int, length: int) -> tuple[int, int]:
     ):
         raise JpegError(JpegFault.DIMENSIONS)
     return width, height
+
+
+def _next_marker(data: bytes, position: int) -> int:
+    """Return the index of the first marker from `position` in a scan, -1 where there is none."""
+    find = data.find
+    last = len(data) - 1
+    # Hopping from one 0xFF to the next is three times as fast as the expression.
+    for _ in range(_MAX_HOPS):
+        position = find(b"\xff", position)
+        if position < 0 or position == last:
+            return -1
+        if follower := data[position + 1]:
+            if follower == 0xFF:
+                position += 1
+                continue
+            if not 0xD0 <= follower <= 0xD7:
+                return position
+        position += 2
+    found = _NEXT_MARKER.search(data, position)
+    return found.start() if found else -1
 
 
 def _walk(data: bytes, start: int) -> tuple[int, int, int | None, int]:
@@ -145,11 +173,11 @@ def _walk(data: bytes, start: int) -> tuple[int, int, int | None, int]:
                 raise JpegError(JpegFault.BAD_SEGMENT)
             position += length
             scan = scan or position
-            if (found := _NEXT_MARKER.search(data, position)) is None:
+            if (found := _next_marker(data, position)) < 0:
                 if size <= position:
                     raise JpegError(JpegFault.TRUNCATED)
                 return width, height, None, scan
-            position = found.start()
+            position = found
             continue
         position += length
     raise JpegError(JpegFault.BAD_SEGMENT)
@@ -166,6 +194,19 @@ def check_jpeg(data: bytes, *, max_bytes: int = MAX_JPEG_BYTES) -> JpegCheck:
         raise JpegError(JpegFault.EMPTY)
     if len(data) > max_bytes:
         raise JpegError(JpegFault.TOO_BIG)
+    scan = data.find(_SOS_OF_THREE, 0, _MAX_HEADER) + _SOS_BYTES
+    if known := _headers.get(data[:scan]):
+        width, height, standard = known
+        end = _next_marker(data, scan) + 2
+        if end == len(data) and data.endswith(_EOI):
+            if standard and data.find(_ZERO_RUN, scan) >= 0:
+                raise JpegError(JpegFault.ZEROED)
+            return JpegCheck(data, width, height, ())
+    return _check_unknown(data, max_bytes)
+
+
+def _check_unknown(data: bytes, max_bytes: int) -> JpegCheck:
+    """Check a picture whose header is new, or that is not perfect."""
     repairs: list[str] = []
     start = 0
     if not data.startswith(_SOI):
@@ -173,10 +214,8 @@ def check_jpeg(data: bytes, *, max_bytes: int = MAX_JPEG_BYTES) -> JpegCheck:
             raise JpegError(JpegFault.NO_START)
         repairs.append("junk_before")
     width, height, end, scan = _walk(data, start)
-    if (
-        data.find(_ZERO_RUN, scan, end or len(data)) >= 0
-        and data.find(_STANDARD_AC_TABLE, start, scan) >= 0
-    ):
+    standard = data.find(_STANDARD_AC_TABLE, start, scan) >= 0
+    if standard and data.find(_ZERO_RUN, scan, end or len(data)) >= 0:
         raise JpegError(JpegFault.ZEROED)
     if end is None:
         data = data[start:] + _EOI
@@ -188,4 +227,8 @@ def check_jpeg(data: bytes, *, max_bytes: int = MAX_JPEG_BYTES) -> JpegCheck:
             repairs.append("junk_after")
         if repairs:
             data = data[start:end]
+    if not repairs and scan <= _MAX_HEADER:
+        if len(_headers) >= _MAX_HEADERS:
+            _headers.clear()
+        _headers[data[:scan]] = (width, height, standard)
     return JpegCheck(data, width, height, tuple(repairs))

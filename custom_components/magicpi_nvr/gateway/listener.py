@@ -25,6 +25,8 @@ BACKLOG: Final = 128
 # Room for the burst of a house that wakes at once; these hold a socket and nothing else.
 MAX_WAITING: Final = 128
 
+_BUFFER: Final = memoryview(bytearray(256 * 1024))
+
 _OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -52,8 +54,12 @@ def error_response(
     )
 
 
-class Connection(web.RequestHandler):
-    """One HTTP connection that knows its place in the listener."""
+class Connection(web.RequestHandler, asyncio.BufferedProtocol):
+    """One HTTP connection that knows its place in the listener.
+
+    TLS decrypts into one buffer that all connections share, because what is in it is copied
+    out before anything else runs: cheaper than a new buffer for each record.
+    """
 
     __slots__ = ("_deadline", "_slot", "address", "fresh")
 
@@ -74,9 +80,13 @@ class Connection(web.RequestHandler):
         super().connection_made(transport)
 
     @override
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _BUFFER
+
+    @override
+    def buffer_updated(self, nbytes: int) -> None:
         self.fresh = True
-        super().data_received(data)
+        self.data_received(bytes(_BUFFER[:nbytes]))
 
     @override
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -34,7 +34,7 @@ from .session import Session, SessionDelegate
 
 _LOGGER = logging.getLogger(__name__)
 
-TICK_S: Final = 0.5
+TICK_S: Final = 0.4
 RENEWAL_CHECK_S: Final = 12 * 3600
 BODY_TIMEOUT_S: Final = 10
 SHUTDOWN_TIMEOUT_S: Final = 5

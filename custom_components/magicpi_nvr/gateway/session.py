@@ -46,6 +46,7 @@ MAX_OUTBOX: Final = 64
 CLOSE_TIMEOUT_S: Final = 3.0
 # After `bye` a camera closes by itself.
 BYE_TICKS: Final = 10
+# At least each second while frames come, with room for a late tick.
 ACK_TICKS: Final = 2
 # Far above what a camera says in earnest, far below what costs anything.
 TEXT_BURST: Final = 200
@@ -117,6 +118,7 @@ class Session:
         self._ticks_since_ack = 0
         self._frames_since_ack = False
         self._acked = 0
+        self._hurry = False
         self._open_events: set[int] = set()
         self._bucket = TokenBucket(TEXT_BURST, TEXT_RATE)
         self._flood = 0
@@ -258,7 +260,7 @@ class Session:
                 return
 
     def tick(self) -> None:
-        """Acknowledge, and look for silence; called twice a second."""
+        """Acknowledge, and look for silence; called at each tick."""
         if self._closing or self.camera.session is not self:
             return
         if self._connection.fresh:
@@ -280,10 +282,12 @@ class Session:
         progress = self.camera.progress
         assert progress is not None
         self._ticks_since_ack += 1
+        # A camera that waits to sleep hears at every tick, a stream each second: an ack costs
+        # as much as a frame.
+        if not self._hurry and self._ticks_since_ack < ACK_TICKS:
+            return
         seq = progress.acknowledged(self._delegate.kept(self.camera.id, self._boot))
-        if seq != self._acked or (
-            self._frames_since_ack and self._ticks_since_ack >= ACK_TICKS
-        ):
+        if seq != self._acked or self._frames_since_ack:
             self._acked = seq
             self._ticks_since_ack = 0
             self._frames_since_ack = False
@@ -358,7 +362,8 @@ class Session:
         progress.accept(seq, handed=taken)
         if event:
             self._open_events.discard(event)
-            if flags & FLAG_LAST:
+            self._hurry = bool(flags & FLAG_LAST)
+            if self._hurry:
                 self._open_events.add(event)
 
     def _elapsed_ms(self) -> int:
@@ -417,6 +422,7 @@ class Session:
                 )
             case EventEnd():
                 self._open_events.discard(message.event)
+                self._hurry = True
                 camera.counters.events += 1
                 camera.counters.lost += message.lost
                 self._delegate.event_ended(

@@ -32,6 +32,9 @@ PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 HTML = re.compile(r"</?[a-zA-Z][^<>]*>")
 URL = re.compile(r"[a-z]+://", re.IGNORECASE)
 QUOTED_PLACEHOLDER = re.compile(r"'\{\w+\}'")
+# In the format of the texts an apostrophe before a placeholder makes it literal.
+ESCAPED_PLACEHOLDER = re.compile(r"'[{}]")
+WORD = re.compile(r"[^\W\d_]{2,}")
 ICON = re.compile(r"mdi:[a-z0-9-]+")
 
 RULES = {
@@ -356,6 +359,7 @@ def test_texts_are_clean(language: str) -> None:
         assert not URL.search(text), path
         assert "[%key:" not in text, path
         assert not QUOTED_PLACEHOLDER.search(text), path
+        assert not ESCAPED_PLACEHOLDER.search(text), path
         assert all(name.isidentifier() for name in placeholders(text)), path
         assert text.count("{") == text.count("}"), path
 
@@ -368,7 +372,7 @@ def test_languages_agree(language: str) -> None:
     assert sorted(other) == sorted(english)
     for path, text in english.items():
         assert placeholders(other[path]) == placeholders(text), path
-    long = [path for path, text in english.items() if len(text.split()) >= 4]
+    long = [path for path, text in english.items() if len(WORD.findall(text)) >= 4]
     assert [path for path in long if other[path] == english[path]] == []
 
 

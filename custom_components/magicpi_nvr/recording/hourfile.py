@@ -286,8 +286,11 @@ def scan(path: Path) -> HourFile:
         os.close(file)
 
 
-def scan_run(path: Path, offset: int, end: int) -> Run:
-    """Read the headers of the one run that lies there; raises HourFileError and OSError."""
+def scan_run(path: Path, offset: int, end: int | None = None) -> Run:
+    """Read the headers of the one run that lies there; without `end` the file's last, however far it is.
+
+    Raises HourFileError and OSError.
+    """
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         found = _scan(file, path, offset, end)

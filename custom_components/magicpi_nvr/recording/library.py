@@ -26,8 +26,8 @@ from .errors import (
     NothingRecorded,
     StorageFailed,
 )
-from .hourfile import CLAIMS, FOLDERS, HourFileError
-from .index import LAST_MS, EventQuery, Index
+from .hourfile import CLAIMS, FOLDERS, HourFileError, scan_run
+from .index import LAST_MS, EventQuery, Index, stored_run
 from .layout import HourPath, camera_folder, to_local
 from .model import (
     CameraUsage,
@@ -244,6 +244,8 @@ class Library:
         if spec.timelapse is not None and not (1 <= spec.timelapse <= 100_000):
             raise InvalidValue("a time-lapse is 1 to 100,000 times as fast")
         runs = tuple(await self._runs(spec))
+        if not all(run.closed for run in runs):
+            runs = await self._threaded(self._grown, runs)
         if not runs:
             if spec.event_id is not None and await self.event(spec.event_id) is None:
                 raise EventNotFound(spec.event_id)
@@ -540,6 +542,17 @@ class Library:
 
         notes = await self._threaded(job)
         await self._indexed(self._index.put_notes, sidecar, notes)
+
+    def _grown(self, runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
+        """Return runs as they are now: the index hears of those that grow only now and then. Blocking."""
+        found = []
+        for run in runs:
+            if not run.closed:
+                with suppress(HourFileError, OSError):
+                    now = scan_run(self._root / run.path, run.offset)
+                    run = stored_run(run.path, now)
+            found.append(run)
+        return tuple(found)
 
     async def _runs(self, spec: ClipSpec) -> list[StoredRun]:
         """Return the runs that a clip shows, in order of time; raises InvalidValue."""

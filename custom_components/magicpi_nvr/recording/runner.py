@@ -20,6 +20,7 @@ from .ongoing import OngoingEvent, WaitingFrame
 FRAGMENT_MS = 500
 FLUSH_S = 0.7
 SYNC_S = 5.0
+TELL_S = 15.0
 # A longer pause begins another run: a duration has 32 bits, and nobody watches a still for minutes.
 LONGEST_PAUSE_MS = 10 * 60 * 1000
 _FEED_AT_ONCE = 8
@@ -301,7 +302,7 @@ class Runner:
         now = monotonic()
         if now - self._told_at < self._told:
             return
-        self._told, self._told_at = max(SYNC_S, 2 * self._told), now
+        self._told, self._told_at = max(TELL_S, 2 * self._told), now
         if stored := self.stored():
             await self._host.grown(self.event, stored)
 

@@ -1,13 +1,7 @@
 """Firmware updates of cameras."""
 
-import base64
-from hashlib import sha256
-import json
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 import pytest
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
@@ -17,41 +11,21 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from virtual_camera import camera as camera_module
 
+from .firmware import FirmwareImages
 from .scene import Actor, Scene
-
-BOARD = "MagicPi Virtual Camera"
 
 
 class Folder:
-    """A folder of firmware images that are signed by a key of its own."""
+    """The images that the NVR of a scene finds."""
 
     def __init__(self, scene: Scene) -> None:
-        """Make the folder and the key."""
+        """Make the folder."""
         self._scene = scene
-        self._folder = Path(scene.hass.config.path("magicpi_nvr", "firmware"))
-        self._folder.mkdir(parents=True)
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        (self._folder / "own.pem").write_bytes(
-            self._key.public_key().public_bytes(
-                Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
-            )
-        )
+        self._images = FirmwareImages(Path(scene.hass.config.config_dir))
 
     async def add(self, version: str, notes: str | None = None) -> None:
         """Put an image into the folder and have it read."""
-        image = f"firmware {version}".encode() * 5000
-        manifest = {
-            "board": BOARD,
-            "version": version,
-            "sha256": sha256(image).hexdigest(),
-            "size": len(image),
-            "signature": base64.b64encode(
-                self._key.sign(image, ec.ECDSA(SHA256()))
-            ).decode(),
-            "notes": notes,
-        }
-        (self._folder / f"cam-{version}.bin").write_bytes(image)
-        (self._folder / f"cam-{version}.json").write_text(json.dumps(manifest))
+        self._images.add(version, notes)
         await self._scene.nvr.async_read_firmware()
         await self._scene.hass.async_block_till_done()
 

@@ -453,14 +453,10 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             hosts = await nvr.async_hosts(host)
             token = nvr.gateway.issue_token(self._id, data={"name": self._name})
             try:
-                waiting = self.hass.async_create_task(
-                    self._async_wait(), "magicpi_nvr wait for camera"
-                )
                 await client.claim(
                     code, nvr.gateway.bundle(token=token, name=self._name, hosts=hosts)
                 )
             except BaseException:
-                waiting.cancel()
                 nvr.gateway.revoke_token(self._id)
                 raise
         except OSError:
@@ -469,7 +465,9 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             if not isinstance(err, WrongCode):
                 field = "base"
             return {field: ERRORS[type(err)]}
-        self._waiting = waiting
+        self._waiting = self.hass.async_create_task(
+            self._async_wait(), "magicpi_nvr wait for camera"
+        )
         self._placeholders = {
             "name": self._name,
             "hosts": ", ".join(hosts),

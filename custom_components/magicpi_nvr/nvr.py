@@ -364,10 +364,11 @@ class Nvr:
         self._schedule_usage()
 
     async def _async_close_recording(self) -> None:
+        # The recorder's last clips may ask the library for something yet
+        await self.recorder.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.recorder.stop()
         await self.library.close()
         self._recording_now.clear()
 
@@ -773,6 +774,8 @@ class Nvr:
             not frame.event
             or not self.settings.recording
             or not self.recording_enabled(camera.id)
+            or (entry := self.camera_entry(camera.id)) is None
+            or entry.disabled_by
         ):
             return False
         reason = self._reasons.get((camera.id, frame.boot, frame.event), REASON_MOTION)

@@ -118,6 +118,7 @@ async def test_tree(
         assert listed.children[0].title.startswith(
             f"{at:%Y-%m-%d %H:%M:%S} · Front door"
         )
+    assert not (await browse(hass, f"day/{FOLDER}/2020-01-01")).children
     alone = await browse(hass, clip.identifier)
     assert alone.title == listed.children[0].title
 

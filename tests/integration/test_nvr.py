@@ -8,16 +8,18 @@ from unittest.mock import AsyncMock, patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_STORAGE
 from custom_components.magicpi_nvr.nvr import EventChange, NvrChange
 from custom_components.magicpi_nvr.recording.model import PurgeReport
 from custom_components.magicpi_nvr.recording.recorder import EventDropped
-from homeassistant.config_entries import ConfigEntryState
+from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.const import CONF_HOST, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.network import NoURLAvailableError
+from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 
 from .house import CAMERA_ID, House, nvr_options
@@ -387,3 +389,61 @@ async def test_entry_follows_the_camera(nvr_house: House, hass: HomeAssistant) -
     assert device
     assert device.sw_version == "9.9.9"
     assert nvr_house.entry().data[CONF_HOST] == "127.0.0.1"
+
+
+async def test_disabled_camera_is_not_recorded(
+    nvr_house: House, hass: HomeAssistant
+) -> None:
+    """Who disables a camera wants nothing of it recorded; it keeps its key."""
+    camera = await nvr_house.claimed()
+    entry = nvr_house.entry()
+    await hass.config_entries.async_set_disabled_by(
+        entry.entry_id, ConfigEntryDisabler.USER
+    )
+    await camera.wait_state("asleep")
+    mark = camera.mark()
+    camera.trigger_motion(0.3)
+    await camera.wait_event("event_started", after=mark)
+    await camera.wait_all_acked()
+    assert nvr_house.nvr.last_event(CAMERA_ID) is None
+    assert CAMERA_ID in nvr_house.nvr.gateway.cameras
+
+
+async def test_time_zone_is_followed(nvr_house: House, hass: HomeAssistant) -> None:
+    """Local days and hours are those of Home Assistant's time zone, also a new one."""
+    await hass.config.async_update(time_zone="Pacific/Auckland")
+    await hass.async_block_till_done()
+    zone = nvr_house.nvr.library.settings.time_zone
+    assert str(zone) == "Pacific/Auckland"
+
+
+async def test_recorder_that_cannot_start(house: House, hass: HomeAssistant) -> None:
+    """What fails halfway leaves nothing running."""
+    entry = house.add_nvr_entry()
+    with patch(
+        "custom_components.magicpi_nvr.recording.recorder.Recorder.start",
+        side_effect=OSError("no disk"),
+    ):
+        await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is ConfigEntryState.SETUP_RETRY
+    assert not house.nvr.running
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert entry.state is ConfigEntryState.LOADED
+
+
+async def test_card_is_known_to_dashboards(
+    house: House, hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator
+) -> None:
+    """The card needs no resource by hand."""
+    hass.config.components.add("frontend")
+    urls: list[str] = []
+    with patch(
+        "custom_components.magicpi_nvr.card.frontend.add_extra_js_url",
+        side_effect=lambda _, url: urls.append(url),
+    ):
+        assert await async_setup_component(hass, DOMAIN, {})
+    (url,) = urls
+    assert url.startswith("/magicpi_nvr/magicpi-timeline-card.js?v=")
+    response = await (await hass_client_no_auth()).get(url)
+    assert response.status == 200
+    assert "javascript" in response.headers["Content-Type"]

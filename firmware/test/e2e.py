@@ -604,23 +604,29 @@ async def test_mdns() -> None:
         await zeroconf.async_close()
 
 
-async def main() -> None:
-    tests = [value for name, value in globals().items() if name.startswith("test_")]
-    wanted = [a for a in sys.argv[2:] if not a.startswith("-")]
-    passed = failed = 0
-    for test in tests:
-        if wanted and not any(w in test.__name__ for w in wanted):
-            continue
+AT_ONCE = asyncio.Semaphore(4)
+
+
+async def run(test) -> bool:
+    async with AT_ONCE:
         start = time.monotonic()
         try:
             await asyncio.wait_for(test(), 120)
-            passed += 1
-            print(f"  ok    {test.__name__} ({time.monotonic() - start:.1f} s)")
         except Exception:
-            failed += 1
             print(f"  FAIL  {test.__name__}")
             traceback.print_exc()
-        sys.stdout.flush()
+            return False
+        finally:
+            sys.stdout.flush()
+        print(f"  ok    {test.__name__} ({time.monotonic() - start:.1f} s)")
+        return True
+
+
+async def main() -> None:
+    tests = [value for name, value in globals().items() if name.startswith("test_")]
+    wanted = [a for a in sys.argv[2:] if not a.startswith("-")]
+    results = await asyncio.gather(*(run(test) for test in tests if not wanted or any(w in test.__name__ for w in wanted)))
+    passed, failed = results.count(True), results.count(False)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

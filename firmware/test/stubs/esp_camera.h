@@ -32,6 +32,7 @@ struct _sensor {
   int (*set_vflip)(sensor_t* sensor, int enable);
   int (*set_aec2)(sensor_t* sensor, int enable);
   int (*set_ae_level)(sensor_t* sensor, int level);
+  int (*set_reg)(sensor_t* sensor, int reg, int mask, int value);
 };
 typedef struct {
   int pin_pwdn, pin_reset, pin_xclk, pin_sccb_sda, pin_sccb_scl;

@@ -35,8 +35,6 @@ struct Held {
 };
 constexpr Held kHeld[] = {
     {kBoard.camera.pwdn, 1},
-    // A sensor without power-down input draws least while it is held in reset.
-    {kBoard.camera.pwdn < 0 ? kBoard.camera.reset : static_cast<int8_t>(-1), 0},
     {kBoard.flash_led, 0},
     {kBoard.power_hold, 1},
 };
@@ -192,14 +190,7 @@ void BoardIo::show(State state, uint64_t now_ms) {
 }
 
 void BoardIo::sensor_off() {
-  for (const Held& held : kHeld) {
-    if (held.pin >= 0 && (held.pin == kBoard.camera.pwdn || held.pin == kBoard.camera.reset)) {
-      make_output(held.pin, held.level);
-    }
-  }
-}
-
-void BoardIo::restore_button() {
+  if (kBoard.camera.pwdn >= 0) make_output(kBoard.camera.pwdn, 1);
   if (kBoard.button >= 0 && kBoard.button == kBoard.camera.xclk) make_input(kBoard.button, true, false);
 }
 

@@ -25,10 +25,8 @@ class BoardIo {
   /// LED pattern of this moment.
   void show(State state, uint64_t now_ms);
 
-  /// Sensor supply: power-down pin high, or reset low where there is no such pin.
+  /// After the driver gave its pins back: power-down high, and the button's pull-up if it shares the clock's pin.
   void sensor_off();
-  /// The button's pull-up, after the camera gave its pin back.
-  void restore_button();
   /// Holds what must keep its level, arms the wake sources, sleeps. Does not return.
   [[noreturn]] void sleep(const SleepRequest& request);
 

@@ -49,7 +49,6 @@ bool CameraDriver::start(const Settings& settings) {
   xSemaphoreGive(driver_);
   if (!ok) {
     board_->sensor_off();
-    board_->restore_button();
     return false;
   }
   silent_ = 0;
@@ -131,10 +130,19 @@ void CameraDriver::apply(const Settings& settings) {
 void CameraDriver::stop() {
   running_ = false;
   xSemaphoreTake(driver_, portMAX_DELAY);
+  stand_by();
   esp_camera_deinit();
   xSemaphoreGive(driver_);
   board_->sensor_off();
-  board_->restore_button();
+}
+
+/// Where no power-down pin is wired: software standby, which the next start's reset ends. The OV2640's is left alone: it
+/// holds the bus low until its supply is cut.
+void CameraDriver::stand_by() {
+  sensor_t* sensor = kBoard.camera.pwdn < 0 ? esp_camera_sensor_get() : nullptr;
+  if (!sensor || !sensor->set_reg) return;
+  if (sensor->id.PID != OV3660_PID && sensor->id.PID != OV5640_PID) return;
+  sensor->set_reg(sensor, 0x3008, 0x40, 0x40);
 }
 
 void CameraDriver::revive() {

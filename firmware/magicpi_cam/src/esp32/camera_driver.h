@@ -34,6 +34,7 @@ class CameraDriver {
   bool grab();
   bool open(const Settings& settings);
   void set_registers(const Settings& settings);
+  void stand_by();
 
   Camera* camera_ = nullptr;
   BoardIo* board_ = nullptr;

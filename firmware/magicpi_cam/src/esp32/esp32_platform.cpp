@@ -119,7 +119,7 @@ void Esp32Platform::sleep(const SleepRequest& request) {
 }
 
 void Esp32Platform::restart() {
-  driver_.stop();
+  if (driver_.running()) driver_.stop();
   setup_close();
   wifi_end();
   Serial.flush();

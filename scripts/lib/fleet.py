@@ -1,0 +1,57 @@
+"""Cameras as Home Assistant's storage holds them: for tests and benches that need many."""
+
+from typing import Any
+
+from custom_components.magicpi_nvr.gateway.camera import Camera
+from custom_components.magicpi_nvr.gateway.clock import Clock
+from custom_components.magicpi_nvr.gateway.protocol import Caps
+
+
+class _Host:
+    """A registry that keeps nothing."""
+
+    clock = Clock()
+
+    def save(self) -> None:
+        """Keep nothing."""
+
+    def begin_rekey(self, camera_id: str) -> str:
+        """Hand out no key."""
+        return ""
+
+    def abandon_rekey(self, camera_id: str) -> None:
+        """Forget no key."""
+
+
+def camera_id(number: int) -> str:
+    """Return the id of a camera of the fleet."""
+    return f"02:00:00:00:{number >> 8:02X}:{number & 255:02X}"
+
+
+def stored_cameras(count: int) -> dict[str, Any]:
+    """Return the gateway's registry with so many cameras that sleep."""
+    caps = Caps(
+        resolutions=("QVGA", "VGA", "SVGA", "XGA", "HD", "SXGA", "UXGA"),
+        battery=True,
+        flash=True,
+        motion=("pir",),
+        sleep=True,
+        ota=True,
+    )
+    cameras = {}
+    for number in range(count):
+        camera = Camera(
+            camera_id(number),
+            name=f"Camera {number}",
+            model="esp32-cam",
+            firmware="1.0.0",
+            caps=caps,
+            host=_Host(),
+        )
+        camera.last_seen_ms = camera.next_check_in_ms = Clock().now_ms()
+        cameras[camera.id] = {
+            "key_hash": "0" * 64,
+            "new_key_hash": None,
+            **camera.as_dict(),
+        }
+    return {"cameras": cameras}

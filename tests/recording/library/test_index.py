@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+import dataclasses
 from datetime import UTC
 from pathlib import Path
 import random
@@ -304,6 +305,38 @@ async def test_foreign_files_are_left_alone(
     # What was written there by hand, and wrong, is not lost with the next note.
     await library.protect(event.id, True)
     assert (folder / "12.json.broken").read_text() == "[]"
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"id": "../../etc"},
+        {"camera": BACK},
+        {"start_ms": 10**30},
+        {"start_ms": -1},
+        {"boot": 2**64},
+        {"number": -1},
+    ],
+)
+async def test_runs_that_say_nonsense(
+    library: Library,
+    recordings: Recordings,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    nonsense: dict[str, object],
+) -> None:
+    """A message in a file may be anything; what makes no sense is left out, the rest is there."""
+    event = await recordings.record(NOON)
+    recordings.library = None
+    to_json = hourfile.RunHeader.to_json
+    monkeypatch.setattr(
+        hourfile.RunHeader,
+        "to_json",
+        lambda self: to_json(dataclasses.replace(self, **nonsense)),
+    )
+    await recordings.record(NOON + 60_000)
+    assert await library.rebuild() == 1
+    assert (await library.events()).events == (event,)
 
 
 async def test_filters_and_pages(

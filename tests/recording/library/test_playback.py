@@ -17,6 +17,7 @@ from custom_components.magicpi_nvr.recording.errors import (
     EventNotFound,
     InvalidValue,
     NothingRecorded,
+    StorageFailed,
 )
 from custom_components.magicpi_nvr.recording.library import Library
 from custom_components.magicpi_nvr.recording.model import ClipSpec
@@ -370,6 +371,15 @@ async def test_export(library: Library, recordings: Recordings, tmp_path: Path) 
         await clip.write_to(target)
     assert len(target.read_bytes()) == clip.size
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
+
+
+async def test_export_to_nowhere(
+    library: Library, recordings: Recordings, tmp_path: Path
+) -> None:
+    """The caller learns that the file could not be written."""
+    event = await recordings.record(NOON)
+    with pytest.raises(StorageFailed):
+        await library.export(ClipSpec.event(event.id), tmp_path / "nowhere" / "out.mp4")
 
 
 async def test_cancelled_export(

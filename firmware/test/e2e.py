@@ -33,7 +33,8 @@ from cryptography.x509.oid import NameOID
 
 BINARY = sys.argv[1]
 VERBOSE = "-v" in sys.argv
-CAMERA_ID = "02:4D:50:00:EE:FF"
+# Of this run alone: another one on this machine may be announcing its camera too.
+CAMERA_ID = "02:4D:50:{:02X}:{:02X}:{:02X}".format(*os.urandom(3))
 NAME = "nvr.magicpi.internal"
 CODE = "ABCD-EFGH-JKMN-PQRS"
 LOCALHOST = "127.0.0.1"
@@ -572,14 +573,14 @@ async def test_mdns() -> None:
 
             browser = AsyncServiceBrowser(zeroconf.zeroconf, "_magicpi-cam._tcp.local.", handlers=[on_change])
             setup = await camera.line("setup", open=True)
+            name = f"MagicPi {CAMERA_ID[12:].replace(':', '').lower()}._magicpi-cam._tcp.local."
             for _ in range(100):
-                if seen:
+                if name in seen:
                     break
                 await asyncio.sleep(0.05)
-            (name,) = seen
             info = AsyncServiceInfo("_magicpi-cam._tcp.local.", name)
             assert await info.async_request(zeroconf.zeroconf, 3000)
-            assert info.port == setup["port"] and info.parsed_addresses() == [LOCALHOST]
+            assert (info.port, info.parsed_addresses()) == (setup["port"], [LOCALHOST]), (name, info, setup)
             assert info.properties[b"id"] == CAMERA_ID.encode() and info.properties[b"proto"] == b"1", info.properties
             await settled(camera, gateway, camera.ca)
             assert seen[name] is ServiceStateChange.Removed

@@ -217,6 +217,8 @@ class World final : public Platform {
   void boot(WakeCause cause) {
     cause_ = cause;
     asleep_ = restart_ = false;
+    // What is over cannot matter again, and a month of it would be looked through at every poll.
+    motion.erase(std::remove_if(motion.begin(), motion.end(), [this](const Interval& m) { return m.to <= now; }), motion.end());
     wires_[0] = std::make_unique<Wire>(*this);
     wires_[1] = std::make_unique<Wire>(*this);
     radio_ = sensor_ = false;

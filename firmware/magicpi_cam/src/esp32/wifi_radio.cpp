@@ -43,11 +43,10 @@ bool WifiRadio::start_driver() {
   esp_netif_init();
   esp_event_loop_create_default();
   if (!station_) station_ = esp_netif_create_default_wifi_sta();
-  if (!point_) point_ = esp_netif_create_default_wifi_ap();
   wifi_init_config_t config = WIFI_INIT_CONFIG_DEFAULT();
   // Credentials live with the core: the driver writes no flash.
   config.nvs_enable = 0;
-  if (!station_ || !point_ || esp_wifi_init(&config) != ESP_OK) return false;
+  if (!station_ || esp_wifi_init(&config) != ESP_OK) return false;
   esp_wifi_set_storage(WIFI_STORAGE_RAM);
   esp_event_handler_instance_register(WIFI_EVENT, ESP_EVENT_ANY_ID, on_event, this, nullptr);
   esp_event_handler_instance_register(IP_EVENT, IP_EVENT_STA_GOT_IP, on_event, this, nullptr);
@@ -275,7 +274,10 @@ void WifiRadio::pmk_task(void* context) {
 
 bool WifiRadio::access_point(const char* ssid) {
   off();
-  if (!start_driver() || esp_wifi_set_mode(WIFI_MODE_APSTA) != ESP_OK) return false;
+  if (!start_driver()) return false;
+  if (!point_) point_ = esp_netif_create_default_wifi_ap();
+  // The station half is there to look for networks while the portal is open.
+  if (!point_ || esp_wifi_set_mode(WIFI_MODE_APSTA) != ESP_OK) return false;
   wifi_config_t config = {};
   const size_t n = strlen(ssid);
   memcpy(config.ap.ssid, ssid, n < sizeof config.ap.ssid ? n : sizeof config.ap.ssid);

@@ -1,0 +1,404 @@
+"""A home to look at: a real Home Assistant, a camera that waits to be claimed, and one with a past.
+
+What the browser tests and the screenshots play on::
+
+    async with Stage(folder) as stage:
+        await stage.claim(stage.front_door, "Front door")
+
+The camera with a past is called "Garden". It was claimed long ago, recorded a few days and
+did not come back: Home Assistant finds its key, its entry and its recordings when it starts.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+import json
+from pathlib import Path
+import random
+import socket
+import subprocess
+import sys
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+import av
+from home_assistant import (
+    COMPONENT,
+    HomeAssistantError,
+    HomeAssistantProcess,
+    free_port,
+    wait_until,
+)
+from virtual_camera import FrameSource, GeneratedSource, VirtualCamera, make_picture
+from zeroconf.asyncio import AsyncZeroconf
+
+# The rooms of the integration that know nothing of Home Assistant run alone
+sys.path.append(str(COMPONENT))
+
+from recording.boxes import TICKS_PER_MS, VideoConfig
+from recording.hourfile import HourFileWriter, RunHeader, Sample
+from recording.layout import HourPath, event_id
+
+DOMAIN = "magicpi_nvr"
+TIME_ZONE = "Europe/Berlin"
+FRONT_DOOR = "02:4D:50:00:00:01"
+GARDEN = "02:4D:50:00:00:02"
+STEP_TIMEOUT = 60.0
+FPS = 5
+KEY_EVERY = 10  # pictures
+BUSY_DAY = 2  # days ago
+CALM_DAY = 1
+
+
+def own_address() -> str:
+    """Return the address of this machine that mDNS can announce; raises HomeAssistantError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: a UDP socket only looks up the route.
+            probe.connect(("224.0.0.251", 5353))
+            address = str(probe.getsockname()[0])
+        except OSError:
+            address = "127.0.0.1"
+    if address.startswith("127."):
+        raise HomeAssistantError(
+            "cameras are found by mDNS, which does not travel over loopback: connect this machine to a network"
+        )
+    return address
+
+
+@dataclass(frozen=True)
+class Film:
+    """Pictures, and the video that they became."""
+
+    pictures: Sequence[bytes]
+    config: VideoConfig
+    samples: tuple[tuple[bytes, bool], ...]
+
+    @classmethod
+    def encode(cls, folder: Path, pictures: Sequence[bytes]) -> Film:
+        """Encode JPEGs as a recorder would (blocking)."""
+        path = folder / "film.mp4"
+        subprocess.run(
+            [
+                *("ffmpeg", "-v", "error", "-y", "-f", "image2pipe", "-framerate"),
+                *(str(FPS), "-c:v", "mjpeg", "-i", "-", "-c:v", "libx264"),
+                *("-preset", "veryfast", "-crf", "24", "-bf", "0", "-g"),
+                *(str(KEY_EVERY), "-sc_threshold", "0", "-pix_fmt", "yuv420p"),
+                str(path),
+            ],
+            input=b"".join(pictures),
+            check=True,
+        )
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            samples = tuple(
+                (bytes(packet), packet.is_keyframe)
+                for packet in container.demux(stream)
+                if packet.size
+            )
+            codec = stream.codec_context
+            config = VideoConfig(bytes(codec.extradata), codec.width, codec.height)
+        path.unlink()
+        return cls(pictures, config, samples)
+
+
+def write_day(
+    root: Path, camera: str, film: Film, starts_ms: Iterable[int], frames: int
+) -> int:
+    """Write events of so many pictures into hour files, as a recorder does; return their number."""
+    writer: HourFileWriter | None = None
+    number = 0
+    duration = 1000 // FPS * TICKS_PER_MS
+    keys = range(0, len(film.samples) - frames + 1, KEY_EVERY)
+    for number, start_ms in enumerate(sorted(starts_ms), 1):
+        hour = HourPath.at(camera, start_ms, ZoneInfo(TIME_ZONE))
+        path = root / hour.relative
+        if writer is None or writer.path != path:
+            if writer:
+                writer.close()
+            writer = HourFileWriter(path, film.config)
+            writer.open()
+        boot = start_ms // 86_400_000
+        name = event_id(camera, boot, number)
+        writer.begin_run(
+            RunHeader(
+                id=name,
+                camera=camera,
+                start_ms=start_ms,
+                reason="pir",
+                boot=boot,
+                event=number,
+                number=0,
+                t=1000,
+            )
+        )
+        first = keys[number % len(keys)]
+        samples = film.samples[first : first + frames]
+        writer.append(
+            [Sample(data, duration, key) for data, key in samples],
+            first_seq=1,
+            last_seq=frames,
+            offset=0,
+        )
+        writer.end_run(lost=0)
+        picture = film.pictures[first + frames // 2]
+        (root / hour.thumbnail(name)).write_bytes(picture)
+    if writer:
+        writer.close()
+    return number
+
+
+def spread(day: date, count: int, length_ms: int, *, seed: int = 1) -> list[int]:
+    """Return when events of a day began: more by day than by night, none in another."""
+    zone = ZoneInfo(TIME_ZONE)
+    begin = int(datetime.combine(day, time(), zone).timestamp() * 1000)
+    end = int(datetime.combine(day + timedelta(1), time(), zone).timestamp() * 1000)
+    slots = (end - begin) // (length_ms + 1000)
+    rng = random.Random(seed)
+    weights = [0.15 + max(0.0, 1 - abs(at / slots * 24 - 14) / 8) for at in range(slots)]
+    chosen: set[int] = set()
+    while len(chosen) < count:
+        chosen |= set(rng.choices(range(slots), weights, k=count - len(chosen)))
+    return [begin + slot * (length_ms + 1000) for slot in chosen]
+
+
+class Stage:
+    """The home, from its first start to its end."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        source: FrameSource | None = None,
+        garden: Sequence[bytes] | None = None,
+        busy: int = 2000,
+        calm: int = 60,
+        theme_day: bool = True,
+    ) -> None:
+        """Say what it is to be; `garden` are the pictures of the camera with a past."""
+        self.hass = HomeAssistantProcess(folder, time_zone=TIME_ZONE)
+        self.address = own_address()
+        self.port = free_port()
+        self.front_door: VirtualCamera
+        self._source = source
+        self._garden = garden
+        self._busy = busy
+        self._calm = calm
+        self._stack = AsyncExitStack()
+        self._zeroconf: AsyncZeroconf
+
+    async def __aenter__(self) -> Self:
+        """Prepare everything and start it; the front door's camera waits in setup mode."""
+        await self.hass.prepare()
+        await asyncio.to_thread(self._write_past)
+        async with self._stack:
+            await self._stack.enter_async_context(self.hass)
+            self._zeroconf = AsyncZeroconf(interfaces=[self.address])
+            self._stack.push_async_callback(self._zeroconf.async_close)
+            self.front_door = await self.add_camera(FRONT_DOOR, self._source)
+            self._stack = self._stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End it."""
+        await self._stack.aclose()
+
+    async def add_camera(
+        self, id: str, source: FrameSource | None = None, **options: Any
+    ) -> VirtualCamera:
+        """Switch on a camera that nobody has claimed."""
+        camera = VirtualCamera(
+            id,
+            source=source or GeneratedSource(),
+            http_bind=self.address,
+            zeroconf=self._zeroconf,
+            advertise_addresses=(self.address,),
+            **options,
+        )
+        self._stack.push_async_callback(camera.stop)
+        await camera.start()
+        await camera.wait_state("setup")
+        return camera
+
+    @staticmethod
+    def day(days_ago: int) -> date:
+        """Return the date of a day at home."""
+        return datetime.now(ZoneInfo(TIME_ZONE)).date() - timedelta(days_ago)
+
+    def _write_past(self) -> None:
+        """Write what an earlier run would have left."""
+        root = self.hass.media / DOMAIN
+        root.mkdir(parents=True, exist_ok=True)
+        pictures = self._garden or [
+            make_picture(number, resolution="VGA", caption="Garden", seed=5)
+            for number in range(60)
+        ]
+        film = Film.encode(self.hass.folder, pictures)
+        for days_ago, count, frames in (
+            (BUSY_DAY, self._busy, 5),
+            (CALM_DAY, self._calm, min(50, len(pictures))),
+        ):
+            starts = spread(self.day(days_ago), count, frames * 1000 // FPS)
+            write_day(root, GARDEN, film, starts, frames)
+        self._write_entries()
+
+    def _write_entries(self) -> None:
+        """Write the entries of the NVR and of the garden's camera, and what is known of it."""
+        late = datetime.now(UTC) - timedelta(hours=30)
+        late_ms = int(late.timestamp() * 1000)
+        self._store(
+            "core.config_entries",
+            {
+                "entries": [
+                    _entry("MagicPi NVR", DOMAIN, options={"network": {"port": self.port}}),
+                    _entry(
+                        "Garden",
+                        GARDEN.lower(),
+                        data={"host": self.address, "id": GARDEN, "model": "ESP32-CAM"},
+                    ),
+                ]
+            },
+            minor_version=5,
+        )
+        self._store(
+            f"{DOMAIN}.cameras",
+            {
+                "cameras": {
+                    GARDEN: {
+                        "key_hash": "0" * 64,
+                        "name": "Garden",
+                        "model": "ESP32-CAM",
+                        "fw": "1.0.0",
+                        "caps": {
+                            "resolutions": ["QVGA", "VGA", "SVGA"],
+                            "psram": 4194304,
+                            "battery": True,
+                            "flash": True,
+                            "motion": ["pir"],
+                            "sleep": True,
+                            "ota": True,
+                        },
+                        "address": self.address,
+                        "last_seen_ms": late_ms - 3_600_000,
+                        "interval_s": 3600,
+                        "late_since_ms": late_ms,
+                        "telemetry": {"rssi": -71, "battery_pct": 4},
+                    }
+                }
+            },
+        )
+
+    def _store(self, key: str, data: Any, minor_version: int = 1) -> None:
+        """Write one of Home Assistant's files."""
+        path = self.hass.folder / ".storage" / key
+        path.write_text(
+            json.dumps(
+                {"version": 1, "minor_version": minor_version, "key": key, "data": data}
+            )
+        )
+
+    # What people do, without a browser
+
+    async def discovered(self, camera: VirtualCamera) -> str:
+        """Wait until a camera has its card; return its flow."""
+
+        async def found() -> str | None:
+            for flow in await self.hass.ws("config_entries/flow/progress"):
+                if flow["context"].get("unique_id") == camera.id.lower():
+                    return str(flow["flow_id"])
+            return None
+
+        flow = await wait_until(found, STEP_TIMEOUT, "a discovered card")
+        assert flow
+        return flow
+
+    async def entry(self, camera_id: str) -> str | None:
+        """Return the id of a camera's entry, if it has one."""
+        for entry in await self.hass.ws("config_entries/get", domain=DOMAIN):
+            if (await self._unique_id(entry["entry_id"])) == camera_id:
+                return str(entry["entry_id"])
+        return None
+
+    async def _unique_id(self, entry_id: str) -> str | None:
+        for device in await self.hass.ws("config/device_registry/list"):
+            if entry_id in device["config_entries"]:
+                return device["serial_number"]
+        return None
+
+    async def claim(self, camera: VirtualCamera, name: str) -> None:
+        """Claim a camera and wait until it has its entities."""
+        flow = await self.discovered(camera)
+        step = await self.hass.configure(
+            flow, {"setup_code": camera.setup_code, "name": name}
+        )
+        if step["type"] == "form":
+            raise HomeAssistantError(f"the claim was refused: {step['errors']}")
+        await self.registered(camera)
+
+    async def registered(self, camera: VirtualCamera) -> None:
+        """Wait until a claimed camera has its entities."""
+        await camera.wait_event("registered", timeout=STEP_TIMEOUT)
+        await wait_until(
+            lambda: self.entity(camera.id, "camera"), STEP_TIMEOUT, "the camera's entity"
+        )
+
+    async def entity(self, camera_id: str, key: str) -> str | None:
+        """Return the entity id of a camera's `camera`, `number.stream_duration`, ..."""
+        domain, _, rest = key.partition(".")
+        unique_id = "-".join([camera_id.lower(), rest or domain])
+        for row in await self.hass.ws("config/entity_registry/list"):
+            if (
+                row["platform"] == DOMAIN
+                and row["entity_id"].startswith(f"{domain}.")
+                and row["unique_id"] == unique_id
+            ):
+                return str(row["entity_id"])
+        return None
+
+    async def record(self, camera: VirtualCamera, seconds: float) -> dict[str, Any]:
+        """Let somebody walk by; return the clip that came of it."""
+        event = await self.entity(camera.id, "event")
+        assert event
+        before = await self.hass.state(event)
+        camera.trigger_motion(seconds)
+        state = await self.hass.wait_for_state(
+            event,
+            lambda state: (
+                state["attributes"].get("event_type") == "clip_ready"
+                and state["state"] != (before or {}).get("state")
+            ),
+            timeout=seconds + STEP_TIMEOUT,
+        )
+        clip: dict[str, Any] = state["attributes"]
+        return clip
+
+
+def _entry(
+    title: str,
+    unique_id: str,
+    *,
+    data: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return a config entry as Home Assistant stores it."""
+    at = "2026-01-01T00:00:00+00:00"
+    return {
+        "created_at": at,
+        "data": data or {},
+        "disabled_by": None,
+        "discovery_keys": {},
+        "domain": DOMAIN,
+        "entry_id": f"{abs(hash(unique_id)):032x}"[:32],
+        "minor_version": 1,
+        "modified_at": at,
+        "options": options or {},
+        "pref_disable_new_entities": False,
+        "pref_disable_polling": False,
+        "source": "system" if unique_id == DOMAIN else "user",
+        "subentries": [],
+        "title": title,
+        "unique_id": unique_id,
+        "version": 1,
+    }

@@ -58,6 +58,7 @@ class MagicPiCamera(MagicPiEntity, Camera):
         """Tie the entity to its camera."""
         Camera.__init__(self)
         MagicPiEntity.__init__(self, entry, description)
+        self._attr_is_recording = self.nvr.is_recording(self.camera.id)
         self._attr_model = self.camera.model
         self._streams: set[asyncio.Timeout] = set()
         self._closing = False
@@ -68,11 +69,14 @@ class MagicPiCamera(MagicPiEntity, Camera):
         """Say whether pictures come in."""
         return self.camera.status is CameraStatus.STREAMING
 
-    @property
+    @callback
     @override
-    def is_recording(self) -> bool:
-        """Say whether an event is being recorded."""
-        return self.nvr.is_recording(self.camera.id)
+    def _handle_nvr_change(self, change: NvrChange) -> None:
+        """Write the state when an event of this camera begins or ends."""
+        recording = self.nvr.is_recording(self.camera.id)
+        if recording is not self._attr_is_recording:
+            self._attr_is_recording = recording
+            self.async_write_ha_state()
 
     @property
     @override

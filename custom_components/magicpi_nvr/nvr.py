@@ -342,6 +342,8 @@ class Nvr:
             self._cancel_cleanup = None
         while self._unsubscribers:
             self._unsubscribers.pop()()
+        for camera in self.gateway.cameras.values():
+            self._keep_picture(camera)
         await self._async_withdraw()
         await self._async_stop_rooms()
 
@@ -774,8 +776,7 @@ class Nvr:
             not frame.event
             or not self.settings.recording
             or not self.recording_enabled(camera.id)
-            or (entry := self.camera_entry(camera.id)) is None
-            or entry.disabled_by
+            or ((entry := self.camera_entry(camera.id)) and entry.disabled_by)
         ):
             return False
         reason = self._reasons.get((camera.id, frame.boot, frame.event), REASON_MOTION)

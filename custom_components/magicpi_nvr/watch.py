@@ -33,13 +33,8 @@ ISSUE_PORT: Final = "port_in_use"
 ISSUE_UPDATE_FAILED: Final = "update_failed"
 ISSUE_WEAK_WIFI: Final = "weak_wifi"
 
-# The recorder's problems, each an issue of this name
-ISSUES_RECORDER: Final = (
-    "ffmpeg",
-    "only_protected_left",
-    "storage_full",
-    "storage_gone",
-)
+# A sleeper that misses its check-ins is late, a camera with a cable is offline
+MISSING: Final = (CameraStatus.LATE, CameraStatus.OFFLINE)
 
 
 def _boot_clock() -> float:
@@ -127,7 +122,7 @@ class Watch:
         """Raise an issue for a camera that has been late for the hours that the options say."""
         issue_id = f"{ISSUE_CAMERA_LATE}_{camera.id}"
         settings = self._nvr.settings
-        if camera.status is not CameraStatus.LATE or camera.late_since_ms is None:
+        if camera.status not in MISSING or camera.late_since_ms is None:
             if settings.late_snoozed.pop(camera.id, None) is not None:
                 settings.save()
             self.clear(issue_id)

@@ -1,6 +1,7 @@
 """The media browser: from cameras over days to events, and searching."""
 
 import asyncio
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -133,8 +134,12 @@ async def test_removed_camera(clip_house: House, hass: HomeAssistant) -> None:
     assert len((await browse(hass, root.children[0].identifier)).children) == 1
 
 
-async def test_long_days(nvr_house: House, hass: HomeAssistant) -> None:
-    """A day of 2,000 events comes in pages, quickly."""
+async def test_long_days(
+    nvr_house: House,
+    hass: HomeAssistant,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """A day of 2,000 events comes in pages; how long one takes is in the report."""
     await put_events(nvr_house, 2000)
     (day,) = (await browse(hass, f"camera/{FOLDER}")).children
     assert day.title.endswith("(2000)")
@@ -142,7 +147,7 @@ async def test_long_days(nvr_house: House, hass: HomeAssistant) -> None:
     identifier = day.identifier
     begin = perf_counter()
     first = await browse(hass, identifier)
-    took = perf_counter() - begin
+    record_property("seconds", perf_counter() - begin)
     pages = 0
     while identifier:
         page = await browse(hass, identifier)
@@ -156,7 +161,6 @@ async def test_long_days(nvr_house: House, hass: HomeAssistant) -> None:
     assert len(titles) == len(set(titles)) == 2000
     assert titles == sorted(titles, reverse=True)
     assert len(first.children) > 500
-    assert took < 2
     everything = await browse(hass, "all")
     assert everything.children[-1].title == "Older recordings"
 

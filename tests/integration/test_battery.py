@@ -15,7 +15,7 @@ from custom_components.magicpi_nvr.battery import (
     BatteryHistory,
 )
 
-START = 1_795_000_000_000
+START = 83_100 * BUCKET_MS
 
 
 def discharge(
@@ -71,6 +71,7 @@ def test_whole_percents() -> None:
         pytest.param(10, lambda day: 80, id="level"),
         pytest.param(10, lambda day: 80 - 0.1 * day, id="hardly falling"),
         pytest.param(10, lambda day: 50 + day, id="solar panel"),
+        pytest.param(10, lambda day: 80 if day < 1 else 70 + day / 2, id="it rises"),
     ],
 )
 def test_unknown(days: float, level: Callable[[float], float]) -> None:
@@ -98,7 +99,7 @@ def test_a_charge_begins_anew() -> None:
 
 def test_one_high_bucket_is_no_charge() -> None:
     """A single six hours of nonsense does not throw the history away."""
-    history = discharge(10, lambda day: 100 if 5 <= day < 5.25 else 80 - 3 * day)
+    history = discharge(10, lambda day: 100 if 9 <= day < 9.25 else 80 - 3 * day)
     assert history.days_left(START + 10 * DAY_MS) == pytest.approx(50 / 3, rel=0.1)
 
 

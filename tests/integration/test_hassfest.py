@@ -219,13 +219,27 @@ def called(call: ast.Call) -> str:
     )
 
 
+@cache
 def literals() -> set[str]:
-    """Return every string literal of the integration's own side."""
+    """Return every string literal of the integration, its inner rooms included."""
     return {
         node.value
-        for tree in modules().values()
-        for node in ast.walk(tree)
+        for path in FOLDER.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+@cache
+def constants() -> dict[str, str]:
+    """Return the constants of all modules that are strings."""
+    return {
+        node.target.id: text
+        for tree in modules().values()
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and (text := text_of(node.value)) is not None
     }
 
 
@@ -430,24 +444,33 @@ def test_every_raise_is_translated() -> None:
                 assert argument(node.exc, "translation_domain") is not None, where
 
 
+def reported() -> Iterator[tuple[str, str, set[str]]]:
+    """Yield where, which key and which placeholders, for every issue that is raised by name."""
+    options = {"data", "fixable", "issue_id", "severity"}
+    for name, tree in modules().items():
+        for call in calls(tree):
+            if called(call) != "report" or not call.args:
+                continue
+            first = call.args[0]
+            key = (
+                constants().get(first.id)
+                if isinstance(first, ast.Name)
+                else text_of(first)
+            )
+            if key is not None:
+                filled = {k.arg for k in call.keywords if k.arg} - options
+                yield f"{name}:{call.lineno}", key, filled
+
+
 def test_issues_have_texts() -> None:
     """Each repair issue has a text, with the placeholders that the code fills in."""
     english = texts("en")["issues"]
-    for name, tree in modules().items():
-        for call in calls(tree):
-            if not called(call).endswith("async_create_issue"):
-                continue
-            where = f"{name}:{call.lineno}"
-            if (key := text_of(argument(call, "translation_key"))) is None:
-                continue
-            assert key in english, where
-            filled = keys_of(argument(call, "translation_placeholders"))
-            if filled is None:
-                continue
-            used = {
-                name for _, text in leaves(english[key]) for name in placeholders(text)
-            }
-            assert used <= filled, where
+    found = list(reported())
+    assert len(found) >= 5
+    for where, key, filled in found:
+        assert key in english, where
+        used = {name for _, text in leaves(english[key]) for name in placeholders(text)}
+        assert used == filled, where
     assert set(english) - literals() == set()
 
 

@@ -24,6 +24,7 @@ from .entity import (
 )
 from .gateway.camera import Camera, Change
 from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry
+from .services import recording_errors
 from .setting import camera_errors
 
 PARALLEL_UPDATES = 1
@@ -138,5 +139,6 @@ class NvrButton(NvrEntity, ButtonEntity):
 
     @override
     async def async_press(self) -> None:
-        """Do it."""
-        await self.entity_description.method(self.nvr)
+        """Do it, or say what the storage answers."""
+        with recording_errors():
+            await self.entity_description.method(self.nvr)

@@ -1,7 +1,10 @@
 """Buttons of cameras and of the NVR."""
 
+from typing import Any
+
 import pytest
 
+from custom_components.magicpi_nvr.recording.errors import StorageFailed
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
 
@@ -135,3 +138,20 @@ async def test_nvr(scene: Scene, key: str) -> None:
     """The NVR cleans up and makes its index anew."""
     await scene.call("button", "press", entity_id=scene.entity_id("button", key))
     assert scene.state("button", key).state != "unknown"
+
+
+async def test_nvr_says_what_is_wrong_with_the_storage(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that refuses is told in words."""
+
+    async def refuse(*_args: Any, **_kwargs: Any) -> None:
+        raise StorageFailed("read-only")
+
+    monkeypatch.setattr(scene.nvr.library, "purge", refuse)
+    with pytest.raises(HomeAssistantError) as caught:
+        await scene.call(
+            "button", "press", entity_id=scene.entity_id("button", "purge")
+        )
+    assert caught.value.translation_key == "storage_failed"
+    assert caught.value.translation_placeholders == {"error": "read-only"}

@@ -72,16 +72,19 @@ constexpr Board chosen_board() {
 #else
   b.battery_permille = 2000;
 #endif
+  if (b.status_led == b.battery_adc) b.status_led = -1;
 #endif
   return b;
 }
 
 inline constexpr Board kBoard = chosen_board();
+static_assert(kBoard.pir < 0 || kBoard.pir != kBoard.button, "motion sensor and button share a pin");
 
 #if defined(CONFIG_IDF_TARGET_ESP32S3)
 static_assert(kBoard.esp32s3, "this board has an ESP32: choose it in the board menu too");
 #elif defined(CONFIG_IDF_TARGET_ESP32)
 static_assert(!kBoard.esp32s3, "this board has an ESP32-S3: choose it in the board menu too");
+static_assert(kBoard.battery_adc < 0 || kBoard.battery_adc >= 32, "GPIO32..39 only: ADC2 does not work beside Wi-Fi");
 static_assert(kBoard.pir != 12, "GPIO12 sets the flash voltage at reset: a high PIR would keep the chip from booting");
 #endif
 

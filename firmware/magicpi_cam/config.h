@@ -17,7 +17,7 @@
 
 // Battery voltage at an ADC1 pin behind a divider, in thousandths: cell voltage / pin voltage * 1000. Two equal
 // resistors (for example 2 x 220 kOhm) are 2000.
-// #define MAGICPI_BATTERY_PIN 14
+// #define MAGICPI_BATTERY_PIN 33
 // #define MAGICPI_BATTERY_PERMILLE 2000
 
 // Factory settings; Home Assistant changes them later.

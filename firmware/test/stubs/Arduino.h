@@ -4,6 +4,33 @@
 #include "freertos/FreeRTOS.h"
 #include "freertos/semphr.h"
 #include "freertos/task.h"
+// The macros of the real header that a name could collide with.
+#define HIGH 0x1
+#define LOW 0x0
+#define INPUT 0x01
+#define OUTPUT 0x03
+#define PULLUP 0x04
+#define OPEN_DRAIN 0x10
+#define ANALOG 0xC0
+#define RISING 0x01
+#define FALLING 0x02
+#define CHANGE 0x03
+#define DEFAULT 1
+#define EXTERNAL 0
+#define SERIAL 0x0
+#define DISPLAY 0x1
+#define LSBFIRST 0
+#define MSBFIRST 1
+#define PI 3.1415926535897932384626433832795
+#define EULER 2.718281828459045235360287471352
+#define B0 0
+#define B1 1
+#define F(text) (text)
+#define sq(x) ((x) * (x))
+#define bit(b) (1UL << (b))
+#define word(...) makeWord(__VA_ARGS__)
+#define radians(degrees) ((degrees) * 0.017453292519943295)
+#define constrain(v, low, high) ((v) < (low) ? (low) : ((v) > (high) ? (high) : (v)))
 #define SET_LOOP_TASK_STACK_SIZE(bytes) \
   size_t getArduinoLoopTaskStackSize() { return bytes; }
 class Print {

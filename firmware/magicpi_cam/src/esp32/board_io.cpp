@@ -108,8 +108,8 @@ void keep_supply_on() {
   // IP5306, register SYS_CTL0: boost on, and on without load.
   Wire.begin(21, 22);
   Wire.beginTransmission(0x75);
-  Wire.write(0x00);
-  Wire.write(0x37);
+  const uint8_t boost_on[] = {0x00, 0x37};
+  Wire.write(boost_on, sizeof boost_on);
   Wire.endTransmission();
   Wire.end();
 }

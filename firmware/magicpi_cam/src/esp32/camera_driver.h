@@ -16,7 +16,7 @@ class Camera;
 
 class CameraDriver {
  public:
-  /// `has_psram`: two buffers in PSRAM; otherwise one in internal memory, VGA at most.
+  /// `has_psram`: two buffers in PSRAM; otherwise one in internal memory.
   void begin(Camera* camera, BoardIo* board, bool has_psram);
   /// May take 0.5 s. False if no sensor answers.
   bool start(const Settings& settings);

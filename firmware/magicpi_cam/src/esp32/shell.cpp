@@ -25,7 +25,8 @@ namespace {
 
 constexpr uint32_t kWatchdogMs = 30000;
 constexpr size_t kSmallRing = 64 * 1024, kSmallestRing = 16 * 1024;
-constexpr uint8_t kUpToVga = 0x03;
+// One buffer, TLS and the ring share some 200 KB of heap then.
+constexpr uint8_t kOnlyQvga = 0x01;
 constexpr uint32_t kRestartMs = 5000;
 
 #ifndef MAGICPI_STREAM_DURATION_S
@@ -130,7 +131,7 @@ Identity identify_board(size_t psram) {
   identity.fw = MAGICPI_FW;
   identity.setup_name = g_name;
   identity.caps = Caps();
-  if (!psram) identity.caps.resolutions = kUpToVga;
+  if (!psram) identity.caps.resolutions = kOnlyQvga;
   identity.caps.psram_bytes = static_cast<uint32_t>(psram);
   identity.caps.battery = kBoard.battery_adc >= 0;
   identity.caps.flash = kBoard.flash_led >= 0;
@@ -147,7 +148,7 @@ Options options(bool has_psram) {
   o.settings.stream_duration_s = MAGICPI_STREAM_DURATION_S;
   if (o.settings.max_event_s < o.settings.stream_duration_s) o.settings.max_event_s = o.settings.stream_duration_s;
   o.settings.framerate = MAGICPI_FRAMERATE;
-  o.settings.resolution = has_psram ? Resolution::MAGICPI_RESOLUTION : Resolution::VGA;
+  o.settings.resolution = has_psram ? Resolution::MAGICPI_RESOLUTION : Resolution::QVGA;
   o.settings.jpeg_quality = MAGICPI_JPEG_QUALITY;
   if (MAGICPI_ALWAYS_ON) o.settings.power_mode = PowerMode::AlwaysOn;
   o.confirm_motion = MAGICPI_CONFIRM_MOTION != 0;

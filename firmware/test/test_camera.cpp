@@ -874,6 +874,36 @@ TEST_CASE("always on: stays connected through quiet hours and a gateway restart"
   CHECK(w.gateway.count("always_on") == 1);
 }
 
+TEST_CASE("restart in mid-event: the event is ended and told, the sensor stays off") {
+  auto w = sleeping();
+  w->move_pir(5000, 10000);
+  REQUIRE(w->run(30 * kSecond, [&] { return w->gateway.frames.size() > 20; }));
+  const uint64_t starts = w->camera_starts;
+  w->gateway.send_text("{\"type\":\"command\",\"id\":1,\"name\":\"restart\"}");
+  const uint64_t restarts = w->restarts;
+  REQUIRE(w->run(10 * kSecond, [&] { return w->restarts > restarts; }));
+  CHECK(w->camera_starts - starts <= 1);   // the PIR is still high: the new boot's own event
+  CHECK(w->gateway.count("\"motion\",\"event\":1,\"active\":false") == 1);
+  CHECK(w->gateway.count("event_end") == 1);
+  CHECK(w->gateway.count("\"bye\",\"reason\":\"restart\"") == 1);
+}
+
+TEST_CASE("a live view ends with the connection that asked for it") {
+  World w;
+  w.adopt();
+  w.gateway.config_rev = 0;
+  w.options.settings.power_mode = PowerMode::AlwaysOn;
+  w.boot(WakeCause::Power);
+  REQUIRE(w.run_to(State::Online));
+  w.gateway.send_text("{\"type\":\"command\",\"id\":1,\"name\":\"stream_start\"}");
+  w.run(2 * kMinute);
+  CHECK(w.gateway.frames.size() > 1000);
+  w.wire(0).cut();
+  w.run(5 * kSecond);
+  CHECK(!w.camera().capturing());
+  CHECK(w.camera().state() == State::Online);
+}
+
 TEST_CASE("spoilt RTC memory and NVS are survived") {
   auto w = sleeping();
   for (int i = 0; i < 40; ++i) {

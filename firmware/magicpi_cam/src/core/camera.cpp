@@ -283,7 +283,9 @@ void Camera::update_capture() {
     Lock lock(platform_);
     still = capture_.still;
   }
-  const bool wanted = (event_frames || streaming() || still) && battery_ != BatteryLevel::Critical;
+  // The sensor must not come back while the radio or the flash needs the current, or on the way to sleep.
+  const bool wanted = (event_frames || streaming() || still) && battery_ != BatteryLevel::Critical &&
+                      state_ != State::Closing && state_ != State::Sleeping && ota_phase_ != OtaPhase::Fetching;
   if (wanted && !camera_on_ && now_ >= camera_retry_ms_) {
     Settings s = settings_;
     const int quality = s.jpeg_quality + quality_step_;
@@ -467,7 +469,7 @@ void Camera::tick_power() {
   }
   if (state_ == State::Settling || state_ == State::Closing || state_ == State::Setup || registering()) return;
   if (!may_sleep()) return;
-  if (open_event()) close_event();
+  if (open_event() && !online()) close_event();
   if (online()) say_bye(After::Sleep, "sleep", next_wake_s());
   else go_to_sleep();
 }

@@ -319,6 +319,9 @@ void Camera::connection_lost(uint16_t code) {
   ring_.rewind();
   reader_.reset();
   first_.reset();
+  // Nobody watches any more; who still wants to will ask again.
+  stream_until_ms_ = 0;
+  update_capture();
   for (Event& e : events_) e.start_told = e.active_told = e.end_told = e.pinged = e.pong = false;
   candidate_ = 0;
   switch (code) {
@@ -583,8 +586,7 @@ void Camera::on_command(json::Value m) {
         break;
       }
       send(encode_result(text_, sizeof text_, id, true, nullptr));
-      stream_until_ms_ = stay_until_ms_ = 0;
-      if (open_event()) close_event();
+      stay_until_ms_ = 0;
       say_bye(After::Sleep, "sleep", next_wake_s());
       return;
     case CommandName::Rekey: {
@@ -718,6 +720,11 @@ void Camera::tick_online() {
 void Camera::say_bye(After after, const char* reason, uint32_t next_wake) {
   after_ = after;
   stop_camera();
+  stream_until_ms_ = 0;
+  if (open_event()) {
+    close_event();
+    queue_messages();
+  }
   send(encode_bye(text_, sizeof text_, reason, next_wake));
   bye_sent_ = true;
   close_queued_ = false;
@@ -856,6 +863,7 @@ void Camera::ota_failed(const char* slug) {
 
 void Camera::start_fetch() {
   stop_camera();
+  stream_until_ms_ = 0;
   ota_phase_ = OtaPhase::Fetching;
   last_percent_ = 0;
   if (!ota_.start()) {

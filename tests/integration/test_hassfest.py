@@ -680,7 +680,9 @@ def test_quality_scale() -> None:
     assert len(rules) == 54
     for name, answer in rules.items():
         if isinstance(answer, str):
-            assert answer == "done", name
+            # A page may come later than what it tells of; code may not.
+            assert answer in {"done", "todo"}, name
+            assert answer == "done" or name.startswith("docs-"), name
         else:
             assert set(answer) == {"status", "comment"}, name
             assert answer["status"] == "exempt", name

@@ -127,7 +127,7 @@ def write_day(
                 id=name,
                 camera=camera,
                 start_ms=start_ms,
-                reason="pir",
+                reason="motion",
                 boot=boot,
                 event=number,
                 number=0,
@@ -175,7 +175,6 @@ class Stage:
         garden: Sequence[bytes] | None = None,
         busy: int = 2000,
         calm: int = 60,
-        theme_day: bool = True,
     ) -> None:
         """Say what it is to be; `garden` are the pictures of the camera with a past."""
         self.hass = HomeAssistantProcess(folder, time_zone=TIME_ZONE)
@@ -314,17 +313,12 @@ class Stage:
         assert flow
         return flow
 
-    async def entry(self, camera_id: str) -> str | None:
-        """Return the id of a camera's entry, if it has one."""
-        for entry in await self.hass.ws("config_entries/get", domain=DOMAIN):
-            if (await self._unique_id(entry["entry_id"])) == camera_id:
-                return str(entry["entry_id"])
-        return None
-
-    async def _unique_id(self, entry_id: str) -> str | None:
+    async def device(self, camera_id: str) -> dict[str, Any] | None:
+        """Return a camera's device, if it has one."""
         for device in await self.hass.ws("config/device_registry/list"):
-            if entry_id in device["config_entries"]:
-                return device["serial_number"]
+            if [DOMAIN, camera_id] in device["identifiers"]:
+                found: dict[str, Any] = device
+                return found
         return None
 
     async def claim(self, camera: VirtualCamera, name: str) -> None:

@@ -1,0 +1,74 @@
+"""One home for all tests here, and a browser window for each."""
+
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+from playwright.async_api import Browser
+import pytest
+import pytest_asyncio
+
+from homeassistant.const import __version__
+from person import Person, chromium, find_chromium, person
+from stage import Stage
+from virtual_camera import VirtualCamera
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let all tests share one loop, and skip them where they cannot run."""
+    for item in items:
+        if HERE not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.browser)
+        item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+        if find_chromium() is None:
+            item.add_marker(pytest.mark.skip(reason="there is no Chromium"))
+        elif not __version__.startswith("2026.11"):
+            reason = f"the UI of {__version__} differs from that of 2026.11"
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def verify_cleanup() -> Generator[None]:
+    """Keep what the tests share: it is ended with the session."""
+    yield
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stage]:
+    """Return the home; nothing of ours may go wrong in it."""
+    async with Stage(tmp_path_factory.mktemp("home")) as stage:
+        yield stage
+        problems = stage.hass.problems(("ERROR", "CRITICAL"))
+    assert problems == []
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncGenerator[Browser]:
+    """Return a browser."""
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visitor(stage: Stage, browser: Browser) -> AsyncGenerator[Person]:
+    """Return somebody with a window; our part of the UI may not complain there."""
+    async with person(browser, stage.hass) as visitor:
+        yield visitor
+        assert visitor.complaints == []
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def front_door(stage: Stage) -> VirtualCamera:
+    """Return the camera at the front door, claimed and asleep after its first clip."""
+    camera = stage.front_door
+    if not camera.flash.registered:
+        await stage.claim(camera, "Front door")
+    await camera.wait_state("asleep", timeout=60)
+    page = await stage.hass.ws("magicpi_nvr/events", camera_ids=[camera.id], limit=1)
+    if not page["events"]:
+        await stage.record(camera, 4)
+        await camera.wait_state("asleep", timeout=60)
+    return camera
+

@@ -5,9 +5,6 @@
 // The TLS handshake runs in loop()'s task.
 SET_LOOP_TASK_STACK_SIZE(16 * 1024);
 
-// A new image stays on trial until the gateway has welcomed it; without this the Arduino core accepts it before setup().
-extern "C" bool verifyRollbackLater() { return true; }
-
 void setup() { magicpi::shell_begin(); }
 
 void loop() { magicpi::shell_poll(); }

@@ -49,3 +49,12 @@ check arm-none-eabi-g++ -isystem test/stubs/posix -isystem "$work/include"
 "${CXX:-g++}" -std=gnu++17 "${warnings[@]}" -g -fsanitize=address,undefined -fno-sanitize-recover=all \
   magicpi_cam/src/esp32/http_server.cpp test/shell_http.cpp -o "$work/shell_http"
 "$work/shell_http"
+
+if [[ -e ${MBEDTLS_INCLUDE:-/usr/include}/mbedtls/ssl.h ]]; then
+  "${CXX:-g++}" -std=gnu++20 "${warnings[@]}" -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+    -idirafter test/stubs magicpi_cam/src/core/*.cpp magicpi_cam/src/esp32/portal.cpp magicpi_cam/src/esp32/http_server.cpp \
+    test/shell_portal.cpp -lmbedcrypto -lmbedx509 -o "$work/shell_portal"
+  "$work/shell_portal"
+else
+  echo "shell: portal: needs libmbedtls-dev, skipped"
+fi

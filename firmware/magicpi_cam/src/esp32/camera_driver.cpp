@@ -21,6 +21,8 @@ constexpr UBaseType_t kPriority = 5;
 constexpr uint32_t kIdleMs = 20;
 constexpr uint8_t kSilentLimit = 2;      // of 4 s each, the driver's own limit
 constexpr uint64_t kStaleMs = 500;
+constexpr uint32_t kRetryMs = 5000;
+constexpr int64_t kQuickUs = 2000000;
 
 const framesize_t kSizes[kResolutions] = {FRAMESIZE_QVGA, FRAMESIZE_VGA,  FRAMESIZE_SVGA, FRAMESIZE_XGA,
                                           FRAMESIZE_HD,   FRAMESIZE_SXGA, FRAMESIZE_UXGA};
@@ -41,11 +43,25 @@ void CameraDriver::begin(Camera* camera, BoardIo* board, bool has_psram) {
 }
 
 bool CameraDriver::start(const Settings& settings) {
-  if (running_) stop();
+  // A first start that fails is the core's to repeat.
+  wanted_ = start_sensor(settings);
+  return wanted_;
+}
+
+void CameraDriver::stop() {
+  wanted_ = false;
+  stop_sensor();
+}
+
+bool CameraDriver::start_sensor(const Settings& settings) {
+  if (running_) stop_sensor();
   settings_ = settings;
   xSemaphoreTake(driver_, portMAX_DELAY);
-  // The first probe after power-up sometimes comes too early for the sensor.
-  const bool ok = open(settings) || open(settings);
+  const int64_t begin_us = esp_timer_get_time();
+  bool ok = open(settings);
+  // The first probe after power-up sometimes comes too early for the sensor. A bus that hangs answers nobody, and asking
+  // it twice would outlast the watchdog.
+  if (!ok && esp_timer_get_time() - begin_us < kQuickUs) ok = open(settings);
   xSemaphoreGive(driver_);
   if (!ok) {
     board_->sensor_off();
@@ -58,7 +74,7 @@ bool CameraDriver::start(const Settings& settings) {
     const BaseType_t core = xPortGetCoreID() == 0 ? 1 : 0;
     if (xTaskCreatePinnedToCore(task, "capture", kStack, this, kPriority, &task_, core) != pdPASS) {
       task_ = nullptr;
-      stop();
+      stop_sensor();
       return false;
     }
   } else {
@@ -118,16 +134,19 @@ void CameraDriver::set_registers(const Settings& s) {
 }
 
 void CameraDriver::apply(const Settings& settings) {
-  if (!running_) return;
+  if (!running_) {
+    settings_ = settings;
+    return;
+  }
   if (settings.resolution != settings_.resolution) {
-    start(settings);
+    start_sensor(settings);
     return;
   }
   settings_ = settings;
   set_registers(settings);
 }
 
-void CameraDriver::stop() {
+void CameraDriver::stop_sensor() {
   running_ = false;
   xSemaphoreTake(driver_, portMAX_DELAY);
   stand_by();
@@ -145,8 +164,10 @@ void CameraDriver::stand_by() {
   sensor->set_reg(sensor, 0x3008, 0x40, 0x40);
 }
 
-void CameraDriver::revive() {
-  if (running_ && silent_ >= kSilentLimit) start(Settings(settings_));
+void CameraDriver::revive(uint64_t now_ms) {
+  if (!wanted_ || now_ms < retry_ms_ || (running_ && silent_ < kSilentLimit)) return;
+  retry_ms_ = now_ms + kRetryMs;
+  start_sensor(Settings(settings_));
 }
 
 void CameraDriver::task(void* self) { static_cast<CameraDriver*>(self)->run(); }

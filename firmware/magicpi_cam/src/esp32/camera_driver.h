@@ -25,13 +25,15 @@ class CameraDriver {
   /// Waits until the task has given its buffer back, then powers the sensor down.
   void stop();
   bool running() const { return running_; }
-  /// Starts the sensor anew if it went silent. Network task.
-  void revive();
+  /// Starts the sensor anew if it went silent, or did not come back from a change. Network task.
+  void revive(uint64_t now_ms);
 
  private:
   [[noreturn]] static void task(void* self);
   [[noreturn]] void run();
   bool grab();
+  bool start_sensor(const Settings& settings);
+  void stop_sensor();
   bool open(const Settings& settings);
   void set_registers(const Settings& settings);
   void stand_by();
@@ -40,6 +42,8 @@ class CameraDriver {
   BoardIo* board_ = nullptr;
   bool has_psram_ = false;
   Settings settings_;
+  bool wanted_ = false;                   // between start() and stop()
+  uint64_t retry_ms_ = 0;
   std::atomic<bool> running_{false};
   std::atomic<uint8_t> silent_{0};        // grabs in a row that gave no frame
   SemaphoreHandle_t driver_ = nullptr;    // held while a frame is out of the driver, and while it starts or stops

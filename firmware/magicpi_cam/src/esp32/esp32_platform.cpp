@@ -39,7 +39,7 @@ void Esp32Platform::tick() {
   const bool pressed = board_.button(now, driver_.running(), &known);
   if (known) camera_->button(pressed);
   portal_.poll(now);
-  driver_.revive();
+  driver_.revive(now);
   board_.show(camera_->state(), now);
 }
 

@@ -2,6 +2,10 @@
 
 #include <esp_partition.h>
 
+// A new image stays on trial until the gateway has welcomed it; without this the Arduino core accepts it before setup().
+// Here and not in the sketch, whose prototypes the Arduino builder writes itself and without C linkage.
+extern "C" bool verifyRollbackLater() { return true; }
+
 namespace magicpi {
 
 bool OtaSlot::available() { return esp_ota_get_next_update_partition(nullptr) != nullptr; }

@@ -75,9 +75,9 @@ bool local_host(const char* host) {
 void Portal::open(bool access_point) {
   close();
   access_point_ = access_point;
-  open_ = server_.open(80, handle, this);
+  open_ = server_.open(http_port_, handle, this);
   if (access_point) {
-    dns_.open(53, kAddress);
+    dns_.open(dns_port_, kAddress);
     radio_.scan(false);
   }
 }

@@ -10,13 +10,16 @@ class WifiRadio;
 
 class Portal {
  public:
-  Portal(WifiRadio& radio) : radio_(radio) {}
+  /// Other ports than the usual ones are for tests; 0 = any.
+  explicit Portal(WifiRadio& radio, uint16_t http_port = 80, uint16_t dns_port = 53)
+      : radio_(radio), http_port_(http_port), dns_port_(dns_port) {}
   void begin(Camera* camera) { camera_ = camera; }
 
   /// `access_point`: with Wi-Fi form, and every name leads here.
   void open(bool access_point);
   void close();
   bool is_open() const { return open_; }
+  uint16_t port() const { return server_.port(); }
   /// Network task. Hands chosen credentials to the core once the page that says so is out.
   void poll(uint64_t now_ms);
 
@@ -28,6 +31,7 @@ class Portal {
   void choose_wifi(const HttpQuery& query, HttpReply& reply);
 
   WifiRadio& radio_;
+  const uint16_t http_port_, dns_port_;
   Camera* camera_ = nullptr;
   HttpServer server_;
   CaptiveDns dns_;

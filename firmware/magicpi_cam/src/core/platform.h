@@ -219,6 +219,7 @@ class Platform {
 
   // --- observation --------------------------------------------------------
   virtual void log(LogLevel level, const char* message) = 0;
+  /// Either task, sometimes under lock(): must neither block nor call the Camera.
   virtual void note(const Note&) {}
 
  protected:

@@ -12,7 +12,15 @@ mkdir "$work/include"
 ln -s "${MBEDTLS_INCLUDE:-/usr/include}/mbedtls" "$work/include/mbedtls"
 [[ -d ${MBEDTLS_INCLUDE:-/usr/include}/psa ]] && ln -s "${MBEDTLS_INCLUDE:-/usr/include}/psa" "$work/include/psa"
 
-boards=(AI_THINKER:ESP32 M5_TIMER_CAM:ESP32 T_CAMERA_17:ESP32 FREENOVE_S3:ESP32S3 ESP32S3_EYE:ESP32S3 XIAO_SENSE:ESP32S3)
+# From board.h itself; every row must have its environment in platformio.ini.
+listing=$(PYTHONDONTWRITEBYTECODE=1 python3 -c '
+import package_images as p
+rows = p.boards()
+if missing := {row.model for row in rows.values()} - {board.model for board in p.environments().values()}:
+    raise SystemExit(f"platformio.ini has no environment for {missing}")
+for name, row in rows.items():
+    print(name.removeprefix("MAGICPI_BOARD_") + (":ESP32S3" if row.esp32s3 else ":ESP32"))')
+mapfile -t boards <<< "$listing"
 warnings=(-Wall -Wextra -Wshadow -Wconversion -Werror)
 # The same mode as the Arduino core's compiler, of which only the dialect is older here.
 mode=(-std=gnu++20 -fsyntax-only -fno-rtti)

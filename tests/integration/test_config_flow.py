@@ -376,8 +376,9 @@ async def test_dialog_closed_while_waiting(
     assert result["type"] is FlowResultType.SHOW_PROGRESS
     waiting = hass.async_create_task(nvr_house.nvr.gateway.wait_registered(CAMERA_ID))
     hass.config_entries.flow.async_abort(result["flow_id"])
-    with pytest.raises(RegistrationExpired):
-        await waiting
+    async with asyncio.timeout(5):
+        with pytest.raises(RegistrationExpired):
+            await waiting
     await hass.async_block_till_done()
     assert not nvr_house.nvr.gateway.cameras
     assert len(hass.config_entries.async_entries(DOMAIN)) == 1

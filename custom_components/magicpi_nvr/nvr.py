@@ -153,6 +153,10 @@ class RegistryStorage:
         """Save soon; the last call before the write decides."""
         self._store.async_delay_save(data_func, 1)
 
+    async def save_now(self, data_func: Callable[[], dict[str, Any]]) -> None:
+        """Save and wait until it is on disk."""
+        await self._store.async_save(data_func())
+
 
 class NvrSettings:
     """What the NVR keeps beside the entries: switches, names, the authority that cameras know."""

@@ -67,6 +67,11 @@ class MemoryStorage:
         self.saves += 1
         self._data_func = data_func
 
+    async def save_now(self, data_func: Callable[[], dict[str, Any]]) -> None:
+        """Write at once."""
+        self.save(data_func)
+        self.flush()
+
     def flush(self) -> dict[str, Any] | None:
         """Write as Home Assistant would, through JSON."""
         if self._data_func is not None:

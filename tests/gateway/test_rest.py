@@ -1,6 +1,7 @@
 """REST of the gateway: each row, each error."""
 
 import asyncio
+from collections.abc import Callable
 from hashlib import sha256
 import json
 from pathlib import Path
@@ -41,6 +42,31 @@ async def test_register(house: House) -> None:
     saved = json.dumps(house.storage.flush())
     assert body["api_key"] not in saved
     assert token not in saved
+
+
+async def test_key_is_safe_before_it_is_told(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera gets its key once a crash can no longer make the gateway forget it."""
+    written = asyncio.Event()
+    asked = asyncio.Event()
+
+    async def save_now(data_func: Callable[[], dict[str, Any]]) -> None:
+        house.storage.save(data_func)
+        asked.set()
+        await written.wait()
+        house.storage.flush()
+
+    monkeypatch.setattr(house.storage, "save_now", save_now)
+    token = house.gateway.issue_token(CAMERA_ID, data={})
+    answer = asyncio.create_task(register(house, registration(token)))
+    await asked.wait()
+    await asyncio.sleep(0.1)
+    assert not answer.done()
+    written.set()
+    assert (await answer)[0] == 201
+    assert house.storage.data
+    assert CAMERA_ID in house.storage.data["cameras"]
 
 
 @pytest.mark.parametrize(

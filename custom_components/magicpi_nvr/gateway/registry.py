@@ -45,6 +45,9 @@ class Storage(Protocol):
     def save(self, data_func: Callable[[], dict[str, Any]]) -> None:
         """Save soon what `data_func` returns then."""
 
+    async def save_now(self, data_func: Callable[[], dict[str, Any]]) -> None:
+        """Save what `data_func` returns; it outlives a power cut afterwards."""
+
 
 class RegistrationExpired(Exception):
     """The token ran out or was taken back before the camera registered."""
@@ -110,6 +113,10 @@ class Registry:
     def save(self) -> None:
         """Write soon."""
         self._storage.save(self._as_dict)
+
+    async def save_now(self) -> None:
+        """Write what a camera is about to rely on."""
+        await self._storage.save_now(self._as_dict)
 
     def _as_dict(self) -> dict[str, Any]:
         return {

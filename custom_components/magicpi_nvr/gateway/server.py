@@ -466,6 +466,8 @@ class Gateway:
         # Whoever still uses an older key is not this camera any more.
         self._revoke_sessions(camera)
         self._delegate.camera_registered(camera, data)
+        # A camera keeps its key for good, so the key must not be forgotten by a crash.
+        await self._registry.save_now()
         return web.json_response(
             {"api_key": key, "config": camera.config.message()}, status=201
         )

@@ -44,6 +44,8 @@ _SAMPLE_SIZE = 12
 _MDAT_HEADER = 8
 _READ_AHEAD = 1024
 _MAX_SAMPLES = 10_000
+# Thousands of years, and sums of it fit in 63 bits.
+_MAX_DTS = 1 << 53
 _MAX_MESSAGE = 64 * 1024
 _PASSED_OVER = {b"free", b"skip", b"styp", b"sidx", b"prft", b"emsg", b"uuid"}
 
@@ -93,6 +95,11 @@ class Fragment:
     def frame_count(self) -> int:
         """Samples in it."""
         return len(self.table) // 3
+
+    @property
+    def last_dts(self) -> int:
+        """Decode time of its last frame."""
+        return self.next_dts - self.table[-3]
 
     @property
     def next_dts(self) -> int:
@@ -331,7 +338,10 @@ def _scan(
             if not fragments:
                 runs[-1].dts = fragment.dts
                 runs[-1].fragments = fragments
-            elif fragment.dts <= fragments[-1].dts:
+            elif fragment.dts <= fragments[-1].dts or (
+                # Its frames would come before those that precede them.
+                fragment.dts < fragments[-1].last_dts
+            ):
                 break
             fragments.append(fragment)
             offset = valid_end = runs[-1].end_offset = fragment.end
@@ -417,8 +427,10 @@ def _read_fragment(
     name = _name(fields)
     dts, count = fields[_DTS], fields[_COUNT]
     moof_size = _MOOF_SIZE + _SAMPLE_SIZE * count
-    if not 0 < count <= _MAX_SAMPLES or fields != _fields(
-        name, fields[_CRC], fields[_SEQUENCE], dts, count
+    if (
+        not 0 < count <= _MAX_SAMPLES
+        or dts > _MAX_DTS
+        or fields != _fields(name, fields[_CRC], fields[_SEQUENCE], dts, count)
     ):
         return None
     header = _UUID_SIZE + moof_size + _MDAT_HEADER

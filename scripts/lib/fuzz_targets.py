@@ -1,0 +1,298 @@
+"""What is fuzzed, and what must hold whatever comes in. Needs neither Home Assistant nor atheris.
+
+Each target takes any bytes. It raises where a promise is broken: by an exception that is not
+the announced one, or by an answer that contradicts itself.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import astuple
+import json
+import os
+from pathlib import Path
+import sys
+import tempfile
+from typing import Any, Final
+
+# The rooms of the integration that know nothing of Home Assistant run alone
+sys.path.append(
+    str(Path(__file__).resolve().parents[2] / "custom_components" / "magicpi_nvr")
+)
+
+from gateway import jpeg, protocol
+from recording import boxes, hourfile, index
+
+ATTACK_TESTS: Final = Path(__file__).resolve().parents[2] / "tests" / "attack"
+FIXTURES: Final = ATTACK_TESTS / "fixtures"
+SEEDS: Final = ATTACK_TESTS / "seeds"
+
+type Target = Callable[[bytes], None]
+
+_CONFIG: Final = boxes.VideoConfig(
+    bytes.fromhex("01640028ffe1000467640028010001ee"), 320, 240
+)
+_INIT: Final = boxes.init_segment(_CONFIG)
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only its folder is fixed
+
+
+class PromiseBroken(AssertionError):
+    """An answer that contradicts itself."""
+
+
+def _promise(holds: bool, what: str) -> None:
+    if not holds:
+        raise PromiseBroken(what)
+
+
+# A camera's picture
+
+
+def fuzz_jpeg(data: bytes) -> None:
+    """Refused with a reason, or a picture from its start to its end that is good as it is."""
+    try:
+        check = jpeg.check_jpeg(data)
+    except jpeg.JpegError as err:
+        # A header that is known by now must not let in what was refused.
+        with suppress(jpeg.JpegError):
+            jpeg.check_jpeg(data)
+            raise PromiseBroken("refused, then accepted") from err
+        return
+    _promise(len(check.data) <= jpeg.MAX_JPEG_BYTES, "too long")
+    _promise(check.data.startswith(b"\xff\xd8\xff"), "no start")
+    _promise(check.data.endswith(b"\xff\xd9"), "no end")
+    for side in (check.width, check.height):
+        _promise(jpeg.MIN_SIDE <= side <= jpeg.MAX_SIDE, "size")
+    again = jpeg.check_jpeg(check.data)
+    _promise(again == (check.data, check.width, check.height, ()), "not good as it is")
+    # The short way for known headers and the long one say the same.
+    _promise(
+        jpeg._check_unknown(check.data, jpeg.MAX_JPEG_BYTES) == again,  # noqa: SLF001
+        "two ways, two answers",
+    )
+
+
+# A camera's messages, headers and registration
+
+
+def fuzz_message(data: bytes) -> None:
+    """A message, or a ProtocolError; texts are short, and numbers are what they may be."""
+    try:
+        header = protocol.FrameHeader.unpack(data)
+    except protocol.ProtocolError:
+        _promise(len(data) < protocol.HEADER_BYTES, "a header is there")
+    else:
+        _promise(header.pack() == data[: protocol.HEADER_BYTES], "another header")
+    text = data.decode(errors="replace")
+    with suppress(protocol.ProtocolError):
+        message = protocol.decode_message(text)
+        repr(message)
+        if isinstance(message, protocol.Hello):
+            _promise(protocol.is_camera_id(message.id), "no id")
+            _promise(0 <= message.boot < 2**32, "boot")
+            _promise(len(message.model) <= 64, "long name")
+        elif isinstance(message, protocol.ConfigAck):
+            json.dumps([message.applied, message.rejected])
+    with suppress(protocol.ProtocolError):
+        registration = protocol.Registration.from_json(data)
+        _promise(
+            registration.token not in repr(registration) or len(registration.token) < 8,
+            "secret",
+        )
+        caps = registration.caps
+        _promise(protocol.Caps.from_dict(caps.as_dict()) == caps, "other caps")
+
+
+# An hour file
+
+
+class _File:
+    """One file in memory that is written anew for each input."""
+
+    def __init__(self) -> None:
+        folder = _MEMORY if _MEMORY.is_dir() else None
+        self._folder = tempfile.TemporaryDirectory(prefix="magicpi-fuzz-", dir=folder)
+        self.path = Path(self._folder.name, "08.mp4")
+
+    def write(self, data: bytes) -> None:
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.write(file, data)
+        os.close(file)
+
+
+_file: _File | None = None
+
+
+def fuzz_mp4(data: bytes) -> None:
+    """A file of ours with all its frames inside, or an error; a repair leaves one that is whole.
+
+    An odd first byte means that a good beginning is put before the rest: mutations seldom
+    find one by themselves.
+    """
+    global _file  # noqa: PLW0603
+    _file = _file or _File()
+    if data[:1] and data[0] & 1:
+        data = _INIT + data[1:]
+    with suppress(boxes.BoxError):
+        boxes.parse_event_message(data, 0, len(data))
+    with suppress(boxes.BoxError):
+        boxes.parameter_sets(boxes.VideoConfig(data, 16, 16))
+    with suppress(boxes.BoxError):
+        boxes.parse_moov(data, 0, len(data))
+    _file.write(data)
+    try:
+        found = hourfile.scan(_file.path)
+    except hourfile.HourFileError:
+        with suppress(hourfile.HourFileError):
+            _promise(hourfile.repair(_file.path) is None, "repaired what is not ours")
+        return
+    _inside(found, len(data))
+    repaired = hourfile.repair(_file.path)
+    if repaired is None:
+        _promise(not _file.path.exists(), "nothing left, but not removed")
+        return
+    again = hourfile.scan(_file.path)
+    _promise(again.is_closed, "still torn")
+    _promise(again.runs == repaired.runs, "repaired to another file")
+    _promise(len(again.runs) <= len(found.runs), "a run from nowhere")
+    _inside(again, _file.path.stat().st_size)
+
+
+def _inside(hour: hourfile.HourFile, size: int) -> None:
+    """Every frame lies within the file, behind the one before it, in order of time."""
+    position = hour.init_size
+    for run in hour.runs:
+        _promise(run.offset >= position, "runs overlap")
+        dts = -1
+        for frame in run.frames():
+            _promise(position <= frame.offset, "frames overlap")
+            _promise(frame.dts >= dts, "time goes back")
+            position, dts = frame.offset + frame.size, frame.dts
+        _promise(run.frame_count > 0, "empty run")
+        if index._is_sound(run):  # noqa: SLF001
+            row = astuple(index.stored_run("08.mp4", run))
+            numbers = [value for value in row if isinstance(value, int)]
+            _promise(all(abs(value) < 2**63 for value in numbers), "not for the index")
+    _promise(position <= size and hour.valid_end <= size, "outside of the file")
+
+
+TARGETS: Final[dict[str, Target]] = {
+    "jpeg": fuzz_jpeg,
+    "message": fuzz_message,
+    "mp4": fuzz_mp4,
+}
+
+# What to begin with
+
+
+def _messages() -> Iterator[bytes]:
+    hello = {
+        "type": "hello", "proto": 1, "id": "AA:BB:CC:DD:EE:01", "fw": "1.0.0", "model": "m", "boot": 7,
+        "reason": "pir", "uptime_ms": 900, "rssi": -60, "battery_mv": 3900, "battery_pct": 80, "heap": 1,
+        "config_rev": 1, "timing": {"wifi_ms": 1, "tls_ms": 2, "first_frame_ms": 3}, "backlog": 0, "lost": 0,
+    }  # fmt: skip
+    values: tuple[dict[str, Any], ...] = (
+        hello,
+        {"type": "motion", "event": 1, "active": True, "t": 1, "source": "pir"},
+        {"type": "event_end", "event": 1, "t": 9, "frames": 5, "lost": 0},
+        {"type": "heartbeat", "uptime_ms": 1, "rssi": -50, "heap": 5, "backlog": 0},
+        {"type": "config_ack", "rev": 2, "applied": {"framerate": 5}, "rejected": {"flash": "no"}},
+        {"type": "result", "id": 1, "ok": False, "error": "asleep"},
+        {"type": "ota", "state": "downloading", "percent": 5, "error": "x"},
+        {"type": "log", "level": "info", "message": "\u0000\ud83d"},
+        {"type": "bye", "reason": "sleep", "next_wake_s": 60},
+        {
+            "id": "AA:BB:CC:DD:EE:01", "model": "m", "fw": "1", "token": "t" * 43,
+            "caps": {"resolutions": ["QVGA"], "psram": 1, "battery": True, "motion": ["pir"]},
+        },
+        {"type": "x", "y": [[[1e999, -0.5, None]]]},
+    )  # fmt: skip
+    for value in values:
+        yield json.dumps(value).encode()
+    yield protocol.FrameHeader(1, 4, 1, 9, 1000, 5, 20).pack() + bytes(20)
+
+
+def _hour_files() -> Iterator[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "08.mp4"
+        writer = hourfile.HourFileWriter(path, _CONFIG)
+        writer.open()
+        for event in (1, 2):
+            writer.begin_run(
+                hourfile.RunHeader(
+                    id=f"aabbccddee01-00000007-{event}",
+                    camera="AA:BB:CC:DD:EE:01",
+                    start_ms=1_763_800_000_000 + event * 10_000,
+                    reason="pir",
+                    boot=7,
+                    event=event,
+                    number=0,
+                    t=1000,
+                )
+            )
+            for part in range(2):
+                writer.append(
+                    [
+                        hourfile.Sample(b"\0\0\0\1x", 9000, not item)
+                        for item in range(3)
+                    ],
+                    first_seq=1 + 3 * part,
+                    last_seq=3 + 3 * part,
+                    offset=27_000 * part,
+                )
+            if event == 1:
+                writer.end_run(lost=0)
+        writer.close()
+        whole = path.read_bytes()
+    yield b"\0" + whole
+    yield b"\1" + whole[len(_INIT) :]
+    yield b"\1" + whole[len(_INIT) : -40]
+    yield b"\0" + _INIT
+
+
+def seeds(target: str) -> Iterator[bytes]:
+    """Yield inputs to begin with."""
+    made = {"message": _messages, "mp4": _hour_files}.get(target)
+    if made:
+        yield from made()
+    for path in sorted(SEEDS.glob(f"{target}-*")):
+        yield path.read_bytes()
+    for path in fixtures(target):
+        yield path.read_bytes()
+
+
+def fixtures(target: str) -> list[Path]:
+    """Return the inputs that once broke a promise."""
+    return sorted(FIXTURES.glob(f"{target}-*"))
+
+
+def dictionary(target: str) -> Iterator[bytes]:
+    """Yield words that inputs are made of."""
+    if target == "jpeg":
+        yield from (bytes((0xFF, marker)) for marker in range(0xC0, 0x100))
+        yield bytes.fromhex("ffd8ffe000104a464946000101")
+        yield bytes.fromhex("ffc0001108001000100301220002110103110 1".replace(" ", ""))
+        yield bytes.fromhex("ffda000c03010002110311003f00")
+    elif target == "message":
+        for source in _messages():
+            with suppress(ValueError):
+                value = json.loads(source)
+                yield from (json.dumps(key).encode() for key in value)
+                yield from (json.dumps(item).encode() for item in value.values())
+        yield from (
+            b"NaN",
+            b"Infinity",
+            b"1e400",
+            b"-1",
+            b"4294967296",
+            b"null",
+            b"\\ud800",
+        )
+    else:
+        yield from (
+            b"ftyp", b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1", b"avcC", b"emsg",
+            b"uuid", b"moof", b"mfhd", b"traf", b"tfhd", b"tfdt", b"trun", b"mdat", b"free", b"sidx",
+        )  # fmt: skip
+        yield hourfile.FRAGMENT_TYPE
+        yield hourfile.EVENT_SCHEME.encode() + b"\0\0"
+        yield hourfile.EVENT_END_SCHEME.encode() + b"\0\0"
+        yield b"\0\0\0\1" + bytes(4)

@@ -1,0 +1,1 @@
+"""What somebody could try who means no good."""

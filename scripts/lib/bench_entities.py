@@ -56,9 +56,19 @@ def entry(
     }
 
 
-def add_fleet(storage: Path, cameras: int) -> None:
+def add_fleet(
+    storage: Path,
+    cameras: int,
+    *,
+    port: int = 0,
+    registry: dict[str, Any] | None = None,
+) -> None:
     """Give a stopped Home Assistant cameras that are claimed and asleep."""
-    entries = [entry(DOMAIN, "MagicPi NVR", {}, {"network": {"port": free_port()}})]
+    options = {
+        "network": {"port": port or free_port()},
+        "cameras": {"max_cameras": max(50, cameras)},
+    }
+    entries = [entry(DOMAIN, "MagicPi NVR", {}, options)]
     entries += [
         entry(
             camera_id(number).lower(),
@@ -72,7 +82,7 @@ def add_fleet(storage: Path, cameras: int) -> None:
         stored("core.config_entries", {"entries": entries}, 5)
     )
     (storage / f"{DOMAIN}.cameras").write_text(
-        stored(f"{DOMAIN}.cameras", stored_cameras(cameras))
+        stored(f"{DOMAIN}.cameras", registry or stored_cameras(cameras))
     )
 
 

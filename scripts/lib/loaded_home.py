@@ -1,0 +1,125 @@
+"""A real Home Assistant with a fleet of claimed cameras, and what is asked of it while they send."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+import os
+from pathlib import Path
+import sys
+import time
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
+
+from bench_entities import add_fleet  # noqa: E402
+from fleet import stored_cameras  # noqa: E402
+from home_assistant import HomeAssistantProcess, free_port  # noqa: E402
+from load import Fleet, rss_mb  # noqa: E402
+
+from custom_components.magicpi_nvr.gateway import Authority  # noqa: E402
+from custom_components.magicpi_nvr.recording.hourfile import scan  # noqa: E402
+
+WATCH = Path(__file__).parent / "loop_watch"
+CONFIGURATION = "loop_watch:\ninput_boolean:\n  probe:\n"
+PROBE = "input_boolean.probe"
+RECORDINGS = "magicpi_nvr"
+
+
+@asynccontextmanager
+async def home_with_fleet(
+    folder: Path, cameras: int, **fleet: Any
+) -> AsyncGenerator[tuple[HomeAssistantProcess, Fleet]]:
+    """Start a Home Assistant in an empty folder that has claimed so many cameras."""
+    scratch = folder / "tmp"
+    scratch.mkdir(parents=True)
+    hass = HomeAssistantProcess(
+        folder / "config",
+        configuration=CONFIGURATION,
+        levels={"custom_components.magicpi_nvr": "warning"},
+        env={"TMPDIR": str(scratch)},
+    )
+    await hass.prepare()
+    (hass.folder / "custom_components" / WATCH.name).symlink_to(WATCH)
+    authority = await asyncio.to_thread(
+        Authority.load_or_create, hass.folder / ".storage" / "magicpi_nvr"
+    )
+    known = Fleet(
+        cameras, free_port(), authority.ca_pem, authority.server_name, **fleet
+    )
+    add_fleet(
+        hass.folder / ".storage",
+        cameras,
+        port=known.port,
+        registry=known.with_keys(stored_cameras(cameras)),
+    )
+    async with hass:
+        yield hass, known
+
+
+async def round_trips(
+    hass: HomeAssistantProcess, done: Callable[[], bool], *, pause_s: float = 0.02
+) -> list[float]:
+    """Toggle a switch by WebSocket until `done`; return the ms until its new state came."""
+    found = []
+    async with hass.websocket() as changes, hass.websocket() as orders:
+        await changes.ask(
+            "subscribe_trigger", trigger={"platform": "state", "entity_id": PROBE}
+        )
+        while not done():
+            begin = time.perf_counter()
+            await asyncio.gather(
+                orders.ask(
+                    "call_service",
+                    domain="input_boolean",
+                    service="toggle",
+                    service_data={"entity_id": PROBE},
+                ),
+                changes.event(),
+            )
+            found.append((time.perf_counter() - begin) * 1000)
+            await asyncio.sleep(pause_s)
+    return found
+
+
+async def memory_over(
+    pid: int, done: Callable[[], bool], every_s: float = 1.0
+) -> list[tuple[float, float]]:
+    """Return (seconds, MB) of a process until `done`."""
+    begin = time.monotonic()
+    samples = []
+    while not done():
+        samples.append((time.monotonic() - begin, rss_mb(pid)))
+        await asyncio.sleep(every_s)
+    return samples
+
+
+def recorded_frames(hass: HomeAssistantProcess) -> int:
+    """Return how many frames its hour files hold (blocking)."""
+    return sum(
+        run.frame_count
+        for path in (hass.media / RECORDINGS).rglob("*.mp4")
+        for run in scan(path).runs
+    )
+
+
+def children_of(pid: int) -> list[str]:
+    """Return the names of a process' children."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for number in path.read_text().split():
+            try:
+                found.append(Path(f"/proc/{number}/comm").read_text().strip())
+            except OSError:
+                continue
+    return sorted(found)
+
+
+def open_files(pid: int) -> list[str]:
+    """Return what a process has open."""
+    found = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.append(os.readlink(path))
+        except OSError:
+            continue
+    return sorted(found)

@@ -8,6 +8,7 @@ import type { Camera, CardConfig, HomeAssistant, RecordedEvent, Span } from "./t
 
 const SHORTEST_VIEW = 5 * 60_000;
 const LIVE_TILE_INTERVAL = 10_000;
+const SCRUB_DELAY = 150;
 
 type Stage =
   | { kind: "live"; camera: string }
@@ -50,6 +51,7 @@ class MagicPiTimelineCard extends LitElement {
   private load = 0;
   private timer: number | undefined;
   private clipRequest = 0;
+  private scrub: number | undefined;
   private wide = new ResizeObserver(() => this.requestUpdate());
 
   static getConfigForm() {
@@ -107,6 +109,7 @@ class MagicPiTimelineCard extends LitElement {
     super.disconnectedCallback();
     this.wide.disconnect();
     window.clearInterval(this.timer);
+    window.clearTimeout(this.scrub);
     this.load++;
     void this.unsubscribe?.then((stop) => stop(), () => undefined);
     this.unsubscribe = null;
@@ -143,13 +146,11 @@ class MagicPiTimelineCard extends LitElement {
 
   private async start(): Promise<void> {
     try {
-      const wanted = this._config?.entities;
-      const cameras = await fetchCameras(this.hass);
-      this._cameras = wanted?.length
-        ? cameras.filter((camera) => camera.entity_id && wanted.includes(camera.entity_id))
-        : cameras;
-      if (this._stage.kind === "none" && this._cameras.length) {
-        this._stage = { kind: "live", camera: this._cameras[0].id };
+      const cameras = await this.fetchCameras();
+      this._cameras = cameras;
+      const first = cameras.find((camera) => camera.picture) ?? cameras[0];
+      if (this._stage.kind === "none" && first) {
+        this._stage = { kind: "live", camera: first.id };
       }
       this.unsubscribe ??= subscribe(this.hass, (notice) => this.noticed(notice));
       await this.unsubscribe;
@@ -157,6 +158,14 @@ class MagicPiTimelineCard extends LitElement {
     } catch (error) {
       this.failed(error);
     }
+  }
+
+  private async fetchCameras(): Promise<Camera[]> {
+    const wanted = this._config?.entities;
+    const cameras = await fetchCameras(this.hass);
+    return wanted?.length
+      ? wanted.flatMap((entity) => cameras.filter((camera) => camera.entity_id === entity))
+      : cameras.sort((one, two) => one.name.localeCompare(two.name));
   }
 
   private failed(error: unknown): void {
@@ -222,6 +231,12 @@ class MagicPiTimelineCard extends LitElement {
       others.splice(lastStarting(others, notice.event.start) + 1, 0, notice.event);
     }
     this._events = new Map(this._events).set(event.camera, others);
+    if (!this.camera(event.camera)?.picture) {
+      // Its first picture came
+      void this.fetchCameras().then((cameras) => {
+        this._cameras = cameras;
+      }, (error) => this.failed(error));
+    }
   }
 
   private async play(event: RecordedEvent, at: number): Promise<void> {
@@ -262,6 +277,7 @@ class MagicPiTimelineCard extends LitElement {
 
   private rowPlay(event: CustomEvent<RowMoment>): void {
     const { camera, at, event: found } = event.detail;
+    window.clearTimeout(this.scrub);
     const events = this._events.get(camera) ?? [];
     const target = found ?? events[lastStarting(events, at) + 1];
     if (target) {
@@ -275,13 +291,28 @@ class MagicPiTimelineCard extends LitElement {
   private rowScrub(event: CustomEvent<RowMoment>): void {
     const { at, event: found } = event.detail;
     this._cursor = at;
-    if (found && this._stage.kind === "clip" && this._stage.event.id === found.id) {
+    window.clearTimeout(this.scrub);
+    if (!found) {
+      return;
+    }
+    if (this._stage.kind === "clip" && this._stage.event.id === found.id) {
       this.seek(Math.max(0, at - found.start) / 1000);
+    } else {
+      // Many clips lie below a moving finger: only where it stays one is opened.
+      this.scrub = window.setTimeout(() => void this.play(found, at), SCRUB_DELAY);
     }
   }
 
   private rowZoom(event: CustomEvent<{ factor: number; around: number }>): void {
     this.zoom(event.detail.factor, event.detail.around);
+  }
+
+  private rowPause(): void {
+    if (this.video?.paused) {
+      void this.video.play();
+    } else {
+      this.video?.pause();
+    }
   }
 
   private zoom(factor: number, around: number): void {
@@ -324,13 +355,19 @@ class MagicPiTimelineCard extends LitElement {
   }
 
   private picture(camera: Camera | undefined, stream: boolean): string | null {
-    const picture = camera?.entity_id && this.hass.states[camera.entity_id]?.attributes.entity_picture;
-    if (typeof picture !== "string") {
+    const state = camera?.entity_id ? this.hass.states[camera.entity_id] : undefined;
+    const picture = state?.attributes.entity_picture;
+    if (typeof picture !== "string" || !(camera?.picture || this.streams(camera))) {
       return null;
     }
     return this.hass.hassUrl(
       stream ? picture.replace("/camera_proxy/", "/camera_proxy_stream/") : `${picture}&t=${this._tick}`,
     );
+  }
+
+  private streams(camera: Camera | undefined): boolean {
+    const state = camera?.entity_id ? this.hass.states[camera.entity_id]?.state : undefined;
+    return state === "streaming" || state === "recording";
   }
 
   protected render() {
@@ -348,6 +385,7 @@ class MagicPiTimelineCard extends LitElement {
             @row-play=${this.rowPlay}
             @row-scrub=${this.rowScrub}
             @row-zoom=${this.rowZoom}
+            @row-pause=${this.rowPause}
           >
             ${repeat(cameras ?? [], (camera) => camera.id, (camera) => this.renderRow(camera))}
             ${cameras?.length ? this.renderAxis() : nothing}
@@ -366,7 +404,9 @@ class MagicPiTimelineCard extends LitElement {
       return this.text("loading");
     }
     const count = [...this._events.values()].reduce((sum, list) => sum + list.length, 0);
-    return count ? this.text("events", { count }) : this.text("no_events");
+    return count > 1
+      ? this.text("events", { count })
+      : this.text(count ? "event" : "no_events");
   }
 
   private camera(id: string): Camera | undefined {
@@ -403,13 +443,12 @@ class MagicPiTimelineCard extends LitElement {
       const camera = this.camera(stage.camera);
       const name = camera?.name ?? "";
       const source = this.picture(camera, true);
-      const state = camera?.entity_id ? this.hass.states[camera.entity_id]?.state : undefined;
-      const resting = state !== "streaming" && state !== "recording";
+      const live = this.streams(camera);
+      const said = live ? "live" : source ? "asleep" : "no_picture";
       return html`<div class="stage">
         ${source ? html`<img src=${source} alt=${this.text("live_of", { camera: name })} />` : nothing}
         <span class="caption">
-          ${name} · ${this.text(resting ? "asleep" : "live")}
-          ${resting ? nothing : html`<i class="dot"></i>`}
+          ${name} · ${this.text(said)} ${live ? html`<i class="dot"></i>` : nothing}
         </span>
       </div>`;
     }
@@ -485,10 +524,11 @@ class MagicPiTimelineCard extends LitElement {
     });
     return html`<div class="row axis" aria-hidden="true">
       <div class="marks">
-        ${ticks(this._view, zone, most).map(
-          (at) =>
-            html`<span style="left:${((at - this._view.start) / length) * 100}%">${format.format(at)}</span>`,
-        )}
+        ${ticks(this._view, zone, most).map((at) => {
+          const part = (at - this._view.start) / length;
+          const edge = part < 0.02 ? "first" : part > 0.98 ? "last" : "";
+          return html`<span class=${edge} style="left:${part * 100}%">${format.format(at)}</span>`;
+        })}
       </div>
     </div>`;
   }
@@ -611,6 +651,12 @@ class MagicPiTimelineCard extends LitElement {
       font-size: 11px;
       color: var(--secondary-text-color, #555);
       white-space: nowrap;
+    }
+    .marks .first {
+      transform: none;
+    }
+    .marks .last {
+      transform: translateX(-100%);
     }
     .hint {
       margin: 6px 0 0;

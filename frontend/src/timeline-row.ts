@@ -153,9 +153,9 @@ export class TimelineRow extends LitElement {
     const hover = this._hover;
     const text = event
       ? `${this.describe(event)}, ${localize(language, "event_of", { index: index + 1, count: this.events.length })}`
-      : this.events.length
+      : this.events.length > 1
         ? localize(language, "events", { count: this.events.length })
-        : localize(language, "no_events");
+        : localize(language, this.events.length ? "event" : "no_events");
     return html`
       <div
         class="track"
@@ -380,6 +380,9 @@ export class TimelineRow extends LitElement {
       event.preventDefault();
       const next = this.events[Math.min(this.events.length - 1, Math.max(0, target[event.key]))];
       this.tell("row-play", next.start, next);
+    } else if (event.key === " " || event.key === "Enter") {
+      event.preventDefault();
+      this.dispatchEvent(new CustomEvent("row-pause", { bubbles: true, composed: true }));
     } else if (event.key === "+" || event.key === "-") {
       event.preventDefault();
       const around = this.cursor ?? (this.span.start + this.span.end) / 2;

@@ -25,6 +25,8 @@ export interface Camera {
   name: string;
   entity_id: string | null;
   status: string;
+  /** Path of the last picture; none before the first one. */
+  picture: string | null;
 }
 
 /** A recorded event; times are epoch milliseconds. */

@@ -33,6 +33,20 @@ ARGUMENTS = (
 PHONE = (390, 844)
 DESKTOP = (1280, 900)
 
+# A video that has a picture and goes on; selectors of documents don't see into components.
+VIDEO_PLAYS = """video => new Promise((resolve, reject) => {
+  const played = () => video.currentTime > 0 && video.readyState >= 2 && resolve();
+  video.addEventListener("timeupdate", played);
+  video.addEventListener("error", () => reject(new Error(video.error.message)));
+  played();
+})"""
+SEEK = """(video, time) => new Promise((resolve, reject) => {
+  video.pause();
+  video.addEventListener("seeked", () => resolve(video.currentTime), {once: true});
+  video.addEventListener("error", () => reject(new Error(video.error.message)));
+  video.currentTime = time;
+})"""
+
 type Scheme = Literal["light", "dark"]
 
 
@@ -72,7 +86,8 @@ class Person:
     def _listen(self, message: ConsoleMessage) -> None:
         """Keep what our card complains of; Home Assistant's own are not ours."""
         if message.type in ("error", "warning") and (
-            "magicpi" in message.text.lower() or "magicpi" in json.dumps(message.location)
+            "magicpi" in message.text.lower()
+            or "magicpi" in json.dumps(message.location)
         ):
             self.complaints.append(f"{message.type}: {message.text}")
 
@@ -98,6 +113,22 @@ class Person:
                 new CustomEvent("hass-more-info", {detail: {entityId}, bubbles: true, composed: true}))""",
             entity_id,
         )
+
+    async def video_plays(self) -> Locator:
+        """Wait until the video on the page plays; return it."""
+        video = self.page.locator("video")
+        await video.evaluate(VIDEO_PLAYS)
+        return video
+
+    async def seek(self, video: Locator, seconds: float) -> float:
+        """Seek in a video; return where it stands then, in seconds."""
+        return float(await video.evaluate(SEEK, seconds))
+
+    async def open_media(self, *titles: str) -> None:
+        """Click through the media browser, folder by folder, by parts of titles."""
+        for title in titles:
+            tile = self.page.locator("ha-media-player-browse .title", has_text=title)
+            await self.click(tile.first)
 
     @property
     def dialog(self) -> Locator:

@@ -24,6 +24,8 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 import av
+from zeroconf.asyncio import AsyncZeroconf
+
 from home_assistant import (
     COMPONENT,
     HomeAssistantError,
@@ -32,7 +34,6 @@ from home_assistant import (
     wait_until,
 )
 from virtual_camera import FrameSource, GeneratedSource, VirtualCamera, make_picture
-from zeroconf.asyncio import AsyncZeroconf
 
 # The rooms of the integration that know nothing of Home Assistant run alone
 sys.path.append(str(COMPONENT))
@@ -43,8 +44,7 @@ from recording.layout import HourPath, event_id
 
 DOMAIN = "magicpi_nvr"
 TIME_ZONE = "Europe/Berlin"
-FRONT_DOOR = "02:4D:50:00:00:01"
-GARDEN = "02:4D:50:00:00:02"
+IDS = "02:4D:50:{:02X}:{:02X}:{:02X}"
 STEP_TIMEOUT = 60.0
 FPS = 5
 KEY_EVERY = 10  # pictures
@@ -157,7 +157,9 @@ def spread(day: date, count: int, length_ms: int, *, seed: int = 1) -> list[int]
     end = int(datetime.combine(day + timedelta(1), time(), zone).timestamp() * 1000)
     slots = (end - begin) // (length_ms + 1000)
     rng = random.Random(seed)
-    weights = [0.15 + max(0.0, 1 - abs(at / slots * 24 - 14) / 8) for at in range(slots)]
+    weights = [
+        0.15 + max(0.0, 1 - abs(at / slots * 24 - 14) / 8) for at in range(slots)
+    ]
     chosen: set[int] = set()
     while len(chosen) < count:
         chosen |= set(rng.choices(range(slots), weights, k=count - len(chosen)))
@@ -175,16 +177,28 @@ class Stage:
         garden: Sequence[bytes] | None = None,
         busy: int = 2000,
         calm: int = 60,
+        **options: Any,
     ) -> None:
-        """Say what it is to be; `garden` are the pictures of the camera with a past."""
+        """Say what it is to be.
+
+        `garden` are the pictures of the camera with a past.
+
+        `options` are those of the camera at the front door.
+        """
         self.hass = HomeAssistantProcess(folder, time_zone=TIME_ZONE)
         self.address = own_address()
         self.port = free_port()
+        # Other homes on this network may look for cameras, too
+        place = random.randrange(256), random.randrange(256)
+        self.front_door_id = IDS.format(*place, 1)
+        self.garden_id = IDS.format(*place, 2)
+        self.shed_id = IDS.format(*place, 3)
         self.front_door: VirtualCamera
         self._source = source
         self._garden = garden
         self._busy = busy
         self._calm = calm
+        self._options = options
         self._stack = AsyncExitStack()
         self._zeroconf: AsyncZeroconf
 
@@ -196,7 +210,9 @@ class Stage:
             await self._stack.enter_async_context(self.hass)
             self._zeroconf = AsyncZeroconf(interfaces=[self.address])
             self._stack.push_async_callback(self._zeroconf.async_close)
-            self.front_door = await self.add_camera(FRONT_DOOR, self._source)
+            self.front_door = await self.add_camera(
+                self.front_door_id, self._source, **self._options
+            )
             self._stack = self._stack.pop_all()
         return self
 
@@ -240,7 +256,7 @@ class Stage:
             (CALM_DAY, self._calm, min(50, len(pictures))),
         ):
             starts = spread(self.day(days_ago), count, frames * 1000 // FPS)
-            write_day(root, GARDEN, film, starts, frames)
+            write_day(root, self.garden_id, film, starts, frames)
         self._write_entries()
 
     def _write_entries(self) -> None:
@@ -251,11 +267,17 @@ class Stage:
             "core.config_entries",
             {
                 "entries": [
-                    _entry("MagicPi NVR", DOMAIN, options={"network": {"port": self.port}}),
+                    _entry(
+                        "MagicPi NVR", DOMAIN, options={"network": {"port": self.port}}
+                    ),
                     _entry(
                         "Garden",
-                        GARDEN.lower(),
-                        data={"host": self.address, "id": GARDEN, "model": "ESP32-CAM"},
+                        self.garden_id.lower(),
+                        data={
+                            "host": self.address,
+                            "id": self.garden_id,
+                            "model": "ESP32-CAM",
+                        },
                     ),
                 ]
             },
@@ -265,7 +287,7 @@ class Stage:
             f"{DOMAIN}.cameras",
             {
                 "cameras": {
-                    GARDEN: {
+                    self.garden_id: {
                         "key_hash": "0" * 64,
                         "name": "Garden",
                         "model": "ESP32-CAM",
@@ -321,6 +343,11 @@ class Stage:
                 return found
         return None
 
+    async def entry(self, title: str) -> str:
+        """Return the id of the entry with this title."""
+        entries = await self.hass.ws("config_entries/get", domain=DOMAIN)
+        return next(str(item["entry_id"]) for item in entries if item["title"] == title)
+
     async def claim(self, camera: VirtualCamera, name: str) -> None:
         """Claim a camera and wait until it has its entities."""
         flow = await self.discovered(camera)
@@ -329,13 +356,23 @@ class Stage:
         )
         if step["type"] == "form":
             raise HomeAssistantError(f"the claim was refused: {step['errors']}")
+
+        async def finished() -> bool:
+            path = f"/api/config/config_entries/flow/{flow}"
+            async with self.hass.session.get(path) as response:
+                # The flow is gone when it has made its entry
+                return response.status == 404
+
+        await wait_until(finished, STEP_TIMEOUT, "the end of the claim")
         await self.registered(camera)
 
     async def registered(self, camera: VirtualCamera) -> None:
         """Wait until a claimed camera has its entities."""
         await camera.wait_event("registered", timeout=STEP_TIMEOUT)
         await wait_until(
-            lambda: self.entity(camera.id, "camera"), STEP_TIMEOUT, "the camera's entity"
+            lambda: self.entity(camera.id, "camera"),
+            STEP_TIMEOUT,
+            "the camera's entity",
         )
 
     async def entity(self, camera_id: str, key: str) -> str | None:
@@ -350,6 +387,17 @@ class Stage:
             ):
                 return str(row["entity_id"])
         return None
+
+    async def end_soon(self, camera: VirtualCamera) -> None:
+        """Let the camera's events end soon after the motion."""
+        entity = await self.entity(camera.id, "number.stream_duration_s")
+        await self.hass.call_action(
+            "number", "set_value", {"entity_id": entity, "value": 3}
+        )
+        camera.press_button()
+        await camera.wait_until(
+            lambda: camera.config["stream_duration_s"] == 3, what="the setting"
+        )
 
     async def record(self, camera: VirtualCamera, seconds: float) -> dict[str, Any]:
         """Let somebody walk by; return the clip that came of it."""

@@ -194,7 +194,8 @@ def _wake_reason(value: object) -> str:
 
 
 def _slug(value: object) -> str:
-    return read_name(value)[:32]
+    # Cut in the middle it may end in a blank, which is no part of it
+    return read_name(read_name(value)[:32])
 
 
 def _mapping(value: object) -> dict[str, Any]:

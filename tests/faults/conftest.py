@@ -1,0 +1,38 @@
+"""A whole Home Assistant in this process, with cameras whose pictures bear numbers."""
+
+from collections.abc import AsyncGenerator
+import logging
+
+import pytest
+
+from custom_components.magicpi_nvr.recording import recorder as recorder_module
+from tests.integration.house import House, house, nvr_house  # noqa: F401 - fixtures
+
+from .proof import Proof
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the recorder not wait long for what does not come."""
+    monkeypatch.setattr(recorder_module, "STORAGE_RETRY_S", 0.3)
+    monkeypatch.setattr(recorder_module, "ROOM_CHECK_S", 0.3)
+    monkeypatch.setattr(recorder_module, "GRACE_S", 10.0)
+
+
+@pytest.fixture
+async def proof(
+    enable_custom_integrations: None,
+    nvr_house: House,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> AsyncGenerator[Proof]:
+    """A house whose NVR runs, and what counts its frames; no fault may leave an exception in the log."""
+    proof = Proof(nvr_house)
+    yield proof
+    ugly = [
+        record.getMessage()
+        for when in ("setup", "call")
+        for record in caplog.get_records(when)  # type: ignore[arg-type]
+        if record.name.startswith("custom_components.magicpi_nvr")
+        and record.levelno >= (logging.WARNING if record.exc_info else logging.ERROR)
+    ]
+    assert not ugly

@@ -1,6 +1,7 @@
 """One home for all tests here, and a browser window for each."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable
+import inspect
 from pathlib import Path
 
 from playwright.async_api import Browser
@@ -15,13 +16,31 @@ from virtual_camera import VirtualCamera
 HERE = Path(__file__).parent
 
 
+FACTS: list[str] = []
+
+
+@pytest.fixture
+def record_fact() -> Callable[[str], None]:
+    """Return what tells a figure at the end of the run."""
+    return FACTS.append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell the figures."""
+    if FACTS:
+        terminalreporter.section("figures")
+        for fact in FACTS:
+            terminalreporter.line(fact)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let all tests share one loop, and skip them where they cannot run."""
     for item in items:
         if HERE not in item.path.parents:
             continue
         item.add_marker(pytest.mark.browser)
-        item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+        if inspect.iscoroutinefunction(getattr(item, "function", None)):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
         if find_chromium() is None:
             item.add_marker(pytest.mark.skip(reason="there is no Chromium"))
         elif not __version__.startswith("2026.11"):
@@ -30,9 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def verify_cleanup() -> Generator[None]:
+def verify_cleanup() -> None:
     """Keep what the tests share: it is ended with the session."""
-    yield
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -70,5 +88,5 @@ async def front_door(stage: Stage) -> VirtualCamera:
     if not page["events"]:
         await stage.record(camera, 4)
         await camera.wait_state("asleep", timeout=60)
+    await stage.end_soon(camera)
     return camera
-

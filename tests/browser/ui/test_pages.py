@@ -1,0 +1,230 @@
+"""Home Assistant's own pages about our cameras: device, live picture, settings, media, options, repairs."""
+
+from playwright.async_api import Locator, expect
+
+from home_assistant import wait_until
+from person import Person
+from stage import BUSY_DAY, CALM_DAY, DOMAIN, Stage
+from virtual_camera import LoopSource, VirtualCamera
+
+INTEGRATION = f"/config/integrations/integration/{DOMAIN}"
+MEDIA = f"/media-browser/browser/app%2Cmedia-source%3A%2F%2F{DOMAIN}"
+DIFFERENT_PICTURES = 4
+
+
+async def open_device(visitor: Person, stage: Stage, camera_id: str) -> None:
+    """Go to a camera's device page."""
+    device = await stage.device(camera_id)
+    assert device
+    await visitor.open(f"/config/devices/device/{device['id']}")
+
+
+def entry_row(visitor: Person, title: str) -> Locator:
+    """Return an entry's row on the integration's page."""
+    return (
+        visitor.page.locator("ha-config-entry-row")
+        .filter(has=visitor.page.get_by_text(title, exact=True))
+        .last
+    )
+
+
+async def test_device_page(
+    stage: Stage, visitor: Person, front_door: VirtualCamera
+) -> None:
+    """Every entity that is not disabled is there, by its name, and none is unavailable."""
+    await open_device(visitor, stage, front_door.id)
+    page = visitor.page
+    device = await stage.device(front_door.id)
+    assert device
+    await expect(page.locator("ha-device-info-card")).to_contain_text(
+        f"Firmware: {front_door.flash.fw}"
+    )
+    rows = [
+        row
+        for row in await stage.hass.ws("config/entity_registry/list")
+        if row["device_id"] == device["id"] and not row["disabled_by"]
+    ]
+    assert len(rows) >= 30
+    shown = page.locator("ha-device-entities-card")
+    for row in rows:
+        state = await stage.hass.state(row["entity_id"])
+        assert state
+        assert state["state"] != "unavailable", row["entity_id"]
+        name = state["attributes"]["friendly_name"]
+        short = name.removeprefix("Front door ") if name != "Front door" else name
+        await expect(shown.get_by_text(short, exact=True).first).to_be_attached()
+    await expect(shown.get_by_text("Unavailable")).to_have_count(0)
+
+
+async def test_live_picture_moves(
+    stage: Stage, visitor: Person, front_door: VirtualCamera
+) -> None:
+    """While somebody walks by, the picture in the camera's dialog changes."""
+    entity = await stage.entity(front_door.id, "camera")
+    assert entity
+    await visitor.open("/config/dashboard")
+    front_door.trigger_motion(12)
+    await front_door.wait_state("streaming")
+    await visitor.more_info(entity)
+    picture = visitor.page.locator("ha-more-info-dialog img").first
+    await expect(picture).to_be_visible()
+    seen: set[bytes] = set()
+
+    async def moves() -> bool:
+        seen.add(await picture.screenshot())
+        return len(seen) >= DIFFERENT_PICTURES
+
+    await wait_until(moves, 30, "a live picture that moves")
+    width = await picture.evaluate("img => img.naturalWidth")
+    assert width == 800, "the frames of the camera, untouched"
+
+
+async def test_setting_waits_for_the_camera(
+    stage: Stage, visitor: Person, front_door: VirtualCamera
+) -> None:
+    """A setting that is changed while the camera sleeps is shown as pending, and applied when it wakes."""
+    page = visitor.page
+    await front_door.wait_state("asleep", timeout=90)
+    entity = await stage.entity(front_door.id, "number.max_event_s")
+    pending = await stage.entity(front_door.id, "sensor.pending_settings")
+    assert entity
+    assert pending
+    await open_device(visitor, stage, front_door.id)
+    row = page.locator("ha-device-entities-card").get_by_text("Pending settings")
+    await row.click()
+    dialog = page.locator("ha-more-info-dialog")
+    await expect(dialog).to_contain_text("0 settings")
+    await visitor.more_info(entity)
+    box = dialog.get_by_role("spinbutton").first
+    await expect(box).to_have_value("120")
+    await box.fill("90")
+    await box.press("Enter")
+    await stage.hass.wait_for_state(
+        entity, lambda state: state["attributes"]["pending"]
+    )
+    assert front_door.config["max_event_s"] == 120
+    await visitor.more_info(pending)
+    await expect(dialog).to_contain_text("1 settings")
+    front_door.press_button()
+    await expect(dialog).to_contain_text("0 settings")
+    assert front_door.config["max_event_s"] == 90
+
+
+async def test_media_browser(
+    stage: Stage, visitor: Person, front_door: VirtualCamera
+) -> None:
+    """Camera, day, event: with pictures, and the clip plays from wherever one wants."""
+    page = visitor.page
+    await visitor.open(MEDIA)
+    await visitor.open_media("Garden")
+    tiles = page.locator("ha-media-player-browse .title")
+    await expect(tiles.first).to_contain_text(f"{stage.day(CALM_DAY)} (60)")
+    await expect(tiles.nth(1)).to_contain_text(f"{stage.day(BUSY_DAY)} (2000)")
+    await visitor.open_media(f"{stage.day(CALM_DAY)} (60)")
+    await expect(tiles.first).to_contain_text(" · 10 s · motion")
+    picture = page.locator("ha-media-browser-thumbnail").first
+
+    async def drawn() -> bool:
+        return "data:image/jpeg" in await picture.evaluate(
+            "element => element.shadowRoot.innerHTML"
+            " + [...element.shadowRoot.querySelectorAll('*')].map("
+            "inside => getComputedStyle(inside).backgroundImage).join()"
+        )
+
+    await wait_until(drawn, 20, "a thumbnail")
+    await tiles.first.click()
+    video = await visitor.video_plays()
+    assert 9.9 < await video.evaluate("video => video.duration") < 10.1
+    for wanted in (7.5, 2.5):
+        assert abs(await visitor.seek(video, wanted) - wanted) < 0.05
+
+
+async def test_options(
+    stage: Stage, visitor: Person, front_door: VirtualCamera
+) -> None:
+    """What is kept for all cameras, and for one of them."""
+    page = visitor.page
+    await visitor.open(INTEGRATION)
+    await (
+        entry_row(visitor, "MagicPi NVR")
+        .get_by_role("button", name="Configure")
+        .first.click()
+    )
+    form = page.locator("step-flow-form")
+    await expect(form).to_contain_text("TCP port that cameras connect to.")
+    cron = page.get_by_role("textbox", name="cleanup")
+    await cron.fill("every night")
+    await visitor.button("Submit").click()
+    await expect(form).to_contain_text("This is not a cron expression.")
+    await cron.fill("30 3 * * *")
+    await visitor.button("Submit").click()
+    await visitor.button("Finish").click()
+
+    async def stored() -> bool:
+        flow = await stage.hass.rest(
+            "POST",
+            "/api/config/config_entries/options/flow",
+            {"handler": await stage.entry("MagicPi NVR")},
+        )
+        text = str(flow["data_schema"])
+        await stage.hass.rest(
+            "DELETE", f"/api/config/config_entries/options/flow/{flow['flow_id']}"
+        )
+        return "30 3 * * *" in text
+
+    await wait_until(stored, 20, "the new schedule")
+
+    await (
+        entry_row(visitor, "Garden")
+        .get_by_role("button", name="Configure")
+        .first.click()
+    )
+    await expect(page.locator("step-flow-form")).to_contain_text("Leave a field empty")
+    await page.get_by_role("spinbutton").first.fill("30")
+    await visitor.button("Submit").click()
+    await visitor.button("Finish").click()
+    await expect(page.locator("step-flow-form")).to_have_count(0)
+
+
+async def test_repair(stage: Stage, visitor: Person, front_door: VirtualCamera) -> None:
+    """A camera that has been late for more than a day is told, and waited for."""
+    page = visitor.page
+    await visitor.open("/config/repairs")
+    issue = page.get_by_text("Garden does not check in").first
+    await issue.click()
+    await expect(page.get_by_text("Its battery may be empty")).to_be_visible()
+    await page.get_by_text("Wait on").click()
+    await visitor.button("Finish").or_(visitor.button("Close")).first.click()
+    await expect(issue).to_have_count(0)
+    issues = await stage.hass.ws("repairs/list_issues")
+    assert not [issue for issue in issues["issues"] if issue["domain"] == DOMAIN]
+
+
+async def test_camera_removed(
+    stage: Stage, visitor: Person, front_door: VirtualCamera
+) -> None:
+    """Its entities go, it forgets its key and can be claimed again; its recordings stay."""
+    page = visitor.page
+    shed = await stage.add_camera(
+        stage.shed_id,
+        LoopSource.rendered(10, resolution="QVGA"),
+        always_on=True,
+    )
+    await stage.claim(shed, "Shed")
+    await stage.end_soon(shed)
+    await stage.record(shed, 2)
+    await visitor.open(INTEGRATION)
+    await entry_row(visitor, "Shed").get_by_role("button", name="Menu").first.click()
+    await page.get_by_role("menuitem", name="Delete").click()
+    await expect(page.get_by_text("Delete Shed?")).to_be_visible()
+    await visitor.button("Delete").last.click()
+    await shed.wait_state("setup", timeout=30)
+    assert not shed.flash.registered
+    assert await stage.device(shed.id) is None
+    assert await stage.entity(shed.id, "camera") is None
+    await expect(entry_row(visitor, "Shed")).to_have_count(0)
+    await stage.discovered(shed)
+    await visitor.open(MEDIA)
+    await visitor.open_media("Shed", "(1)", "motion")
+    await visitor.video_plays()
+    await shed.stop()

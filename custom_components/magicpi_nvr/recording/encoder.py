@@ -3,7 +3,7 @@
 import asyncio
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 import fcntl
@@ -17,8 +17,10 @@ _LOGGER = logging.getLogger(__name__)
 
 # The child must show progress within this time, whether it starts, encodes or ends.
 STALL_S = 15.0
+COLLECT_S = 0.05
 _KEY_FRAME_S = 2
-_PIPE_SIZE = 256 * 1024
+_READ_AT_ONCE = 128 * 1024
+_PIPE_SIZE = 1024 * 1024
 _MAY_STAY_INSIDE = 2
 _LAST_WORDS_S = 1.0
 _STDERR_LINES = 20
@@ -93,25 +95,36 @@ class Encoder:
         self._closed = False
         self._progress = 0.0
         self._stalled = False
+        self._output = -1
+        self._received = bytearray()
+        self._buffer = memoryview(bytearray(_READ_AT_ONCE))
 
     async def start(self) -> None:
         """Start the child; raises EncoderFailed."""
+        target = -1
         try:
+            self._output, target = os.pipe()
             # A session of its own: whatever the child starts ends with it.
             self._process = process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=PIPE,
-                stdout=PIPE,
+                stdout=target,
                 stderr=PIPE,
                 start_new_session=True,
             )
         except OSError as err:
+            self._close_output()
             raise EncoderFailed(f"ffmpeg does not start: {err.strerror}") from err
+        finally:
+            if target >= 0:
+                os.close(target)
+        os.set_blocking(self._output, False)
         assert process.stdin is not None
-        # Room for a few pictures, so that neither side waits for the other at each of them. A child that has
-        # ended already has closed the pipe.
         pipe = process.stdin.transport.get_extra_info("pipe")
+        # Room for some pictures, so that neither side waits for the other at each of them. A child that has
+        # ended already has closed its pipe.
         with suppress(OSError, ValueError):
+            fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
         process.stdin.write(self._header)
         self._tasks = [
@@ -146,34 +159,71 @@ class Encoder:
     async def packets(self) -> AsyncIterator[Config | Encoded]:
         """Yield what comes out until the child has ended well; raises EncoderFailed."""
         process = self._running()
-        assert process.stdout is not None
-        read = process.stdout.readexactly
-        try:
-            if not (await read(_FLV_HEADER_SIZE)).startswith(b"FLV"):
-                raise EncoderFailed("ffmpeg answers with another format")
-            while True:
-                head = await read(_FLV_TAG_HEADER_SIZE)
-                if head[0] not in (_FLV_VIDEO, _FLV_SCRIPT):
-                    raise EncoderFailed("ffmpeg answers with another format")
-                size = int.from_bytes(head[1:4])
-                at_ms = head[7] << 24 | int.from_bytes(head[4:7])
-                body = await read(size + _FLV_TRAILER_SIZE)
-                self._progress = monotonic()
-                if head[0] != _FLV_VIDEO or size < _FLV_AVC_HEADER_SIZE:
-                    continue
-                if body[0] & 0x0F != _AVC:
-                    raise EncoderFailed("ffmpeg answers with another codec")
-                data = body[_FLV_AVC_HEADER_SIZE:-_FLV_TRAILER_SIZE]
-                if body[1] == _AVC_CONFIG:
-                    yield Config(data)
-                elif body[1] == _AVC_SAMPLE:
-                    while self._inside and self._inside[0] <= at_ms:
-                        self._inside.popleft()
-                    yield Encoded(at_ms, data, body[0] >> 4 == _KEY)
-        except asyncio.IncompleteReadError as err:
-            broken = bool(err.partial)
-        if await process.wait() or broken:
+        received = self._received
+        is_open = await self._receive()
+        while is_open and len(received) < _FLV_HEADER_SIZE:
+            is_open = await self._receive()
+        if received and not received.startswith(b"FLV"):
+            raise EncoderFailed("ffmpeg answers with another format")
+        del received[:_FLV_HEADER_SIZE]
+        while True:
+            for packet in self._parse():
+                yield packet
+            if not is_open:
+                break
+            is_open = await self._receive()
+        if await process.wait() or received:
             raise await self._failure(process)
+
+    async def _receive(self) -> bool:
+        """Wait for output and take all of it; False at its end."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._output, _resolve, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(self._output)
+        if not self._closed:
+            # Frames come out in the groups in which they go in: waking up for each of them would cost more
+            # than all else that is done with it.
+            await asyncio.sleep(COLLECT_S)
+        try:
+            while count := os.readv(self._output, [self._buffer]):
+                self._progress = monotonic()
+                self._received += self._buffer[:count]
+                if count < _READ_AT_ONCE:
+                    return True
+        except BlockingIOError:
+            return True
+        return False
+
+    def _parse(self) -> Iterator[Config | Encoded]:
+        """Yield the packets that are there whole; raises EncoderFailed."""
+        received = self._received
+        at = 0
+        while len(received) - at >= _FLV_TAG_HEADER_SIZE:
+            kind = received[at]
+            if kind not in (_FLV_VIDEO, _FLV_SCRIPT):
+                raise EncoderFailed("ffmpeg answers with another format")
+            body = at + _FLV_TAG_HEADER_SIZE
+            end = body + int.from_bytes(received[at + 1 : at + 4])
+            if len(received) < end + _FLV_TRAILER_SIZE:
+                break
+            at_ms = received[at + 7] << 24 | int.from_bytes(received[at + 4 : at + 7])
+            at = end + _FLV_TRAILER_SIZE
+            if kind != _FLV_VIDEO or end - body < _FLV_AVC_HEADER_SIZE:
+                continue
+            if received[body] & 0x0F != _AVC:
+                raise EncoderFailed("ffmpeg answers with another codec")
+            data = bytes(received[body + _FLV_AVC_HEADER_SIZE : end])
+            if received[body + 1] == _AVC_CONFIG:
+                yield Config(data)
+            elif received[body + 1] == _AVC_SAMPLE:
+                while self._inside and self._inside[0] <= at_ms:
+                    self._inside.popleft()
+                yield Encoded(at_ms, data, received[body] >> 4 == _KEY)
+        del received[:at]
 
     async def stop(self) -> None:
         """End the child if it still runs, and wait for it."""
@@ -186,8 +236,14 @@ class Encoder:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._close_output()
         if self._stderr:
             _LOGGER.debug("ffmpeg said: %s", self._last_words())
+
+    def _close_output(self) -> None:
+        if self._output >= 0:
+            os.close(self._output)
+            self._output = -1
 
     def _running(self) -> Process:
         if self._process is None:
@@ -236,6 +292,11 @@ class Encoder:
                 rest = b""
         if text := rest.decode(errors="replace").strip():
             self._stderr.append(text)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _kill(process: Process) -> None:

@@ -92,6 +92,7 @@ class OngoingEvent:
     seqs: SeqRanges = field(default_factory=SeqRanges)
     chooser: ThumbnailChooser = field(default_factory=ThumbnailChooser)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
     spool: Spool | None = None
     spooling: asyncio.Lock = field(default_factory=asyncio.Lock)
     last_at: int = -1
@@ -169,6 +170,29 @@ class OngoingEvent:
             hour_ms=header.hour_ms,
             end_ms=header.start_ms,
         )
+
+    def end(self) -> None:
+        """No more frames are waited for."""
+        self.is_ended = True
+        self.changed.set()
+        self.hurry.set()
+
+    def go_on(self) -> None:
+        """More frames came after all."""
+        self.is_ended = self.is_finished = False
+        self.hurry.clear()
+
+    def give_way(self) -> None:
+        """End the run that goes on now."""
+        self.shall_yield = True
+        self.changed.set()
+        self.hurry.set()
+
+    def was_given_way(self) -> None:
+        """The run has ended; another may begin."""
+        self.shall_yield = False
+        if not self.is_ended:
+            self.hurry.clear()
 
     def add_run(self, path: str, run: Run) -> None:
         """Count a run that is on disk."""

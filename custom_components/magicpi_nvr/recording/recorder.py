@@ -108,6 +108,7 @@ class RecorderStats:
     encoders: int = 0
     queue: int = 0  # frames not in an hour file yet
     spooled: int = 0  # of these, on disk in a spool
+    spooled_ever: int = 0
     memory: int = 0  # bytes of pictures that wait in memory
     frames: int = 0
     events: int = 0
@@ -189,8 +190,7 @@ class Recorder:
             self._housekeeper.cancel()
             await asyncio.gather(self._housekeeper, return_exceptions=True)
         for event in self._events.values():
-            event.shall_yield = True
-            event.changed.set()
+            event.give_way()
         if tasks := list(self._running.values()):
             _, pending = await asyncio.wait(tasks, timeout=STOP_S)
             for task in pending:
@@ -260,7 +260,8 @@ class Recorder:
         self.stats.memory += waiting.size
         self._go_on(event)
         if frame.flags & FLAG_LAST:
-            event.is_ended = event.was_told = True
+            event.was_told = True
+            event.end()
         event.changed.set()
         self._wake.set()
         if event.camera not in self._running:
@@ -309,9 +310,10 @@ class Recorder:
 
     def _event_of(self, frame: CapturedFrame, reason: str) -> OngoingEvent:
         """Return the frame's event, known or new."""
-        new = OngoingEvent.begin(frame, reason, self.settings.time_zone)
-        if (event := self._events.get(new.id)) is not None:
+        known = event_id(frame.camera, frame.boot, frame.event)
+        if (event := self._events.get(known)) is not None:
             return event
+        new = OngoingEvent.begin(frame, reason, self.settings.time_zone)
         finished = [key for key, event in self._events.items() if event.is_finished]
         for key in finished[: max(0, len(finished) - _FINISHED_KEPT)]:
             del self._events[key]
@@ -322,10 +324,9 @@ class Recorder:
 
     def _go_on(self, event: OngoingEvent) -> None:
         """Let an event that had ended go on: another frame came."""
-        event.is_ended = False
         if event.is_finished:
-            event.is_finished = False
             self._on_event(EventStarted(event.to_event("recording")))
+        event.go_on()
 
     def _open_events(self, camera: str, boot: int) -> list[OngoingEvent]:
         return [
@@ -336,8 +337,7 @@ class Recorder:
 
     def _end(self, event: OngoingEvent) -> None:
         """No more frames are waited for."""
-        event.is_ended = True
-        event.changed.set()
+        event.end()
         self._wake.set()
         self._schedule()
 
@@ -378,8 +378,7 @@ class Recorder:
                 runner.idle_since is not None
                 and monotonic() - runner.idle_since > IDLE_YIELD_S
             ):
-                runner.event.shall_yield = True
-                runner.event.changed.set()
+                runner.event.give_way()
 
     def _start(self, event: OngoingEvent) -> None:
         if event.frames or event.take_late():
@@ -415,7 +414,7 @@ class Recorder:
             may_go_on = (
                 runner.has_ended_well and not event.shall_yield and not self._closing
             )
-            event.shall_yield = False
+            event.was_given_way()
             if not may_go_on or not (event.frames or event.take_late()):
                 break
             if stored is not None:
@@ -598,6 +597,7 @@ class Recorder:
                         continue
                     frame.place = place
                     self.stats.spooled += 1
+                    self.stats.spooled_ever += 1
                     self.stats.bytes_written += place.size
                     self._make_safe(frame)
 
@@ -744,8 +744,7 @@ class Recorder:
         elif not is_bad:
             self._report("only_protected_left", "the disk is full of protected events")
             for runner in self._runners.values():
-                runner.event.shall_yield = True
-                runner.event.changed.set()
+                runner.event.give_way()
 
     def _probe(self) -> None:
         """Raise OSError unless files can be written. Blocking."""
@@ -894,5 +893,5 @@ class Recorder:
 
     def _await_return(self, event: OngoingEvent) -> None:
         """The event was interrupted; its camera may come back and go on with it."""
-        event.is_finished = event.is_ended = False
+        event.go_on()
         event.last_arrival = event.left_at = monotonic()

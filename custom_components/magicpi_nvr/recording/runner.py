@@ -19,11 +19,12 @@ from .ongoing import OngoingEvent, WaitingFrame
 
 FRAGMENT_MS = 500
 FLUSH_S = 0.7
+GATHER_S = 0.3
 SYNC_S = 5.0
 TELL_S = 15.0
 # A longer pause begins another run: a duration has 32 bits, and nobody watches a still for minutes.
 LONGEST_PAUSE_MS = 10 * 60 * 1000
-_FEED_AT_ONCE = 8
+_FEED_AT_ONCE = 16
 _LONGEST_GUESS_MS = 500
 _MOST_PARTS = 1000
 _AFTERMATH_S = 2.0
@@ -115,31 +116,49 @@ class Runner:
             await self._close()
 
     async def _feed(self) -> None:
-        """Give frames to the encoder as it takes them, then close its input."""
+        """Give frames to the encoder, a few at a time: each time wakes both sides. Then close its input."""
         event = self.event
         while not event.shall_yield:
             event.changed.clear()
             batch, is_over = self._next_frames()
-            for frame in batch:
-                jpeg = await self._host.load(frame)
-                if jpeg is None:
-                    self._host.undecodable(event, [frame])
-                    break
-                self._fed += 1
-                self._fed_at = frame.at_ms - self._base_ms
-                self._inside.append(frame)
-                event.chooser.offer(jpeg, frame.flags)
-                await self._encoder.write([(self._fed_at, jpeg)])
+            if batch:
+                if self._fed_at >= 0 and not is_over:
+                    await self._gather(batch)
+                    batch, _ = self._next_frames()
+                await self._give(batch)
+            elif is_over or event.is_ended:
+                break
             else:
-                if batch:
-                    continue
-                if is_over or event.is_ended:
-                    break
                 self.idle_since = monotonic()
                 await event.changed.wait()
                 self.idle_since = None
         self._input_closed = True
         self._encoder.close_input()
+
+    async def _gather(self, batch: Sequence[WaitingFrame]) -> None:
+        """Wait for company of frames that have just come, unless the event is over."""
+        event = self.event
+        wait_s = batch[0].arrived + GATHER_S - monotonic()
+        if len(batch) == _FEED_AT_ONCE or wait_s <= 0:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await event.hurry.wait()
+
+    async def _give(self, batch: Sequence[WaitingFrame]) -> None:
+        """Write frames to the encoder; raises EncoderFailed, StorageFailed."""
+        pictures: list[tuple[int, bytes]] = []
+        for frame in batch:
+            jpeg = await self._host.load(frame)
+            if jpeg is None:
+                self._host.undecodable(self.event, [frame])
+                continue
+            self._fed += 1
+            self._fed_at = frame.at_ms - self._base_ms
+            self._inside.append(frame)
+            self.event.chooser.offer(jpeg, frame.flags)
+            pictures.append((self._fed_at, jpeg))
+        await self._encoder.write(pictures)
 
     def _next_frames(self) -> tuple[list[WaitingFrame], bool]:
         """Return the next frames that may follow in this run, and whether what comes then needs another."""
@@ -169,6 +188,9 @@ class Runner:
                 await self._flush(next_ms=packet.at_ms)
             self.made_progress = True
             self._take(packet)
+            if len(self._inside) <= 1:
+                # The encoder gives no more until it gets more.
+                await self._flush(next_ms=self._next_inside_ms())
         if not self._input_closed:
             raise EncoderFailed("ffmpeg ended before its input did")
         if self._config is None:
@@ -177,6 +199,9 @@ class Runner:
         if self._inside:
             self._host.undecodable(self.event, tuple(self._inside))
             self._inside.clear()
+
+    def _next_inside_ms(self) -> int | None:
+        return self._inside[0].at_ms - self._base_ms if self._inside else None
 
     def _first_got_ms(self) -> int:
         return self._got[0][1].at_ms
@@ -203,7 +228,7 @@ class Runner:
     async def _flush_slow(self) -> None:
         """Write what waits for a fragment to fill when no frame comes any more."""
         while True:
-            await asyncio.sleep(FLUSH_S / 4)
+            await asyncio.sleep(FLUSH_S / 2)
             if self._got and monotonic() - self._got_since > FLUSH_S:
                 await self._flush()
 

@@ -32,7 +32,7 @@ struct HostOptions {
   std::string setup_code;
   int battery_mv = -1;
   size_t ring_kib = 2048;
-  uint32_t wifi_ms = 300, camera_ms = 150, settle_ms = 500;
+  uint32_t wifi_ms = 300, camera_ms = 150, settle_ms = 500, radio_ms = 2000;
   double motion_every_s = 0, motion_s = 2;
   uint32_t motion_count = 0;         ///< 0 = without end
   bool frame_lines = true;

@@ -36,6 +36,7 @@ const char kHelp[] =
     "  --battery MV         has a battery of so many millivolts\n"
     "  --ring-kib N         frame memory (2048)\n"
     "  --wifi-ms N  --camera-ms N  --settle-ms N   how long the fake radio, sensor and PIR take\n"
+    "  --radio-ms N         edges of the fake PIR are doubted this long after the radio went off (2000)\n"
     "  --no-wifi            no Wi-Fi known: starts as access point (command: join NAME)\n"
     "  --confirm-motion     the picture must confirm a PIR alarm\n"
     "  --no-sleep           a board that cannot sleep\n"
@@ -56,7 +57,7 @@ int main(int argc, char** argv) {
   HostOptions o;
   bool wifi_known = true;
   enum { kSource = 256, kId, kModel, kFw, kState, kBind, kPort, kAdvertise, kCode, kFactor, kEvery, kMotionS, kCount, kFps,
-         kHeartbeat, kDuration, kMaxEvent, kPower, kBattery, kRing, kWifi, kCameraMs, kSettle, kNoWifi, kConfirm, kNoSleep,
+         kHeartbeat, kDuration, kMaxEvent, kPower, kBattery, kRing, kWifi, kCameraMs, kSettle, kRadio, kNoWifi, kConfirm, kNoSleep,
          kOtaKey, kQuiet, kHelpOption };
   static const struct option kOptions[] = {
       {"source", 1, nullptr, kSource}, {"id", 1, nullptr, kId}, {"model", 1, nullptr, kModel}, {"fw", 1, nullptr, kFw},
@@ -66,7 +67,8 @@ int main(int argc, char** argv) {
       {"fps", 1, nullptr, kFps}, {"heartbeat", 1, nullptr, kHeartbeat}, {"duration", 1, nullptr, kDuration},
       {"max-event", 1, nullptr, kMaxEvent}, {"power-mode", 1, nullptr, kPower}, {"battery", 1, nullptr, kBattery},
       {"ring-kib", 1, nullptr, kRing}, {"wifi-ms", 1, nullptr, kWifi}, {"camera-ms", 1, nullptr, kCameraMs},
-      {"settle-ms", 1, nullptr, kSettle}, {"no-wifi", 0, nullptr, kNoWifi}, {"confirm-motion", 0, nullptr, kConfirm},
+      {"settle-ms", 1, nullptr, kSettle}, {"radio-ms", 1, nullptr, kRadio},
+      {"no-wifi", 0, nullptr, kNoWifi}, {"confirm-motion", 0, nullptr, kConfirm},
       {"no-sleep", 0, nullptr, kNoSleep}, {"ota-key", 1, nullptr, kOtaKey}, {"quiet", 0, nullptr, kQuiet},
       {"help", 0, nullptr, kHelpOption}, {nullptr, 0, nullptr, 0}};
   for (int c = 0; (c = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
@@ -95,6 +97,7 @@ int main(int argc, char** argv) {
       case kWifi: o.wifi_ms = static_cast<uint32_t>(n); break;
       case kCameraMs: o.camera_ms = static_cast<uint32_t>(n); break;
       case kSettle: o.settle_ms = static_cast<uint32_t>(n); break;
+      case kRadio: o.radio_ms = static_cast<uint32_t>(n); break;
       case kNoWifi: wifi_known = false; break;
       case kConfirm: o.confirm_motion = true; break;
       case kNoSleep: o.sleeps = false; break;
@@ -142,6 +145,7 @@ int main(int argc, char** argv) {
     if (wifi_known) copy_string(options.wifi.ssid, sizeof options.wifi.ssid, "host");
     if (!o.ota_key.empty()) options.ota_key = key;
     options.pir.settle_ms = o.settle_ms;
+    options.pir.radio_ms = o.radio_ms;
     options.confirm_motion = o.confirm_motion;
 
     TlsTransport ws(platform), https(platform);

@@ -559,6 +559,16 @@ async def test_update_with_resume_and_confirmation() -> None:
         assert percents[-1] >= 90, percents
 
 
+async def test_confirmed_motion_is_sent_whole() -> None:
+    async with world("--confirm-motion") as (camera, gateway):
+        await settled(camera, gateway, camera.ca)
+        since = camera.mark()
+        camera.tell("motion 1")
+        await camera.line("sleep", since=since, timeout=30)
+        boot = gateway.hellos[-1]["boot"]
+        check_complete(camera, gateway, boot, [said for said in camera.all("captured") if camera.lines.index(said) >= since])
+
+
 async def test_mdns() -> None:
     from zeroconf import ServiceInfo, ServiceStateChange
     from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf

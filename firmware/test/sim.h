@@ -276,6 +276,7 @@ class World final : public Platform {
     }
   }
   bool broken_frames = false;
+  uint64_t radio_pulse_ms = 0;         // what the transmitter makes of the PIR when it goes off
 
   static bool in(const std::vector<Interval>& list, uint64_t t) {
     for (const Interval& i : list) {
@@ -351,7 +352,10 @@ class World final : public Platform {
     wifi_cache->channel = 6;
     return LinkStatus::Up;
   }
-  void wifi_end() override { radio_ = false; }
+  void wifi_end() override {
+    radio_ = false;
+    if (radio_pulse_ms) motion.push_back({now + 200, now + 200 + radio_pulse_ms});
+  }
   void wifi_scan() override {
     camera_->improv_network("home", -61, true);
     camera_->improv_network("cafe", -107, false);

@@ -525,6 +525,65 @@ TEST_CASE("PIR stuck: event ends at the limit, told once, sleep waits for it to 
   CHECK(w->gateway.count("\"motion\"") == 0);
 }
 
+TEST_CASE("motion while the radio's pulse is waited for: a person who keeps moving gets an event, the transmitter none") {
+  auto w = sleeping();
+  w->radio_pulse_ms = 2500;
+  w->move_pir(5000, 2000);
+  REQUIRE(w->run(20 * kSecond, [&] { return !w->asleep(); }));
+  REQUIRE(w->run_to_sleep());
+  CHECK(w->gateway.count("event_end") == 1);
+  CHECK(w->sleeps.back().pir == PirWake::OnHigh);
+  w->radio_pulse_ms = 0;
+  w->move_pir(5000, 2000);
+  REQUIRE(w->run(20 * kSecond, [&] { return !w->asleep(); }));
+  REQUIRE(w->run_to(State::Settling));
+  const uint64_t off = w->now;
+  w->motion.push_back({off + 500, off + 1000});
+  w->motion.push_back({off + 1500, off + 9000});
+  REQUIRE(w->run(10 * kSecond, [&] { return w->camera().capturing(); }));
+  CHECK(w->now - off >= 5000);
+  CHECK(w->now - off < 5500);
+  const uint32_t boot = w->camera().boot();
+  REQUIRE(w->run_to_sleep());
+  CHECK(w->camera().boot() == boot);       // no sleep in between
+  CHECK(w->gateway.count("event_end") == 3);
+  all_kept(*w, boot);
+  CHECK(w->gateway.duplicates == 0);
+  CHECK(w->rtc().lost_before == 0);
+  CHECK(w->rtc().wakes_in_window == 3);
+  CHECK(w->sleeps.back().pir == PirWake::OnHigh);
+}
+
+TEST_CASE("an event out of reach, another from the settling window within reach: frames are delivered, not counted lost") {
+  auto w = sleeping(2 << 20);
+  w->gateway.up = false;
+  w->move_pir(5000, 2000);
+  REQUIRE(w->run(20 * kSecond, [&] { return !w->asleep(); }));
+  REQUIRE(w->run_to(State::Settling, 3 * kMinute));
+  w->gateway.up = true;
+  w->motion.push_back({w->now + 500, w->now + 9000});
+  REQUIRE(w->run_to_sleep());
+  all_kept(*w, w->camera().boot());
+  CHECK(w->gateway.count("event_end") == 2);
+  CHECK(w->gateway.hello.find("\"lost\":0") != std::string::npos);
+  CHECK(w->rtc().lost_before == 0);
+}
+
+TEST_CASE("a sensor that the radio triggers for longer than a pulse: events end with the hour's budget") {
+  auto w = sleeping(512 * 1024, [](World& x) {
+    x.options.pir.wakes_per_hour = 5;
+    x.options.settings.stream_duration_s = 3;
+  });
+  w->radio_pulse_ms = 8000;
+  w->move_pir(5000, 2000);
+  REQUIRE(w->run(20 * kSecond, [&] { return !w->asleep(); }));
+  REQUIRE(w->run_to_sleep());
+  CHECK(w->gateway.count("event_end") == 5);
+  CHECK(w->logged("storm"));
+  CHECK(w->sleeps.back().pir == PirWake::Off);
+  CHECK(w->uptime() < 3 * kMinute);
+}
+
 TEST_CASE("a storm of PIR wakes: rests until the hour is over, check-ins go on") {
   auto w = sleeping(512 * 1024, [](World& x) {
     x.options.pir.wakes_per_hour = 5;

@@ -961,8 +961,31 @@ TEST_CASE("PIR policy") {
   CHECK(p.quiet_in(7600) == 1400);
   p.update(8000, true);
   CHECK(!p.motion());                 // the radio's doing
+  CHECK(p.doubtful());
   p.update(8100, false);
+  CHECK(!p.doubtful());
   CHECK(p.quiet_in(9100) == 0);
+  p.radio_off(20000);
+  p.update(20500, true);
+  p.update(21000, false);
+  p.update(21500, true);              // again, and it stays
+  p.update(24999, true);
+  CHECK(p.doubtful());
+  CHECK(!p.motion());
+  p.update(25000, true);
+  CHECK(!p.doubtful());
+  CHECK(p.motion());
+  CHECK(p.high_since() == 21500);
+  p.update(26500, true);
+  CHECK(p.stuck());                   // counted from the edge
+  CHECK(!p.motion());
+  p.update(27000, false);
+  p.radio_off(30000);
+  p.update(31999, true);
+  CHECK(p.doubtful());
+  p.update(32100, false);
+  p.update(32200, true);              // past the window: motion at once
+  CHECK(p.motion());
   p.begin(0, false, true);
   CHECK(p.motion());
   uint64_t window = 0;

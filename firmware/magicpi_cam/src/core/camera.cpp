@@ -104,12 +104,7 @@ void Camera::begin() {
   if (quiet_wake_) return;
   if (pir_wake) {
     rtc_->pir_wait_low = 0;
-    storm_ = !armed_again && sleepy() &&
-             (!count_pir_wake(&rtc_->wake_window_ms, &rtc_->wakes_in_window, platform_.rtc_ms(),
-                              options_.pir.wakes_per_hour) ||
-              rtc_->event_s_in_window > options_.pir.event_s_per_hour);
-    if (rtc_->wakes_in_window <= 1) rtc_->event_s_in_window = 0;
-    if (storm_) log(LogLevel::Warning, "pir storm: resting");
+    if (!armed_again) count_motion_wake();
     if (armed_again || storm_ || !pir_useful()) quiet_wake_ = true;
     else start_event();
     return;
@@ -125,6 +120,14 @@ void Camera::begin() {
 
 bool Camera::pir_useful() const {
   return settings_.motion_enabled && identity_.caps.pir && battery_ != BatteryLevel::Critical && !rtc_->refused;
+}
+
+void Camera::count_motion_wake() {
+  if (!sleepy()) return;
+  storm_ = !count_pir_wake(&rtc_->wake_window_ms, &rtc_->wakes_in_window, platform_.rtc_ms(), options_.pir.wakes_per_hour) ||
+           rtc_->event_s_in_window > options_.pir.event_s_per_hour;
+  if (rtc_->wakes_in_window <= 1) rtc_->event_s_in_window = 0;
+  if (storm_) log(LogLevel::Warning, "pir storm: resting");
 }
 
 void Camera::tick_battery() {
@@ -170,13 +173,16 @@ void Camera::start_event() {
   last_motion_ms_ = now_;
   had_event_ = true;
   stuck_told_ = false;
-  if (options_.confirm_motion && !online()) {
-    confirm_.reset();
-    confirming_ = true;
-  }
+  await_confirmation(options_.confirm_motion && !online());
   if (state_ == State::Settling) enter(State::Idle);
   update_capture();
   note(Note::EventStarted, slot->id, static_cast<uint32_t>(slot->start_ms));
+}
+
+void Camera::await_confirmation(bool wanted) {
+  Lock lock(platform_);
+  capture_.confirming = capture_.confirm_anew = wanted;
+  capture_.verdict = MotionConfirm::Verdict::Undecided;
 }
 
 void Camera::end_event() {
@@ -196,12 +202,15 @@ void Camera::close_event() {
   Event* e = open_event();
   if (!e) return;
   bool late = false;
+  uint32_t frames = 0, lost = 0;
   {
     Lock lock(platform_);
     late = capture_.ending;
     capture_.ending = false;
     e->open = false;
     e->end_ms = now_;
+    frames = e->frames;
+    lost = e->lost;
   }
   // The sensor gave no frame to carry the mark.
   if (late) ring_.flag_newest(e->id, kLast);
@@ -212,24 +221,26 @@ void Camera::close_event() {
   last_event_end_ms_ = now_;
   const uint64_t seconds = (now_ - e->start_ms + 999) / 1000 + rtc_->event_s_in_window;
   rtc_->event_s_in_window = static_cast<uint16_t>(seconds < UINT16_MAX ? seconds : UINT16_MAX);
-  confirming_ = false;
-  note(Note::EventEnded, e->id, e->frames, e->lost);
+  await_confirmation(false);
+  note(Note::EventEnded, e->id, frames, lost);
   update_capture();
 }
 
 void Camera::drop_false_alarm() {
-  confirming_ = false;
   Event* e = open_event();
   if (!e) return;
-  note(Note::AlarmDropped, e->id);
+  const uint16_t id = e->id;
   {
     Lock lock(platform_);
-    capture_.on = capture_.ending = false;
+    // A frame on its way into the ring would come after the release: the next tick finds it there.
+    if (capture_.busy) return;
+    capture_.on = capture_.ending = capture_.confirming = false;
     *e = Event();
     // Frames nobody was told of are neither kept nor lost.
     dismissed_seq_ = seq_;
   }
-  ring_.release(seq_);
+  note(Note::AlarmDropped, id);
+  ring_.release(dismissed_seq_);
   had_event_ = false;
   ending_since_ms_ = 0;
   last_event_end_ms_ = now_;
@@ -247,16 +258,19 @@ void Camera::tick_motion() {
       e->active = motion;
       e->change_ms = now_;
     }
-    if (confirming_ && confirm_.verdict() == MotionConfirm::Verdict::Motion) confirming_ = false;
-    if (confirming_ && confirm_.verdict() == MotionConfirm::Verdict::Nothing) {
-      drop_false_alarm();
-      return;
+    if (capture_.confirming) {
+      const MotionConfirm::Verdict verdict = shared(capture_.verdict);
+      if (verdict == MotionConfirm::Verdict::Motion) await_confirmation(false);
+      if (verdict == MotionConfirm::Verdict::Nothing) {
+        drop_false_alarm();
+        return;
+      }
     }
     if (ending_since_ms_) {
       bool waiting = false;
       {
         Lock lock(platform_);
-        waiting = capture_.ending;
+        waiting = capture_.ending || capture_.busy;
       }
       if (!waiting || now_ - ending_since_ms_ > 2 * capture_.interval_ms + 500) close_event();
     } else if (now_ - last_motion_ms_ >= stream_limit_s() * 1000ull || now_ - e->start_ms >= event_limit_s() * 1000ull ||
@@ -265,8 +279,15 @@ void Camera::tick_motion() {
     }
   } else if (motion && pir_.high_since() >= last_event_end_ms_ && !storm_ && state_ != State::Closing &&
              ota_phase_ == OtaPhase::None && !brownout_rest_) {
-    quiet_wake_ = false;
-    start_event();
+    if (state_ == State::Settling) {
+      // As good as a wake: the same budgets, and a sensor that the radio triggers must not keep the camera up for ever.
+      count_motion_wake();
+      wake_ms_ = now_;
+    }
+    if (!storm_) {
+      quiet_wake_ = false;
+      start_event();
+    }
   }
   if (pir_.stuck() && !stuck_told_) {
     stuck_told_ = true;
@@ -334,6 +355,7 @@ uint32_t Camera::frame_due() {
 
 void Camera::frame(const uint8_t* jpeg, size_t n, uint64_t t) {
   FrameInfo info;
+  bool confirming = false;
   {
     Lock lock(platform_);
     if (!capture_.on && !capture_.still) return;
@@ -371,10 +393,18 @@ void Camera::frame(const uint8_t* jpeg, size_t n, uint64_t t) {
       if (e->frames++ == 0) e->first_seq = info.seq;
       e->last_seq = info.seq;
     }
+    capture_.busy = true;
+    confirming = capture_.confirming;
+    if (capture_.confirm_anew) confirm_.reset();
+    capture_.confirm_anew = false;
   }
-  if (confirming_) confirm_.add(jpeg, n);
+  if (confirming) confirm_.add(jpeg, n);
   note(Note::FrameCaptured, info.seq, info.event, info.flags);
   ring_.add(info, jpeg);
+  Lock lock(platform_);
+  capture_.busy = false;
+  // Unless another event has begun meanwhile.
+  if (confirming && !capture_.confirm_anew) capture_.verdict = confirm_.verdict();
 }
 
 void Camera::on_loss(void* self, const FrameRing::Loss& loss) {
@@ -488,15 +518,12 @@ void Camera::go_to_sleep() {
   ring_.rewind();
   stop_camera();
   turn_radio_off();
-  // What stays behind in RAM is gone with this boot; the next hello says so.
-  rtc_->lost_before += (welcomed_ ? 0 : lost_) + ring_.unsent();
-  if (!welcomed_ && hello_due_ && rtc_->timer_failures < 255) ++rtc_->timer_failures;
-  if (!welcomed_ && had_event_ && rtc_->event_failures < 255) ++rtc_->event_failures;
   enter(State::Settling);
 }
 
 void Camera::tick_settling() {
   if (pir_useful() && !storm_ && !brownout_rest_) {
+    if (pir_.doubtful()) return;
     const uint32_t wait = pir_.quiet_in(now_);
     if (wait != UINT32_MAX && (wait || now_ < pir_.settled_at())) return;
     if (wait == UINT32_MAX && now_ - state_since_ms_ < kSettleHighMs && !pir_.stuck()) return;
@@ -505,6 +532,10 @@ void Camera::tick_settling() {
 }
 
 void Camera::sleep_now() {
+  // What stays behind in RAM is gone with this boot; the next hello says so.
+  rtc_->lost_before += (welcomed_ ? 0 : lost_) + ring_.unsent();
+  if (!welcomed_ && hello_due_ && rtc_->timer_failures < 255) ++rtc_->timer_failures;
+  if (!welcomed_ && had_event_ && rtc_->event_failures < 255) ++rtc_->event_failures;
   const SleepRequest request = plan_sleep();
   rtc_->pir_wait_low = request.pir == PirWake::OnLow;
   rtc_seal(rtc_);

@@ -95,10 +95,10 @@ class Camera {
   const WifiCredentials& wifi() const { return wifi_; }
   uint32_t boot() const { return boot_; }
   /// Frames given up in this boot.
-  uint32_t frames_lost() const { return lost_; }
-  uint32_t frames_captured() const { return seq_; }
+  uint32_t frames_lost() const { return shared(lost_); }
+  uint32_t frames_captured() const { return shared(seq_); }
   uint32_t backlog() const { return ring_.backlog(); }
-  bool capturing() const { return capture_.on; }
+  bool capturing() const { return shared(capture_.on); }
 
   // Budgets, for tests and documents; docs/design/firmware.md gives the reasons.
   static constexpr uint32_t kLookupMs = 300000;    ///< between two mDNS look-ups
@@ -122,13 +122,18 @@ class Camera {
     bool start_told = false, active_told = false, end_told = false;   // on this connection
     uint64_t start_ms = 0, change_ms = 0, end_ms = 0;
     bool pinged = false, pong = false;   // a ping behind event_end, answered: the peer has read it
+    // Counted by the capture task: under lock.
     uint32_t first_seq = 0, last_seq = 0, frames = 0, lost = 0;
   };
   static constexpr size_t kEvents = 4;
 
-  /// Shared with the capture task, under lock.
+  /// Shared with the capture task: written under lock. The network task reads without it what it alone writes.
   struct Capture {
     bool on = false;
+    bool busy = false;             // the capture task has a frame that is not in the ring yet
+    bool confirming = false;       // the picture must confirm the event; the network task's
+    bool confirm_anew = false;     // the next frame is the first to compare
+    MotionConfirm::Verdict verdict = MotionConfirm::Verdict::Undecided;
     bool still = false;            // the next good frame answers `snapshot`
     bool ending = false;           // the next frame is the event's last
     uint16_t event = 0;
@@ -145,6 +150,12 @@ class Camera {
     Platform& platform;
   };
 
+  /// A member that the capture task writes, too.
+  template <typename T>
+  T shared(const T& member) const {
+    Lock lock(platform_);
+    return member;
+  }
   bool online() const { return state_ == State::Online; }
   bool sleepy() const { return settings_.power_mode == PowerMode::Battery && identity_.caps.sleep; }
   bool registering() const { return token_[0] != 0 && !claim_.claimed(); }
@@ -160,7 +171,9 @@ class Camera {
   void start_event();
   void end_event();
   void close_event();
+  void await_confirmation(bool wanted);
   void drop_false_alarm();
+  void count_motion_wake();
   Event* open_event();
   Event* event_by_id(uint16_t id);
   void update_capture();
@@ -253,7 +266,7 @@ class Camera {
   ImprovParser improv_;
   OtaUpdate ota_;
   PirPolicy pir_;
-  MotionConfirm confirm_;
+  MotionConfirm confirm_;          // the capture task's
   Backoff backoff_;
   Claim claim_;
   char token_[kKeyMax] = {0};
@@ -272,9 +285,10 @@ class Camera {
   WakeCause cause_ = WakeCause::Power;
   BatteryLevel battery_ = BatteryLevel::Good;
 
-  uint32_t boot_ = 0, seq_ = 0, lost_ = 0;
+  uint32_t boot_ = 0;
+  uint32_t seq_ = 0, lost_ = 0;    // under lock
   uint16_t event_counter_ = 0;
-  // Sent frames given up before their ack: lost only if a reconnect shows that they did not arrive.
+  // Sent frames given up before their ack: lost only if a reconnect shows that they did not arrive. Under lock.
   uint32_t sent_lost_first_ = 0, sent_lost_last_ = 0, sent_lost_count_ = 0;
   uint32_t last_sent_seq_ = 0, acked_seq_ = 0, dismissed_seq_ = 0;
 
@@ -290,7 +304,6 @@ class Camera {
   bool settings_dirty_ = false;
   uint32_t dirty_keys_ = 0;
   bool put_running_ = false;
-  bool confirming_ = false;
   bool storm_ = false;
   bool stuck_told_ = false;
   bool button_ = false;

@@ -20,7 +20,7 @@ constexpr uint32_t kIdentifyMs = 5000;
 }  // namespace
 
 bool Camera::undelivered() {
-  if (confirming_) return false;
+  if (capture_.confirming) return false;
   for (const Event& e : events_) {
     if (e.id) return true;
   }
@@ -32,7 +32,7 @@ bool Camera::wants_link() {
   if (registering()) return true;
   if (!claim_.claimed()) return false;
   if (!sleepy() || hello_due_ || confirm_image_ || streaming() || now_ < stay_until_ms_) return true;
-  if (confirming_) return false;
+  if (capture_.confirming) return false;
   return open_event() != nullptr || undelivered();
 }
 
@@ -41,7 +41,7 @@ void Camera::tick_session() {
     case State::Idle: {
       if (!wants_link()) return;
       // The sensor's and the radio's inrush must not meet, and the first frame must not wait for the radio.
-      if (!radio_ && camera_on_ && capture_.first_frame_ms == 0 && now_ - camera_started_ms_ < options_.camera_lead_ms) return;
+      if (!radio_ && camera_on_ && now_ - camera_started_ms_ < options_.camera_lead_ms && shared(capture_.first_frame_ms) == 0) return;
       if (radio_) dial_next();
       else begin_link();
       return;
@@ -286,9 +286,9 @@ void Camera::send_hello() {
   h.config_rev = settings_.rev;
   h.wifi_ms = wifi_ms_;
   h.tls_ms = tls_ms_;
-  h.first_frame_ms = static_cast<uint32_t>(capture_.first_frame_ms);
+  h.first_frame_ms = static_cast<uint32_t>(shared(capture_.first_frame_ms));
   h.backlog = ring_.backlog();
-  h.lost = lost_ + rtc_->lost_before;
+  h.lost = frames_lost() + rtc_->lost_before;
   if (!send(encode_hello(text_, sizeof text_, h))) connection_lost(0);
 }
 
@@ -455,7 +455,7 @@ void Camera::on_welcome(json::Value m) {
   m.get("have").to_u32(&have);
   m.get("stay_awake_s").to_u32(&stay_s);
   // A gateway that claims more than was ever captured speaks of another boot.
-  if (have > seq_) have = 0;
+  if (have > frames_captured()) have = 0;
   settle_sent_losses(have);
   ring_.release(have);
   ring_.not_arrived();
@@ -645,7 +645,7 @@ void Camera::queue_messages() {
     }
     if (!e) break;
     after = e->id;
-    if ((e->open && confirming_) || !writer_.room(3 * kRoom)) continue;
+    if ((e->open && capture_.confirming) || !writer_.room(3 * kRoom)) continue;
     if (!e->start_told) {
       e->start_told = e->active_told = send(encode_motion(text_, sizeof text_, e->id, true, e->start_ms));
     }
@@ -653,7 +653,8 @@ void Camera::queue_messages() {
       e->active_told = e->active;
     }
     if (!e->open && !e->end_told && ring_.unsent_of(e->id) == 0) {
-      e->end_told = send(encode_event_end(text_, sizeof text_, e->id, e->end_ms, e->frames, e->lost));
+      const Event counted = shared(*e);
+      e->end_told = send(encode_event_end(text_, sizeof text_, e->id, e->end_ms, counted.frames, counted.lost));
     }
     if (e->end_told && e->pong && ring_.held_of(e->id) == 0) {
       Lock lock(platform_);
@@ -668,7 +669,7 @@ void Camera::queue_messages() {
 }
 
 void Camera::queue_frame() {
-  if (!writer_.idle_for_frame() || confirming_) return;
+  if (!writer_.idle_for_frame() || capture_.confirming) return;
   const uint16_t f = ring_.take();
   if (f == FrameRing::kNone) return;
   const FrameInfo& info = ring_.info(f);

@@ -20,16 +20,18 @@ void PirPolicy::update(uint64_t now, bool high) {
     high_ = high;
     (high ? high_since_ms_ : low_since_ms_) = now;
     if (!high) stuck_ = false;
-    // An edge that the radio or the warming sensor made stays meaningless for as long as it is high.
-    if (high && (now < settled_at_ms_ || now < deaf_until_ms_)) {
-      motion_ = false;
-      return;
-    }
-    motion_ = high;
+    // An edge that the warming sensor made stays meaningless for as long as it is high.
+    const bool warming = now < settled_at_ms_;
+    doubtful_ = high && !warming && now < deaf_until_ms_;
+    motion_ = high && !warming && !doubtful_;
+  }
+  if (doubtful_ && now >= deaf_until_ms_ + limits_.hold_ms) {
+    doubtful_ = false;
+    motion_ = true;
   }
   if (high_ && now - high_since_ms_ >= limits_.stuck_ms) {
     stuck_ = true;
-    motion_ = false;
+    motion_ = doubtful_ = false;
   }
 }
 

@@ -48,6 +48,7 @@ IDS = "02:4D:50:{:02X}:{:02X}:{:02X}"
 STEP_TIMEOUT = 60.0
 FPS = 5
 KEY_EVERY = 10  # pictures
+HOUR_MS = 3_600_000
 BUSY_DAY = 2  # days ago
 CALM_DAY = 1
 
@@ -174,16 +175,23 @@ class Stage:
         folder: Path,
         *,
         source: FrameSource | None = None,
-        garden: Sequence[bytes] | None = None,
+        films: tuple[Sequence[bytes], Sequence[bytes]] | None = None,
+        late: bool = True,
         busy: int = 2000,
         calm: int = 60,
         **options: Any,
     ) -> None:
         """Say what it is to be.
 
-        `garden` are the pictures of the camera with a past.
+        Args:
+            folder: Where it lives.
+            source: What the front door's camera sees.
+            films: Pictures that the front door's and the garden's camera took earlier.
+            late: Whether the garden's camera has not been seen for more than a day.
+            busy: Events of the garden's busy day.
+            calm: Events of each camera's calm day.
+            options: More options of the front door's camera.
 
-        `options` are those of the camera at the front door.
         """
         self.hass = HomeAssistantProcess(folder, time_zone=TIME_ZONE)
         self.address = own_address()
@@ -195,7 +203,8 @@ class Stage:
         self.shed_id = IDS.format(*place, 3)
         self.front_door: VirtualCamera
         self._source = source
-        self._garden = garden
+        self._films = films
+        self._late = late
         self._busy = busy
         self._calm = calm
         self._options = options
@@ -246,23 +255,35 @@ class Stage:
         """Write what an earlier run would have left."""
         root = self.hass.media / DOMAIN
         root.mkdir(parents=True, exist_ok=True)
-        pictures = self._garden or [
-            make_picture(number, resolution="VGA", caption="Garden", seed=5)
-            for number in range(60)
-        ]
-        film = Film.encode(self.hass.folder, pictures)
-        for days_ago, count, frames in (
-            (BUSY_DAY, self._busy, 5),
-            (CALM_DAY, self._calm, min(50, len(pictures))),
-        ):
-            starts = spread(self.day(days_ago), count, frames * 1000 // FPS)
-            write_day(root, self.garden_id, film, starts, frames)
+        if self._films:
+            front_door, garden = self._films
+            film = Film.encode(self.hass.folder, front_door)
+            self._write_calm_day(root, self.front_door_id, film, seed=2)
+        else:
+            garden = [
+                make_picture(number, resolution="VGA", caption="Garden", seed=5)
+                for number in range(60)
+            ]
+        film = Film.encode(self.hass.folder, garden)
+        self._write_calm_day(root, self.garden_id, film, seed=3)
+        starts = spread(self.day(BUSY_DAY), self._busy, 5000 // FPS)
+        write_day(root, self.garden_id, film, starts, 5)
+        last = self.hass.folder / ".storage" / DOMAIN / "last"
+        last.mkdir(parents=True)
+        name = self.garden_id.replace(":", "-")
+        (last / f"{name}.jpg").write_bytes(garden[len(garden) // 2])
         self._write_entries()
+
+    def _write_calm_day(self, root: Path, camera: str, film: Film, seed: int) -> None:
+        """Write events of ten seconds."""
+        frames = 10 * FPS
+        starts = spread(self.day(CALM_DAY), self._calm, 10_000, seed=seed)
+        write_day(root, camera, film, starts, frames)
 
     def _write_entries(self) -> None:
         """Write the entries of the NVR and of the garden's camera, and what is known of it."""
-        late = datetime.now(UTC) - timedelta(hours=30)
-        late_ms = int(late.timestamp() * 1000)
+        now_ms = int(datetime.now(UTC).timestamp() * 1000)
+        seen_ms = now_ms - (31 if self._late else 0.4) * HOUR_MS
         self._store(
             "core.config_entries",
             {
@@ -302,10 +323,14 @@ class Stage:
                             "ota": True,
                         },
                         "address": self.address,
-                        "last_seen_ms": late_ms - 3_600_000,
+                        "last_seen_ms": int(seen_ms),
+                        "next_check_in_ms": int(seen_ms + HOUR_MS),
                         "interval_s": 3600,
-                        "late_since_ms": late_ms,
-                        "telemetry": {"rssi": -71, "battery_pct": 4},
+                        "late_since_ms": int(seen_ms + HOUR_MS) if self._late else None,
+                        "telemetry": {
+                            "rssi": -67,
+                            "battery_pct": 4 if self._late else 82,
+                        },
                     }
                 }
             },

@@ -1,0 +1,262 @@
+"""Take the pictures of the documents in a real Home Assistant: each page light and dark."""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from io import BytesIO
+from pathlib import Path
+import sys
+import tempfile
+import time
+from typing import Any, get_args
+
+from PIL import Image
+from playwright.async_api import Browser, Locator, expect
+
+from home_assistant import ROOT, HomeAssistantError
+from person import CARD, PHONE, Person, Scheme, chromium, person
+from scenery import cat, film, front_door, garden, parcel
+from stage import CALM_DAY, DOMAIN, Stage
+from virtual_camera import LoopSource
+
+IMAGES = ROOT / "docs" / "images"
+MAX_BYTES = 300_000
+SIZE = (1280, 800)
+TALL = (1280, 1500)
+DASHBOARD = "cameras-timeline"
+INTEGRATION = f"/config/integrations/integration/{DOMAIN}"
+MEDIA = f"/media-browser/browser/app%2Cmedia-source%3A%2F%2F{DOMAIN}"
+# Pictures have arrived, fonts are there, nothing fades in or out any more.
+SETTLED = """async () => {
+  await document.fonts.ready;
+  const parts = root => [...root.querySelectorAll("*")].flatMap(
+    element => [element, ...(element.shadowRoot ? parts(element.shadowRoot) : [])]);
+  const images = parts(document).filter(element => element.localName === "img" && element.src);
+  await Promise.all(images.map(image => image.decode().catch(() => undefined)));
+  await Promise.all(document.getAnimations().map(animation =>
+    animation.effect.getComputedTiming().iterations === Infinity || animation.finished.catch(() => undefined)));
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""
+
+type Look = Callable[[Person], Awaitable[None]]
+
+
+class Photographer:
+    """Takes each picture in a light window and in a dark one."""
+
+    def __init__(self, stage: Stage, browser: Browser, only: str) -> None:
+        """Work at a stage."""
+        self.stage = stage
+        self.browser = browser
+        self.only = only
+        self.taken = 0
+
+    async def take(
+        self,
+        name: str,
+        look: Look,
+        *,
+        size: tuple[int, int] = SIZE,
+        phone: bool = False,
+    ) -> None:
+        """Open a window, go where the picture is, take it; twice."""
+        if not name.startswith(self.only):
+            return
+        for scheme in get_args(Scheme.__value__):
+            async with person(
+                self.browser,
+                self.stage.hass,
+                scheme=scheme,
+                size=PHONE if phone else size,
+                touch=phone,
+                scale=2 if phone else 1,
+            ) as visitor:
+                await look(visitor)
+                await visitor.page.evaluate(SETTLED)
+                await asyncio.sleep(0.4)
+                png = await visitor.page.screenshot()
+            path = IMAGES / f"{name}-{scheme}.png"
+            path.write_bytes(await asyncio.to_thread(shrink, png))
+            self.taken += 1
+            print(f"  {path.relative_to(ROOT)}: {path.stat().st_size // 1000} kB")
+            if path.stat().st_size > MAX_BYTES:
+                raise HomeAssistantError(f"{path} is too large")
+
+
+def shrink(png: bytes) -> bytes:
+    """Return a picture with a palette, as large in pixels and small in bytes (blocking)."""
+    image = Image.open(BytesIO(png)).convert("RGB")
+    for dither in (Image.Dither.FLOYDSTEINBERG, Image.Dither.NONE):
+        out = BytesIO()
+        image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=dither).save(
+            out, "PNG", optimize=True
+        )
+        if out.tell() <= MAX_BYTES:
+            break
+    return out.getvalue()
+
+
+def tile(visitor: Person, title: str) -> Locator:
+    """Return a tile of the media browser."""
+    return visitor.page.locator("ha-media-player-browse .title", has_text=title)
+
+
+async def before_the_claim(stage: Stage, take: Callable[..., Awaitable[None]]) -> None:
+    """Take what is to be seen of a camera that nobody has claimed."""
+
+    async def discovered(visitor: Person) -> None:
+        await visitor.open("/config/integrations/dashboard")
+        await expect(visitor.page.locator("ha-config-flow-card")).to_be_visible()
+
+    async def claim(visitor: Person) -> None:
+        await discovered(visitor)
+        await visitor.button(
+            "Add", within=visitor.page.locator("ha-config-flow-card")
+        ).click()
+        await visitor.page.get_by_role("textbox", name="Setup code").fill("K7QM-")
+
+    await stage.discovered(stage.front_door)
+    await take("discovered", discovered)
+    await take("claim", claim)
+
+
+async def with_cameras(stage: Stage, take: Callable[..., Awaitable[None]]) -> None:
+    """Take what is to be seen of two cameras and their recordings."""
+    day = f"{stage.day(CALM_DAY)}"
+
+    async def device(visitor: Person) -> None:
+        found = await stage.device(stage.front_door_id)
+        assert found
+        await visitor.open(f"/config/devices/device/{found['id']}")
+        await expect(visitor.page.get_by_text("Diagnostic").first).to_be_visible()
+
+    async def live(visitor: Person) -> None:
+        await visitor.open("/config/dashboard")
+        stage.front_door.trigger_motion(5)
+        await stage.front_door.wait_state("streaming")
+        entity = await stage.entity(stage.front_door_id, "camera")
+        assert entity
+        await visitor.more_info(entity)
+        picture = visitor.page.locator("ha-more-info-dialog img").first
+        await expect(picture).to_be_visible()
+        await asyncio.sleep(3)  # until somebody is in the picture
+
+    async def media(visitor: Person) -> None:
+        await visitor.open(MEDIA)
+        await visitor.open_media("Garden", day)
+        await expect(tile(visitor, "motion").first).to_be_visible()
+        await visitor.page.mouse.move(5, 5)
+        await asyncio.sleep(1)
+
+    async def clip(visitor: Person) -> None:
+        await visitor.open(MEDIA)
+        await visitor.open_media("Front door", "(1)", "motion")
+        await visitor.seek(await visitor.video_plays(), 2.2)
+
+    async def options(visitor: Person) -> None:
+        await visitor.open(INTEGRATION)
+        row = visitor.page.locator("ha-config-entry-row").filter(
+            has=visitor.page.get_by_text("MagicPi NVR", exact=True)
+        )
+        await row.last.get_by_role("button", name="Configure").first.click()
+        await expect(visitor.page.locator("step-flow-form")).to_contain_text("Storage")
+
+    async def timeline(visitor: Person, *, hover: bool = True) -> None:
+        page = visitor.page
+        await visitor.open(f"/{DASHBOARD}/0")
+        card = page.locator(CARD)
+        await expect(card.get_by_role("status")).to_contain_text("event")
+        await card.locator("input").fill(day)
+        await expect(card.get_by_role("status")).to_contain_text("120 events")
+        slider = card.get_by_role("slider", name="Events of Front door")
+        await slider.focus()
+        await slider.press("Home")
+        for _ in range(3):
+            await slider.press("PageUp")
+        await visitor.seek(await visitor.video_plays(), 3.6)
+        await slider.blur()
+        if hover:
+            box = await card.get_by_role(
+                "slider", name="Events of Garden"
+            ).bounding_box()
+            assert box
+            await page.mouse.move(box["x"] + box["width"] * 0.62, box["y"] + 20)
+            await expect(card.locator(".tooltip img")).to_be_visible()
+
+    async def phone(visitor: Person) -> None:
+        await timeline(visitor, hover=False)
+
+    await take("device", device, size=TALL)
+    await take("media", media)
+    await take("clip", clip)
+    await take("options", options)
+    await take("timeline", timeline)
+    await take("timeline-phone", phone, phone=True)
+    await take("live", live)
+
+
+async def run(only: str) -> None:
+    """Build the stage, claim the camera halfway, take all pictures."""
+    begin = time.monotonic()
+    print("screenshots: drawing what the cameras see", flush=True)
+    films = await asyncio.to_thread(
+        lambda: (film(front_door, parcel), film(garden, cat))
+    )
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stage = await stack.enter_async_context(
+            Stage(
+                folder / "home",
+                source=LoopSource(films[0]),
+                films=films,
+                late=False,
+                busy=400,
+                model="ESP32-CAM",
+            )
+        )
+        browser = await stack.enter_async_context(chromium())
+        photographer = Photographer(stage, browser, only)
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        await before_the_claim(stage, photographer.take)
+        await stage.claim(stage.front_door, "Front door")
+        await stage.end_soon(stage.front_door)
+        await stage.front_door.wait_state("asleep", timeout=60)
+        await stage.record(stage.front_door, 5)
+        await save_dashboard(stage)
+        await with_cameras(stage, photographer.take)
+        print(f"{photographer.taken} pictures in {time.monotonic() - begin:.0f} s")
+        if not photographer.taken:
+            raise HomeAssistantError(f"no picture's name begins with {only}")
+
+
+async def save_dashboard(stage: Stage) -> None:
+    """Make a dashboard with the card."""
+    ws: Callable[..., Awaitable[Any]] = stage.hass.ws
+    await ws(
+        "lovelace/dashboards/create",
+        url_path=DASHBOARD,
+        title="Cameras",
+        icon="mdi:cctv",
+        mode="storage",
+    )
+    card = {"type": f"custom:{CARD}"}
+    view = {"title": "Cameras", "type": "panel", "cards": [card]}
+    await ws("lovelace/config/save", url_path=DASHBOARD, config={"views": [view]})
+
+
+def main() -> int:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="scripts/screenshots", description=__doc__)
+    parser.add_argument("name", nargs="?", default="", help="only those that begin so")
+    options = parser.parse_args()
+    try:
+        asyncio.run(run(options.name))
+    except (AssertionError, HomeAssistantError, OSError, TimeoutError) as err:
+        print(f"screenshots: {err}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

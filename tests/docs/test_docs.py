@@ -47,8 +47,14 @@ SCRIPT = re.compile(r"(?:\./)?(scripts/[\w-]+|firmware/test/[\w.-]+|\.ci/run)")
 BACKTICKED_COMMAND = re.compile(
     r"`((?:scripts|firmware/test)/[\w-]+(?:\.sh)?(?: [^`]+)?|\.ci/run)`"
 )
-# Their help comes only after an environment of their own was made
-READ_FROM_SOURCE = {"scripts/bench", "scripts/fuzz"}
+# Their help comes only after an environment was made, which not every leg has
+READ_FROM_SOURCE = {
+    "scripts/bench",
+    "scripts/demo",
+    "scripts/fuzz",
+    "scripts/screenshots",
+    "scripts/virtual-camera",
+}
 NO_ACTIONS = {"zip", "json", "cameras", "settings"}
 
 
@@ -153,7 +159,12 @@ def known_options(script: str) -> set[str]:
     """Return the options that a program says it takes."""
     path = ROOT / script
     if script in READ_FROM_SOURCE:
-        sources = [path, *ROOT.glob(f"scripts/lib/{path.name}*.py")]
+        name = path.name.replace("-", "_")
+        sources = [
+            path,
+            *ROOT.glob(f"scripts/lib/{name}*.py"),
+            *ROOT.glob(f"scripts/lib/{name}/*.py"),
+        ]
         return set(OPTION.findall("".join(source.read_text() for source in sources)))
     answer = subprocess.run(
         [path, "--help"], cwd=ROOT, check=True, capture_output=True, text=True

@@ -28,10 +28,10 @@ from .spool import Spool, SpooledFrame, SpoolError
 
 _LOGGER = logging.getLogger(__name__)
 
-TICK_S = 0.25
+TICK_S = 0.15
 # Frames that no encoder takes yet go to the spool, soon: what is only in memory is lost with the process.
 WAITING_SPOOL_S = 0.4
-RUNNING_SPOOL_S = 1.1
+RUNNING_SPOOL_S = 0.7
 SPOOL_SYNC_S = 5.0
 SILENCE_S = 30.0
 GRACE_S = 20.0
@@ -682,7 +682,7 @@ class Recorder:
         """Return how long a frame may be in memory only."""
         if event.camera in self._runners and self._runners[event.camera].event is event:
             # One frame waits inside the encoder for its successor.
-            return RUNNING_SPOOL_S + min(event.interval_ms, 2000) / 1000
+            return RUNNING_SPOOL_S + min(max(event.interval_ms - 200, 0), 2000) / 1000
         return WAITING_SPOOL_S
 
     async def _sync_spools(self, now: float) -> None:

@@ -19,7 +19,7 @@ from .ongoing import OngoingEvent, WaitingFrame
 
 FRAGMENT_MS = 500
 FLUSH_S = 0.7
-GATHER_S = 0.3
+GATHER_S = 0.25
 SYNC_S = 5.0
 TELL_S = 15.0
 # A longer pause begins another run: a duration has 32 bits, and nobody watches a still for minutes.

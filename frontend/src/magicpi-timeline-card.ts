@@ -2,7 +2,7 @@ import { css, html, LitElement, nothing, type PropertyValues } from "lit";
 import { repeat } from "lit/directives/repeat.js";
 import { fetchCameras, fetchEvents, type Notice, signPath, subscribe, Thumbnails } from "./api";
 import { localize } from "./localize";
-import { daySpan, localDate, shiftDate, ticks, timeZone } from "./time";
+import { daySpan, hour12, localDate, shiftDate, ticks, timeZone } from "./time";
 import { lastStarting, type RowMoment } from "./timeline-row";
 import type { Camera, CardConfig, HomeAssistant, RecordedEvent, Span } from "./types";
 
@@ -52,6 +52,7 @@ class MagicPiTimelineCard extends LitElement {
   private timer: number | undefined;
   private clipRequest = 0;
   private scrub: number | undefined;
+  private scrubbing = false;
   private wide = new ResizeObserver(() => this.requestUpdate());
 
   static getConfigForm() {
@@ -142,6 +143,7 @@ class MagicPiTimelineCard extends LitElement {
     new Intl.DateTimeFormat(this.hass.locale.language, {
       timeZone: timeZone(this.hass),
       timeStyle: "medium",
+      hour12: hour12(this.hass),
     }).format(at);
 
   private async start(): Promise<void> {
@@ -246,6 +248,9 @@ class MagicPiTimelineCard extends LitElement {
     if (this._stage.kind === "clip" && this._stage.event.id === event.id && this._stage.url) {
       this._stage = { ...this._stage, offset };
       this.seek(offset);
+      if (!this.scrubbing) {
+        void this.video?.play();
+      }
       return;
     }
     this._stage = { kind: "clip", event, offset, url: null };
@@ -278,6 +283,7 @@ class MagicPiTimelineCard extends LitElement {
   private rowPlay(event: CustomEvent<RowMoment>): void {
     const { camera, at, event: found } = event.detail;
     window.clearTimeout(this.scrub);
+    this.scrubbing = false;
     const events = this._events.get(camera) ?? [];
     const target = found ?? events[lastStarting(events, at) + 1];
     if (target) {
@@ -292,6 +298,8 @@ class MagicPiTimelineCard extends LitElement {
     const { at, event: found } = event.detail;
     this._cursor = at;
     window.clearTimeout(this.scrub);
+    this.scrubbing = true;
+    this.video?.pause();
     if (!found) {
       return;
     }
@@ -424,7 +432,8 @@ class MagicPiTimelineCard extends LitElement {
                 src=${stage.url}
                 aria-label="${name}, ${this.formatTime(stage.event.start)}"
                 controls
-                autoplay
+                ?autoplay=${!this.scrubbing}
+                preload="auto"
                 muted
                 playsinline
                 @loadedmetadata=${() => this.seek(stage.offset)}
@@ -521,6 +530,7 @@ class MagicPiTimelineCard extends LitElement {
       timeZone: zone,
       hour: "numeric",
       minute: "2-digit",
+      hour12: hour12(this.hass),
     });
     return html`<div class="row axis" aria-hidden="true">
       <div class="marks">

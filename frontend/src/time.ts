@@ -9,6 +9,12 @@ export function timeZone(hass: HomeAssistant): string {
     : Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
 
+/** Whether the user reads times with am and pm; undefined = as usual in his language. */
+export function hour12(hass: HomeAssistant): boolean | undefined {
+  const { time_format: format } = hass.locale;
+  return format === "12" ? true : format === "24" ? false : undefined;
+}
+
 /** `YYYY-MM-DD` of an instant. */
 export function localDate(at: number, zone: string): string {
   return new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short" }).format(at);

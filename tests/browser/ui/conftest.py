@@ -34,11 +34,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let all tests share one loop, and skip them where they cannot run."""
+    """Let all tests share one loop, the first run come first, and skip what cannot run."""
+    items.sort(key=lambda item: item.name != "test_first_run")
     for item in items:
         if HERE not in item.path.parents:
             continue
         item.add_marker(pytest.mark.browser)
+        # The first one waits for Home Assistant's start
+        item.add_marker(pytest.mark.timeout(300))
         if inspect.iscoroutinefunction(getattr(item, "function", None)):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
         if find_chromium() is None:

@@ -144,6 +144,6 @@ class Proof:
         return clips
 
 
-def numbered() -> LoopSource:
-    """Return pictures that bear their numbers."""
-    return LoopSource.rendered(NUMBERS, resolution="QVGA")
+def numbered(count: int = NUMBERS) -> LoopSource:
+    """Return so many pictures that bear their numbers."""
+    return LoopSource.rendered(count, resolution="QVGA")

@@ -1,0 +1,33 @@
+"""A whole Home Assistant in this process, for those who try what they should not."""
+
+from collections.abc import Iterator
+import logging
+
+import pytest
+
+from tests.integration.house import (  # noqa: F401 - fixtures
+    clip_house,
+    house,
+    nvr_house,
+)
+
+
+@pytest.fixture(autouse=True)
+def enable_ours(request: pytest.FixtureRequest) -> None:
+    """Let the test plugin's Home Assistant load this integration."""
+    if "hass" in request.fixturenames:
+        request.getfixturevalue("enable_custom_integrations")
+
+
+@pytest.fixture(autouse=True)
+def nothing_ugly_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No attack makes an exception, neither in this integration nor in the server above it."""
+    yield
+    ugly = [
+        record.getMessage()
+        for when in ("setup", "call")
+        for record in caplog.get_records(when)  # type: ignore[arg-type]
+        if record.levelno >= logging.ERROR
+        or (record.exc_info and record.levelno >= logging.WARNING)
+    ]
+    assert not ugly

@@ -1,0 +1,169 @@
+"""Somebody at the same router as the cameras: one address, many tries."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from aiohttp import ClientSession
+import pytest
+
+from custom_components.magicpi_nvr.gateway.claim import seal_bundle
+from custom_components.magicpi_nvr.gateway.protocol import CloseCode
+from tests.gateway.support import (
+    CAMERA_ID,
+    OTHER_ID,
+    headers,
+    hello,
+    registration,
+    run_house,
+)
+from virtual_camera import VirtualCamera
+
+
+async def test_good_camera_beside_somebody_who_guesses(tmp_path: Path) -> None:
+    """Guesses at its own id from its own address are slowed down; the camera comes, sends, and comes again."""
+    async with run_house(tmp_path) as house:
+        _, auth = await house.register()
+        statuses = []
+        for number in range(40):
+            guess = headers(f"guess-{number}")
+            statuses.append((await house.call("GET", "/stats", guess))[0])
+        assert statuses.count(401) <= 15
+        assert statuses[-1] == 429
+        for number in range(40):
+            body = registration(f"guess-{number}", OTHER_ID)
+            await house.call("POST", "/register", json=body)
+        for boot in (1, 2):
+            async with house.connect(auth) as wire:
+                await wire.greet(boot=boot)
+                await wire.send_frame(1)
+                await wire.expect_ack(1)
+                await wire.leave()
+        assert (await house.call("GET", "/stats", auth))[0] == 200
+        # And another one can be claimed meanwhile
+        token = house.gateway.issue_token(OTHER_ID, data={})
+        answer = await house.call("POST", "/register", json=registration(token, OTHER_ID))
+        assert answer[0] == 201
+        assert [frame.camera for frame in house.owner.frames] == [CAMERA_ID] * 2
+
+
+async def test_good_key_and_another_id(tmp_path: Path) -> None:
+    """A camera's own key opens nothing of another camera, by header or by hello."""
+    async with run_house(tmp_path) as house:
+        _, auth = await house.register()
+        await house.register(OTHER_ID)
+        mixed = headers(auth["Authorization"].removeprefix("Bearer "), OTHER_ID)
+        for path in ("/stats", "/device/status", "/recordings"):
+            unknown = headers("x" * 43, "24:6F:28:00:00:99")
+            wrong = await house.call("GET", path, mixed)
+            strange = await house.call("GET", path, unknown)
+            assert wrong[:2] == strange[:2]
+            assert wrong[0] == 401
+        async with house.connect(auth) as wire:
+            await wire.send(hello(id=OTHER_ID))
+            assert (await wire.closed())[0] == CloseCode.POLICY
+        assert house.gateway.cameras[OTHER_ID].hello is None
+        assert house.gateway.cameras[OTHER_ID].last_seen_ms is None
+
+
+@pytest.fixture
+async def cameras() -> AsyncGenerator[list[VirtualCamera]]:
+    """Two cameras that nobody has claimed."""
+    cameras = [
+        VirtualCamera(setup_code=code, wifi_s=0.01, always_on=True)
+        for code in ("7K3M-Q9XD-2F5T-HW8R", "7K3M-Q9XD-2F5T-HW8S")
+    ]
+    yield cameras
+    for camera in cameras:
+        await camera.stop()
+
+
+async def test_replayed_setup_box(
+    tmp_path: Path, cameras: list[VirtualCamera]
+) -> None:
+    """A box that was overheard opens nothing: not the same camera again, and no other one."""
+    async with run_house(tmp_path) as house, ClientSession() as http:
+        for camera in cameras:
+            await camera.start()
+            await camera.wait_state("setup")
+        first, second = cameras
+        url = f"http://127.0.0.1:{first.setup_port}/setup"
+        async with http.get(url) as response:
+            nonce = (await response.json())["nonce"]
+        token = house.gateway.issue_token(first.id, data={})
+        bundle = house.gateway.bundle(token=token, name="x", hosts=["127.0.0.1"])
+        box = seal_bundle(first.setup_code, first.id, nonce, bundle)
+        async with http.post(url, json=box) as response:
+            assert response.status == 204
+        # At another camera, which has another code and another nonce
+        other = f"http://127.0.0.1:{second.setup_port}/setup"
+        async with http.post(other, json=box) as response:
+            assert response.status in (403, 410)
+        await first.wait_event("welcome")
+        # After a reset the nonce is another
+        first.factory_reset()
+        await first.wait_state("setup")
+        url = f"http://127.0.0.1:{first.setup_port}/setup"
+        async with http.get(url):
+            pass
+        async with http.post(url, json=box) as response:
+            assert response.status == 410
+        # And the token in it was used
+        answer = await house.call("POST", "/register", json=registration(token, first.id))
+        assert answer[0] in (401, 409)
+
+
+async def test_picture_that_claims_to_be_huge(tmp_path: Path) -> None:
+    """65500 x 65500 in a few hundred bytes: dropped by its header, acknowledged, nothing decoded."""
+    sof = bytes.fromhex("ffc00011080000000003012200021101031101")
+    huge = bytearray(
+        b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+        + sof
+        + bytes.fromhex("ffda000c03010002110311003f00")
+        + bytes(range(1, 200))
+        + b"\xff\xd9"
+    )
+    at = huge.index(b"\xff\xc0") + 5
+    huge[at : at + 4] = (65500).to_bytes(2) * 2
+    async with run_house(tmp_path) as house:
+        camera, auth = await house.register()
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            for seq in range(1, 51):
+                await wire.send_frame(seq, bytes(huge))
+            await wire.send_frame(51)
+            await wire.expect_ack(51)
+        assert camera.counters.drops == {"dimensions": 50}
+        assert [frame.seq for frame in house.owner.frames] == [51]
+
+
+async def test_everything_at_once(tmp_path: Path) -> None:
+    """While all of it goes on from one address, a camera at another one loses nothing."""
+    async with run_house(tmp_path) as house:
+        _, auth = await house.register()
+        _, bad = await house.register(OTHER_ID)
+        stop = asyncio.Event()
+
+        async def garbage() -> None:
+            while not stop.is_set():
+                async with house.connect(bad) as wire:
+                    await wire.greet(id=OTHER_ID)
+                    for _ in range(150):
+                        await wire.send("garbage")
+                    await wire.closed()
+
+        async def guesses() -> None:
+            while not stop.is_set():
+                await house.call("GET", "/stats", headers("wrong"))
+
+        attackers = [asyncio.create_task(work()) for work in (garbage, guesses)]
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            for seq in range(1, 101):
+                await wire.send_frame(seq)
+                await asyncio.sleep(0.01)
+            await wire.expect_ack(100)
+        stop.set()
+        await asyncio.gather(*attackers)
+        good = [frame.seq for frame in house.owner.frames if frame.camera == CAMERA_ID]
+        assert good == list(range(1, 101))

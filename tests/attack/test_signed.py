@@ -1,0 +1,77 @@
+"""Addresses that are signed for a player: for one clip, for a while."""
+
+from datetime import timedelta
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.typing import (
+    ClientSessionGenerator,
+    WebSocketGenerator,
+)
+from yarl import URL
+
+from custom_components.magicpi_nvr.views import (
+    event_clip_url,
+    event_thumbnail_url,
+    picture_url,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
+from tests.integration.house import CAMERA_ID, House, token_of
+
+
+@pytest.fixture(autouse=True)
+async def signing(hass: HomeAssistant) -> None:
+    """Home Assistant signs addresses."""
+    assert await async_setup_component(hass, "auth", {})
+
+
+async def signed(client: object, path: str, seconds: int) -> str:
+    """Let Home Assistant sign an address, as a card does."""
+    await client.send_json_auto_id(  # type: ignore[attr-defined]
+        {"type": "auth/sign_path", "path": path, "expires": seconds}
+    )
+    answer = await client.receive_json()  # type: ignore[attr-defined]
+    return str(answer["result"]["path"])
+
+
+async def test_signed_address(
+    clip_house: House,
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    hass_client_no_auth: ClientSessionGenerator,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """It opens this one clip without a login until it expires, and nothing else ever."""
+    event = clip_house.nvr.last_event(CAMERA_ID)
+    assert event
+    card = await hass_ws_client(hass)
+    stranger = await hass_client_no_auth()
+    clip = await signed(card, event_clip_url(event.id), 30)
+    assert (await stranger.get(clip)).status == 200
+    assert (await stranger.get(clip, headers={"Range": "bytes=0-9"})).status == 206
+
+    query = URL(clip).query_string
+    for other in (event_thumbnail_url(event.id), picture_url(CAMERA_ID), "/api/states"):
+        assert (await stranger.get(f"{other}?{query}")).status == 401
+    broken = clip[:-1] + ("A" if clip[-1] != "A" else "B")
+    assert (await stranger.get(broken)).status == 401
+    assert (await stranger.delete(clip)).status in (401, 405)
+
+    freezer.tick(timedelta(seconds=31))
+    assert (await stranger.get(clip)).status == 401
+
+
+async def test_signed_by_somebody_without_rights(
+    clip_house: House,
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    hass_client_no_auth: ClientSessionGenerator,
+) -> None:
+    """A signature gives no right that its maker does not have."""
+    event = clip_house.nvr.last_event(CAMERA_ID)
+    assert event
+    nobody = await hass_ws_client(hass, await token_of(hass, {}))
+    stranger = await hass_client_no_auth()
+    for path in (event_clip_url(event.id), event_thumbnail_url(event.id)):
+        assert (await stranger.get(await signed(nobody, path, 30))).status == 403

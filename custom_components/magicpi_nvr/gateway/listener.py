@@ -19,6 +19,8 @@ from typing import Any, Final, override
 
 from aiohttp import web
 
+from .frame_reader import FrameReader
+
 _LOGGER = logging.getLogger(__name__)
 
 BACKLOG: Final = 128
@@ -61,7 +63,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
     out before anything else runs: cheaper than a new buffer for each record.
     """
 
-    __slots__ = ("_deadline", "_slot", "address", "fresh")
+    __slots__ = ("_deadline", "_slot", "address", "frames", "fresh")
 
     def __init__(self, manager: web.Server, slot: _Slot, **kwargs: Any) -> None:
         """Take over the slot."""
@@ -70,6 +72,8 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         self.address = slot.address
         self.fresh = False
         """Data came since somebody last looked."""
+        self.frames: FrameReader | None = None
+        """Takes the frames once this is a WebSocket."""
         self._deadline: asyncio.TimerHandle | None = None
 
     @override
@@ -86,7 +90,15 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
     @override
     def buffer_updated(self, nbytes: int) -> None:
         self.fresh = True
-        self.data_received(bytes(_BUFFER[:nbytes]))
+        if (frames := self.frames) is not None:
+            frames.feed(_BUFFER[:nbytes])
+        else:
+            self.data_received(bytes(_BUFFER[:nbytes]))
+
+    def upgrade(self) -> FrameReader:
+        """Follow the messages of the WebSocket that begins here."""
+        self.frames = FrameReader(self.data_received)
+        return self.frames
 
     @override
     def connection_lost(self, exc: BaseException | None) -> None:

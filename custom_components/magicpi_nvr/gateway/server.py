@@ -563,11 +563,14 @@ class Gateway:
             max_msg_size=MAX_BINARY_BYTES + 1,
             timeout=2,
         )
+        connection = _connection(request)
+        frames = connection.upgrade()
         await ws.prepare(request)
         session = Session(
             camera,
             ws,
-            _connection(request),
+            connection,
+            frames,
             self._delegate,
             self._registry.clock,
             hello_timeout_s=self.settings.hello_timeout_s,

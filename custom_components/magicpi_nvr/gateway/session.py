@@ -38,6 +38,7 @@ from .protocol import (
 )
 
 if TYPE_CHECKING:
+    from .frame_reader import FrameReader
     from .listener import Connection
 
 _LOGGER = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class Session:
         camera: Camera,
         ws: web.WebSocketResponse,
         connection: Connection,
+        frames: FrameReader,
         delegate: SessionDelegate,
         clock: Clock,
         *,
@@ -102,6 +104,7 @@ class Session:
         self.address = connection.address
         self._ws = ws
         self._connection = connection
+        self._frames = frames
         self._delegate = delegate
         self._clock = clock
         self._hello_timeout_s = hello_timeout_s
@@ -174,6 +177,7 @@ class Session:
             _LOGGER.exception("Session of camera %s failed", self.camera.id)
             self.close(CloseCode.INTERNAL, "internal error")
         finally:
+            self._frames.deliver = None
             self._end_open_events()
             self.camera.leave(self)
             # Who closes waits for the camera's own close frame, but not for long.
@@ -249,11 +253,16 @@ class Session:
 
     async def _receive(self) -> None:
         receive = self._ws.receive
+        frames = self._frames
+        frames.taken += 1  # hello
+        frames.deliver = self._take_frame
         while not self._closing:
             message = await receive()
+            frames.taken += 1
             # Nothing below waits: what has come is worked off before a lost link is noticed.
             if message.type is WSMsgType.BINARY:
-                self._on_binary(message.data)
+                data = message.data
+                self._on_frame(data[:HEADER_BYTES], data[HEADER_BYTES:])
             elif message.type is WSMsgType.TEXT:
                 self._on_text(message.data)
             else:
@@ -298,15 +307,25 @@ class Session:
     def _drop(self, reason: str) -> None:
         self.camera.counters.drops[reason] += 1
 
-    def _on_binary(self, data: bytes) -> None:
+    def _take_frame(self, header: bytes, jpeg: bytes) -> None:
+        """Take a frame straight from the connection."""
+        if self._closing:
+            return
+        try:
+            self._on_frame(header, jpeg)
+        except Exception:
+            _LOGGER.exception("Session of camera %s failed", self.camera.id)
+            self.close(CloseCode.INTERNAL, "internal error")
+
+    def _on_frame(self, header: bytes, jpeg: bytes) -> None:
         camera = self.camera
         counters = camera.counters
-        counters.bytes += len(data)
+        counters.bytes += len(header) + len(jpeg)
         self._frames_since_ack = True
         progress = camera.progress
         assert progress is not None
         try:
-            version, flags, event, seq, t, crc, length = FrameHeader.unpack(data)
+            version, flags, event, seq, t, crc, length = FrameHeader.unpack(header)
         except ProtocolError as err:
             self._drop(err.reason)
             return
@@ -316,7 +335,7 @@ class Session:
         if length > MAX_JPEG_BYTES:
             self._drop("too_big")
             return
-        if len(data) != HEADER_BYTES + length:
+        if len(jpeg) != length:
             self._drop("length")
             return
         if not seq:
@@ -325,7 +344,6 @@ class Session:
         if progress.has(seq):
             counters.duplicates += 1
             return
-        jpeg = data[HEADER_BYTES:]
         if crc32(jpeg) != crc:
             self._drop("crc")
             progress.refuse(seq)

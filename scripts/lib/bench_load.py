@@ -40,6 +40,7 @@ from gateway import (  # noqa: E402
     Registry,
 )
 from gateway.protocol import MAX_BINARY_BYTES  # noqa: E402
+
 from load import Fleet, child, percentile, rss_mb, say, sender, slope_per_min  # noqa: E402
 from loop_watch.ticker import Ticker  # noqa: E402
 

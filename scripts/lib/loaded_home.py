@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-import os
 from pathlib import Path
 import sys
 import time
@@ -12,12 +11,11 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 from bench_entities import add_fleet  # noqa: E402
+from custom_components.magicpi_nvr.gateway import Authority  # noqa: E402
+from custom_components.magicpi_nvr.recording.hourfile import scan  # noqa: E402
 from fleet import stored_cameras  # noqa: E402
 from home_assistant import HomeAssistantProcess, free_port  # noqa: E402
 from load import Fleet, rss_mb  # noqa: E402
-
-from custom_components.magicpi_nvr.gateway import Authority  # noqa: E402
-from custom_components.magicpi_nvr.recording.hourfile import scan  # noqa: E402
 
 WATCH = Path(__file__).parent / "loop_watch"
 CONFIGURATION = "loop_watch:\ninput_boolean:\n  probe:\n"
@@ -39,7 +37,10 @@ async def home_with_fleet(
         env={"TMPDIR": str(scratch)},
     )
     await hass.prepare()
-    (hass.folder / "custom_components" / WATCH.name).symlink_to(WATCH)
+    components = hass.folder / "custom_components"
+    (components / WATCH.name).symlink_to(WATCH)
+    # Without it, the repository's package of that name comes first.
+    (components / "__init__.py").touch()
     authority = await asyncio.to_thread(
         Authority.load_or_create, hass.folder / ".storage" / "magicpi_nvr"
     )
@@ -119,7 +120,7 @@ def open_files(pid: int) -> list[str]:
     found = []
     for path in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            found.append(os.readlink(path))
+            found.append(str(path.readlink()))
         except OSError:
             continue
     return sorted(found)

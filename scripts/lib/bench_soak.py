@@ -1,0 +1,219 @@
+"""Whether anything is left or grows: cameras that connect, stream, sleep, vanish and return.
+
+A real Home Assistant records a fleet in a bad network. Before and after, with all cameras
+asleep again, its tasks, threads, children, open files and temporary files are counted; in
+between its memory is watched.
+"""
+
+import argparse
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+import json
+from pathlib import Path
+import re
+import shutil
+from statistics import median
+import sys
+import tempfile
+import time
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
+
+from home_assistant import HomeAssistantError, HomeAssistantProcess, wait_until  # noqa: E402
+from load import sender, slope_per_min  # noqa: E402
+from loaded_home import (  # noqa: E402
+    children_of,
+    home_with_fleet,
+    memory_over,
+    open_files,
+    recorded_frames,
+)
+
+WARM_UP_SHARE = 0.4
+QUIET_S = 60.0
+# Their number is the pool's business; they wait for work.
+POOLED_THREADS = re.compile(r"SyncWorker|ImportExecutor|asyncio_|ThreadPool|waitpid")
+
+
+@dataclass
+class Holdings:
+    """What a Home Assistant holds at a moment."""
+
+    tasks: Counter[str]
+    threads: Counter[str]
+    children: Counter[str]
+    sockets: int
+    files: Counter[str]
+    scratch: Counter[str]
+
+    def beyond(self, before: Holdings) -> dict[str, list[str]]:
+        """Return what there is more than before."""
+        found = {
+            name: sorted((getattr(self, name) - getattr(before, name)).elements())
+            for name in ("tasks", "threads", "children", "files", "scratch")
+        }
+        if self.sockets > before.sockets:
+            found["sockets"] = [f"{before.sockets} to {self.sockets}"]
+        return {name: left for name, left in found.items() if left}
+
+
+@dataclass
+class Soaked:
+    """What a soak found; memory in MB and MB per minute."""
+
+    minutes: float
+    counts: dict[str, int]
+    recorded: int
+    left: dict[str, list[str]]
+    problems: list[str]
+    memory: list[tuple[float, float]] = field(repr=False)
+
+    @property
+    def warm(self) -> list[tuple[float, float]]:
+        """Memory after the warm-up."""
+        return self.memory[int(len(self.memory) * WARM_UP_SHARE) :]
+
+    @property
+    def slope(self) -> float:
+        """How memory grows after the warm-up."""
+        return slope_per_min(self.warm)
+
+    @property
+    def growth(self) -> float:
+        """Ratio of the last third's memory to that of the first third after the warm-up."""
+        values = [value for _, value in self.warm]
+        third = max(1, len(values) // 3)
+        return median(values[-third:]) / median(values[:third])
+
+
+async def holdings(hass: HomeAssistantProcess, scratch: Path) -> Holdings:
+    """Look at a Home Assistant."""
+    seen = await hass.ws("loop_watch/take")
+    files = open_files(hass.pid)
+    return Holdings(
+        tasks=Counter(seen["tasks"]),
+        threads=Counter(
+            name for name in seen["threads"] if not POOLED_THREADS.search(name)
+        ),
+        children=Counter(children_of(hass.pid)),
+        sockets=sum(name.startswith("socket:") for name in files),
+        files=Counter(
+            name
+            for name in files
+            # SQLite opens its files per thread of the pool.
+            if name.startswith("/") and ".db" not in name and "/dev/" not in name
+        ),
+        scratch=Counter(str(path) for path in scratch.rglob("*")),
+    )
+
+
+async def soak(
+    folder: Path, *, minutes: float, cameras: int, source: Path | None = None
+) -> Soaked:
+    """Have cameras come and go, then count what is left."""
+    async with (
+        home_with_fleet(folder, cameras, mains=False, time_factor=3600.0) as (
+            hass,
+            fleet,
+        ),
+        sender(fleet, source=source) as senders,
+    ):
+        scratch = folder / "tmp"
+        await senders.ask(do="burst", group=0, seconds=2)
+        await senders.ask(do="settle", group=0)
+        before = await quiet_holdings(hass, scratch, None)
+        work = asyncio.create_task(
+            senders.ask(do="soak", group=0, seconds=minutes * 60, seed=1)
+        )
+        memory = await memory_over(hass.pid, work.done)
+        await work
+        counts = await senders.ask(do="settle", group=0)
+        after = await quiet_holdings(hass, scratch, before)
+        return Soaked(
+            minutes=minutes,
+            counts=counts,
+            recorded=await asyncio.to_thread(recorded_frames, hass),
+            left=after.beyond(before),
+            problems=hass.problems(),
+            memory=memory,
+        )
+
+
+async def quiet_holdings(
+    hass: HomeAssistantProcess, scratch: Path, before: Holdings | None
+) -> Holdings:
+    """Wait until encoders are done and dead links are noticed, then look."""
+    seen: list[Holdings] = []
+
+    async def is_quiet() -> bool:
+        seen.append(await holdings(hass, scratch))
+        if before is not None:
+            return not seen[-1].beyond(before)
+        return not seen[-1].children
+
+    end = time.monotonic() + QUIET_S
+    try:
+        await wait_until(is_quiet, QUIET_S, "quiet")
+    except HomeAssistantError:
+        assert time.monotonic() >= end
+    return seen[-1]
+
+
+def report(found: Soaked) -> dict[str, Any]:
+    """Print and return the figures."""
+    first, last = found.warm[0][1], found.warm[-1][1]
+    counts = found.counts
+    print(
+        f"{found.minutes:g} minutes: {counts['boots']} boots, {counts['connects']} connections,"
+        f" {counts['events']} events, {counts['captured']} frames, {found.recorded} recorded"
+    )
+    print(
+        f"memory after the warm-up {first:.0f} to {last:.0f} MB, slope"
+        f" {found.slope:+.2f} MB/min, last to first third {found.growth:.3f}"
+    )
+    print(f"left: {found.left or 'nothing'}")
+    for line in found.problems[:10]:
+        print(f"logged: {line}")
+    return {
+        "minutes": found.minutes,
+        "frames": counts["captured"],
+        "rss_slope_mb_per_min": round(found.slope, 3),
+        "rss_growth": round(found.growth, 4),
+        "left": sum(map(len, found.left.values())),
+        "problems": len(found.problems),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Soak and print; 1 when something is left or was logged."""
+    parser = argparse.ArgumentParser(prog="scripts/bench soak", description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument(
+        "--minutes", type=float, default=15, help="how long (%(default)s)"
+    )
+    parser.add_argument("--cameras", type=int, default=8, help="how many (%(default)s)")
+    parser.add_argument("--source", type=Path, help="a folder of JPEGs to send")
+    settings = parser.parse_args(arguments)
+    scratch = Path(tempfile.mkdtemp(prefix="bench-soak-"))
+    try:
+        found = asyncio.run(
+            soak(
+                scratch / "home",
+                minutes=settings.minutes,
+                cameras=settings.cameras,
+                source=settings.source,
+            )
+        )
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    figures = report(found)
+    if settings.json:
+        settings.json.write_text(json.dumps(figures, indent=1) + "\n")
+    return int(bool(found.left or found.problems))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -537,8 +537,13 @@ class Library:
         def job() -> dict[str, Note]:
             notes = read_sidecar(path)
             notes[event.id] = change(notes.get(event.id, NOTHING))
-            write_sidecar(path, notes)
-            return {name: note for name, note in notes.items() if note != NOTHING}
+            said = {name: note for name, note in notes.items() if note != NOTHING}
+            with FOLDERS:
+                if said:
+                    # An event that waits in the spool may be the first of its day
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                write_sidecar(path, said)
+            return said
 
         notes = await self._threaded(job)
         await self._indexed(self._index.put_notes, sidecar, notes)

@@ -29,6 +29,7 @@ from custom_components.magicpi_nvr.recording.model import (
     Event,
     RecordingSettings,
 )
+from custom_components.magicpi_nvr.recording.sidecar import Note, read_sidecar
 
 from .conftest import Disk, Place
 from .recordings import BACK, FRONT, NOON, Pictures, Recordings
@@ -113,6 +114,30 @@ async def test_storage_refuses_a_note(
     with pytest.raises(StorageFailed):
         await library.protect(event.id, True)
     assert await library.event(event.id) == event
+
+
+async def test_note_about_an_event_that_waits(library: Library, place: Place) -> None:
+    """An event in the spool, the first of its day, can be spoken of already."""
+    name = "aabbcc000001-00000001-1"
+    await library.record(
+        Event(
+            id=name,
+            camera="AA:BB:CC:00:00:01",
+            start_ms=NOON,
+            end_ms=NOON,
+            reason="motion",
+            state="waiting",
+            frames=0,
+            lost=0,
+            size=0,
+            path="AA-BB-CC-00-00-01/2026-11-22/12.mp4",
+        ),
+        None,
+    )
+    assert (await library.label(name, ["cat"])).labels == ("cat",)
+    assert (await library.protect(name, True)).protected
+    notes = place.settings.root / "AA-BB-CC-00-00-01/2026-11-22/12.json"
+    assert read_sidecar(notes)[name] == Note(protected=True, labels=("cat",))
 
 
 async def test_many_notes_at_once(library: Library, recordings: Recordings) -> None:

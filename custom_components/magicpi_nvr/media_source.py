@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 MIME_TYPE: Final = "video/mp4"
 PAGE: Final = 500
 SEARCH_RESULTS: Final = 100
-DATE: Final = re.compile(r"\b([0-9]{4}-[0-9]{2})(-[0-9]{2})?\b")
+DATE: Final = re.compile(r"\b(20[0-9]{2}-[0-9]{2})(-[0-9]{2})?\b")
 HOUR: Final = re.compile(r"[0-9]{2}(-[0-9]{1,4})?")
 
 
@@ -187,7 +187,10 @@ class MagicPiMediaSource(MediaSource):
     ) -> SearchMedia:
         """Find events by label, description, camera or date."""
         browser = await self._async_browser(item)
-        return SearchMedia(result=await browser.async_search(query.search_query))
+        try:
+            return SearchMedia(result=await browser.async_search(query.search_query))
+        except RecordingError as err:
+            raise _unknown(item) from err
 
     async def _async_browser(self, item: MediaSourceItem) -> Browser:
         """Return what makes the nodes of an item; raises BrowseError."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ from .recording.errors import (
 from .recording.layout import camera_folder, parse_event_id
 from .recording.model import ClipSpec
 from .setting import camera_errors
-from .views import MAX_LIMIT, export_url, picture_url
+from .views import MAX_LIMIT, epoch_ms, export_url, picture_url
 
 ATTR_CAMERA: Final = "camera"
 ATTR_CURSOR: Final = "cursor"
@@ -73,6 +73,8 @@ SERVICE_RECORD: Final = "record"
 SERVICE_SNAPSHOT: Final = "snapshot"
 SERVICE_UNPROTECT: Final = "unprotect"
 
+MAX_AGE: Final = timedelta(days=36_500)
+
 # What the library answers, and whether it is the caller's mistake
 RECORDING_ERRORS: Final[
     dict[type[RecordingError], tuple[str, type[HomeAssistantError]]]
@@ -99,11 +101,13 @@ def event_id(value: Any) -> str:
 
 def age(value: Any) -> timedelta:
     """Validate an age: a duration, or a number of days."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not 0 < value <= MAX_AGE.days:
+            raise probatio.Invalid(f"an age is up to {MAX_AGE.days} days")
         return timedelta(days=value)
     duration: timedelta = cv.positive_time_period(value)
-    if not duration:
-        raise probatio.Invalid("an age is more than nothing")
+    if not timedelta() < duration <= MAX_AGE:
+        raise probatio.Invalid(f"an age is up to {MAX_AGE.days} days")
     return duration
 
 
@@ -273,11 +277,6 @@ def _camera(hass: HomeAssistant, nvr: Nvr, text: str) -> Camera:
     return camera
 
 
-def _epoch_ms(at: datetime) -> int:
-    """Return UTC epoch milliseconds; a time without zone is local."""
-    return int(dt_util.as_utc(at).timestamp() * 1000)
-
-
 async def _async_path(hass: HomeAssistant, filename: str) -> Path:
     """Return a path that may be written; raises ServiceValidationError."""
     if not await hass.async_add_executor_job(hass.config.is_allowed_path, filename):
@@ -350,7 +349,7 @@ async def _async_purge(call: ServiceCall) -> ServiceResponse:
         camera_id = async_camera_id(call.hass, nvr, call.data[ATTR_CAMERA])
     older_than_ms = None
     if ATTR_OLDER_THAN in call.data:
-        older_than_ms = _epoch_ms(dt_util.utcnow() - call.data[ATTR_OLDER_THAN])
+        older_than_ms = epoch_ms(dt_util.utcnow() - call.data[ATTR_OLDER_THAN])
     with recording_errors():
         report = await nvr.async_purge(
             older_than_ms=older_than_ms,
@@ -419,8 +418,8 @@ async def _async_export(call: ServiceCall) -> ServiceResponse:
         camera_id = async_camera_id(hass, nvr, data[ATTR_CAMERA])
         spec = ClipSpec.range(
             camera_id,
-            _epoch_ms(data[ATTR_START]),
-            _epoch_ms(data[ATTR_END]),
+            epoch_ms(data[ATTR_START]),
+            epoch_ms(data[ATTR_END]),
             timelapse=speed,
             name=nvr.camera_name(camera_id),
         )
@@ -469,8 +468,8 @@ async def _async_list_events(call: ServiceCall) -> ServiceResponse:
             nvr,
             user,
             cameras=cameras,
-            start_ms=_epoch_ms(data[ATTR_START]) if ATTR_START in data else None,
-            end_ms=_epoch_ms(data[ATTR_END]) if ATTR_END in data else None,
+            start_ms=epoch_ms(data[ATTR_START]) if ATTR_START in data else None,
+            end_ms=epoch_ms(data[ATTR_END]) if ATTR_END in data else None,
             protected=data.get(ATTR_PROTECTED),
             label=data.get(ATTR_LABEL),
             text=data.get(ATTR_TEXT),

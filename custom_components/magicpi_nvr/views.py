@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -23,6 +24,7 @@ from .recording.model import ClipSpec
 from .status import camera_stats, camera_status, storage_stats
 
 URL_BASE: Final = f"/api/{DOMAIN}"
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_LIMIT: Final = 500
 MAX_TIME: Final = 8_640_000_000_000_000
 MAX_SPEED: Final = 10_000
@@ -137,7 +139,14 @@ def _time(text: str, name: str) -> int:
         return _integer(text, name, MAX_TIME)
     if (at := dt_util.parse_datetime(text)) is None:
         raise bad_request(f"{name} is epoch milliseconds or an ISO 8601 time")
-    return int(dt_util.as_utc(at).timestamp() * 1000)
+    return epoch_ms(at)
+
+
+def epoch_ms(at: datetime) -> int:
+    """Return UTC epoch milliseconds, of any time that can be written; one without zone is local."""
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=dt_util.get_default_time_zone())
+    return (at - EPOCH) // timedelta(milliseconds=1)
 
 
 # ---- clips ----

@@ -194,6 +194,8 @@ async def test_search(nvr_house: House, hass: HomeAssistant) -> None:
         ("person", f"day/{FOLDER}/2026-11-21", 0),
         ("person", "protected", 0),
         ("2026-13-45", "", 3),
+        ("1969-07-20", "", 0),
+        ("9999-12-31", "", 0),
     ):
         assert len(await search(hass, query, identifier)) == count, (query, identifier)
     await nvr_house.nvr.async_protect(front[0].id, True)

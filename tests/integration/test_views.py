@@ -205,6 +205,8 @@ EVENT = "aabbccddee01-00000001-1"
         ("recordings?limit=x", 400),
         ("recordings?cursor=x", 400),
         ("recordings?from=yesterday", 400),
+        ("recordings?from=9999-12-31T23:59:59-12:00", 400),
+        ("recordings?to=0001-01-01T00:00:00%2B12:00", 400),
         ("recordings?protected=perhaps", 400),
     ],
 )

@@ -16,6 +16,7 @@ from .nvr import (
     Nvr,
     NvrConfigEntry,
     NvrRuntimeData,
+    StorageUnavailable,
     async_get_nvr,
 )
 from .services import async_setup_services
@@ -45,6 +46,13 @@ async def async_setup_entry(
         await nvr.async_ensure_entry()
     try:
         entry.async_on_unload(await nvr.async_acquire())
+        await nvr.async_apply_options()
+    except StorageUnavailable as err:
+        raise ConfigEntryNotReady(
+            translation_domain=DOMAIN,
+            translation_key="storage_failed",
+            translation_placeholders={"error": str(err)},
+        ) from err
     except OSError as err:
         raise ConfigEntryNotReady(
             translation_domain=DOMAIN,
@@ -62,8 +70,7 @@ async def async_setup_entry(
 async def _async_setup_nvr(
     hass: HomeAssistant, entry: NvrConfigEntry, nvr: Nvr
 ) -> bool:
-    """Set up the NVR's device and entities; its options may be new."""
-    await nvr.async_apply_options()
+    """Set up the NVR's device and entities."""
     _hang_cameras(hass, nvr.register_device())
     entry.runtime_data = NvrRuntimeData(nvr)
     await hass.config_entries.async_forward_entry_setups(entry, NVR_PLATFORMS)
@@ -94,7 +101,6 @@ async def _async_setup_camera(
     if camera.name != entry.title:
         camera.rename(entry.title)
     nvr.remember_name(camera_id, entry.title)
-    await nvr.async_apply_options()
     dr.async_get(hass).async_get_or_create(
         config_entry_id=entry.entry_id,
         identifiers={(DOMAIN, camera_id)},

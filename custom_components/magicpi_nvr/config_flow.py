@@ -77,7 +77,7 @@ from .gateway.claim import (
     normalize_code,
 )
 from .gateway.protocol import is_camera_id
-from .nvr import Nvr, async_get_nvr
+from .nvr import Nvr, StorageUnavailable, async_get_nvr
 from .options import NvrOptions
 
 ERRORS: Final[dict[type[ClaimError], str]] = {
@@ -459,6 +459,8 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             except BaseException:
                 nvr.gateway.revoke_token(self._id)
                 raise
+        except StorageUnavailable:
+            return {"base": "storage_unavailable"}
         except OSError:
             return {"base": "port_in_use"}
         except ClaimError as err:

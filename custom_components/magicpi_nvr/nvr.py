@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cronsim import CronSim
+from zeroconf import Error as ZeroconfError
 from zeroconf.asyncio import AsyncServiceInfo
 
 from homeassistant.components import network, zeroconf
@@ -69,7 +70,7 @@ from .recording.recorder import (
     RecorderNotice,
     Solved,
 )
-from .watch import ISSUE_PORT, Watch
+from .watch import ISSUE_PORT, ISSUE_STORAGE, Watch
 
 DATA_NVR: HassKey[Nvr] = HassKey(DOMAIN)
 
@@ -93,6 +94,10 @@ REASONS: Final = {
 
 class AlreadyRecording(Exception):
     """The camera is recording at a person's wish already."""
+
+
+class StorageUnavailable(OSError):
+    """The folder of recordings cannot be used."""
 
 
 class NvrChange(Flag):
@@ -235,6 +240,7 @@ class Nvr:
         # What is wrong with recording, by kind
         self.problems: dict[str, str] = {}
         self._users = 0
+        self._listening = False
         self._lock = asyncio.Lock()
         self._entry_lock = asyncio.Lock()
         self._listeners: set[Callable[[NvrChange], None]] = set()
@@ -259,7 +265,7 @@ class Nvr:
     async def async_acquire(self) -> Callable[[], Coroutine[Any, Any, None]]:
         """Run while somebody needs it; returns what gives it back.
 
-        Raises OSError when the port is taken.
+        Raises OSError when the port is taken, StorageUnavailable when it is the storage.
         """
         async with self._lock:
             if not self.running:
@@ -307,8 +313,8 @@ class Nvr:
             self._follow(camera)
         await self.pictures.async_load(self.gateway.cameras)
         await self.firmware_folder.async_read()
-        await self._async_open_recording()
         try:
+            await self._async_open_recording()
             await self._async_listen()
         except BaseException:
             await self._async_stop_rooms()
@@ -352,6 +358,7 @@ class Nvr:
         await self._async_stop_rooms()
 
     async def _async_stop_rooms(self) -> None:
+        self._listening = False
         await self.gateway.stop()
         while self._followed:
             self._followed.popitem()[1]()
@@ -359,12 +366,13 @@ class Nvr:
         await self.pictures.async_stop()
 
     async def _async_open_recording(self) -> None:
+        """Begin to record; says so in an issue when the storage does not allow it."""
         await self.library.open()
         try:
             await self.recorder.start()
-        except BaseException:
-            await self.library.close()
-            raise
+        except OSError as err:
+            raise self._storage_unavailable(err) from err
+        self._storage_available()
         for camera_id in self.gateway.cameras:
             await self._async_refresh_last_event(camera_id)
         self._schedule_usage()
@@ -377,14 +385,31 @@ class Nvr:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.library.close()
         self._recording_now.clear()
+        # The next recorder finds out by itself what is wrong
+        while self.problems:
+            self.watch.clear(self.problems.popitem()[0])
+
+    @callback
+    def _storage_unavailable(self, error: OSError) -> StorageUnavailable:
+        """Raise the issue and return the error; it goes when the storage works."""
+        self.watch.report(ISSUE_STORAGE, detail=str(error))
+        return StorageUnavailable(*error.args)
+
+    @callback
+    def _storage_available(self) -> None:
+        """Take the issue back, unless the recorder stands by it."""
+        if ISSUE_STORAGE not in self.problems:
+            self.watch.clear(ISSUE_STORAGE)
 
     async def _async_listen(self) -> None:
         """Open the port; says so in an issue when somebody else has it."""
+        self._listening = False
         try:
             await self.gateway.start()
         except OSError:
             self.watch.report(ISSUE_PORT, port=str(self.options.port))
             raise
+        self._listening = True
         self.watch.clear(ISSUE_PORT)
 
     # ---- settings ----
@@ -504,14 +529,20 @@ class Nvr:
         )
 
     async def async_apply_options(self) -> None:
-        """Follow the entries' options: what changed is restarted, the rest runs on."""
+        """Follow the entries' options: what changed is restarted, the rest runs on.
+
+        What could not be followed the last time is tried again. Raises OSError when the port is taken,
+        StorageUnavailable when it is the storage.
+        """
         async with self._lock:
             if not self.running:
                 return
-            before, root = self.options, self.media_root
+            before = self.options
             self.options = self._read_options()
             settings = self._recording_settings()
-            if settings.root != root:
+            if settings.root != self.library.settings.root:
+                # Recorded where it was until then
+                await self._async_make_root(settings.root)
                 await self._async_close_recording()
                 self.library = Library(settings, on_purge=self._handle_purge)
                 self.recorder = Recorder(
@@ -521,7 +552,8 @@ class Nvr:
             else:
                 self.library.update_settings(settings)
                 self.recorder.update_settings(settings)
-            if self.options.port != before.port:
+                self._storage_available()
+            if self.options.port != before.port or not self._listening:
                 await self._async_withdraw()
                 await self.gateway.stop()
                 self.gateway.update_settings(self._gateway_settings())
@@ -530,6 +562,15 @@ class Nvr:
             else:
                 self.gateway.update_settings(self._gateway_settings())
             self._schedule_cleanup()
+
+    async def _async_make_root(self, root: Path) -> None:
+        """Make the folder of recordings; raises StorageUnavailable."""
+        try:
+            await self.hass.async_add_executor_job(
+                lambda: root.mkdir(parents=True, exist_ok=True)
+            )
+        except OSError as err:
+            raise self._storage_unavailable(err) from err
 
     @callback
     def _handle_core_config_update(self, _event: HassEvent) -> None:
@@ -743,19 +784,25 @@ class Nvr:
         )
         instance_zeroconf = await zeroconf.async_get_async_instance(self.hass)
         self._announcement = info
-        await instance_zeroconf.async_register_service(info, allow_name_change=True)
+        try:
+            await instance_zeroconf.async_register_service(info, allow_name_change=True)
+        except (ZeroconfError, OSError) as err:
+            LOGGER.warning(
+                "The NVR cannot be announced, cameras keep to the addresses that they know: %s",
+                err,
+            )
 
     async def _async_withdraw(self) -> None:
         """Take the announcement back."""
         if self._announcing:
             self._announcing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._announcing
+            await asyncio.gather(self._announcing, return_exceptions=True)
             self._announcing = None
         if info := self._announcement:
             self._announcement = None
             instance_zeroconf = await zeroconf.async_get_async_instance(self.hass)
-            await instance_zeroconf.async_unregister_service(info)
+            with suppress(ZeroconfError, OSError):
+                await instance_zeroconf.async_unregister_service(info)
 
     # ---- the gateway's delegate ----
 

@@ -30,6 +30,7 @@ ISSUE_CERTIFICATE: Final = "certificate"
 ISSUE_CA_RECREATED: Final = "ca_recreated"
 ISSUE_CLOCK: Final = "clock_stepped"
 ISSUE_PORT: Final = "port_in_use"
+ISSUE_STORAGE: Final = "storage_gone"
 ISSUE_UPDATE_FAILED: Final = "update_failed"
 ISSUE_WEAK_WIFI: Final = "weak_wifi"
 

@@ -330,6 +330,23 @@ async def test_limit_of_cameras(house: House, hass: HomeAssistant) -> None:
     assert result["errors"] == {"base": "camera_limit"}
 
 
+async def test_storage_unavailable(house: House, hass: HomeAssistant) -> None:
+    """A camera is not claimed while nothing could be recorded."""
+    house.add_nvr_entry()
+    recordings = house.media / DOMAIN
+    recordings.write_text("no folder")
+    camera = await house.switch_on()
+    result = await claim_form(house, camera)
+    result = await configure(hass, result, CODE)
+    assert result["errors"] == {"base": "storage_unavailable"}
+    recordings.unlink()
+    result = await configure(hass, result, CODE)
+    assert result["type"] is FlowResultType.SHOW_PROGRESS
+    await hass.async_block_till_done()
+    result = await configure(hass, result)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
 async def test_port_in_use(house: House, hass: HomeAssistant) -> None:
     """A camera is not claimed while it could not reach Home Assistant."""
     house.add_nvr_entry()

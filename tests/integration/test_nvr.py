@@ -4,11 +4,12 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 import socket
-from unittest.mock import AsyncMock, patch
+from unittest.mock import AsyncMock, Mock, patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+from zeroconf import NonUniqueNameException
 
 from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_STORAGE
 from custom_components.magicpi_nvr.nvr import EventChange, NvrChange
@@ -426,9 +427,95 @@ async def test_recorder_that_cannot_start(house: House, hass: HomeAssistant) -> 
     ):
         await hass.config_entries.async_setup(entry.entry_id)
     assert entry.state is ConfigEntryState.SETUP_RETRY
+    assert entry.error_reason_translation_key == "storage_failed"
+    assert ir.async_get(hass).async_get_issue(DOMAIN, "storage_gone")
     assert not house.nvr.running
     await hass.config_entries.async_reload(entry.entry_id)
     assert entry.state is ConfigEntryState.LOADED
+    assert ir.async_get(hass).async_get_issue(DOMAIN, "storage_gone") is None
+
+
+async def test_cameras_are_followed_after_a_start_that_failed(
+    clip_house: House, hass: HomeAssistant
+) -> None:
+    """What a camera says is heard by the second try."""
+    entries = hass.config_entries.async_entries(DOMAIN)
+    for entry in entries:
+        await hass.config_entries.async_unload(entry.entry_id)
+    with patch(
+        "custom_components.magicpi_nvr.recording.recorder.Recorder.start",
+        side_effect=OSError("no disk"),
+    ):
+        await hass.config_entries.async_setup(entries[0].entry_id)
+    for entry in entries:
+        await hass.config_entries.async_reload(entry.entry_id)
+    with patch.object(clip_house.nvr.watch, "camera_changed") as changed:
+        clip_house.cameras[0].press_button()
+        await clip_house.wait_until(lambda: changed.called)
+
+
+async def test_port_lost_while_it_changes(
+    clip_house: House, hass: HomeAssistant
+) -> None:
+    """A new port that somebody took first is tried again until it is free."""
+    entry = clip_house.nvr.entry
+    assert entry
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        hass.config_entries.async_update_entry(entry, options=nvr_options(port))
+        await hass.config_entries.async_reload(entry.entry_id)
+        assert entry.state is ConfigEntryState.SETUP_RETRY
+        assert entry.error_reason_translation_key == "cannot_listen"
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert entry.state is ConfigEntryState.LOADED
+    with socket.create_connection(("127.0.0.1", port)):
+        pass
+
+
+async def test_media_folder_that_cannot_be_used(
+    clip_house: House, hass: HomeAssistant, tmp_path: Path
+) -> None:
+    """Recording goes on where it was, and moves once the new folder works."""
+    other = tmp_path / "other"
+    other.write_text("no folder")
+    hass.config.media_dirs["other"] = str(other)
+    nvr = clip_house.nvr
+    entry, before = nvr.entry, nvr.last_event(CAMERA_ID)
+    assert entry and before
+    options = nvr_options(clip_house.port)
+    options[SECTION_STORAGE][CONF_MEDIA_DIR] = "other"
+    hass.config_entries.async_update_entry(entry, options=options)
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert entry.state is ConfigEntryState.SETUP_RETRY
+    assert entry.error_reason_translation_key == "storage_failed"
+    assert ir.async_get(hass).async_get_issue(DOMAIN, "storage_gone")
+    assert await nvr.library.event(before.id)
+    other.unlink()
+    other.mkdir()
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert entry.state is ConfigEntryState.LOADED
+    assert ir.async_get(hass).async_get_issue(DOMAIN, "storage_gone") is None
+    assert nvr.last_event(CAMERA_ID) is None
+
+
+async def test_stops_although_it_cannot_be_announced(
+    house: House, hass: HomeAssistant, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An announcement that failed keeps nothing running."""
+    entry = house.add_nvr_entry()
+    with patch(
+        "custom_components.magicpi_nvr.nvr.zeroconf.async_get_async_instance",
+        return_value=Mock(
+            async_register_service=AsyncMock(side_effect=NonUniqueNameException),
+            async_unregister_service=AsyncMock(side_effect=OSError),
+        ),
+    ):
+        await hass.config_entries.async_setup(entry.entry_id)
+        await house.wait_until(lambda: "cannot be announced" in caplog.text)
+        await hass.config_entries.async_unload(entry.entry_id)
+    assert not house.nvr.running
+    with socket.create_server(("127.0.0.1", house.port)):
+        pass
 
 
 async def test_card_is_known_to_dashboards(

@@ -176,6 +176,9 @@ class Memory:
     def save(self, data_func: Callable[[], dict[str, Any]]) -> None:
         """Nothing is kept."""
 
+    async def save_now(self, data_func: Callable[[], dict[str, Any]]) -> None:
+        """Nothing is kept."""
+
 
 async def record(
     folder: Path, cameras: int, ffmpeg: str, settings: argparse.Namespace

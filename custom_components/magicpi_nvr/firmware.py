@@ -1,5 +1,6 @@
 """Firmware images in a folder: read, checked, and matched to cameras."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Iterable
@@ -54,14 +55,28 @@ class FirmwareFolder:
         )
         self.images: tuple[FirmwareImage, ...] = ()
         self.refused: dict[str, str] = {}
+        self._reading: asyncio.Task[None] | None = None
 
     async def async_read(self) -> None:
-        """Read the folders again; the files are hashed in a thread."""
-        self.images, self.refused = await self._hass.async_add_executor_job(
+        """Read the folders again; the files are hashed in a thread.
+
+        Who asks while they are read gets the answer of that reading: every camera's
+        update entity asks at once.
+        """
+        if self._reading is None or self._reading.done():
+            self._reading = self._hass.async_create_task(
+                self._async_read(), "magicpi_nvr firmware"
+            )
+        await asyncio.shield(self._reading)
+
+    async def _async_read(self) -> None:
+        self.images, refused = await self._hass.async_add_executor_job(
             read_folders, self._folders
         )
-        for name, reason in self.refused.items():
-            LOGGER.warning("Firmware image %s is not offered: %s", name, reason)
+        for name, reason in refused.items():
+            if self.refused.get(name) != reason:
+                LOGGER.warning("Firmware image %s is not offered: %s", name, reason)
+        self.refused = refused
 
     def newest(self, model: str) -> FirmwareImage | None:
         """Return the newest image for a board, None without one."""

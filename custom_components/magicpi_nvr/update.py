@@ -68,6 +68,10 @@ class MagicPiUpdate(MagicPiEntity, UpdateEntity):
         await super().async_added_to_hass()
         self._tell_failure()
 
+    async def async_update(self) -> None:
+        """Look for new images: what "Check for updates" in Home Assistant's settings asks for."""
+        await self.nvr.async_read_firmware()
+
     @callback
     @override
     def _handle_change(self, change: Change) -> None:

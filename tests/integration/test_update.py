@@ -9,6 +9,7 @@ from custom_components.magicpi_nvr.gateway.camera import OtaProgress, OtaStep
 from homeassistant.core import Event, EventStateChangedData, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
 from virtual_camera import camera as camera_module
 
 from .firmware import FirmwareImages
@@ -49,6 +50,21 @@ def issue(actor: Actor) -> ir.IssueEntry | None:
     return ir.async_get(actor.scene.hass).async_get_issue(
         "magicpi_nvr", f"update_failed_{actor.camera.id}"
     )
+
+
+async def test_check_for_updates(scene: Scene) -> None:
+    """An image that was copied into the folder is found when the user looks for updates."""
+    await async_setup_component(scene.hass, "homeassistant", {})
+    actor = await scene.add_camera()
+    FirmwareImages(Path(scene.hass.config.config_dir)).add("1.1.0")
+    assert actor.state("update", "firmware").state == "off"
+    await scene.call(
+        "homeassistant",
+        "update_entity",
+        entity_id=[actor.entity_id("update", "firmware")],
+    )
+    await scene.hass.async_block_till_done()
+    assert actor.state("update", "firmware").attributes["latest_version"] == "1.1.0"
 
 
 async def test_nothing_to_offer(scene: Scene) -> None:

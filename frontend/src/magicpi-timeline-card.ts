@@ -398,7 +398,7 @@ class MagicPiTimelineCard extends LitElement {
             ${repeat(cameras ?? [], (camera) => camera.id, (camera) => this.renderRow(camera))}
             ${cameras?.length ? this.renderAxis() : nothing}
           </div>
-          <p class="hint" role="status">${this.status()}</p>
+          ${cameras ? html`<p class="hint" role="status">${this.status()}</p>` : nothing}
         </div>
       </ha-card>
     `;
@@ -461,7 +461,9 @@ class MagicPiTimelineCard extends LitElement {
         </span>
       </div>`;
     }
-    return html`<div class="stage"><span class="caption">${this.text("no_event_here")}</span></div>`;
+    // Until the rows are there nothing stands below, where it would be pushed away.
+    const said = this._cameras ? this.text("no_event_here") : this.status();
+    return html`<div class="stage"><span class="caption">${said}</span></div>`;
   }
 
   private renderBar() {

@@ -28,6 +28,7 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--lang=en-GB",
     "--autoplay-policy=no-user-gesture-required",
 )
 PHONE = (390, 844)

@@ -19,7 +19,8 @@ async def test_first_run(
     await stage.discovered(camera)
     begin = time.monotonic()
 
-    await visitor.open("/config/dashboard")
+    await visitor.open("/")
+    await visitor.click(page.get_by_role("link", name="Settings"))
     await visitor.click(page.get_by_text("Devices & services").first)
     card = page.locator(
         "ha-config-flow-card", has_text=f"MagicPi Virtual Camera {camera.id[-5:]}"
@@ -55,9 +56,9 @@ async def test_first_run(
     shown = time.monotonic() - walks
     after_motion = camera.config["stream_duration_s"]
     record_fact(
-        f"first run: {visitor.clicks} clicks from the settings to the first clip on the screen;"
+        f"first run: {visitor.clicks} clicks from Home Assistant's start page to the first clip on the screen;"
         f" its card after {found:.1f} s, claimed after {claimed:.1f} s (all of it typed by a machine);"
         f" ready {recorded:.1f} s and shown {shown:.1f} s after motion began that lasted 4 s"
         f" and {after_motion} s more were recorded"
     )
-    assert visitor.clicks <= 10
+    assert visitor.clicks <= 11

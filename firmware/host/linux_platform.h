@@ -27,6 +27,7 @@ struct HostOptions {
   std::string source;
   std::string http_bind = "127.0.0.1";
   uint16_t http_port = 8080;
+  uint16_t detour = 0;               ///< port of a proxy on this machine, 0 = none
   std::string advertise;             ///< IPv4 address to announce, empty = no mDNS
   double time_factor = 1;            ///< sleep passes this many times faster
   std::string setup_code;

@@ -21,6 +21,32 @@ void on_signal(int number) {
   else g_platform->request_quit();
 }
 
+/// Connects to a port of this machine instead of where the core wants to go: a proxy there can delay, drop and cut.
+class DetouredTransport final : public Transport {
+ public:
+  DetouredTransport(Platform& platform, uint16_t port) : tls_(platform), port_(port) {}
+  bool dial(const Dial& dial) override {
+    Dial detour = dial;
+    if (port_) {
+      detour.host = "127.0.0.1";
+      detour.port = port_;
+    }
+    return tls_.dial(detour);
+  }
+  IoStatus poll() override { return tls_.poll(); }
+  IoError error() const override { return tls_.error(); }
+  int write(const uint8_t* data, size_t n) override { return tls_.write(data, n); }
+  int read(uint8_t* data, size_t n) override { return tls_.read(data, n); }
+  size_t save_session(uint8_t* out, size_t cap) override { return tls_.save_session(out, cap); }
+  bool resumed() const override { return tls_.resumed(); }
+  void close() override { tls_.close(); }
+  int fd() const { return tls_.fd(); }
+
+ private:
+  TlsTransport tls_;
+  uint16_t port_;
+};
+
 const char kHelp[] =
     "magicpi-camera: a MagicPi camera as a Linux process (same core and TLS as the ESP32 firmware)\n\n"
     "  --source PATH        folder of JPEGs (sorted), .mjpeg file, or video (needs ffmpeg); required\n"
@@ -37,6 +63,7 @@ const char kHelp[] =
     "  --ring-kib N         frame memory (2048)\n"
     "  --wifi-ms N  --camera-ms N  --settle-ms N   how long the fake radio, sensor and PIR take\n"
     "  --radio-ms N         edges of the fake PIR are doubted this long after the radio went off (2000)\n"
+    "  --detour PORT        connect to this port of this machine instead of the gateway's: a proxy that harms connections\n"
     "  --no-wifi            no Wi-Fi known: starts as access point (command: join NAME)\n"
     "  --confirm-motion     the picture must confirm a PIR alarm\n"
     "  --no-sleep           a board that cannot sleep\n"
@@ -57,7 +84,7 @@ int main(int argc, char** argv) {
   HostOptions o;
   bool wifi_known = true;
   enum { kSource = 256, kId, kModel, kFw, kState, kBind, kPort, kAdvertise, kCode, kFactor, kEvery, kMotionS, kCount, kFps,
-         kHeartbeat, kDuration, kMaxEvent, kPower, kBattery, kRing, kWifi, kCameraMs, kSettle, kRadio, kNoWifi, kConfirm, kNoSleep,
+         kHeartbeat, kDuration, kMaxEvent, kPower, kBattery, kRing, kWifi, kCameraMs, kSettle, kRadio, kDetour, kNoWifi, kConfirm, kNoSleep,
          kOtaKey, kQuiet, kHelpOption };
   static const struct option kOptions[] = {
       {"source", 1, nullptr, kSource}, {"id", 1, nullptr, kId}, {"model", 1, nullptr, kModel}, {"fw", 1, nullptr, kFw},
@@ -67,7 +94,7 @@ int main(int argc, char** argv) {
       {"fps", 1, nullptr, kFps}, {"heartbeat", 1, nullptr, kHeartbeat}, {"duration", 1, nullptr, kDuration},
       {"max-event", 1, nullptr, kMaxEvent}, {"power-mode", 1, nullptr, kPower}, {"battery", 1, nullptr, kBattery},
       {"ring-kib", 1, nullptr, kRing}, {"wifi-ms", 1, nullptr, kWifi}, {"camera-ms", 1, nullptr, kCameraMs},
-      {"settle-ms", 1, nullptr, kSettle}, {"radio-ms", 1, nullptr, kRadio},
+      {"settle-ms", 1, nullptr, kSettle}, {"radio-ms", 1, nullptr, kRadio}, {"detour", 1, nullptr, kDetour},
       {"no-wifi", 0, nullptr, kNoWifi}, {"confirm-motion", 0, nullptr, kConfirm},
       {"no-sleep", 0, nullptr, kNoSleep}, {"ota-key", 1, nullptr, kOtaKey}, {"quiet", 0, nullptr, kQuiet},
       {"help", 0, nullptr, kHelpOption}, {nullptr, 0, nullptr, 0}};
@@ -98,6 +125,7 @@ int main(int argc, char** argv) {
       case kCameraMs: o.camera_ms = static_cast<uint32_t>(n); break;
       case kSettle: o.settle_ms = static_cast<uint32_t>(n); break;
       case kRadio: o.radio_ms = static_cast<uint32_t>(n); break;
+      case kDetour: o.detour = static_cast<uint16_t>(n); break;
       case kNoWifi: wifi_known = false; break;
       case kConfirm: o.confirm_motion = true; break;
       case kNoSleep: o.sleeps = false; break;
@@ -148,7 +176,7 @@ int main(int argc, char** argv) {
     options.pir.radio_ms = o.radio_ms;
     options.confirm_motion = o.confirm_motion;
 
-    TlsTransport ws(platform), https(platform);
+    DetouredTransport ws(platform, o.detour), https(platform, o.detour);
     Camera camera(platform, ws, https, identity, options, ring.data(), ring.size());
     platform.attach(&camera);
     camera.begin();

@@ -636,6 +636,8 @@ void Camera::queue_messages() {
       }
     }
   }
+  // A frame that is counted but not in the ring yet may be the last of its event.
+  const bool busy = shared(capture_.busy);
   // Oldest event first, or a gateway would see them out of order after a reconnect.
   uint16_t after = 0;
   for (size_t i = 0; i < kEvents; ++i) {
@@ -652,7 +654,7 @@ void Camera::queue_messages() {
     if (e->active_told != e->active && send(encode_motion(text_, sizeof text_, e->id, e->active, e->change_ms))) {
       e->active_told = e->active;
     }
-    if (!e->open && !e->end_told && ring_.unsent_of(e->id) == 0) {
+    if (!e->open && !e->end_told && !busy && ring_.unsent_of(e->id) == 0) {
       const Event counted = shared(*e);
       e->end_told = send(encode_event_end(text_, sizeof text_, e->id, e->end_ms, counted.frames, counted.lost));
     }

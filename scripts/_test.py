@@ -1,13 +1,14 @@
-"""Run every test: with the newest Home Assistant, with the oldest, and the firmware's.
+"""Run every test: with the newest Home Assistant, with the oldest, with a fuzzer, and the firmware's.
 
 The last line is the sum of all of them. Arguments that are not listed here go to pytest
-(scripts/test tests/gateway -k register); with such arguments the firmware's tests are left out.
+(scripts/test tests/gateway -k register); with such arguments fuzzer and firmware's tests are left out.
 """
 
 import argparse
 from dataclasses import dataclass
 import os
 from pathlib import Path
+import platform
 import re
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from _bootstrap import LEGS, ROOT, SetupError, bring_browser, find_browser, setu
 HOME_ASSISTANT_LEGS = ("2026.11", "2026.10")
 RESULTS = ROOT / "test-results"
 BROWSER_TESTS = ROOT / "tests" / "browser"
+FUZZ_SECONDS = 30
+# The fuzzer has no wheels for others.
+FUZZ_MACHINES = ("x86_64", "AMD64")
 FIRMWARE_TESTS = ROOT / "firmware" / "test" / "run"
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.MULTILINE)
 # With these, one process has the terminal or the test for itself.
@@ -129,6 +133,15 @@ def run_firmware() -> Sum:
     return result
 
 
+def run_fuzz() -> Sum:
+    """Throw inputs at all that reads bytes from outside, for a while."""
+    print("\n=== Fuzzing", flush=True)
+    if platform.machine() not in FUZZ_MACHINES:
+        return Sum(skipped=1)
+    code = run([ROOT / "scripts" / "fuzz", "--seconds", FUZZ_SECONDS])
+    return Sum(passed=not code, failed=bool(code))
+
+
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
@@ -163,6 +176,8 @@ def main() -> int:
                 "Browser",
                 ["-n", "0", str(BROWSER_TESTS)],
             )
+        if not (options.firmware or options.leg or arguments):
+            results["Fuzzing"] = run_fuzz()
         if options.firmware or not (options.leg or arguments):
             if FIRMWARE_TESTS.exists():
                 results["Firmware"] = run_firmware()

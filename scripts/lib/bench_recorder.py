@@ -179,9 +179,6 @@ class Memory:
     async def save_now(self, data_func: Callable[[], dict[str, Any]]) -> None:
         """Nothing is kept."""
 
-    async def save_now(self, data_func: Callable[[], dict[str, Any]]) -> None:
-        """Nothing is kept."""
-
 
 async def record(
     folder: Path, cameras: int, ffmpeg: str, settings: argparse.Namespace

@@ -10,14 +10,15 @@ import sys
 import tempfile
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-SSLYZE = ROOT / ".venv-tls" / "bin" / "python"
 # The rooms of the integration that know nothing of Home Assistant run alone
-sys.path.append(str(ROOT / "custom_components" / "magicpi_nvr"))
+sys.path.append(
+    str(Path(__file__).resolve().parents[2] / "custom_components" / "magicpi_nvr")
+)
 
 from gateway import Authority, Gateway, GatewaySettings, ListenerLimits, Registry
 from gateway.authority import SERVER_NAME
 
+SSLYZE = Path(__file__).resolve().parents[2] / ".venv-tls" / "bin" / "python"
 TIMEOUT_S = 180
 OLD = ("ssl_2_0", "ssl_3_0", "tls_1_0", "tls_1_1")
 NEW = ("tls_1_2", "tls_1_3")
@@ -26,7 +27,17 @@ CHECKS = (
     "elliptic_curves", "resum", "openssl_ccs", "heartbleed", "fallback", "robot", "ems", "compression",
 )  # fmt: skip
 # What makes a cipher weak, by the parts of its name
-WEAK = ("_RC4_", "_DES_", "_3DES_", "_NULL_", "_EXPORT", "_MD5", "_CBC_", "_anon_", "_IDEA_")
+WEAK = (
+    "_RC4_",
+    "_DES_",
+    "_3DES_",
+    "_NULL_",
+    "_EXPORT",
+    "_MD5",
+    "_CBC_",
+    "_anon_",
+    "_IDEA_",
+)
 
 
 class _Nowhere:
@@ -92,7 +103,9 @@ def judge(report: Mapping[str, Any]) -> Findings:
     for version in (*OLD, *NEW):
         suites = [
             item["cipher_suite"]["name"]
-            for item in result(f"{version}_cipher_suites").get("accepted_cipher_suites", [])
+            for item in result(f"{version}_cipher_suites").get(
+                "accepted_cipher_suites", []
+            )
         ]
         findings.accepted[version] = suites
         if version in OLD and suites:
@@ -143,7 +156,9 @@ def judge(report: Mapping[str, Any]) -> Findings:
 async def measure() -> Findings:
     """Scan a gateway that was started for it."""
     with tempfile.TemporaryDirectory() as folder:
-        authority = await asyncio.to_thread(Authority.load_or_create, Path(folder) / "tls")
+        authority = await asyncio.to_thread(
+            Authority.load_or_create, Path(folder) / "tls"
+        )
         registry = Registry(_Nowhere())  # type: ignore[arg-type]
         await registry.load()
         gateway = Gateway(

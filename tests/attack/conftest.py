@@ -5,11 +5,7 @@ import logging
 
 import pytest
 
-from tests.integration.house import (  # noqa: F401 - fixtures
-    clip_house,
-    house,
-    nvr_house,
-)
+from tests.integration.house import clip_house, house, nvr_house  # noqa: F401 - fixtures
 
 
 @pytest.fixture(autouse=True)

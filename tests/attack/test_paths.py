@@ -88,7 +88,16 @@ def addresses() -> Iterator[str]:
                 parts = [*good]
                 parts[place] = quote(nasty, safe="")
                 yield f"{BASE}/{pattern.format(*parts)}"
-    for name in ("camera", "from", "to", "label", "text", "protected", "limit", "cursor"):
+    for name in (
+        "camera",
+        "from",
+        "to",
+        "label",
+        "text",
+        "protected",
+        "limit",
+        "cursor",
+    ):
         for nasty in NASTY:
             yield f"{BASE}/recordings?{name}={quote(nasty, safe='')}"
 
@@ -114,9 +123,7 @@ async def test_views(
     assert tried > 500
 
 
-async def test_actions(
-    clip_house: House, hass: HomeAssistant, tmp_path: Path
-) -> None:
+async def test_actions(clip_house: House, hass: HomeAssistant, tmp_path: Path) -> None:
     """Actions refuse them, and write nothing where nothing was allowed to be written."""
     event = clip_house.nvr.last_event(CAMERA_ID)
     assert event

@@ -42,7 +42,9 @@ async def test_good_camera_beside_somebody_who_guesses(tmp_path: Path) -> None:
         assert (await house.call("GET", "/stats", auth))[0] == 200
         # And another one can be claimed meanwhile
         token = house.gateway.issue_token(OTHER_ID, data={})
-        answer = await house.call("POST", "/register", json=registration(token, OTHER_ID))
+        answer = await house.call(
+            "POST", "/register", json=registration(token, OTHER_ID)
+        )
         assert answer[0] == 201
         assert [frame.camera for frame in house.owner.frames] == [CAMERA_ID] * 2
 
@@ -78,9 +80,7 @@ async def cameras() -> AsyncGenerator[list[VirtualCamera]]:
         await camera.stop()
 
 
-async def test_replayed_setup_box(
-    tmp_path: Path, cameras: list[VirtualCamera]
-) -> None:
+async def test_replayed_setup_box(tmp_path: Path, cameras: list[VirtualCamera]) -> None:
     """A box that was overheard opens nothing: not the same camera again, and no other one."""
     async with run_house(tmp_path) as house, ClientSession() as http:
         for camera in cameras:
@@ -109,7 +109,9 @@ async def test_replayed_setup_box(
         async with http.post(url, json=box) as response:
             assert response.status == 410
         # And the token in it was used
-        answer = await house.call("POST", "/register", json=registration(token, first.id))
+        answer = await house.call(
+            "POST", "/register", json=registration(token, first.id)
+        )
         assert answer[0] in (401, 409)
 
 

@@ -108,7 +108,9 @@ async def test_no_secret_is_told(tmp_path: Path, camera: VirtualCamera) -> None:
     written = {
         str(path.relative_to(hass.folder)): path.read_bytes()
         for path in hass.folder.rglob("*")
-        if path.is_file() and path.name not in private and "custom_components" not in path.parts
+        if path.is_file()
+        and path.name not in private
+        and "custom_components" not in path.parts
     }
     written["told"] = json.dumps(told).encode()
     log = written["hass.log"].decode(errors="replace")

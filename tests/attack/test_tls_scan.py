@@ -4,9 +4,9 @@ import asyncio
 from copy import deepcopy
 from typing import Any
 
-from bench_tls import NEW, OLD, SSLYZE, judge, measure, scan
 import pytest
 
+from bench_tls import NEW, OLD, SSLYZE, judge, measure, scan
 from tests.gateway.support import run_house
 
 pytestmark = pytest.mark.skipif(
@@ -38,8 +38,7 @@ async def test_judge_sees_what_is_weak() -> None:
         )}  # fmt: skip
         good = [{"cipher_suite": {"name": "TLS_AES_128_GCM_SHA256"}}]
         results["tls_1_3_cipher_suites"]["result"] = {"accepted_cipher_suites": good}
-        for name, result in changes.items():
-            results[name] = result
+        results |= changes
         return {"server_scan_results": [{"scan_result": results}]}
 
     def suites(name: str) -> dict[str, Any]:

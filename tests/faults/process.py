@@ -84,9 +84,7 @@ async def recordings(hass: HomeAssistantProcess) -> list[dict[str, Any]]:
     return sorted(answer["recordings"], key=lambda item: int(item["start"]))
 
 
-async def all_ready(
-    hass: HomeAssistantProcess, count: int
-) -> list[dict[str, Any]]:
+async def all_ready(hass: HomeAssistantProcess, count: int) -> list[dict[str, Any]]:
     """Wait until so many recordings have their clips; returns them, oldest first."""
 
     async def ready() -> list[dict[str, Any]]:

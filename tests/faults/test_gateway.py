@@ -47,9 +47,7 @@ async def test_restart_in_mid_event(proof: Proof) -> None:
     assert len(clips) == 1
 
 
-async def test_store_and_forward(
-    proof: Proof, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_store_and_forward(proof: Proof, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames kept in the camera arrive later, once, in their place in time, in the right hour file."""
     camera = await proof.camera()
     await stop(proof.house)
@@ -62,9 +60,7 @@ async def test_store_and_forward(
     now_ms = Clock().now_ms()
     hour_ms = now_ms - now_ms % 3_600_000 + 3_600_000
     ahead = hour_ms + 1000 - now_ms
-    monkeypatch.setattr(
-        Clock, "now_ms", lambda self: int(time.time() * 1000) + ahead
-    )
+    monkeypatch.setattr(Clock, "now_ms", lambda self: int(time.time() * 1000) + ahead)
     mark = camera.mark()
     await start(proof.house)
     await camera.wait_event("welcome", after=mark)
@@ -194,9 +190,7 @@ async def test_clock_is_set_by_a_day(
 ) -> None:
     """In mid-event the host's clock jumps: the event keeps its own time, the next has the new one, and it is told."""
     ahead = 0
-    monkeypatch.setattr(
-        Clock, "now_ms", lambda self: int(time.time() * 1000) + ahead
-    )
+    monkeypatch.setattr(Clock, "now_ms", lambda self: int(time.time() * 1000) + ahead)
     boot_clock = time.monotonic
     monkeypatch.setattr(
         "custom_components.magicpi_nvr.watch._boot_clock",

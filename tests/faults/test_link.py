@@ -135,9 +135,7 @@ async def test_camera_restarts_in_mid_event(proof: Proof, power_lost: bool) -> N
     # On its way was no more than a second's worth
     assert before - len(first) <= 10
     assert camera.boot
-    second = [
-        number for _, number in found[event_id(CAMERA_ID, camera.boot.number, 1)]
-    ]
+    second = [number for _, number in found[event_id(CAMERA_ID, camera.boot.number, 1)]]
     assert second == list(range(second[0], second[0] + len(second)))
     assert len(found) == 2
 

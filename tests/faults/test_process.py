@@ -42,7 +42,7 @@ async def camera() -> AsyncGenerator[VirtualCamera]:
 async def test_killed_and_restarted_in_mid_event(
     tmp_path: Path, camera: VirtualCamera
 ) -> None:
-    """kill -9 in mid-event, then an orderly restart in another: the camera goes on, every frame is there once."""
+    """Kill -9 in mid-event, then an orderly restart in another: the camera goes on, every frame is there once."""
     hass, _ = await prepare(tmp_path)
     await hass.start()
     try:
@@ -107,7 +107,10 @@ def check(root: Path, camera: VirtualCamera) -> None:
     assert found.keys() == wanted.keys()
     for name, items in found.items():
         numbers = [number for _, number in items]
-        missing, strange = set(wanted[name]) - {*numbers}, {*numbers} - set(wanted[name])
+        missing, strange = (
+            set(wanted[name]) - {*numbers},
+            {*numbers} - set(wanted[name]),
+        )
         assert (missing, strange) == (set(), set()), name
         assert numbers == wanted[name], "twice, or out of order"
     assert sum(map(len, wanted.values())) == camera.counters.captured

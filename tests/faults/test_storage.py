@@ -30,7 +30,9 @@ def disk(house: House, tmp_path: Path) -> Iterator[Path]:
     try:
         run("mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", house.media)
     except OSError, subprocess.CalledProcessError:
-        pytest.skip("needs the right to mount; tests/recording shows the same with a disk that fails")
+        pytest.skip(
+            "needs the right to mount; tests/recording shows the same with a disk that fails"
+        )
     yield house.media
     subprocess.run(["umount", "-l", str(house.media)], check=False, capture_output=True)
 

@@ -15,6 +15,19 @@ def test_resume() -> None:
     assert progress.acknowledged(5) == 5
 
 
+def test_never_goes_back() -> None:
+    """What the camera was told that it may forget stays told, whatever comes late."""
+    progress = BootProgress(1)
+    progress.refuse(1)
+    assert progress.acknowledged(0) == 1
+    progress.accept(1, handed=True)
+    assert progress.acknowledged(0) == 1
+    progress.accept(5, handed=True)
+    assert progress.acknowledged(5) == 5
+    progress.accept(3, handed=True)
+    assert progress.acknowledged(2) == 5
+
+
 def test_bounded() -> None:
     """Gaps without end cost no memory, and acknowledge nothing unsafe."""
     progress = BootProgress(1)

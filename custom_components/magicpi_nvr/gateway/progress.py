@@ -39,6 +39,7 @@ class BootProgress:
     highest: int = 0
     seen: list[list[int]] = field(default_factory=list)
     handed: list[list[int]] = field(default_factory=list)
+    told: int = 0
 
     def resume(self, kept: int) -> None:
         """Count as seen what was kept before this side forgot (a restart)."""
@@ -72,6 +73,7 @@ class BootProgress:
         handed = self.handed
         while handed and handed[0][1] <= kept:
             del handed[0]
-        if not handed:
-            return max(kept, self.highest)
-        return max(handed[0][0] - 1, kept)
+        seq = handed[0][0] - 1 if handed else self.highest
+        # A frame that was refused may come again whole: its number was told already.
+        self.told = max(self.told, seq, kept)
+        return self.told

@@ -160,6 +160,7 @@ class Recorder:
         self._wake = asyncio.Event()
         self._housekeeper: asyncio.Task[None] | None = None
         self._closing = False
+        self._stumbled = False
         self._mount: Path | None = None
         self._problems: dict[ProblemKind, str] = {}
         self._storage_checked = 0.0
@@ -205,7 +206,8 @@ class Recorder:
                     await self.in_thread(
                         event.spool.remove if done else event.spool.sync
                     )
-        self._pool.shutdown(wait=False)
+        # Its last write may still run: waited for where waiting blocks nobody
+        await asyncio.to_thread(self._pool.shutdown)
 
     def update_settings(self, settings: RecordingSettings) -> None:
         """Take other settings; runs that are open keep theirs."""
@@ -648,7 +650,10 @@ class Recorder:
         """Begin again should an error have ended the housekeeping."""
         if self._closing or task.cancelled():
             return
-        _LOGGER.error("Recording stumbled, it goes on", exc_info=task.exception())
+        # Four times a second, should the cause last: said once
+        level = logging.DEBUG if self._stumbled else logging.ERROR
+        self._stumbled = True
+        _LOGGER.log(level, "Recording stumbled, it goes on", exc_info=task.exception())
         self._begin_house()
 
     def _begin_house(self) -> None:

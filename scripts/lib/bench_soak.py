@@ -115,7 +115,7 @@ async def soak(
 ) -> Soaked:
     """Have cameras come and go, then count what is left."""
     async with (
-        home_with_fleet(folder, cameras, mains=False, time_factor=3600.0) as (
+        home_with_fleet(folder, cameras, mains=False, time_factor=60.0) as (
             hass,
             fleet,
         ),

@@ -105,14 +105,18 @@ def tile(visitor: Person, title: str) -> Locator:
 async def before_the_claim(stage: Stage, take: Callable[..., Awaitable[None]]) -> None:
     """Take what is to be seen of a camera that nobody has claimed."""
 
+    def card(visitor: Person) -> Locator:
+        name = stage.front_door_id[-5:]
+        return visitor.page.locator("ha-config-flow-card", has_text=name)
+
     async def discovered(visitor: Person) -> None:
         await visitor.open("/config/integrations/dashboard")
-        await expect(visitor.page.locator("ha-config-flow-card")).to_be_visible()
+        await expect(card(visitor)).to_be_visible()
 
     async def claim(visitor: Person) -> None:
         await discovered(visitor)
         await visitor.button(
-            "Add", within=visitor.page.locator("ha-config-flow-card")
+            "Add", within=card(visitor)
         ).click()
         await visitor.page.get_by_role("textbox", name="Setup code").fill("K7QM-")
 

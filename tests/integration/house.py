@@ -192,8 +192,13 @@ async def house(
     mock_async_zeroconf: None,
     unused_tcp_port: int,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncGenerator[House]:
     """A house without cameras yet; its NVR listens on a free port of this machine."""
+    # The test plugin's folder is one for all tests, and for those that run beside them
+    monkeypatch.setattr(
+        "custom_components.magicpi_nvr.nvr.STORAGE_DIR", str(tmp_path / "storage")
+    )
     media = tmp_path / "media"
     media.mkdir()
     hass.config.media_dirs = {"local": str(media)}

@@ -115,9 +115,7 @@ async def before_the_claim(stage: Stage, take: Callable[..., Awaitable[None]]) -
 
     async def claim(visitor: Person) -> None:
         await discovered(visitor)
-        await visitor.button(
-            "Add", within=card(visitor)
-        ).click()
+        await visitor.button("Add", within=card(visitor)).click()
         await visitor.page.get_by_role("textbox", name="Setup code").fill("K7QM-")
 
     await stage.discovered(stage.front_door)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from io import BytesIO
-import shutil
 from typing import Any
 
 from aiohttp import web
@@ -16,12 +15,13 @@ from custom_components.magicpi_nvr.recording import http_range
 from custom_components.magicpi_nvr.recording.library import Library
 from custom_components.magicpi_nvr.recording.model import ClipSpec
 from custom_components.magicpi_nvr.recording.playback import VirtualFile
+from person import find_chromium
 from tests.recording.library.recordings import FRONT, NOON, Pictures, Recordings
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = find_chromium()
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium in the PATH"),
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
 ]
 
 HOUR = 3_600_000

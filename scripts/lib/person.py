@@ -28,7 +28,6 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--lang=en-GB",
     "--autoplay-policy=no-user-gesture-required",
 )
 PHONE = (390, 844)

@@ -1,8 +1,45 @@
 """What all tests share."""
 
-import pytest
+from collections.abc import Callable
+from typing import Any
 
+import pytest
+from zeroconf import Zeroconf
+
+from home_assistant import free_port
 from pytest_early import uses_home_assistant
+
+ZEROCONF_INIT = Zeroconf.__init__
+
+
+@pytest.fixture(scope="session")
+def unused_tcp_port_factory() -> Callable[[], int]:
+    """Return ports that no connection of another test can be given meanwhile."""
+    return free_port
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """Return such a port."""
+    return free_port()
+
+
+def _new_zeroconf(cls: type[Zeroconf], *_: Any, **__: Any) -> Zeroconf:
+    return object.__new__(cls)
+
+
+@pytest.fixture(autouse=True)
+def zeroconf_of_its_own(request: pytest.FixtureRequest) -> None:
+    """Let a test without Home Assistant make its own Zeroconf.
+
+    Home Assistant replaces the class's constructor by one that returns the shared
+    instance, and that outlives the test that it ran in.
+    """
+    if "hass" in request.fixturenames or Zeroconf.__init__ is ZEROCONF_INIT:
+        return
+    # Deleted, the replaced one would leave a class that takes no arguments.
+    Zeroconf.__new__ = _new_zeroconf  # type: ignore[assignment]
+    Zeroconf.__init__ = ZEROCONF_INIT  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)

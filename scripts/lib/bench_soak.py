@@ -35,7 +35,9 @@ from loaded_home import (  # noqa: E402
 WARM_UP_SHARE = 0.4
 QUIET_S = 60.0
 # Their number is the pool's business; they wait for work.
-POOLED_THREADS = re.compile(r"SyncWorker|ImportExecutor|asyncio_|ThreadPool|waitpid")
+POOLED_THREADS = re.compile(
+    r"SyncWorker|ImportExecutor|asyncio_|magicpi-|ThreadPool|waitpid"
+)
 
 
 @dataclass

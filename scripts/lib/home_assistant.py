@@ -26,6 +26,7 @@ import itertools
 import json
 import os
 from pathlib import Path
+import random
 import re
 import shutil
 import signal
@@ -45,6 +46,8 @@ START_TIMEOUT = 180.0
 STOP_TIMEOUT = 40.0  # Home Assistant gives itself 20 + 15 + 5 seconds
 REQUEST_TIMEOUT = 30.0
 POLL = 0.1
+# Below the ports that systems give to outgoing connections by themselves.
+PORTS = (20000, 30000)
 MARK = "MAGICPI_NVR_PROCESS"
 
 CONFIGURATION = """\
@@ -82,10 +85,12 @@ class HomeAssistantError(Exception):
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port that nobody listens on, and that no outgoing connection will be given."""
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @overload
@@ -400,6 +405,8 @@ class HomeAssistantProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # Python looks for modules here first: not in a folder with our integration.
+                cwd=self.folder,
                 env=self._environment(),
                 # Not in our session: Ctrl-C is for us, and we stop it in good order.
                 start_new_session=True,

@@ -127,7 +127,7 @@ def run_firmware() -> Sum:
     if counts := COUNTS.findall("".join(lines)):
         result = Sum(*(int(number or 0) for number in counts[-1]))
     else:
-        result = Sum(passed=not code)
+        result = Sum(passed=int(not code))
     if code and not result.failed:
         result.failed += 1
     return result
@@ -139,7 +139,7 @@ def run_fuzz() -> Sum:
     if platform.machine() not in FUZZ_MACHINES:
         return Sum(skipped=1)
     code = run([ROOT / "scripts" / "fuzz", "--seconds", FUZZ_SECONDS])
-    return Sum(passed=not code, failed=bool(code))
+    return Sum(passed=int(not code), failed=int(bool(code)))
 
 
 def main() -> int:

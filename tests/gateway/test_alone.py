@@ -10,7 +10,7 @@ import pytest
 import custom_components.magicpi_nvr.gateway as package
 
 ROOM = Path(package.__file__).parent
-ALLOWED = {"aiohttp", "cryptography", "yarl", *sys.stdlib_module_names}
+ALLOWED = {"aiohttp", "cryptography", "isal", "yarl", *sys.stdlib_module_names}
 
 ALONE = """
 import sys

@@ -72,7 +72,6 @@ async def test_fifty_cameras(
                     flags=0,
                     t=seq * 100,
                     captured_ms=seq * 100,
-                    received_ms=seq * 100,
                     jpeg=b"",
                     width=800,
                     height=600,

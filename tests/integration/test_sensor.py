@@ -122,7 +122,6 @@ async def test_no_state_for_a_frame(scene: Scene, writes: Writes) -> None:
         flags=0,
         t=0,
         captured_ms=0,
-        received_ms=0,
         jpeg=b"",
         width=800,
         height=600,

@@ -17,15 +17,22 @@ except ImportError:  # not promised by aiohttp: without it everything goes its w
 
 _FIN: Final = 0x80
 _OPCODES: Final = 0x0F
-_BINARY: Final = 0x02
 _CLOSE: Final = 0x08
-_WHOLE_BINARY: Final = _FIN | _BINARY
+_WHOLE_BINARY: Final = _FIN | 0x02
 _MASKED: Final = 0x80
+_LENGTH: Final = 0x7F
+# Of the payload's length, where it does not fit into the second byte.
+_LENGTH_BYTES: Final = {126: 2, 127: 8}
 _KEY_BYTES: Final = 4
-_LENGTH_16: Final = struct.Struct("!H")
-_LENGTH_64: Final = struct.Struct("!Q")
+_FOREVER: Final = 1 << 64
+_NOT_MASKED: Final = bytes(_KEY_BYTES)
+# Length and key of a frame, by its second byte; no picture's length fits into that.
+_FRAME_HEADS: Final = {
+    _MASKED | 126: struct.Struct(f"!2xH{_KEY_BYTES}s"),
+    _MASKED | 127: struct.Struct(f"!2xQ{_KEY_BYTES}s"),
+}
 
-type Deliver = Callable[[bytes, bytes], None]
+type Deliver = Callable[[bytearray], None]
 
 
 class FrameReader:
@@ -36,14 +43,12 @@ class FrameReader:
     """
 
     __slots__ = (
-        "_blind",
+        "_filled",
         "_head",
         "_key",
-        "_missing",
         "_part",
         "_pass_on",
         "_passing",
-        "_prefix",
         "deliver",
         "passed",
         "taken",
@@ -52,116 +57,101 @@ class FrameReader:
     def __init__(self, pass_on: Callable[[bytes], object]) -> None:
         """`pass_on` gets the bytes that are aiohttp's; nothing is delivered yet."""
         self.deliver: Deliver | None = None
-        """Gets a frame's header and its JPEG."""
+        """Gets a frame, header and JPEG, to keep."""
         self.passed = 0
         """Text and binary messages that went to aiohttp."""
         self.taken = 0
         """How many of them the session has received from it."""
         self._pass_on = pass_on
-        self._blind = websocket_mask is None
         self._head = b""
-        self._passing = 0
+        self._passing = _FOREVER if websocket_mask is None else 0
         self._part: bytearray | None = None
-        self._missing = 0
+        self._filled = 0
         self._key = b""
-        self._prefix = b""
 
     def feed(self, data: memoryview) -> None:
         """Take what has come; `data` is good for this call only."""
-        position = 0
-        size = len(data)
         if self._head:
             data = memoryview(self._head + data)
-            size = len(data)
             self._head = b""
-        if self._blind:
-            self._pass_on(bytes(data))
-            return
-        if (part := self._part) is not None:
-            part += data[: self._missing]
-            if (position := self._missing) > size:
-                self._missing -= size
-                return
-            self._part = None
-            self._finish(self._prefix, part)
         # Bytes for aiohttp are handed over together.
-        foreign = position
+        position = foreign = 0 if self._part is None else self._fill(data)
+        size = len(data)
         while position < size:
             if self._passing:
                 step = min(self._passing, size - position)
                 self._passing -= step
                 position += step
                 continue
-            if (start := self._payload_start(data, position)) < 0:
+            if size - position < 2:
                 self._head = bytes(data[position:])
                 break
             first = data[position]
-            length = self._payload_length(data, position)
-            masked = data[position + 1] & _MASKED
             if (
                 first == _WHOLE_BINARY
-                and masked
-                and HEADER_BYTES < length <= MAX_BINARY_BYTES
-                and self.deliver is not None
+                and (head := _FRAME_HEADS.get(data[position + 1])) is not None
                 and self.passed == self.taken
+                and self.deliver is not None
             ):
-                if (body := start + HEADER_BYTES) > size:
+                if (start := position + head.size) > size:
                     self._head = bytes(data[position:])
                     break
-                if foreign < position:
-                    self._pass_on(bytes(data[foreign:position]))
-                self._key = bytes(data[start - _KEY_BYTES : start])
-                self._prefix = bytes(data[start:body])
-                end = start + length
-                part = bytearray(data[body:end])
-                foreign = position = end
-                if end > size:
-                    self._part = part
-                    self._missing = end - size
-                    return
-                self._finish(self._prefix, part)
-                continue
-            opcode = first & _OPCODES
-            if opcode == _CLOSE or first & 0x70:
-                # Nothing that follows is a frame.
-                self._blind = True
-                position = size
+                length, key = head.unpack_from(data, position)
+                if HEADER_BYTES < length <= MAX_BINARY_BYTES:
+                    if foreign < position:
+                        self._pass_on(bytes(data[foreign:position]))
+                    foreign = position = start + length
+                    if position > size:
+                        self._part = bytearray(length)
+                        self._filled = 0
+                        self._key = key
+                        self._fill(data[start:])
+                        return
+                    self._finish(key, bytearray(data[start:position]))
+                    continue
+            if (end := _message_end(data, position)) < 0:
+                self._head = bytes(data[position:])
                 break
+            opcode = first & _OPCODES
             if opcode < _CLOSE and first & _FIN:
                 self.passed += 1
-            self._passing = start - position + length
+            # Behind a close, and behind what is none of RFC 6455, nothing is a frame.
+            ends = opcode == _CLOSE or first & 0x70
+            self._passing = _FOREVER if ends else end - position
         if foreign < position:
             self._pass_on(bytes(data[foreign:position]))
 
-    @staticmethod
-    def _payload_start(data: memoryview, position: int) -> int:
-        """Return where the payload of the message at `position` begins, -1 where that is yet to come."""
-        available = len(data) - position
-        if available < 2:
-            return -1
-        second = data[position + 1]
-        size = 2 + {126: 2, 127: 8}.get(second & 0x7F, 0)
-        if second & _MASKED:
-            size += _KEY_BYTES
-        return position + size if available >= size else -1
+    def _fill(self, data: memoryview) -> int:
+        """Add to the frame that is under way; return how much of `data` was its."""
+        part = self._part
+        assert part is not None
+        filled = self._filled
+        count = min(len(data), len(part) - filled)
+        # A bytearray itself would copy what it is given twice.
+        with memoryview(part) as view:
+            view[filled : filled + count] = data[:count]
+        self._filled = filled + count
+        if self._filled == len(part):
+            self._part = None
+            self._finish(self._key, part)
+        return count
 
-    @staticmethod
-    def _payload_length(data: memoryview, position: int) -> int:
-        """Return the length of the payload of the message at `position`."""
-        match data[position + 1] & 0x7F:
-            case 126:
-                return int(_LENGTH_16.unpack_from(data, position + 2)[0])
-            case 127:
-                return int(_LENGTH_64.unpack_from(data, position + 2)[0])
-            case length:
-                return length
-
-    def _finish(self, prefix: bytes, part: bytearray) -> None:
+    def _finish(self, key: bytes, part: bytearray) -> None:
         """Unmask a whole frame and deliver it."""
-        header = bytearray(prefix)
-        if any(self._key):
-            websocket_mask(self._key, header)
-            # The header's length is a multiple of the key's.
-            websocket_mask(self._key, part)
+        if key != _NOT_MASKED:
+            websocket_mask(key, part)
         if self.deliver is not None:
-            self.deliver(bytes(header), bytes(part))
+            self.deliver(part)
+
+
+def _message_end(data: memoryview, position: int) -> int:
+    """Return where the message at `position` ends, -1 where its length is yet to come."""
+    second = data[position + 1]
+    length = second & _LENGTH
+    start = position + 2
+    if size := _LENGTH_BYTES.get(length):
+        length = int.from_bytes(data[start : start + size])
+        start += size
+    if second & _MASKED:
+        start += _KEY_BYTES
+    return start + length if start <= len(data) else -1

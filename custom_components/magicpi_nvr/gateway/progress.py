@@ -11,10 +11,11 @@ MAX_SKIP: Final = 10_000
 
 def _add(ranges: list[list[int]], seq: int) -> None:
     """Add a number to sorted, disjoint ranges; the oldest two melt when there are too many."""
-    if not ranges or seq > ranges[-1][1] + 1:
-        ranges.append([seq, seq])
-    elif seq == ranges[-1][1] + 1:
+    if ranges and seq == ranges[-1][1] + 1:
         ranges[-1][1] = seq
+        return
+    if not ranges or seq > ranges[-1][1]:
+        ranges.append([seq, seq])
     else:
         insort(ranges, [seq, seq])
         for index in range(len(ranges) - 1, 0, -1):

@@ -8,7 +8,7 @@ from enum import IntEnum
 import json
 import re
 import struct
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, override
 
 from .jpeg import MAX_JPEG_BYTES
 
@@ -94,10 +94,10 @@ class FrameHeader(NamedTuple):
     length: int
 
     @classmethod
-    def unpack(cls, data: bytes | memoryview) -> Self:
+    def unpack(cls, data: bytes | bytearray) -> Self:
         """Read the header at the beginning of a binary frame; raises ProtocolError when too short."""
         try:
-            return cls._make(_HEADER.unpack_from(data))
+            return tuple.__new__(cls, _HEADER.unpack_from(data))
         except struct.error:
             raise ProtocolError("short_header") from None
 
@@ -111,9 +111,8 @@ HEADER_BYTES: Final = _HEADER.size
 MAX_BINARY_BYTES: Final = MAX_JPEG_BYTES + HEADER_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One good JPEG of a camera; wall times are UTC epoch milliseconds."""
+class Frame(NamedTuple):
+    """One good JPEG of a camera; `captured_ms` is UTC epoch milliseconds."""
 
     camera: str
     boot: int
@@ -122,11 +121,15 @@ class Frame:
     flags: int
     t: int
     captured_ms: int
-    received_ms: int
-    jpeg: bytes = field(repr=False)
+    jpeg: bytes
     width: int
     height: int
     repaired: bool
+
+    @override
+    def __repr__(self) -> str:
+        # Pictures don't belong into logs.
+        return f"<Frame {self.camera} {self.boot}:{self.seq} {len(self.jpeg)} bytes>"
 
 
 # Field readers: each takes what JSON gave and returns the value or raises ValueError.

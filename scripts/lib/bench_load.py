@@ -509,7 +509,7 @@ def main() -> None:
         help="numbers of cameras (1,10,50,100); '' leaves out the receive path",
     )
     parser.add_argument(
-        "--seconds", type=float, default=4, help="of each turn (%(default)s)"
+        "--seconds", type=float, default=8, help="of each turn (%(default)s)"
     )
     parser.add_argument(
         "--pairs", type=int, default=5, help="turns of each kind (%(default)s)"

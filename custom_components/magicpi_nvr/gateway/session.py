@@ -374,10 +374,11 @@ class Session:
         camera.take_frame(frame)
         progress.accept(seq, handed=self._delegate.frame_received(camera, frame))
         if event:
-            self._open_events.discard(event)
-            self._hurry = bool(flags & FLAG_LAST)
-            if self._hurry:
+            if last := flags & FLAG_LAST:
                 self._open_events.add(event)
+            else:
+                self._open_events.discard(event)
+            self._hurry = bool(last)
 
     def _elapsed_ms(self) -> int:
         return int((self._clock.monotonic() - self._arrived) * 1000)

@@ -27,6 +27,9 @@ STRIP_BLOCKS = 2 + NUMBER_BITS + CHECK_BITS
 CHECK_MODULUS = 61
 
 GRAINS = 6
+# With these a picture has as many bytes, and among them as many 0xFF, as one of an OV2640.
+NOISE = 6.0
+LENS_BLUR = 0.5
 
 # What of a camera's configuration changes how its picture looks.
 LOOK_KEYS = ("vflip", "hmirror", "brightness", "contrast", "saturation", "night_mode")
@@ -158,12 +161,13 @@ def _backgrounds(
     )
     rng = np.random.default_rng(seed + 1)
     # The noise of one wide drawing, cut out at other places, is as good as new noise and cheaper.
-    noise = rng.standard_normal((height + 16, width + 16, 3), dtype=np.float32) * 2.0
+    noise = rng.standard_normal((height + 16, width + 16, 1), dtype=np.float32) * NOISE
     grown = []
     for at in range(GRAINS):
         shift_x, shift_y = (at * 5) % 16, (at * 11) % 16
         grain = noise[shift_y : shift_y + height, shift_x : shift_x + width]
-        grown.append(Image.fromarray(np.clip(scene + grain, 0, 255).astype(np.uint8)))
+        noisy = Image.fromarray(np.clip(scene + grain, 0, 255).astype(np.uint8))
+        grown.append(noisy.filter(ImageFilter.GaussianBlur(LENS_BLUR)))
     return tuple(grown)
 
 
@@ -194,8 +198,13 @@ def _draw_visitor(
 
 
 def pillow_quality(jpeg_quality: int) -> int:
-    """Return Pillow's quality (1-95, higher is better) for a sensor's (4-63, lower is better)."""
-    return max(10, min(95, round(88 - (jpeg_quality - 4) * 1.5)))
+    """Return Pillow's quality (1-95, higher is better) for a sensor's (4-63, lower is better).
+
+    An OV2640 scales the example tables of JPEG by a fifteenth of its quality, Pillow by a
+    percentage that its own stands for.
+    """
+    percent = jpeg_quality * 100 / 15
+    return round(100 - percent / 2 if percent <= 100 else 5000 / percent)
 
 
 def make_picture(
@@ -216,7 +225,8 @@ def make_picture(
     draw = ImageDraw.Draw(image)
     _draw_visitor(draw, width, height, (number % 97) / 97)
     left, top, block = strip_geometry(width, height)
-    draw.rectangle((0, top - block // 4, width, height), fill=(0, 0, 0))
+    # Where JPEG's blocks end, the edge costs nothing.
+    draw.rectangle((0, (top - block // 4) // 8 * 8, width, height), fill=(0, 0, 0))
     for at, white in enumerate(strip_bits(number)):
         if white:
             x = left + at * block

@@ -3,7 +3,9 @@
 First the receive path alone: gateway, camera and session with a delegate that takes frames
 as Home Assistant's side does but encodes nothing, beside a bare aiohttp WebSocket receiver
 with the same certificate, TLS settings and sender. Both stay connected and are sent to in
-turns, and what is compared is the CPU time that each process used per frame.
+turns, and what is compared is the CPU time that each process used per frame. On the loopback
+a picture comes in one piece; so eight cameras send once more over a link that cuts it into
+segments and is as fast as good Wi-Fi (in a network namespace; needs unshare, ip and tc).
 
 Then a real Home Assistant: how late its loop is while 50 cameras are watched, its memory,
 and twenty cameras that wake in the same instant and are recorded.
@@ -18,6 +20,7 @@ from pathlib import Path
 import resource
 import shutil
 from statistics import median
+import subprocess
 import sys
 import tempfile
 import time
@@ -48,6 +51,13 @@ LOADED = 50
 WAKING = 20
 WAKING_S = 6.0
 WARM_UP_S = 2.0
+LINKED = 8
+# The loopback as a radio link: segments that fit into Ethernet's frames, and their pace.
+LINK = (
+    "ip link set lo up mtu 1500 && "
+    "tc qdisc add dev lo root tbf rate 40mbit burst 3000 latency 400ms && "
+    'exec "$@"'
+)
 
 
 # The receivers, each in a process of its own
@@ -293,6 +303,40 @@ async def receive_path(
     }
 
 
+async def over_link(scratch: Path, settings: argparse.Namespace) -> dict[str, Any]:
+    """Run the receive path over a slower link; return its figures, none where there is no link."""
+    figures = scratch / "link.json"
+    command = [
+        *("unshare", "--map-root-user", "--net", "sh", "-c", LINK, "sh"),
+        *(sys.executable, __file__, "--without-home", "--json", figures),
+        *(
+            "--cameras",
+            LINKED,
+            "--pairs",
+            settings.pairs,
+            "--seconds",
+            settings.seconds,
+        ),
+    ]
+    if settings.source:
+        command += ["--source", settings.source]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *map(str, command),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+    except FileNotFoundError as err:
+        print(f"\nNo link: {err}")
+        return {}
+    _, problem = await process.communicate()
+    if process.returncode:
+        print(f"\nNo link: {problem.decode().strip()}")
+        return {}
+    found: dict[str, Any] = json.loads(figures.read_text())
+    return found
+
+
 # Home Assistant
 
 
@@ -445,6 +489,8 @@ async def measure(scratch: Path, settings: argparse.Namespace) -> dict[str, Any]
         )
         ratios.append(found["ratio"])
         figures[f"rx_cpu_ratio_n{cameras}"] = round(found["ratio"], 3)
+        for kind in ("bare", "gateway"):
+            figures[f"rx_cpu_s_per_1000_n{cameras}_{kind}"] = round(found[kind], 4)
         print(
             f"{cameras:7}  {found['ratio']:9.3f}  "
             f"{' '.join(f'{ratio:.2f}' for ratio in found['ratios']):<29}"
@@ -456,6 +502,19 @@ async def measure(scratch: Path, settings: argparse.Namespace) -> dict[str, Any]
     if ratios:
         figures["rx_cpu_ratio"] = figures.get(f"rx_cpu_ratio_n{LOADED}", max(ratios))
     if not settings.without_home:
+        if linked := await over_link(scratch, settings):
+            bare, ours = (
+                linked[f"rx_cpu_s_per_1000_n{LINKED}_{kind}"]
+                for kind in ("bare", "gateway")
+            )
+            figures["link_cpu_ratio"] = linked["rx_cpu_ratio"]
+            figures["link_frames_lost"] = linked["frames_lost"]
+            print(
+                f"\n{LINKED} cameras over a link that cuts into segments: CPU ratio"
+                f" {linked['rx_cpu_ratio']:.3f}, s per 1,000 frames bare {bare:.4f}"
+                f" gateway {ours:.4f}, frames lost {linked['frames_lost']}",
+                flush=True,
+            )
         late = await lateness(scratch / "late", LOADED, settings, totals)
         figures[f"loop_p99_ratio_n{LOADED}"] = round(late["p99_ratio"], 3)
         figures["rss_slope_mb_per_min"] = round(late["rss_slope"], 3)

@@ -43,13 +43,13 @@ class FrameReader:
     """
 
     __slots__ = (
-        "_filled",
         "_head",
         "_key",
         "_part",
         "_pass_on",
         "_passing",
         "deliver",
+        "missing",
         "passed",
         "taken",
     )
@@ -62,11 +62,12 @@ class FrameReader:
         """Text and binary messages that went to aiohttp."""
         self.taken = 0
         """How many of them the session has received from it."""
+        self.missing = 0
+        """How much of a frame that has begun is yet to come, in bytes."""
         self._pass_on = pass_on
         self._head = b""
         self._passing = _FOREVER if websocket_mask is None else 0
         self._part: bytearray | None = None
-        self._filled = 0
         self._key = b""
 
     def feed(self, data: memoryview) -> None:
@@ -103,7 +104,7 @@ class FrameReader:
                     foreign = position = start + length
                     if position > size:
                         self._part = bytearray(length)
-                        self._filled = 0
+                        self.missing = length
                         self._key = key
                         self._fill(data[start:])
                         return
@@ -125,13 +126,13 @@ class FrameReader:
         """Add to the frame that is under way; return how much of `data` was its."""
         part = self._part
         assert part is not None
-        filled = self._filled
-        count = min(len(data), len(part) - filled)
+        filled = len(part) - self.missing
+        count = min(len(data), self.missing)
         # A bytearray itself would copy what it is given twice.
         with memoryview(part) as view:
             view[filled : filled + count] = data[:count]
-        self._filled = filled + count
-        if self._filled == len(part):
+        self.missing -= count
+        if not self.missing:
             self._part = None
             self._finish(self._key, part)
         return count

@@ -20,6 +20,7 @@ from typing import Any, Final, override
 from aiohttp import web
 
 from .frame_reader import FrameReader
+from .record_socket import RecordSocket
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -63,15 +64,15 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
     out before anything else runs: cheaper than a new buffer for each record.
     """
 
-    __slots__ = ("_deadline", "_slot", "address", "frames", "fresh")
+    __slots__ = ("_deadline", "_fresh", "_slot", "_socket", "address", "frames")
 
     def __init__(self, manager: web.Server, slot: _Slot, **kwargs: Any) -> None:
         """Take over the slot."""
         super().__init__(manager, loop=asyncio.get_running_loop(), **kwargs)
         self._slot = slot
+        self._socket = slot.socket
+        self._fresh = False
         self.address = slot.address
-        self.fresh = False
-        """Data came since somebody last looked."""
         self.frames: FrameReader | None = None
         """Takes the frames once this is a WebSocket."""
         self._deadline: asyncio.TimerHandle | None = None
@@ -89,11 +90,20 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
 
     @override
     def buffer_updated(self, nbytes: int) -> None:
-        self.fresh = True
-        if (frames := self.frames) is not None:
-            frames.feed(_BUFFER[:nbytes])
-        else:
+        self._fresh = True
+        if (frames := self.frames) is None:
             self.data_received(bytes(_BUFFER[:nbytes]))
+            return
+        frames.feed(_BUFFER[:nbytes])
+        if frames.missing:
+            self._socket.expect(frames.missing)
+
+    def heard(self) -> bool:
+        """Return whether data came since this was last asked; what has come in part is taken now."""
+        fresh, self._fresh = self._fresh, False
+        if not fresh:
+            self._socket.hurry()
+        return fresh
 
     def upgrade(self) -> FrameReader:
         """Follow the messages of the WebSocket that begins here."""
@@ -137,10 +147,11 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
 class _Slot:
     """A place among the connections that have shown no key."""
 
-    __slots__ = ("_held", "address", "listener")
+    __slots__ = ("_held", "address", "listener", "socket")
 
-    def __init__(self, listener: Listener, address: str) -> None:
+    def __init__(self, listener: Listener, sock: RecordSocket, address: str) -> None:
         self.listener = listener
+        self.socket = sock
         self.address = address
         self._held = True
 
@@ -227,13 +238,15 @@ class Listener:
                     _LOGGER.warning("Cannot accept cameras: %s", err.strerror)
                     await asyncio.sleep(1)
                 continue
-            task = asyncio.create_task(self._serve(sock, _plain_address(peer[0])))
+            task = asyncio.create_task(
+                self._serve(RecordSocket(sock.detach()), _plain_address(peer[0]))
+            )
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
             # A flood must not keep the loop for itself.
             await asyncio.sleep(0)
 
-    async def _serve(self, sock: socket.socket, address: str) -> None:
+    async def _serve(self, sock: RecordSocket, address: str) -> None:
         """Admit one socket and see it through its handshake."""
         self._counters["connections"] += 1
         try:
@@ -245,7 +258,7 @@ class Listener:
         except BaseException:
             sock.close()
             raise
-        slot = _Slot(self, address)
+        slot = _Slot(self, sock, address)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: self._factory(slot),

@@ -275,8 +275,7 @@ class Session:
         """Acknowledge, and look for silence; called at each tick."""
         if self._closing or self.camera.session is not self:
             return
-        if self._connection.fresh:
-            self._connection.fresh = False
+        if self._connection.heard():
             self._silent = 0
         else:
             self._silent += 1

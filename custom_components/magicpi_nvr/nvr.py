@@ -10,7 +10,7 @@ from enum import Flag, StrEnum, auto
 from ipaddress import ip_address
 from math import ceil
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, override
 
 from cronsim import CronSim
 from zeroconf import Error as ZeroconfError
@@ -78,6 +78,9 @@ DATA_NVR: HassKey[Nvr] = HassKey(DOMAIN)
 CLIP_TIMEOUT: Final = 60.0
 SNAPSHOT_TIMEOUT: Final = 10.0
 USAGE_COOLDOWN: Final = 10.0
+SAVE_DELAY_S: Final = 1
+# Events of one camera that are under way at once; it has one, unless it plays tricks.
+MAX_REASONS: Final = 64
 GIGABYTE: Final = 1024**3
 # A manual recording's frames carry no event on the wire, where the number has
 # sixteen bits, so a number above cannot meet one of the camera's own
@@ -142,12 +145,37 @@ type MagicPiConfigEntry = ConfigEntry[MagicPiRuntimeData]
 type NvrConfigEntry = ConfigEntry[NvrRuntimeData]
 
 
+class SoonStore(Store[dict[str, Any]]):
+    """A store that writes a second after the first change, however many follow."""
+
+    _pending = False
+
+    @callback
+    def async_save_soon(self, data_func: Callable[[], dict[str, Any]]) -> None:
+        """Write within a second; `async_delay_save` waits for a second without a call."""
+        if self._pending:
+            return
+        self._pending = True
+
+        def data() -> dict[str, Any]:
+            self._pending = False
+            return data_func()
+
+        self.async_delay_save(data, SAVE_DELAY_S)
+
+    @override
+    async def async_save(self, data: dict[str, Any]) -> None:
+        # It takes the place of a write that waits
+        self._pending = False
+        await super().async_save(data)
+
+
 class RegistryStorage:
     """Keeps the gateway's registry in Home Assistant's storage."""
 
     def __init__(self, hass: HomeAssistant) -> None:
         """Name the file."""
-        self._store: Store[dict[str, Any]] = Store(
+        self._store = SoonStore(
             hass, 1, f"{DOMAIN}.cameras", private=True, atomic_writes=True
         )
 
@@ -156,8 +184,8 @@ class RegistryStorage:
         return await self._store.async_load()
 
     def save(self, data_func: Callable[[], dict[str, Any]]) -> None:
-        """Save soon; the last call before the write decides."""
-        self._store.async_delay_save(data_func, 1)
+        """Save soon; the state at the time of the write counts."""
+        self._store.async_save_soon(data_func)
 
     async def save_now(self, data_func: Callable[[], dict[str, Any]]) -> None:
         """Save and wait until it is on disk."""
@@ -169,7 +197,7 @@ class NvrSettings:
 
     def __init__(self, hass: HomeAssistant) -> None:
         """Name the file."""
-        self._store: Store[dict[str, Any]] = Store(hass, 1, f"{DOMAIN}.settings")
+        self._store = SoonStore(hass, 1, f"{DOMAIN}.settings")
         self.recording = True
         self.not_recording: set[str] = set()
         self.names: dict[str, str] = {}
@@ -191,7 +219,7 @@ class NvrSettings:
     @callback
     def save(self) -> None:
         """Save soon."""
-        self._store.async_delay_save(self._data, 1)
+        self._store.async_save_soon(self._data)
 
     def _data(self) -> dict[str, Any]:
         return {
@@ -253,7 +281,7 @@ class Nvr:
         self._tasks: set[asyncio.Task[None]] = set()
         self._announcing: asyncio.Task[None] | None = None
         self._announcement: AsyncServiceInfo | None = None
-        self._reasons: dict[tuple[str, int, int], str] = {}
+        self._reasons: dict[str, dict[tuple[int, int], str]] = {}
         self._recording_now: dict[str, set[str]] = {}
         self._last_events: dict[str, Event] = {}
         self._clips_today: dict[str, int] = {}
@@ -541,9 +569,19 @@ class Nvr:
             before = self.options
             self.options = self._read_options()
             settings = self._recording_settings()
-            if settings.root != self.library.settings.root:
-                # Recorded where it was until then
+            moves = settings.root != self.library.settings.root
+            if moves:
                 await self._async_make_root(settings.root)
+            listen_anew = (
+                moves or self.options.port != before.port or not self._listening
+            )
+            if listen_anew:
+                # A frame that came while nobody records would be refused for good
+                await self._async_withdraw()
+                self._listening = False
+                await self.gateway.stop()
+            if moves:
+                # Recorded where it was until then
                 await self._async_close_recording()
                 self.library = Library(settings, on_purge=self._handle_purge)
                 self.recorder = Recorder(
@@ -554,14 +592,10 @@ class Nvr:
                 self.library.update_settings(settings)
                 self.recorder.update_settings(settings)
                 self._storage_available()
-            if self.options.port != before.port or not self._listening:
-                await self._async_withdraw()
-                await self.gateway.stop()
-                self.gateway.update_settings(self._gateway_settings())
+            self.gateway.update_settings(self._gateway_settings())
+            if listen_anew:
                 await self._async_listen()
                 self._announce()
-            else:
-                self.gateway.update_settings(self._gateway_settings())
             self._schedule_cleanup()
 
     async def _async_make_root(self, root: Path) -> None:
@@ -831,13 +865,15 @@ class Nvr:
             or ((entry := self.camera_entry(camera.id)) and entry.disabled_by)
         ):
             return False
-        reason = self._reasons.get((camera.id, frame.boot, frame.event), REASON_MOTION)
+        reason = self._reasons.get(camera.id, {}).get(
+            (frame.boot, frame.event), REASON_MOTION
+        )
         return self.recorder.add_frame(frame, reason=reason)
 
     @callback
     def event_ended(self, camera: Camera, boot: int, event: int, lost: int) -> None:
         """End the event's recording."""
-        self._reasons.pop((camera.id, boot, event), None)
+        self._reasons.get(camera.id, {}).pop((boot, event), None)
         self.recorder.end_event(camera.id, boot, event, lost=lost)
         self._keep_picture(camera)
 
@@ -853,11 +889,10 @@ class Nvr:
     ) -> None:
         """Remember why an event is recorded."""
         if active and source in REASONS:
-            self._reasons = {
-                key: reason
-                for key, reason in self._reasons.items()
-                if key[0] != camera.id or key[1] == boot
-            } | {(camera.id, boot, event): REASONS[source]}
+            reasons = self._reasons.setdefault(camera.id, {})
+            reasons[boot, event] = REASONS[source]
+            if len(reasons) > MAX_REASONS:
+                del reasons[next(iter(reasons))]
 
     def kept(self, camera_id: str, boot: int) -> int:
         """Return the highest seq that is safe on disk."""

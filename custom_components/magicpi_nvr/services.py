@@ -277,11 +277,21 @@ def _camera(hass: HomeAssistant, nvr: Nvr, text: str) -> Camera:
     return camera
 
 
-async def _async_path(hass: HomeAssistant, filename: str) -> Path:
+async def _async_path(hass: HomeAssistant, nvr: Nvr, filename: str) -> Path:
     """Return a path that may be written; raises ServiceValidationError."""
-    if not await hass.async_add_executor_job(hass.config.is_allowed_path, filename):
-        raise _invalid("path_not_allowed", path=filename)
-    return Path(filename)
+    path = Path(filename)
+
+    def refusal() -> str | None:
+        if not hass.config.is_allowed_path(filename):
+            return "path_not_allowed"
+        # Whoever may export from one camera may not replace what another has recorded
+        if path.resolve().is_relative_to(nvr.media_root.resolve()):
+            return "path_of_recordings"
+        return None
+
+    if reason := await hass.async_add_executor_job(refusal):
+        raise _invalid(reason, path=filename)
+    return path
 
 
 async def _async_record(call: ServiceCall) -> ServiceResponse:
@@ -313,7 +323,7 @@ async def _async_snapshot(call: ServiceCall) -> ServiceResponse:
     await async_check(hass, call.context, [camera.id], POLICY_CONTROL)
     path: Path | None = None
     if ATTR_FILENAME in call.data:
-        path = await _async_path(hass, call.data[ATTR_FILENAME])
+        path = await _async_path(hass, nvr, call.data[ATTR_FILENAME])
     with camera_errors(camera, nvr.camera_name(camera.id)):
         frame = await nvr.async_snapshot(camera)
     if path:
@@ -428,7 +438,7 @@ async def _async_export(call: ServiceCall) -> ServiceResponse:
         clip = await nvr.library.clip(spec)
         url = None
         if ATTR_FILENAME in data:
-            target = await _async_path(hass, data[ATTR_FILENAME])
+            target = await _async_path(hass, nvr, data[ATTR_FILENAME])
         else:
             # The view reads from the name whose right it has to ask for
             target = nvr.export_folder / f"{camera_folder(camera_id)}_{clip.filename}"

@@ -15,7 +15,7 @@ class _Host:
     def save(self) -> None:
         """Keep nothing."""
 
-    def begin_rekey(self, camera_id: str) -> str:
+    async def begin_rekey(self, camera_id: str) -> str:
         """Hand out no key."""
         return ""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from hashlib import sha256
 import json
 from pathlib import Path
 from typing import Any
@@ -362,6 +363,9 @@ async def test_rotate_key(house: House) -> None:
         await wire.greet()
         task = asyncio.create_task(camera.rekey())
         command = await answer(wire)
+        # A camera never forgets a key: it was on disk before the camera heard of it.
+        new_hash = sha256(command["args"]["api_key"].encode()).hexdigest()
+        assert new_hash in json.dumps(house.storage.data)
         await task
     assert command["name"] == "rekey"
     new_auth = headers(command["args"]["api_key"])

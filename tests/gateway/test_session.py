@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import WSMsgType, WSServerHandshakeError
 import pytest
 
+from custom_components.magicpi_nvr.gateway import session
 from custom_components.magicpi_nvr.gateway.protocol import (
     MAX_BINARY_BYTES,
     MAX_TEXT_BYTES,
@@ -549,6 +550,24 @@ async def test_flood_of_config_acks(house: House) -> None:
         await good.expect_ack(1)
     assert camera.counters.faults["flood"] >= 2000
     assert other.counters.faults == {}
+
+
+async def test_flood_of_frames(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a camera can take are dropped; what comes later is taken again."""
+    monkeypatch.setattr(session, "FRAME_BURST", 20)
+    monkeypatch.setattr(session, "FRAMES_PER_TICK", 5)
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        for seq in range(1, 201):
+            await wire.send_frame(seq)
+        await wire.expect_ack(20)
+        await until(lambda: camera.counters.frames + camera.counters.dropped == 200)
+        assert camera.counters.drops["flood"] >= 100
+        await until(lambda: camera.session and camera.session._frames_left > 0)  # type: ignore[arg-type, return-value]
+        await wire.send_frame(201)
+        await wire.expect_ack(201)
+    assert house.owner.frames[-1].seq == 201
 
 
 async def test_camera_that_never_reads(house: House) -> None:

@@ -11,8 +11,10 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from zeroconf import NonUniqueNameException
 
+from custom_components.magicpi_nvr import nvr as nvr_module
 from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_STORAGE
-from custom_components.magicpi_nvr.nvr import EventChange, NvrChange
+from custom_components.magicpi_nvr.nvr import EventChange, NvrChange, RegistryStorage
+from custom_components.magicpi_nvr.recording.hourfile import scan
 from custom_components.magicpi_nvr.recording.model import PurgeReport
 from custom_components.magicpi_nvr.recording.recorder import EventDropped
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
@@ -276,6 +278,64 @@ async def test_other_media_folder(
     hass.config.media_dirs = {"mine": hass.config.media_dirs["local"]}
     await nvr.async_apply_options()
     assert nvr.media_root == clip_house.media / DOMAIN
+
+
+async def test_other_media_folder_in_mid_event(
+    clip_house: House, hass: HomeAssistant, tmp_path: Path
+) -> None:
+    """What the camera may forget is in the one folder or in the other."""
+    other = tmp_path / "other"
+    other.mkdir()
+    hass.config.media_dirs["other"] = str(other)
+    nvr = clip_house.nvr
+    entry = nvr.entry
+    assert entry
+    camera = clip_house.cameras[0]
+    before = camera.counters.captured
+    camera.trigger_motion(4)
+    await clip_house.wait_until(lambda: camera.counters.captured > before + 10)
+    options = nvr_options(clip_house.port)
+    options[SECTION_STORAGE][CONF_MEDIA_DIR] = "other"
+    hass.config_entries.async_update_entry(entry, options=options)
+    await hass.config_entries.async_reload(entry.entry_id)
+    await camera.wait_all_acked(timeout=60)
+    captured = camera.counters.captured
+    assert camera.counters.lost == 0
+    roots = (clip_house.media / DOMAIN, other / DOMAIN)
+
+    def recorded() -> int:
+        return sum(
+            run.frame_count
+            for root in roots
+            for path in root.rglob("*.mp4")
+            for run in scan(path).runs
+        )
+
+    await clip_house.wait_until(lambda: recorded() >= captured)
+
+
+async def test_storage_is_written_while_it_changes(
+    hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever changes something all the time keeps nothing from being written."""
+    monkeypatch.setattr(nvr_module, "SAVE_DELAY_S", 0.05)
+    storage = RegistryStorage(hass)
+    count = 0
+
+    def data() -> dict[str, int]:
+        return {"count": count}
+
+    async with asyncio.timeout(20):
+        while await RegistryStorage(hass).load() is None:
+            count += 1
+            storage.save(data)
+            await asyncio.sleep(0)
+        # Nor does a write at once leave a later change behind
+        await storage.save_now(data)
+        count = -1
+        storage.save(data)
+        while await RegistryStorage(hass).load() != {"count": -1}:
+            await asyncio.sleep(0)
 
 
 async def test_cleanup_by_schedule(nvr_house: House, hass: HomeAssistant) -> None:

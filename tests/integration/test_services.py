@@ -286,6 +286,24 @@ async def test_export(
         event_id=event.id,
         filename="/etc/clip.mp4",
     )
+    hour = clip_house.nvr.media_root / event.path
+    recorded = hour.read_bytes()
+    (clip_house.media / "way").symlink_to(hour.parent)
+    for path in (
+        hour,
+        hour.with_suffix(".json"),
+        clip_house.media / "way" / hour.name,
+        clip_house.nvr.export_folder / "another.mp4",
+    ):
+        await refused(
+            hass,
+            ServiceValidationError,
+            "path_of_recordings",
+            "export_clip",
+            event_id=event.id,
+            filename=str(path),
+        )
+    assert hour.read_bytes() == recorded
     (clip_house.media / "file").write_text("")
     await refused(
         hass,

@@ -224,8 +224,8 @@ class CameraHost(Protocol):
     def save(self) -> None:
         """Write soon what must survive a restart."""
 
-    def begin_rekey(self, camera_id: str) -> str:
-        """Return a new key that is good beside the old one."""
+    async def begin_rekey(self, camera_id: str) -> str:
+        """Return a new key that is good beside the old one, once it is on disk."""
 
     def abandon_rekey(self, camera_id: str) -> None:
         """Forget the new key."""
@@ -682,7 +682,7 @@ class Camera:
 
     async def deliver_key(self) -> None:
         """Hand over a new key now; the old one stays good until the new one is used."""
-        key = self._host.begin_rekey(self.id)
+        key = await self._host.begin_rekey(self.id)
         try:
             await self.command("rekey", {"api_key": key})
         except CommandRefused:

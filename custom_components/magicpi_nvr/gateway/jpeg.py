@@ -30,6 +30,7 @@ _MARKERS_SEGMENT: Final = frozenset(
 )
 # Within a scan 0xFF is followed by a stuffed zero, a restart marker or another 0xFF.
 _NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+_NO_FILL: Final = re.compile(rb"[^\xff]")
 # The standard table of luminance AC coefficients: with it every block of a scan brings
 # set bits, so a long run of zeros is memory that was never written.
 _STANDARD_AC_TABLE: Final = bytes.fromhex("100002010303020403050504040000017d")
@@ -134,10 +135,9 @@ def _walk(data: bytes, start: int) -> tuple[int, int, int | None, int]:
             raise JpegError(JpegFault.BAD_MARKER)
         marker = data[position + 1]
         if marker == 0xFF:  # fill bytes before a marker
-            while position + 1 < size and data[position + 1] == 0xFF:
-                position += 1
-            if position + 1 >= size:
+            if (filled := _NO_FILL.search(data, position)) is None:
                 raise JpegError(JpegFault.TRUNCATED)
+            position = filled.start() - 1
             marker = data[position + 1]
         position += 2
         if marker == _MARKER_EOI:

@@ -229,11 +229,14 @@ class Registry:
             return True
         return is_old
 
-    def begin_rekey(self, camera_id: str) -> str:
-        """Return a new key that is good beside the old one until it is used."""
+    async def begin_rekey(self, camera_id: str) -> str:
+        """Return a new key that is good beside the old one until it is used.
+
+        A camera keeps the key for good, so it is on disk before the camera hears of it.
+        """
         key = _make_secret()
         self._credentials[camera_id].new_key_hash = _hash(key)
-        self.save()
+        await self.save_now()
         return key
 
     def abandon_rekey(self, camera_id: str) -> None:

@@ -57,6 +57,9 @@ ACK_TICKS: Final = 2
 TEXT_BURST: Final = 200
 TEXT_RATE: Final = 20
 MAX_FLOOD: Final = 2000
+# A camera takes 25 pictures a second, and sends at once what its ring kept while it was away.
+FRAME_BURST: Final = 2000
+FRAMES_PER_TICK: Final = 40
 MAX_GARBAGE: Final = 100
 # Times further ahead than this are no capture times.
 MAX_AHEAD_MS: Final = 86_400_000
@@ -129,6 +132,7 @@ class Session:
         self._open_events: set[int] = set()
         self._bucket = TokenBucket(TEXT_BURST, TEXT_RATE)
         self._flood = 0
+        self._frames_left = FRAME_BURST
         self._garbage = 0
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
@@ -263,6 +267,9 @@ class Session:
         while not self._closing:
             message = await receive()
             frames.taken += 1
+            if self.camera.session is not self:
+                # Its frames are counted in another boot's numbers by now.
+                return
             # Nothing below waits: what has come is worked off before a lost link is noticed.
             if message.type is WSMsgType.BINARY:
                 self._on_frame(bytearray(message.data))
@@ -275,6 +282,9 @@ class Session:
         """Acknowledge, and look for silence; called at each tick."""
         if self._closing or self.camera.session is not self:
             return
+        self._frames_left = min(
+            FRAME_BURST, max(0, self._frames_left) + FRAMES_PER_TICK
+        )
         if self._connection.heard():
             self._silent = 0
         else:
@@ -325,6 +335,10 @@ class Session:
         counters = camera.counters
         counters.bytes += len(data)
         self._frames_since_ack = True
+        self._frames_left -= 1
+        if self._frames_left < 0:
+            self._drop("flood")
+            return
         progress = camera.progress
         assert progress is not None
         try:

@@ -14,13 +14,13 @@ import time
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT / ".local" / "fuzz"
-NAMES = ("jpeg", "message", "mp4")
+NAMES = ("jpeg", "message", "mp4", "websocket")
 # Start and end of a process are not counted into its time.
 PATIENCE_S = 120
 EXECUTED = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 COVERAGE = re.compile(r"cov: (\d+)")
 CHILD = "--child"
-MAX_BYTES = {"jpeg": 2048, "message": 2048, "mp4": 4096}
+MAX_BYTES = {"jpeg": 2048, "message": 2048, "mp4": 4096, "websocket": 256}
 
 
 def fuzz_here(target: str, arguments: list[str]) -> None:
@@ -29,6 +29,7 @@ def fuzz_here(target: str, arguments: list[str]) -> None:
 
     with atheris.instrument_imports(
         include=[
+            "gateway.frame_reader",
             "gateway.jpeg",
             "gateway.protocol",
             "recording.boxes",

@@ -19,7 +19,7 @@ sys.path.append(
     str(Path(__file__).resolve().parents[2] / "custom_components" / "magicpi_nvr")
 )
 
-from gateway import jpeg, protocol
+from gateway import frame_reader, jpeg, protocol
 from recording import boxes, hourfile, index
 
 ATTACK_TESTS: Final = Path(__file__).resolve().parents[2] / "tests" / "attack"
@@ -100,6 +100,61 @@ def fuzz_message(data: bytes) -> None:
         _promise(protocol.Caps.from_dict(caps.as_dict()) == caps, "other caps")
 
 
+# The bytes of a WebSocket
+
+
+def fuzz_websocket(data: bytes) -> None:
+    """Frames are taken out whole and in order, and every other byte is passed on as it came."""
+    frames: list[bytes] = []
+    passed = bytearray()
+    reader = frame_reader.FrameReader(passed.extend)
+    reader.deliver = lambda frame: frames.append(bytes(frame))
+    for position in range(len(data)):
+        reader.feed(memoryview(data)[position : position + 1])
+        # A session that takes at once what was passed on.
+        reader.taken = reader.passed
+    _promise((frames, bytes(passed)) == _taken_apart(data), "not taken apart as it is")
+    # In one piece a frame may go another way, but none goes twice, or before its turn.
+    whole: list[bytes] = []
+    reader = frame_reader.FrameReader(lambda _: None)
+    reader.deliver = lambda frame: whole.append(bytes(frame))
+    reader.feed(memoryview(data))
+    rest = iter(frames)
+    _promise(all(frame in rest for frame in whole), "another order")
+
+
+def _taken_apart(data: bytes) -> tuple[list[bytes], bytes]:
+    """Return the frames in a client's bytes and what is left without them (RFC 6455, 5.2)."""
+    frames, left = [], b""
+    position = 0
+    while position + 2 <= len(data):
+        first, second = data[position], data[position + 1]
+        extended = {126: 2, 127: 8}.get(second & 0x7F, 0)
+        start = position + 2 + extended + (4 if second & 0x80 else 0)
+        if start > len(data):
+            break
+        length = second & 0x7F
+        if extended:
+            length = int.from_bytes(data[position + 2 : position + 2 + extended])
+        end = start + length
+        if (
+            first == 0x82
+            and second >= 0xFE
+            and protocol.HEADER_BYTES < length <= protocol.MAX_BINARY_BYTES
+        ):
+            if end <= len(data):
+                key = data[start - 4 : start]
+                frames.append(
+                    bytes(byte ^ key[at % 4] for at, byte in enumerate(data[start:end]))
+                )
+        elif first & 0x0F == 8 or first & 0x70:
+            return frames, left + data[position:]
+        else:
+            left += data[position:end]
+        position = end
+    return frames, left
+
+
 # An hour file
 
 
@@ -177,6 +232,7 @@ TARGETS: Final[dict[str, Target]] = {
     "jpeg": fuzz_jpeg,
     "message": fuzz_message,
     "mp4": fuzz_mp4,
+    "websocket": fuzz_websocket,
 }
 
 # What to begin with
@@ -207,6 +263,16 @@ def _messages() -> Iterator[bytes]:
     for value in values:
         yield json.dumps(value).encode()
     yield protocol.FrameHeader(1, 4, 1, 9, 1000, 5, 20).pack() + bytes(20)
+
+
+def _websockets() -> Iterator[bytes]:
+    frame = b"\x82\xfe\0\x20key!" + bytes(range(32))
+    text = b"\x81\x85key!hello"
+    yield frame * 3
+    yield text + frame + b"\x89\x80ping" + frame
+    yield b"\x02\xfe\0\x20key!" + bytes(32) + b"\x80\x81key!x" + frame
+    yield b"\x82\xff" + (40).to_bytes(8) + b"key!" + bytes(40) + frame
+    yield frame + b"\x88\x82key!\x03\xe8" + frame
 
 
 def _hour_files() -> Iterator[bytes]:
@@ -249,7 +315,11 @@ def _hour_files() -> Iterator[bytes]:
 
 def seeds(target: str) -> Iterator[bytes]:
     """Yield inputs to begin with."""
-    made = {"message": _messages, "mp4": _hour_files}.get(target)
+    made = {
+        "message": _messages,
+        "mp4": _hour_files,
+        "websocket": _websockets,
+    }.get(target)
     if made:
         yield from made()
     for path in sorted(SEEDS.glob(f"{target}-*")):
@@ -285,6 +355,9 @@ def dictionary(target: str) -> Iterator[bytes]:
             b"null",
             b"\\ud800",
         )
+    elif target == "websocket":
+        yield from (b"\x82\xfe\0\x20", b"\x82\xff\0\0\0\0\0\0\0\x20", b"\x81\x85")
+        yield from (b"\x88\x80", b"\x89\x80", b"\x80\x81", b"\x02\x81")
     else:
         yield from (
             b"ftyp", b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1", b"avcC", b"emsg",

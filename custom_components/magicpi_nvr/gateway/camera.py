@@ -74,6 +74,10 @@ class Change(Flag):
 
 
 ALL_BUT_FRAMES: Final = ~Change.FRAME
+# Members of an enum are looked up in its class each time, and its operators are Python:
+# what runs for every frame has them at hand, and counts in plain numbers.
+_FRAME: Final = Change.FRAME.value
+_STREAMING: Final = CameraStatus.STREAMING
 
 
 class CameraAsleep(Exception):
@@ -283,8 +287,9 @@ class Camera:
         self._viewers = 0
         self._commands: dict[int, asyncio.Future[Result]] = {}
         self._command_id = 0
-        self._subscribers: dict[object, tuple[Callable[[Change], None], Change]] = {}
-        self._changes = Change(0)
+        self._subscribers: dict[object, tuple[Callable[[Change], None], int]] = {}
+        self._wanted = 0
+        self._changes = 0
         self._flush: asyncio.Handle | None = None
         self._quiet_ticks = 0
         self._counter_ticks = 0
@@ -366,28 +371,35 @@ class Camera:
         Frames are left out unless asked for. Returns the function that ends it.
         """
         token = object()
-        self._subscribers[token] = (callback, changes)
+        self._subscribers[token] = (callback, changes.value)
+        self._wanted |= changes.value
 
         def unsubscribe() -> None:
             self._subscribers.pop(token, None)
+            self._wanted = 0
+            for _, wanted in self._subscribers.values():
+                self._wanted |= wanted
 
         return unsubscribe
 
     def notify(self, change: Change) -> None:
         """Tell the subscribers soon."""
-        if not self._subscribers:
+        self._notify(change.value)
+
+    def _notify(self, change: int) -> None:
+        if not change & self._wanted:
             return
         self._changes |= change
         if self._flush is None:
             self._flush = asyncio.get_running_loop().call_soon(self._tell)
 
     def _tell(self) -> None:
-        changes, self._changes = self._changes, Change(0)
+        changes, self._changes = self._changes, 0
         self._flush = None
         for callback, wanted in tuple(self._subscribers.values()):
             if hit := changes & wanted:
                 try:
-                    callback(hit)
+                    callback(Change(hit))
                 except Exception:
                     _LOGGER.exception("Subscriber of camera %s failed", self.id)
 
@@ -542,8 +554,8 @@ class Camera:
     def take_frame(self, frame: Frame) -> None:
         """Show a good frame."""
         self._quiet_ticks = 0
-        if self.status is not CameraStatus.STREAMING and self.session is not None:
-            self.status = CameraStatus.STREAMING
+        if self.status is not _STREAMING and self.session is not None:
+            self.status = _STREAMING
             self.notify(Change.STATUS)
         live = self._live
         if live is None or live.boot != frame.boot or live.seq < frame.seq:
@@ -557,7 +569,8 @@ class Camera:
             for waiter in self._still_waiters:
                 if not waiter.done():
                     waiter.set_result(frame)
-        self.notify(Change.FRAME)
+        if self._wanted & _FRAME:
+            self._notify(_FRAME)
 
     def take_motion(self, event: int, active: bool) -> None:
         """Motion begins or ends."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 import pytest
 from zeroconf import Zeroconf
 
@@ -10,6 +11,12 @@ from home_assistant import free_port
 from pytest_early import uses_home_assistant
 
 ZEROCONF_INIT = Zeroconf.__init__
+
+# How long something takes says more of the machine than of what is tested.
+settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

@@ -169,7 +169,9 @@ async def measure() -> Findings:
                 # A scanner opens hundreds of connections from one address
                 host="127.0.0.1",
                 port=0,
-                limits=ListenerLimits(unauthenticated=512, per_address=512),
+                limits=ListenerLimits(
+                    unauthenticated=512, per_address=512, burst=10_000
+                ),
             ),
             version="0",
         )

@@ -8,9 +8,11 @@ from aiohttp import ClientSession
 import pytest
 
 from custom_components.magicpi_nvr.gateway.claim import seal_bundle
+from custom_components.magicpi_nvr.gateway.listener import ListenerLimits
 from custom_components.magicpi_nvr.gateway.protocol import CloseCode
 from tests.gateway.support import (
     CAMERA_ID,
+    HOST,
     OTHER_ID,
     headers,
     hello,
@@ -19,10 +21,13 @@ from tests.gateway.support import (
 )
 from virtual_camera import VirtualCamera
 
+# For what has to hold however fast somebody gets to try.
+AT_ANY_RATE = ListenerLimits(burst=100_000)
+
 
 async def test_good_camera_beside_somebody_who_guesses(tmp_path: Path) -> None:
     """Guesses at its own id from its own address are slowed down; the camera comes, sends, and comes again."""
-    async with run_house(tmp_path) as house:
+    async with run_house(tmp_path, limits=AT_ANY_RATE) as house:
         _, auth = await house.register()
         statuses = []
         for number in range(40):
@@ -141,7 +146,7 @@ async def test_picture_that_claims_to_be_huge(tmp_path: Path) -> None:
 
 async def test_everything_at_once(tmp_path: Path) -> None:
     """While all of it goes on from one address, a camera at another one loses nothing."""
-    async with run_house(tmp_path) as house:
+    async with run_house(tmp_path, limits=AT_ANY_RATE) as house:
         _, auth = await house.register()
         _, bad = await house.register(OTHER_ID)
         stop = asyncio.Event()
@@ -169,3 +174,45 @@ async def test_everything_at_once(tmp_path: Path) -> None:
         await asyncio.gather(*attackers)
         good = [frame.seq for frame in house.owner.frames if frame.camera == CAMERA_ID]
         assert good == list(range(1, 101))
+
+
+async def test_handshakes_in_a_loop(tmp_path: Path) -> None:
+    """Somebody shakes hands as fast as it goes: a few are served, the camera beside loses nothing."""
+    limits = ListenerLimits(burst=30, rate=5)
+    async with run_house(tmp_path, limits=limits) as house:
+        _, auth = await house.register()
+        context = house.client_context()
+        tries, served = 0, 0
+        stop = asyncio.Event()
+
+        async def shake() -> None:
+            nonlocal tries, served
+            while not stop.is_set():
+                tries += 1
+                try:
+                    _, writer = await asyncio.open_connection(
+                        HOST,
+                        house.gateway.port,
+                        local_addr=("127.0.0.9", 0),
+                        ssl=context,
+                        server_hostname=house.authority.server_name,
+                    )
+                except OSError:
+                    continue
+                served += 1
+                writer.transport.abort()
+
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        attackers = [asyncio.create_task(shake()) for _ in range(5)]
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            for seq in range(1, 101):
+                await wire.send_frame(seq)
+                await asyncio.sleep(0.01)
+            await wire.expect_ack(100)
+        stop.set()
+        await asyncio.gather(*attackers)
+        assert served <= 30 + 5 * (loop.time() - begin)
+        assert tries > 2 * served
+        assert house.gateway.counters["refused_too_fast"] == tries - served

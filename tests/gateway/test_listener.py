@@ -1,16 +1,18 @@
 """Connections that have shown no key are bounded in number and time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from aiohttp import ClientError
 import pytest
 
-from custom_components.magicpi_nvr.gateway.listener import ListenerLimits
+from custom_components.magicpi_nvr.gateway.limits import RateLimit
+from custom_components.magicpi_nvr.gateway.listener import ListenerLimits, origin
 from custom_components.magicpi_nvr.gateway.server import Gateway
 
-from .support import HOST, OTHER_ID, House, headers, run_house, until
+from .support import CAMERA_ID, HOST, OTHER_ID, House, headers, run_house, until
 
 type Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -112,7 +114,7 @@ async def test_authenticated_connections_hold_no_place(house: House) -> None:
 async def test_thousand_connections(tmp_path: Path) -> None:
     """A flood from one address: a camera elsewhere is served meanwhile."""
     async with (
-        run_house(tmp_path, limits=limits(handshake_s=2)) as house,
+        run_house(tmp_path, limits=limits(handshake_s=2, burst=1000)) as house,
         AsyncExitStack() as stack,
     ):
         _, auth = await house.register()
@@ -132,6 +134,182 @@ async def test_thousand_connections(tmp_path: Path) -> None:
         await flooding
         await until(lambda: house.gateway.counters["connections"] >= 1002)
         await until(lambda: house.gateway.counters["refused_too_many"] >= 900)
+
+
+async def flood(house: House, stack: AsyncExitStack, *, hosts: int, each: int) -> None:
+    """Have strangers open connections that say nothing."""
+    before = house.gateway.counters["connections"]
+    for host in range(hosts):
+        for _ in range(each):
+            await stack.enter_async_context(
+                dial(house, tls=False, source=f"127.0.3.{host}")
+            )
+    await until(lambda: house.gateway.counters["connections"] == before + hosts * each)
+
+
+async def test_strangers_make_room_for_known_cameras(tmp_path: Path) -> None:
+    """They hold and wait for all that there is: a camera at its usual address gets in."""
+    async with (
+        run_house(tmp_path, limits=limits(admission_s=15, handshake_s=15)) as house,
+        AsyncExitStack() as stack,
+    ):
+        _, auth = await house.register()
+        await flood(house, stack, hosts=12, each=20)
+        # 64 hold a place, 64 wait for one
+        assert house.gateway.counters["refused_too_many"] == 240 - 64 - 64
+        assert house.gateway.counters["evicted"] == 0
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            await wire.send_frame(1)
+            await wire.expect_ack(1)
+        # A camera that has another address now is a stranger like them
+        house.gateway.cameras[CAMERA_ID].address = "127.0.4.1"
+        assert house.gateway.counters["evicted"] == 1
+        # One who waited has the camera's place, now that it showed its key
+        await stack.enter_async_context(dial(house, tls=False))
+        async with dial(house, tls=False) as (reader, _):
+            assert await gone(reader)
+        assert house.gateway.counters["refused_too_many"] == 240 - 64 - 64 + 1
+        assert house.gateway.counters["evicted"] == 1
+
+
+async def test_places_of_strangers_come_back(tmp_path: Path) -> None:
+    """Whoever leaves makes room for the next, however many they were."""
+    async with run_house(
+        tmp_path, limits=limits(unauthenticated=1, admission_s=15)
+    ) as house:
+        for _ in range(5):
+            assert (await house.call("GET", "/health"))[0] == 200
+            async with dial(house, tls=False):
+                pass
+        await until(lambda: house.gateway.counters["refused_handshake"] == 5)
+        assert house.gateway.counters["refused_too_many"] == 0
+
+
+async def test_known_cameras_of_a_house_wait_for_each_other(tmp_path: Path) -> None:
+    """Thirty that wake at once under a flood: more than are kept places, and all are served."""
+    async with (
+        run_house(tmp_path, limits=limits(admission_s=15, handshake_s=15)) as house,
+        AsyncExitStack() as stack,
+    ):
+        registered = [
+            await house.register(f"24:6F:28:00:00:{number:02X}") for number in range(30)
+        ]
+        await flood(house, stack, hosts=12, each=20)
+
+        async def wake(camera_id: str, auth: Mapping[str, str]) -> None:
+            async with house.connect(auth) as wire:
+                await wire.greet(id=camera_id)
+
+        await asyncio.gather(*(wake(camera.id, auth) for camera, auth in registered))
+        assert house.gateway.counters["refused_too_many"] == 240 - 64 - 64
+
+
+async def test_known_cameras_are_served_before_strangers(tmp_path: Path) -> None:
+    """A place that becomes free goes to the camera, also when the stranger came first."""
+    async with (
+        run_house(
+            tmp_path,
+            limits=limits(unauthenticated=1, admission_s=15, handshake_s=15),
+        ) as house,
+        AsyncExitStack() as stack,
+    ):
+        _, auth = await house.register()
+        async with dial(house, tls=False):
+            await until(lambda: house.gateway.counters["connections"] == 2)
+            await flood(house, stack, hosts=1, each=5)
+            asking = asyncio.create_task(house.call("GET", "/stats", auth))
+            await until(lambda: house.gateway.counters["connections"] == 8)
+            assert not asking.done()
+        async with asyncio.timeout(10):
+            assert (await asking)[0] == 200
+        assert house.gateway.counters["refused_too_many"] == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.168.1.10", "192.168.1.11", False),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("fe80::1%eth0", "fe80:0:0:7::1%wlan0", True),
+        ("fe80::1%eth0", "fd00::1", False),
+    ],
+)
+def test_what_counts_as_one_address(one: str, other: str, same: bool) -> None:
+    """An IPv6 host has a whole network to come from."""
+    assert (origin(one) == origin(other)) is same
+
+
+async def test_connections_come_too_fast(tmp_path: Path) -> None:
+    """What is over the rate of its address is closed before TLS; other addresses get in."""
+    async with (
+        run_house(tmp_path, limits=limits(burst=5, rate=0.001)) as house,
+        AsyncExitStack() as stack,
+    ):
+        for _ in range(5):
+            await stack.enter_async_context(dial(house, source="127.0.0.9"))
+        reader, _ = await stack.enter_async_context(
+            dial(house, tls=False, source="127.0.0.9")
+        )
+        async with asyncio.timeout(5):
+            assert await gone(reader)
+        assert house.gateway.counters["refused_too_fast"] == 1
+        assert house.gateway.counters["refused_handshake"] == 0
+        await stack.enter_async_context(dial(house, source="127.0.0.8"))
+        assert (await house.call("GET", "/health"))[0] == 200
+
+
+async def test_rate_comes_back(tmp_path: Path) -> None:
+    """Who was too fast gets in a moment later."""
+    async with run_house(tmp_path, limits=limits(burst=1, rate=2)) as house:
+
+        async def gets_in() -> bool:
+            try:
+                async with dial(house, source="127.0.0.9"):
+                    return True
+            except OSError:
+                return False
+
+        assert await gets_in()
+        async with asyncio.timeout(10):
+            while await gets_in():
+                pass
+            while not await gets_in():
+                await asyncio.sleep(0.05)
+        assert house.gateway.counters["refused_too_fast"] > 0
+
+
+async def test_rate_where_cameras_are(tmp_path: Path) -> None:
+    """Each camera adds to what its address may: many can come through one router."""
+    async with run_house(
+        tmp_path, limits=limits(burst=2, rate=0.001, rate_per_camera=0)
+    ) as house:
+        camera, _ = await house.register()
+        other, _ = await house.register(OTHER_ID)
+        for _ in range(20):
+            assert (await house.call("GET", "/health"))[0] == 200
+        with pytest.raises(ClientError):
+            await house.call("GET", "/health")
+        other.address = "127.0.0.2"
+        async with dial(house, source="127.0.0.2"):
+            pass
+        # One that comes and goes brings nothing that was used up back
+        for address in ("127.0.0.2", HOST):
+            camera.address = other.address = address
+            with pytest.raises(ClientError):
+                await house.call("GET", "/health")
+        assert house.gateway.counters["refused_too_fast"] == 3
+
+
+def test_table_of_rates_is_bounded() -> None:
+    """A million addresses cost no memory; those that came last are remembered."""
+    rate = RateLimit(1, 0.001)
+    assert all(rate.take(str(number)) for number in range(5000))
+    assert len(rate._buckets) == 2048
+    assert not rate.take("4999")
+    assert rate.take("0")
 
 
 async def test_slow_handshake(tmp_path: Path) -> None:

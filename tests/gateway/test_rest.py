@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from hashlib import sha256
 import json
 from pathlib import Path
@@ -13,7 +14,16 @@ from custom_components.magicpi_nvr.gateway.camera import FirmwareOffer
 from custom_components.magicpi_nvr.gateway.protocol import Caps
 from custom_components.magicpi_nvr.gateway.registry import RegistrationExpired
 
-from .support import CAMERA_ID, CAPS, OTHER_ID, House, headers, registration, run_house
+from .support import (
+    CAMERA_ID,
+    CAPS,
+    OTHER_ID,
+    House,
+    headers,
+    registration,
+    run_house,
+    until,
+)
 
 
 async def register(house: House, body: Any) -> tuple[int, Any, Any]:
@@ -530,6 +540,117 @@ async def test_requests_of_one_camera_are_bounded(
     release.set()
     statuses = sorted([(await task)[0] for task in tasks])
     assert statuses == [200] * 8 + [429]
+
+
+async def all_closed(house: House) -> None:
+    """Wait until no connection of a camera is left."""
+    await until(lambda: not any(house.gateway._connections.values()))
+
+
+async def test_connections_of_one_camera_are_bounded(house: House) -> None:
+    """Nor idle connections: they count until they are closed."""
+    _, auth = await house.register()
+    _, other_auth = await house.register(OTHER_ID)
+    await all_closed(house)
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(house.session()) for _ in range(9)]
+        for http in clients[:8]:
+            assert (await house.call("GET", "/stats", auth, http))[0] == 200
+        status, body, answer = await house.call("GET", "/stats", auth, clients[8])
+        assert (status, body["error"]) == (429, "too_many_tries")
+        assert int(answer["Retry-After"]) > 0
+        assert answer["Connection"] == "close"
+        assert house.gateway.counters["refused_camera"] == 1
+        # Those that are there go on, and another camera is served
+        for http in clients[:8]:
+            assert (await house.call("GET", "/stats", auth, http))[0] == 200
+        assert (await house.call("GET", "/stats", other_auth))[0] == 200
+        # One that is closed makes room
+        await clients[0].close()
+        await until(lambda: len(house.gateway._connections[CAMERA_ID]) == 7)
+        assert (await house.call("GET", "/stats", auth, clients[8]))[0] == 200
+    await until(lambda: not house.gateway._connections[CAMERA_ID])
+
+
+async def test_sessions_count_among_connections(house: House) -> None:
+    """Seven idle connections and a WebSocket are eight; a reconnect is the ninth while it lasts."""
+    _, auth = await house.register()
+    await all_closed(house)
+    async with AsyncExitStack() as stack:
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            for _ in range(7):
+                http = await stack.enter_async_context(house.session())
+                assert (await house.call("GET", "/stats", auth, http))[0] == 200
+            assert (await house.call("GET", "/stats", auth))[0] == 429
+        await until(lambda: len(house.gateway._connections[CAMERA_ID]) == 7)
+        async with house.connect(auth) as wire:
+            await wire.greet()
+
+
+async def test_lost_before_it_was_counted(house: House) -> None:
+    """A request that outlives its connection takes no place for good."""
+    _, auth = await house.register()
+    await all_closed(house)
+    async with house.session() as http:
+        assert (await house.call("GET", "/stats", auth, http))[0] == 200
+        counted = house.gateway._connections[CAMERA_ID]
+        (connection,) = counted
+    await until(lambda: not counted)
+    house.gateway._count(connection, CAMERA_ID)
+    assert not counted
+
+
+async def test_connection_of_two_cameras(house: House) -> None:
+    """It counts for the one whose key it showed last."""
+    _, auth = await house.register()
+    _, other_auth = await house.register(OTHER_ID)
+    await all_closed(house)
+    async with house.session(limit=1) as http:
+        for used, camera_id in ((auth, CAMERA_ID), (other_auth, OTHER_ID)):
+            assert (await house.call("GET", "/stats", used, http))[0] == 200
+            counted = house.gateway._connections
+            assert {key: len(group) for key, group in counted.items() if group} == {
+                camera_id: 1
+            }
+        # Also when the other has no room for it
+        async with AsyncExitStack() as stack:
+            for _ in range(8):
+                more = await stack.enter_async_context(house.session())
+                assert (await house.call("GET", "/stats", auth, more))[0] == 200
+            assert (await house.call("GET", "/stats", auth, http))[0] == 429
+            assert len(house.gateway._connections[CAMERA_ID]) == 8
+            await until(lambda: not house.gateway._connections[OTHER_ID])
+
+
+async def test_claimed_anew_beside_a_thief(house: House) -> None:
+    """Connections of an old key don't keep the new one's first from being made."""
+    _, auth = await house.register()
+    await all_closed(house)
+    async with AsyncExitStack() as stack:
+        for _ in range(8):
+            http = await stack.enter_async_context(house.session())
+            assert (await house.call("GET", "/stats", auth, http))[0] == 200
+        await house.register()
+
+
+async def test_a_cameras_error_costs_no_handshake(house: House) -> None:
+    """Its connection stays open after 400 or 404, and is closed for a wrong key."""
+    _, auth = await house.register()
+    before = house.gateway.counters["connections"]
+    async with house.session(limit=1) as http:
+        for path, status in (
+            ("/stats", 200),
+            ("/recordings?limit=0", 400),
+            ("/nowhere", 404),
+            ("/stats", 200),
+        ):
+            assert (await house.call("GET", path, auth, http))[0] == status
+        assert house.gateway.counters["connections"] == before + 1
+        answer = (await house.call("GET", "/stats", headers("wrong"), http))[2]
+        assert answer["Connection"] == "close"
+        answer = (await house.call("GET", "/nowhere", None, http))[2]
+        assert answer["Connection"] == "close"
 
 
 async def test_secrets_are_not_logged(

@@ -16,45 +16,58 @@ class TokenBucket:
 
     burst: float
     rate: float
-    level: float = -1.0
+    used: float = 0.0
+    """What was taken and has not come back; it stays when `burst` and `rate` are changed."""
     at: float = 0.0
 
     def take(self, now: float) -> bool:
         """Take one; returns False when there is none."""
-        if self.level < 0:
-            self.level = self.burst
-        else:
-            self.level = min(self.burst, self.level + (now - self.at) * self.rate)
+        self.used = max(0.0, self.used - (now - self.at) * self.rate)
         self.at = now
-        if self.level < 1:
+        if self.used + 1 > self.burst:
             return False
-        self.level -= 1
+        self.used += 1
         return True
 
     def wait_s(self) -> float:
         """Seconds until there is one again, as of the last `take`."""
-        return max(0.0, (1 - self.level) / self.rate)
+        return max(0.0, (self.used + 1 - self.burst) / self.rate)
 
 
-class FailureLimit:
-    """Counts failures by key; the table holds the `MAX_ENTRIES` that failed last.
-
-    It only ever judges failures: whoever comes with the right secret is not asked.
-    """
+class RateLimit:
+    """Token buckets by key; the table holds the `MAX_ENTRIES` that came last."""
 
     def __init__(
         self, burst: float, rate: float, clock: Callable[[], float] = monotonic
     ) -> None:
-        """`burst` failures at once, `rate` a second in the long run."""
+        """`burst` at once, `rate` a second in the long run, of each key."""
         self._burst = burst
         self._rate = rate
         self._clock = clock
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
-    def failed(self, key: str) -> int:
-        """Count a failure; returns seconds to wait, 0 when it is within the limit."""
+    def take(self, key: str, more_burst: float = 0, more_rate: float = 0) -> bool:
+        """Take one, of a bucket that may be larger; returns False when there is none."""
+        bucket = self._bucket(key)
+        bucket.burst = self._burst + more_burst
+        bucket.rate = self._rate + more_rate
+        return bucket.take(self._clock())
+
+    def _bucket(self, key: str) -> TokenBucket:
         bucket = self._buckets.pop(key, None) or TokenBucket(self._burst, self._rate)
         self._buckets[key] = bucket
         if len(self._buckets) > MAX_ENTRIES:
             self._buckets.popitem(last=False)
+        return bucket
+
+
+class FailureLimit(RateLimit):
+    """Counts failures by key.
+
+    It only ever judges failures: whoever comes with the right secret is not asked.
+    """
+
+    def failed(self, key: str) -> int:
+        """Count a failure; returns seconds to wait, 0 when it is within the limit."""
+        bucket = self._bucket(key)
         return 0 if bucket.take(self._clock()) else max(1, math.ceil(bucket.wait_s()))

@@ -1,7 +1,8 @@
 """Accept connections: TCP, admission, TLS, HTTP.
 
-Everything before a key was checked is bounded: sockets per address and in all, the time for
-the handshake, and the time until a key is shown.
+Everything before a key was checked is bounded: sockets per address and in all, how fast an
+address opens new ones, the time for the handshake, and the time until a key is shown. Where
+strangers hold all places, one of them makes room for an address at which a camera was last.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from typing import Any, Final, override
 from aiohttp import web
 
 from .frame_reader import FrameReader
+from .limits import RateLimit
 from .record_socket import RecordSocket
 
 _LOGGER = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ _LOGGER = logging.getLogger(__name__)
 BACKLOG: Final = 128
 # Room for the burst of a house that wakes at once; these hold a socket and nothing else.
 MAX_WAITING: Final = 128
+# Of these, what strangers can't take.
+RESERVED_WAITING: Final = 64
 
 _BUFFER: Final = memoryview(bytearray(256 * 1024))
 
@@ -35,10 +39,19 @@ _OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerLimits:
-    """Bounds of connections that have shown no key; times in seconds."""
+    """Bounds of connections that have shown no key; times in seconds.
+
+    An address is what `origin` makes of it: of IPv6 a whole network.
+    """
 
     unauthenticated: int = 64
     per_address: int = 10
+    burst: float = 200
+    """New connections of one address at once, `rate` a second in the long run."""
+    rate: float = 20
+    burst_per_camera: float = 10
+    """On top of `burst`, for each camera that was last at the address; `rate_per_camera` likewise."""
+    rate_per_camera: float = 1
     admission_s: float = 3.0
     handshake_s: float = 10.0
     authentication_s: float = 15.0
@@ -64,7 +77,16 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
     out before anything else runs: cheaper than a new buffer for each record.
     """
 
-    __slots__ = ("_deadline", "_fresh", "_slot", "_socket", "address", "frames")
+    __slots__ = (
+        "_deadline",
+        "_fresh",
+        "_group",
+        "_slot",
+        "_socket",
+        "address",
+        "frames",
+        "origin",
+    )
 
     def __init__(self, manager: web.Server, slot: _Slot, **kwargs: Any) -> None:
         """Take over the slot."""
@@ -72,7 +94,9 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         self._slot = slot
         self._socket = slot.socket
         self._fresh = False
+        self._group: set[Connection] | None = None
         self.address = slot.address
+        self.origin = slot.origin
         self.frames: FrameReader | None = None
         """Takes the frames once this is a WebSocket."""
         self._deadline: asyncio.TimerHandle | None = None
@@ -113,6 +137,8 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
     @override
     def connection_lost(self, exc: BaseException | None) -> None:
         self.authenticated()
+        if self._group is not None:
+            self._group.discard(self)
         super().connection_lost(exc)
 
     @override
@@ -138,6 +164,20 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
             self._deadline.cancel()
         self._slot.release()
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether this is among the connections of a camera."""
+        return self._group is not None
+
+    def count_in(self, group: set[Connection]) -> None:
+        """Be one of the group, and of no other, until the connection is lost."""
+        if self._group is not None:
+            self._group.discard(self)
+        # A request may still be worked off when its connection is gone.
+        if self.transport is not None:
+            self._group = group
+            group.add(self)
+
     def abort(self) -> None:
         """Cut the connection."""
         if self.transport is not None:
@@ -147,19 +187,40 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
 class _Slot:
     """A place among the connections that have shown no key."""
 
-    __slots__ = ("_held", "address", "listener", "socket")
+    __slots__ = ("_held", "address", "known", "listener", "origin", "socket")
 
-    def __init__(self, listener: Listener, sock: RecordSocket, address: str) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        sock: RecordSocket,
+        *,
+        address: str,
+        origin: str,
+        known: bool,
+    ) -> None:
         self.listener = listener
         self.socket = sock
         self.address = address
+        self.origin = origin
+        self.known = known
+        self._held = False
+
+    def take(self) -> None:
+        """Hold the place."""
         self._held = True
+
+    def cut(self) -> None:
+        """Lose the place and the connection."""
+        self._held = False
+        # Whatever it is in, it reads an end.
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
         """Give it back, once."""
         if self._held:
             self._held = False
-            self.listener.released(self.address)
+            self.listener.released(self)
 
 
 def _plain_address(address: str) -> str:
@@ -168,6 +229,17 @@ def _plain_address(address: str) -> str:
         if mapped := getattr(ipaddress.ip_address(address), "ipv4_mapped", None):
             return str(mapped)
     return address
+
+
+def origin(address: str) -> str:
+    """Return what a stranger can't have many of: an IPv4 address, or an IPv6 network."""
+    if ":" not in address:
+        return address
+    parsed = ipaddress.IPv6Address(address)
+    # One host may give itself any number of these, on any link.
+    if parsed.is_link_local:
+        return "fe80::/10"
+    return f"{ipaddress.IPv6Address(int(parsed) >> 64 << 64)}/64"
 
 
 class Listener:
@@ -179,8 +251,12 @@ class Listener:
         context: ssl.SSLContext,
         limits: ListenerLimits,
         counters: Counter[str],
+        cameras_at: Callable[[str], int],
     ) -> None:
-        """`counters` gets `connections` and what is refused, by reason."""
+        """`counters` gets `connections` and what is refused, by reason.
+
+        `cameras_at` tells how many cameras were last at an address.
+        """
         self.limits = limits
         self._factory = factory
         self._context = context
@@ -188,8 +264,15 @@ class Listener:
         self._sockets: list[socket.socket] = []
         self._acceptors: list[asyncio.Task[None]] = []
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._cameras_at = cameras_at
+        self._rate = RateLimit(limits.burst, limits.rate)
         self._held: Counter[str] = Counter()
-        self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
+        self._strangers: dict[_Slot, None] = {}
+        # Known cameras are served before strangers.
+        self._waiting: dict[bool, deque[tuple[_Slot, asyncio.Future[None]]]] = {
+            True: deque(),
+            False: deque(),
+        }
 
     @property
     def port(self) -> int:
@@ -238,78 +321,119 @@ class Listener:
                     _LOGGER.warning("Cannot accept cameras: %s", err.strerror)
                     await asyncio.sleep(1)
                 continue
-            task = asyncio.create_task(
-                self._serve(RecordSocket(sock.detach()), _plain_address(peer[0]))
-            )
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            self._counters["connections"] += 1
+            if slot := self._slot(sock, _plain_address(peer[0])):
+                task = asyncio.create_task(self._serve(slot))
+                self._handshakes.add(task)
+                task.add_done_callback(self._handshakes.discard)
+            else:
+                self._counters["refused_too_fast"] += 1
+                sock.close()
             # A flood must not keep the loop for itself.
             await asyncio.sleep(0)
 
-    async def _serve(self, sock: RecordSocket, address: str) -> None:
+    def _slot(self, sock: socket.socket, address: str) -> _Slot | None:
+        """Return what a new connection is known by; None where its address opens them too fast."""
+        cameras = self._cameras_at(address)
+        # A camera shares nothing with strangers of its network.
+        where = address if cameras else origin(address)
+        limits = self.limits
+        if not self._rate.take(
+            where, cameras * limits.burst_per_camera, cameras * limits.rate_per_camera
+        ):
+            return None
+        return _Slot(
+            self,
+            RecordSocket(sock.detach()),
+            address=address,
+            origin=where,
+            known=cameras > 0,
+        )
+
+    async def _serve(self, slot: _Slot) -> None:
         """Admit one socket and see it through its handshake."""
-        self._counters["connections"] += 1
         try:
-            await self._admit(address)
+            await self._admit(slot)
         except TimeoutError:
             self._counters["refused_too_many"] += 1
-            sock.close()
+            slot.socket.close()
             return
         except BaseException:
-            sock.close()
+            slot.socket.close()
             raise
-        slot = _Slot(self, sock, address)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: self._factory(slot),
-                sock,
+                slot.socket,
                 ssl=self._context,
                 ssl_handshake_timeout=self.limits.handshake_s,
                 ssl_shutdown_timeout=5,
             )
         except OSError as err:
             self._counters["refused_handshake"] += 1
-            _LOGGER.debug("TLS handshake with %s failed: %s", address, err)
+            _LOGGER.debug("TLS handshake with %s failed: %s", slot.address, err)
             slot.release()
         except BaseException:
             slot.release()
             raise
 
-    def _has_room(self, address: str) -> bool:
-        return (
-            self._held.total() < self.limits.unauthenticated
-            and self._held[address] < self.limits.per_address
-        )
+    def _take(self, slot: _Slot) -> bool:
+        """Take a place where there is one for the slot."""
+        limits = self.limits
+        if self._held[slot.origin] >= limits.per_address:
+            return False
+        if self._held.total() >= limits.unauthenticated and not (
+            slot.known and self._evict()
+        ):
+            return False
+        if not slot.known:
+            self._strangers[slot] = None
+        self._held[slot.origin] += 1
+        slot.take()
+        return True
 
-    async def _admit(self, address: str) -> None:
+    def _evict(self) -> bool:
+        """Cut off the stranger who holds a place for longest; returns whether there was one."""
+        if (stranger := next(iter(self._strangers), None)) is None:
+            return False
+        self._counters["evicted"] += 1
+        stranger.cut()
+        self._forget(stranger)
+        return True
+
+    def _forget(self, slot: _Slot) -> None:
+        if self._held[slot.origin] <= 1:
+            del self._held[slot.origin]
+        else:
+            self._held[slot.origin] -= 1
+        self._strangers.pop(slot, None)
+
+    async def _admit(self, slot: _Slot) -> None:
         """Take a place, waiting a moment for one; raises TimeoutError."""
-        if self._has_room(address):
-            self._held[address] += 1
+        if self._take(slot):
             return
-        if len(self._waiting) >= MAX_WAITING:
+        waiting = self._waiting[slot.known]
+        if sum(map(len, self._waiting.values())) >= MAX_WAITING or (
+            not slot.known and len(waiting) >= MAX_WAITING - RESERVED_WAITING
+        ):
             raise TimeoutError
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (address, future)
-        self._waiting.append(entry)
+        entry = (slot, future)
+        waiting.append(entry)
         try:
             async with asyncio.timeout(self.limits.admission_s):
                 await future
         except BaseException:
-            if future.done() and not future.cancelled():
-                self.released(address)
+            slot.release()
             raise
         finally:
             with suppress(ValueError):
-                self._waiting.remove(entry)
+                waiting.remove(entry)
 
-    def released(self, address: str) -> None:
+    def released(self, slot: _Slot) -> None:
         """A place is free: the first who may have it gets it."""
-        if self._held[address] <= 1:
-            del self._held[address]
-        else:
-            self._held[address] -= 1
-        for waiting_address, future in self._waiting:
-            if not future.done() and self._has_room(waiting_address):
-                self._held[waiting_address] += 1
+        self._forget(slot)
+        for waiting, future in (*self._waiting[True], *self._waiting[False]):
+            if not future.done() and self._take(waiting):
                 future.set_result(None)
                 return

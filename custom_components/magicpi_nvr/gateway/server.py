@@ -107,6 +107,8 @@ _HTTP_SLUGS: Final = {
     413: "too_large",
     426: "upgrade_required",
 }
+# After these the next request on the connection is as good as any.
+_HARMLESS_ERRORS: Final = (400, 404, 405, 426)
 _REFUSALS: Final = {
     "bad_token": (401, "the token is wrong, used or expired"),
     "claimed": (409, "the camera was claimed with another token"),
@@ -162,7 +164,7 @@ class Gateway:
         self._delegate = delegate
         self._version = version
         self._sessions: set[Session] = set()
-        self._connections: dict[str, int] = {}
+        self._connections: dict[str, set[Connection]] = {}
         self._told_stale: dict[str, float] = {}
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
@@ -216,6 +218,7 @@ class Gateway:
             context,
             limits,
             self.counters,
+            self._cameras_at,
         )
         try:
             await listener.start(self.settings.host, self.settings.port)
@@ -333,6 +336,7 @@ class Gateway:
         """Revoke the camera's key; one that is connected is told and cut off."""
         if (camera := self._registry.forget(camera_id)) is None:
             return
+        self._connections.pop(camera_id, None)
         if camera.session is not None:
             # Nobody waits for the result: the key is worthless either way.
             camera.session.send(encode_command(0, "forget", {}))
@@ -366,12 +370,34 @@ class Gateway:
                 response.headers["Allow"] = allow
         except web.RequestPayloadError, ConnectionError:
             response = error_response(400, "bad_request", "broken body")
+            response.force_close()
         except Exception:
             _LOGGER.exception("Request %s %s failed", request.method, request.path)
             response = error_response(500, "internal", "internal error")
-        # Who made an error may knock again; a slot is not held for it.
-        response.force_close()
+        # Who made an error may knock again; a slot is not held for it. A camera holds none, and
+        # another handshake costs it a second.
+        if (
+            response.status not in _HARMLESS_ERRORS
+            or not _connection(request).is_counted
+        ):
+            response.force_close()
         return response
+
+    def _cameras_at(self, address: str) -> int:
+        """Return how many cameras were last at this address."""
+        return sum(
+            camera.address == address for camera in self._registry.cameras.values()
+        )
+
+    def _count(self, connection: Connection, camera_id: str) -> None:
+        """Count the connection as the camera's for as long as it is open; raises _ApiError."""
+        group = self._connections.setdefault(camera_id, set())
+        if connection in group:
+            return
+        if len(group) >= MAX_CONNECTIONS_PER_CAMERA:
+            self.counters["refused_camera"] += 1
+            raise _too_many(1)
+        connection.count_in(group)
 
     def _authenticate(self, request: web.Request) -> Camera:
         """Return the camera whose key the request shows; raises _ApiError."""
@@ -380,13 +406,14 @@ class Gateway:
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         good = self._registry.check_key(camera_id, key.strip())
         if good and scheme.lower() == "bearer":
+            self._count(connection, camera_id)
             connection.authenticated()
             return self._registry.cameras[camera_id]
         if is_camera_id(camera_id):
             asyncio.get_running_loop().call_soon(
                 self._tell_stale_key, camera_id, connection.address
             )
-        if wait := self._registry.failed(connection.address, camera_id[:32]):
+        if wait := self._registry.failed(connection.origin, camera_id[:32]):
             self.counters["refused_rate"] += 1
             raise _too_many(wait)
         self.counters["refused_key"] += 1
@@ -415,18 +442,7 @@ class Gateway:
         """Let only cameras with their key reach the handler."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            camera = self._authenticate(request)
-            count = self._connections.get(camera.id, 0)
-            if count >= MAX_CONNECTIONS_PER_CAMERA:
-                raise _too_many(1)
-            self._connections[camera.id] = count + 1
-            try:
-                return await handler(request, camera)
-            finally:
-                if self._connections[camera.id] == 1:
-                    del self._connections[camera.id]
-                else:
-                    self._connections[camera.id] -= 1
+            return await handler(request, self._authenticate(request))
 
         return handle
 
@@ -454,11 +470,13 @@ class Gateway:
         except RegistrationRefused as err:
             self.counters["refused_registration"] += 1
             if err.slug != "too_many_cameras" and (
-                wait := self._registry.failed(connection.address, registration.id)
+                wait := self._registry.failed(connection.origin, registration.id)
             ):
                 raise _too_many(wait) from None
             status, message = _REFUSALS[err.slug]
             raise _ApiError(status, err.slug, message) from None
+        # Whoever has an older key can't keep it out.
+        connection.count_in(self._connections.setdefault(camera.id, set()))
         connection.authenticated()
         self.counters["registrations"] += 1
         _LOGGER.info("Camera %s registered", camera.id)

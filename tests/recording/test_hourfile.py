@@ -230,6 +230,51 @@ def test_write_that_fails_leaves_no_trace(
     ]
 
 
+@pytest.mark.parametrize("synced", [True, False])
+@pytest.mark.parametrize("may_cut", [True, False])
+def test_sync_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synced: bool, may_cut: bool
+) -> None:
+    """What it should have made last is cut, at the latest before the file is written again; no later sync hides it."""
+    path = tmp_path / "08.mp4"
+    writer = HourFileWriter(path, CONFIG)
+    writer.open()
+    writer.begin_run(header(1))
+    sample = Sample(b"x" * 500, 9000, True)
+    writer.append([sample], first_seq=1, last_seq=1, offset=0)
+    if synced:
+        writer.sync()
+        writer.append([sample], first_seq=2, last_seq=2, offset=9000)
+    assert not writer.is_synced
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "no good")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fail)
+        with pytest.raises(OSError, match="no good"):
+            writer.sync()
+    with pytest.raises(OSError, match="sync has failed"):
+        writer.end_run(lost=0)
+    with pytest.raises(OSError, match="sync has failed"):
+        writer.sync()
+    with monkeypatch.context() as patch:
+        if not may_cut:
+            patch.setattr(os, "truncate", fail)
+            patch.setattr(Path, "unlink", fail)
+        writer.take_back()
+    assert writer.run is not None
+    assert len(writer.run.fragments) == synced
+    writer.close()
+    left = len(scan(path).runs[0].fragments) if path.exists() else 0
+    assert left == synced + (not may_cut)
+    write(path, events=1, fragments=1, first=2)
+    assert [
+        (run.header.event, [item.first_seq for item in run.fragments])
+        for run in scan(path).runs
+    ] == [(1, [1])] * synced + [(2, [1])]
+
+
 def test_one_writer_and_one_configuration(tmp_path: Path) -> None:
     """A second writer and another configuration are refused; both leave the file free."""
     path = tmp_path / "08.mp4"

@@ -26,6 +26,7 @@ def rewrite_without(path: Path, events: Collection[str]) -> list[hourfile.Run]:
 
     Old or new, the file is whole at every moment. The caller has claimed it. Raises HourFileError, OSError.
     """
+    hourfile.cut_taken_back(path)
     hour = hourfile.scan(path)
     temporary = path.with_name(f".{path.name}.tmp")
     source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+import errno
 import json
 import os
 from pathlib import Path
@@ -25,7 +26,7 @@ from .boxes import (
     parse_event_message,
     parse_moov,
 )
-from .sidecar import sync_folder
+from .sidecar import make_folder, sync_folder
 
 EVENT_SCHEME = "urn:magicpi:event:1"
 EVENT_END_SCHEME = "urn:magicpi:event-end:1"
@@ -528,6 +529,8 @@ class Claims:
 CLAIMS = Claims()
 # Held by who makes a folder and its first file, and by who removes a folder that is empty.
 FOLDERS = Lock()
+# Where a file must be cut before it is read again: what lies behind it is written anew elsewhere.
+_CUTS: dict[Path, int] = {}
 
 
 def repair(path: Path) -> HourFile | None:
@@ -550,13 +553,11 @@ def repair(path: Path) -> HourFile | None:
         if not hour.runs:
             path.unlink()
             return None
-        changed = hour.valid_end < hour.size
-        if changed:
+        if hour.valid_end < hour.size:
             os.ftruncate(file, hour.valid_end)
             hour.size = hour.valid_end
         run = hour.runs[-1]
         if run.end is None:
-            changed = True
             run.end = RunEnd(
                 id=run.header.id, end_ms=run.end_ms, frames=run.frame_count, lost=0
             )
@@ -565,9 +566,18 @@ def repair(path: Path) -> HourFile | None:
             )
             write_at(file, data, hour.valid_end)
             hour.valid_end = hour.size = run.end_offset = hour.valid_end + len(data)
-        if changed:
-            os.fdatasync(file)
+        # Whoever wrote it may have been killed before its own sync.
+        os.fdatasync(file)
         return hour
+    finally:
+        os.close(file)
+
+
+def make_last(path: Path) -> None:
+    """Make a file survive a power cut, whoever wrote it; raises OSError."""
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fdatasync(file)
     finally:
         os.close(file)
 
@@ -619,7 +629,13 @@ class HourFileWriter:
         self._file: int | None = None
         self._claimed = False
         self._torn = False
-        self._dirty = False
+        self._synced = 0
+        self._is_broken = False
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether all that was appended survives a power cut."""
+        return self._synced == self.end
 
     def open(self) -> None:
         """Claim the file and repair it if it is there.
@@ -630,10 +646,12 @@ class HourFileWriter:
             raise BlockingIOError("the hour file is being written")
         self._claimed = True
         try:
+            cut_taken_back(self.path)
             hour = repair(self.path) if self.path.exists() else None
             if hour is not None:
                 _check_config(hour, self.config)
-                self.end, self._next_dts = hour.valid_end, hour.next_dts
+                self.end = self._synced = hour.valid_end
+                self._next_dts = hour.next_dts
                 self._sequence = hour.fragment_count
                 self.hour_ms = hour.runs[0].header.hour_ms
                 self._file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
@@ -692,10 +710,37 @@ class HourFileWriter:
         self.sync()
 
     def sync(self) -> None:
-        """Make what was appended survive a power cut. Raises OSError."""
-        if self._file is not None and self._dirty:
+        """Make what was appended survive a power cut, while more may be appended by another thread. Raises OSError.
+
+        After a sync that failed nothing more is taken: the next one would call good what the system has given up.
+        """
+        end = self.end
+        if self._file is None or self._synced == end:
+            return
+        try:
+            self._refuse_if_broken()
             os.fdatasync(self._file)
-            self._dirty = False
+        except OSError:
+            self._is_broken = True
+            raise
+        self._synced = end
+
+    def take_back(self) -> None:
+        """Cut what no sync has made last; if the disk does not let it, before the file is opened again."""
+        if self.is_synced:
+            return
+        self.end = _CUTS[self.path] = self._synced
+        if (run := self.run) is not None:
+            run.end = None
+            while run.fragments and run.fragments[-1].end > self.end:
+                run.fragments.pop()
+            run.end_offset = run.fragments[-1].end if run.fragments else run.offset
+        with suppress(OSError):
+            cut_taken_back(self.path)
+
+    def _refuse_if_broken(self) -> None:
+        if self._is_broken:
+            raise OSError(errno.EIO, "a sync has failed")
 
     def close(self) -> None:
         """Give the file back. A run that is still open stays open, the next repair() closes it."""
@@ -709,9 +754,10 @@ class HourFileWriter:
     def _append(self, data: bytes) -> None:
         if not self._claimed:
             raise ValueError("not open")
+        self._refuse_if_broken()
         if self._file is None:
             with FOLDERS:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self.path.parent)
                 self._file = os.open(
                     self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644
                 )
@@ -727,8 +773,19 @@ class HourFileWriter:
                 os.ftruncate(self._file, self.end)
                 self._torn = False
             raise
-        self._dirty = True
         self.end += len(data)
+
+
+def cut_taken_back(path: Path) -> None:
+    """Cut a file whose end was taken back; whoever has claimed it does so before reading it. Raises OSError."""
+    if (end := _CUTS.get(path)) is None:
+        return
+    with suppress(FileNotFoundError):
+        if end == 0:
+            path.unlink()
+        elif path.stat().st_size > end:
+            os.truncate(path, end)
+    del _CUTS[path]
 
 
 def _check_config(hour: HourFile, config: VideoConfig) -> None:

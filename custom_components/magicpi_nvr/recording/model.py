@@ -77,6 +77,7 @@ class RecordingSettings:
     preset: str = "superfast"
     max_encoders: int = 2
     memory_limit: int = 64 * 1024 * 1024
+    spool_limit: int | None = None  # None = a tenth of the disk, within limits
     retention_days: int = 7
     free_space_floor: int = 1024 * 1024 * 1024
     cameras: Mapping[str, CameraRetention] = field(default_factory=dict)

@@ -19,8 +19,12 @@ from .thumbnail import ThumbnailChooser
 LONGEST_MS = 24 * 3600 * 1000
 
 
+# A camera sends numbers in rows. One that leaves out every second number would fill the memory.
+MAX_RANGES = 1024
+
+
 class SeqRanges:
-    """A set of frame numbers, small because they come in rows."""
+    """A set of frame numbers, small because they come in rows; the oldest gap closes when there are too many."""
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -54,6 +58,8 @@ class SeqRanges:
                 continue
             self._ends[i] = max(self._ends[i], self._ends.pop(i + 1))
             del self._starts[i + 1]
+        if len(self._starts) > MAX_RANGES:
+            del self._starts[1], self._ends[0]
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +77,8 @@ class WaitingFrame:
     arrived: float
     jpeg: bytes | None
     place: SpooledFrame | None = None
-    safe: bool = False  # on disk, or given up for good
+    written: bool = False  # in the hour file, which a power cut may still shorten
+    safe: bool = False  # synced to disk, or given up for good
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -94,6 +101,7 @@ class OngoingEvent:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     spool: Spool | None = None
+    spooled: int = 0  # frames that need the spool
     spooling: asyncio.Lock = field(default_factory=asyncio.Lock)
     last_at: int = -1
     interval_ms: int = 100
@@ -170,6 +178,11 @@ class OngoingEvent:
             hour_ms=header.hour_ms,
             end_ms=header.start_ms,
         )
+
+    @property
+    def waits(self) -> int:
+        """Frames that are not in an hour file."""
+        return len(self.frames) + len(self.late)
 
     def end(self) -> None:
         """No more frames are waited for."""

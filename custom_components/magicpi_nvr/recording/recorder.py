@@ -1,7 +1,7 @@
 """Frames to events, encoders and hour files; and which of them are safe."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,31 +12,41 @@ import logging
 import math
 import os
 from pathlib import Path
+import shutil
 from time import monotonic
 from typing import Literal
 
 from .encoder import EncoderFailed
 from .errors import RecordingError, StorageFailed
-from .hourfile import CLAIMS, HourFile, HourFileError, repair, scan
+from .hourfile import (
+    CLAIMS,
+    HourFile,
+    HourFileError,
+    cut_taken_back,
+    make_last,
+    repair,
+    scan,
+)
 from .layout import HourPath, event_id, hour_files, spool_files, spool_path
 from .library import Library
 from .model import FLAG_LAST, CapturedFrame, Event, RecordingSettings, StoredRun
 from .ongoing import OngoingEvent, WaitingFrame
 from .runner import Runner
-from .sidecar import replace_file
+from .sidecar import make_folder, replace_file
 from .spool import Spool, SpooledFrame, SpoolError
 
 _LOGGER = logging.getLogger(__name__)
 
 TICK_S = 0.15
 # Frames that no encoder takes yet go to the spool, soon: what is only in memory is lost with the process.
-WAITING_SPOOL_S = 0.4
+# Each time all that waits goes, because each time is a sync.
+WAITING_SPOOL_S = 0.6
 RUNNING_SPOOL_S = 0.7
-SPOOL_SYNC_S = 5.0
 SILENCE_S = 30.0
 GRACE_S = 20.0
 TOLD_SILENCE_S = 3.0
 IDLE_YIELD_S = 2.0
+SLICE_S = 30.0
 STORAGE_PATIENCE_S = 30.0
 STORAGE_RETRY_S = 5.0
 ROOM_CHECK_S = 5.0
@@ -49,7 +59,11 @@ _BETTER = 1.2
 _THREADS = 4
 _PROBE_SIZE = 1024 * 1024
 _RECENT_NS = 2 * 24 * 3600 * 10**9
-_FINISHED_KEPT = 256
+# Per camera. Days without ffmpeg do not reach it, a camera that opens an event with each frame does at once.
+MAX_UNFINISHED = 256
+_FINISHED_KEPT = 128
+_MOST_SPOOL = 2 * 1024**3
+_SPOOL_WORTH_ENDING = 8 * 1024 * 1024
 _BOOTS_KEPT = 4
 
 type ProblemKind = Literal[
@@ -110,6 +124,7 @@ class RecorderStats:
     spooled: int = 0  # of these, on disk in a spool
     spooled_ever: int = 0
     memory: int = 0  # bytes of pictures that wait in memory
+    spool_bytes: int = 0  # of all spools on disk
     frames: int = 0
     events: int = 0
     bytes_written: int = 0  # to hour files, spools and thumbnails
@@ -125,6 +140,17 @@ class _Boot:
 
     highest: int = 0
     unsafe: deque[WaitingFrame] = field(default_factory=deque)
+
+
+@dataclass(slots=True)
+class _Camera:
+    """What a camera has here: its events by id, and its part of memory and spool in bytes."""
+
+    unfinished: dict[str, OngoingEvent] = field(default_factory=dict)
+    finished: dict[str, OngoingEvent] = field(default_factory=dict)
+    memory: int = 0
+    spool: int = 0
+    served: float = 0.0  # when it was last given an encoder
 
 
 @dataclass(slots=True)
@@ -153,9 +179,11 @@ class Recorder:
         self._library = library
         self._on_event = on_event
         self._events: dict[str, OngoingEvent] = {}
+        self._cameras: defaultdict[str, _Camera] = defaultdict(_Camera)
         self._boots: dict[tuple[str, int], _Boot] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._runners: dict[str, Runner] = {}
+        self._spooling: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._pool = ThreadPoolExecutor(_THREADS, "magicpi-write")
         self._wake = asyncio.Event()
         self._housekeeper: asyncio.Task[None] | None = None
@@ -164,7 +192,7 @@ class Recorder:
         self._mount: Path | None = None
         self._problems: dict[ProblemKind, str] = {}
         self._storage_checked = 0.0
-        self._spools_synced = 0.0
+        self._spool_limit = _MOST_SPOOL
         self._ffmpeg_failures = 0
         self._ffmpeg_retry = 0.0
         self._ffmpeg_worked = 0.0
@@ -197,15 +225,13 @@ class Recorder:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        if self._spooling:
+            await asyncio.wait(self._spooling.values())
         for boot in self._boots.values():
             await self._spool([frame for frame in boot.unsafe if not frame.safe])
         for event in self._events.values():
-            if event.spool is not None:
-                done = not event.frames and not event.late
-                with suppress(OSError):
-                    await self.in_thread(
-                        event.spool.remove if done else event.spool.sync
-                    )
+            if not event.frames and not event.late:
+                await self._end_spool(event)
         # Its last write may still run: waited for where waiting blocks nobody
         await asyncio.to_thread(self._pool.shutdown)
 
@@ -222,7 +248,15 @@ class Recorder:
         if self._closing or frame.event == 0:
             return False
         now = monotonic()
-        event = self._event_of(frame, reason)
+        camera = self._cameras[frame.camera]
+        event = self._events.get(event_id(frame.camera, frame.boot, frame.event))
+        if (
+            (event is None or (event.is_finished and frame.seq not in event.seqs))
+            and len(camera.unfinished) >= MAX_UNFINISHED
+        ):  # fmt: skip
+            return self._refuse("events")
+        if event is None:
+            event = self._begin(frame, reason)
         event.last_arrival, event.left_at = now, None
         if frame.seq in event.seqs:
             self.stats.duplicates += 1
@@ -233,6 +267,8 @@ class Recorder:
         if self.stats.memory + len(frame.jpeg) > self.settings.memory_limit:
             self._wake.set()
             return self._refuse("memory")
+        if not self._has_room_in_spool(camera, len(frame.jpeg)):
+            return self._refuse("spool")
         is_late = frame.seq < event.seqs.last
         if not is_late and at_ms <= event.last_at:
             at_ms = event.last_at + 1
@@ -260,13 +296,14 @@ class Recorder:
         boot.unsafe.append(waiting)
         self.stats.queue += 1
         self.stats.memory += waiting.size
+        camera.memory += waiting.size
         self._go_on(event)
         if frame.flags & FLAG_LAST:
             event.was_told = True
             event.end()
         event.changed.set()
         self._wake.set()
-        if event.camera not in self._running:
+        if event.camera not in self._running and event.waits == 1:
             self._schedule()
         return True
 
@@ -310,16 +347,11 @@ class Recorder:
         found = self._boots[camera, boot] = _Boot()
         return found
 
-    def _event_of(self, frame: CapturedFrame, reason: str) -> OngoingEvent:
-        """Return the frame's event, known or new."""
-        known = event_id(frame.camera, frame.boot, frame.event)
-        if (event := self._events.get(known)) is not None:
-            return event
+    def _begin(self, frame: CapturedFrame, reason: str) -> OngoingEvent:
+        """Return the event that a frame opens."""
         new = OngoingEvent.begin(frame, reason, self.settings.time_zone)
-        finished = [key for key, event in self._events.items() if event.is_finished]
-        for key in finished[: max(0, len(finished) - _FINISHED_KEPT)]:
-            del self._events[key]
         self._events[new.id] = new
+        self._cameras[new.camera].unfinished[new.id] = new
         self.stats.events += 1
         self._on_event(EventStarted(new.to_event("recording")))
         return new
@@ -328,14 +360,36 @@ class Recorder:
         """Let an event that had ended go on: another frame came."""
         if event.is_finished:
             self._on_event(EventStarted(event.to_event("recording")))
+            self._reopen(event)
         event.go_on()
 
-    def _open_events(self, camera: str, boot: int) -> list[OngoingEvent]:
+    def _reopen(self, event: OngoingEvent) -> None:
+        camera = self._cameras[event.camera]
+        camera.finished.pop(event.id, None)
+        camera.unfinished[event.id] = event
+
+    def _close(self, event: OngoingEvent) -> None:
+        """Take in that an event is finished, and forget the one of the camera that was finished first."""
+        event.is_finished = True
+        event.chooser.best = None
+        camera = self._cameras[event.camera]
+        camera.unfinished.pop(event.id, None)
+        camera.finished[event.id] = event
+        while len(camera.finished) > _FINISHED_KEPT:
+            oldest = next(iter(camera.finished))
+            del camera.finished[oldest], self._events[oldest]
+
+    def _unfinished(self) -> list[OngoingEvent]:
         return [
             event
-            for event in self._events.values()
-            if event.camera == camera and event.boot == boot and not event.is_finished
+            for camera in self._cameras.values()
+            for event in camera.unfinished.values()
         ]
+
+    def _open_events(self, camera: str, boot: int) -> list[OngoingEvent]:
+        if (found := self._cameras.get(camera)) is None:
+            return []
+        return [event for event in found.unfinished.values() if event.boot == boot]
 
     def _end(self, event: OngoingEvent) -> None:
         """No more frames are waited for."""
@@ -350,41 +404,57 @@ class Recorder:
     # Encoding
 
     def _schedule(self) -> None:
-        """Give free encoders to the events that wait, the oldest first, one per camera."""
+        """Give free encoders to the cameras in turn, each to its oldest event that waits."""
         if self._closing or self._housekeeper is None:
             return
-        waiting: dict[str, OngoingEvent] = {}
-        for event in sorted(
-            (event for event in self._events.values() if not event.is_finished),
-            key=lambda event: (event.failures > 0, event.start_ms),
-        ):
-            if event.camera in self._running:
+        waiting: list[OngoingEvent] = []
+        for name, camera in self._cameras.items():
+            if name in self._running:
                 continue
-            if event.frames or event.late:
-                waiting.setdefault(event.camera, event)
-            elif event.is_ended and event.camera not in waiting:
-                self._start(event)
+            # One that only has to be finished needs no encoder.
+            over = first = None
+            for event in camera.unfinished.values():
+                if not event.waits:
+                    if event.is_ended and over is None:
+                        over = event
+                elif first is None or _before(event, first):
+                    first = event
+            if over is not None:
+                self._start(over)
+            elif first is not None:
+                waiting.append(first)
         if not waiting or self._storage_is_bad() or monotonic() < self._ffmpeg_retry:
             return
-        for event in waiting.values():
+        waiting.sort(
+            key=lambda event: (
+                event.failures > 0,
+                self._cameras[event.camera].served,
+                event.start_ms,
+            )
+        )
+        for event in waiting:
             if len(self._runners) >= self.settings.max_encoders:
                 self._ask_to_yield()
                 return
-            if event.camera not in self._running:
-                self._start(event)
+            self._start(event)
 
     def _ask_to_yield(self) -> None:
-        """Take the encoder from an event that gets no frames while others wait for one."""
+        """Take the encoder from events that get no frames while others wait, or from the one that has had it for long."""
+        now = monotonic()
+        asked = False
         for runner in self._runners.values():
-            if (
-                runner.idle_since is not None
-                and monotonic() - runner.idle_since > IDLE_YIELD_S
-            ):
+            if runner.idle_since is not None and now - runner.idle_since > IDLE_YIELD_S:
                 runner.event.give_way()
+            asked |= runner.event.shall_yield
+        if not asked and self._runners:
+            oldest = min(self._runners.values(), key=lambda runner: runner.began)
+            if now - oldest.began > SLICE_S:
+                oldest.event.give_way()
 
     def _start(self, event: OngoingEvent) -> None:
         if event.frames or event.take_late():
             self._runners[event.camera] = Runner(self, event)
+            self._cameras[event.camera].served = monotonic()
         self.stats.encoders = len(self._runners)
         task = asyncio.create_task(self._work(event), name=f"record {event.id}")
         self._running[event.camera] = task
@@ -407,6 +477,7 @@ class Recorder:
             except EncoderFailed as err:
                 self._encoder_failed(event, runner, err)
             except StorageFailed as err:
+                runner.has_ended_well = False
                 self._storage_failed(err)
             else:
                 event.failures = 0
@@ -437,10 +508,8 @@ class Recorder:
         async with event.spooling:
             if event.frames or event.late or not event.is_ended:
                 return
-            event.is_finished = True
-            if spool := event.spool:
-                event.spool = None
-                await self.in_thread(spool.remove)
+            self._close(event)
+        await self._end_spool(event)
         model = event.to_event("ready")
         self._on_event(ClipReady(model) if event.written else EventDropped(model))
 
@@ -534,9 +603,27 @@ class Recorder:
         """Take in that the event's first frames are in the hour file."""
         for frame in frames:
             event.frames.remove(frame)
+            frame.written = True
             self._settle(frame)
         self.stats.frames += len(frames)
         self.stats.bytes_written += size
+
+    def synced(self, event: OngoingEvent, frames: Sequence[WaitingFrame]) -> None:
+        """Take in that written frames survive a power cut."""
+        for frame in frames:
+            self._make_safe(frame)
+            if frame.place is not None:
+                event.spooled -= 1
+
+    def taken_back(self, event: OngoingEvent, frames: Sequence[WaitingFrame]) -> None:
+        """Take in that written frames are in the hour file no more, and wait again."""
+        for frame in frames:
+            frame.written = False
+            self.stats.queue += 1
+            if frame.place is not None:
+                self.stats.spooled += 1
+        event.frames.extendleft(reversed(frames))
+        self.stats.frames -= len(frames)
 
     def undecodable(self, event: OngoingEvent, frames: Sequence[WaitingFrame]) -> None:
         """Take in that ffmpeg makes nothing of some of the event's frames."""
@@ -555,22 +642,48 @@ class Recorder:
         self.stats.queue -= 1
         if frame.place is not None:
             self.stats.spooled -= 1
-        self._make_safe(frame)
 
     def _make_safe(self, frame: WaitingFrame) -> None:
         """Forget the picture in memory and let the frame be acknowledged."""
         if frame.jpeg is not None:
             self.stats.memory -= frame.size
+            self._cameras[frame.event.camera].memory -= frame.size
             frame.jpeg = None
         frame.safe = True
-        unsafe = self._boots[frame.event.camera, frame.event.boot].unsafe
-        while unsafe and unsafe[0].safe:
-            unsafe.popleft()
+        if boot := self._boots.get((frame.event.camera, frame.event.boot)):
+            while boot.unsafe and boot.unsafe[0].safe:
+                boot.unsafe.popleft()
 
     def _give_up(self, frame: WaitingFrame, reason: str) -> None:
         self.stats.drops[reason] += 1
         frame.event.given_up += 1
         self._settle(frame)
+        self._make_safe(frame)
+        if frame.place is not None:
+            frame.event.spooled -= 1
+
+    def _has_room_in_spool(self, camera: _Camera, size: int) -> bool:
+        """Whether all that a camera has in memory and one more frame may be spooled.
+
+        A camera may have as much as is free: alone half of the limit, of two each a third.
+        """
+        if (limit := self.settings.spool_limit) is None:
+            limit = max(self._spool_limit, 2 * self.settings.memory_limit)
+        free = limit - self.stats.spool_bytes - self.stats.memory
+        return camera.spool + camera.memory + size <= free
+
+    async def _end_spool(self, event: OngoingEvent) -> None:
+        """Remove the event's spool unless a frame needs it."""
+        async with event.spooling:
+            if (spool := event.spool) is None or event.spooled:
+                return
+            event.spool = None
+            self._count_spool(event, -spool.size)
+            await self.in_thread(spool.remove)
+
+    def _count_spool(self, event: OngoingEvent, size: int) -> None:
+        self._cameras[event.camera].spool += size
+        self.stats.spool_bytes += size
 
     async def _spool(self, frames: Iterable[WaitingFrame]) -> None:
         """Write frames to the spools of their events, in order."""
@@ -579,6 +692,13 @@ class Recorder:
             by_event.setdefault(frame.event, []).append(frame)
         for event, group in by_event.items():
             async with event.spooling:
+                # After a power cut the highest number on disk counts, in whichever file it is.
+                if (runner := self._runners.get(event.camera)) is not None:
+                    try:
+                        await runner.sync()
+                    except StorageFailed as err:
+                        self._storage_failed(err)
+                        return
                 waiting = [
                     (frame, jpeg)
                     for frame in group
@@ -589,16 +709,20 @@ class Recorder:
                 if (spool := event.spool) is None:
                     path = spool_path(self.settings.root, event.id)
                     spool = event.spool = Spool(path, event.spool_header())
+                before = spool.size
                 try:
                     places = await self.in_thread(partial(self._append, spool, waiting))
                 except OSError as err:
                     self._storage_failed(err)
                     return
+                self._count_spool(event, spool.size - before)
                 for (frame, _), place in zip(waiting, places, strict=True):
                     if frame.safe:
                         continue
                     frame.place = place
-                    self.stats.spooled += 1
+                    event.spooled += 1
+                    if not frame.written:
+                        self.stats.spooled += 1
                     self.stats.spooled_ever += 1
                     self.stats.bytes_written += place.size
                     self._make_safe(frame)
@@ -629,9 +753,7 @@ class Recorder:
 
     async def _keep_house(self) -> None:
         while True:
-            if not self._problems and all(
-                event.is_finished for event in self._events.values()
-            ):
+            if not self._problems and not self._unfinished():
                 self._wake.clear()
                 await self._wake.wait()
             await asyncio.sleep(TICK_S)
@@ -641,8 +763,8 @@ class Recorder:
             if self._storage_is_bad():
                 self._give_up_old(now)
             else:
-                await self._spool_lagging(now)
-                await self._sync_spools(now)
+                self._spool_lagging(now)
+                await self._end_large_spools()
             await self._look_after_waiting(now)
             self._schedule()
 
@@ -662,8 +784,8 @@ class Recorder:
 
     def _end_silent(self, now: float) -> None:
         """End events whose camera is gone or says no more."""
-        for event in list(self._events.values()):
-            if event.is_finished or event.is_ended:
+        for event in self._unfinished():
+            if event.is_ended:
                 continue
             silence = TOLD_SILENCE_S if event.was_told else SILENCE_S
             if now - event.last_arrival > silence or (
@@ -671,40 +793,54 @@ class Recorder:
             ):
                 self._end(event)
 
-    async def _spool_lagging(self, now: float) -> None:
-        """Put frames that have waited too long on disk, and all that came before them."""
+    def _spool_lagging(self, now: float) -> None:
+        """Put frames on disk when one has waited too long: it, all before it, and those that will have soon."""
         is_tight = self.stats.memory > self.settings.memory_limit // 2
-        for boot in list(self._boots.values()):
+        for key, boot in self._boots.items():
             unsafe = [frame for frame in boot.unsafe if not frame.safe]
-            count = 0
+            count, is_due = 0, False
             for i, frame in enumerate(unsafe, 1):
-                if is_tight or now - frame.arrived > self._patience(frame.event):
+                if frame.written:
+                    continue
+                age, patience = now - frame.arrived, self._patience(frame.event)
+                is_due |= is_tight or age > patience
+                if is_tight or not self._is_running(frame.event) or age > patience / 2:
                     count = i
-            if count:
-                await self._spool(unsafe[:count])
+            if is_due and key not in self._spooling:
+                # The spools of one camera may be many and their syncs slow; others do not wait for them.
+                task = asyncio.create_task(self._spool(unsafe[:count]), name="spool")
+                self._spooling[key] = task
+                task.add_done_callback(partial(self._spooled, key))
+
+    def _spooled(self, key: tuple[str, int], task: asyncio.Task[None]) -> None:
+        del self._spooling[key]
+        if not task.cancelled() and (error := task.exception()):
+            _LOGGER.error("Recording stumbled, it goes on", exc_info=error)
+
+    def _is_running(self, event: OngoingEvent) -> bool:
+        runner = self._runners.get(event.camera)
+        return runner is not None and runner.event is event
 
     def _patience(self, event: OngoingEvent) -> float:
         """Return how long a frame may be in memory only."""
-        if event.camera in self._runners and self._runners[event.camera].event is event:
+        if self._is_running(event):
             # One frame waits inside the encoder for its successor.
             return RUNNING_SPOOL_S + min(max(event.interval_ms - 200, 0), 2000) / 1000
         return WAITING_SPOOL_S
 
-    async def _sync_spools(self, now: float) -> None:
-        """Let spools survive a power cut."""
-        if now - self._spools_synced < SPOOL_SYNC_S:
-            return
-        self._spools_synced = now
-        for event in list(self._events.values()):
-            if (spool := event.spool) is not None:
-                with suppress(OSError):
-                    await self.in_thread(spool.sync)
+    async def _end_large_spools(self) -> None:
+        """Let an event that goes on begin another spool when all of a large one is in its hour file."""
+        for event in self._unfinished():
+            if (
+                event.spool is not None
+                and not event.spooled
+                and event.spool.size > _SPOOL_WORTH_ENDING
+            ):
+                await self._end_spool(event)
 
     async def _look_after_waiting(self, now: float) -> None:
         """Give a running event a first picture, and say which events wait."""
-        for event in list(self._events.values()):
-            if event.is_finished:
-                continue
+        for event in self._unfinished():
             if event.camera not in self._running:
                 if event.is_ended and event.state != "waiting":
                     await self._record(event, "waiting", None)
@@ -770,6 +906,7 @@ class Recorder:
                 event = frame.event
                 if (
                     frame.safe
+                    or frame.written
                     or event.camera in self._running
                     or now - frame.arrived < STORAGE_PATIENCE_S
                 ):
@@ -791,10 +928,11 @@ class Recorder:
     def _look(self) -> _Found:
         """Repair the files that may have been written last, and read them and the spools. Blocking."""
         root = self.settings.root
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         self._mount = root
         while not self._mount.is_mount():
             self._mount = self._mount.parent
+        self._spool_limit = min(_MOST_SPOOL, shutil.disk_usage(root).total // 10)
         found = _Found()
         files: list[tuple[HourPath, int]] = []
         for hour in hour_files(root):
@@ -819,6 +957,7 @@ class Recorder:
         if not CLAIMS.claim(path):
             return
         try:
+            cut_taken_back(path)
             try:
                 file = scan(path)
                 was_open = bool(file.runs) and file.runs[-1].end is None
@@ -830,6 +969,8 @@ class Recorder:
                 if (repaired := repair(path)) is None:
                     return
                 file = repaired
+            else:
+                make_last(path)
             found.hours.append((hour, file, was_open))
             for run in file.runs:
                 with suppress(ValueError):
@@ -855,6 +996,7 @@ class Recorder:
                 event = self._events[header.id] = OngoingEvent.from_run(hour, run)
                 if picture := found.pictures.get(header.id):
                     event.thumbnail, event.thumbnail_score = picture, math.inf
+                self._cameras[event.camera].finished[event.id] = event
             event.add_run(hour.relative, run)
             boot = self._boots.setdefault((header.camera, header.boot), _Boot())
             boot.highest = max(boot.highest, run.last_seq)
@@ -867,6 +1009,7 @@ class Recorder:
         if (event := self._events.get(header.id)) is None:
             event = self._events[header.id] = OngoingEvent.from_spool(spool)
         event.spool = spool
+        self._count_spool(event, spool.size)
         self._await_return(event)
         boot = self._boots.setdefault((event.camera, event.boot), _Boot())
         for place in frames:
@@ -893,10 +1036,17 @@ class Recorder:
                 event.frames.append(frame)
                 event.last_at = max(event.last_at, place.at_ms)
             event.seqs.add(place.seq, place.seq)
+            event.spooled += 1
             self.stats.queue += 1
             self.stats.spooled += 1
 
     def _await_return(self, event: OngoingEvent) -> None:
         """The event was interrupted; its camera may come back and go on with it."""
+        self._reopen(event)
         event.go_on()
         event.last_arrival = event.left_at = monotonic()
+
+
+def _before(one: OngoingEvent, other: OngoingEvent) -> bool:
+    """Whether an event is encoded before another of its camera."""
+    return (one.failures > 0, one.start_ms) < (other.failures > 0, other.start_ms)

@@ -20,7 +20,8 @@ from .ongoing import OngoingEvent, WaitingFrame
 FRAGMENT_MS = 500
 FLUSH_S = 0.7
 GATHER_S = 0.25
-SYNC_S = 5.0
+# After the first frame that a power cut would take. A camera forgets no frame before its sync and remembers about 4 s.
+SYNC_S = 0.6
 TELL_S = 15.0
 # A longer pause begins another run: a duration has 32 bits, and nobody watches a still for minutes.
 LONGEST_PAUSE_MS = 10 * 60 * 1000
@@ -49,6 +50,12 @@ class RunnerHost(Protocol):
     ) -> None:
         """Take in that the event's first frames are in the hour file."""
 
+    def synced(self, event: OngoingEvent, frames: Sequence[WaitingFrame]) -> None:
+        """Take in that written frames survive a power cut."""
+
+    def taken_back(self, event: OngoingEvent, frames: Sequence[WaitingFrame]) -> None:
+        """Take in that written frames are in the hour file no more, and wait again."""
+
     def undecodable(self, event: OngoingEvent, frames: Sequence[WaitingFrame]) -> None:
         """Take in that ffmpeg makes nothing of some of the event's first frames."""
 
@@ -66,6 +73,7 @@ class Runner:
         self.idle_since: float | None = None
         self.made_progress = False
         self.has_ended_well = False
+        self.began = monotonic()
         self._host = host
         self._base_ms = first.at_ms
         self._first = first
@@ -86,11 +94,14 @@ class Runner:
         self._got_since = 0.0
         self._input_closed = False
         self._writing = asyncio.Lock()
+        self._syncing = asyncio.Lock()
+        self._unsynced: list[WaitingFrame] = []  # written, a power cut would take them
+        self._has_unsynced = asyncio.Event()
         self._writer: HourFileWriter | None = None
         self._config: VideoConfig | None = None
         self._part: HourPath | None = None
         self._broken: StorageFailed | None = None
-        self._synced = monotonic()
+        self._was_taken_back = False
         self._counted = 0  # bytes of the run that the event has
         self._told = 0.0
         self._told_at = 0.0
@@ -103,6 +114,7 @@ class Runner:
             helpers = [
                 asyncio.create_task(self._feed()),
                 asyncio.create_task(self._flush_slow()),
+                asyncio.create_task(self._sync_often()),
             ]
             collector = asyncio.create_task(self._collect())
             helpers.append(collector)
@@ -252,8 +264,38 @@ class Runner:
             self.event.runs = self._number + 1
             self._count(len(got))
             self._fed -= len(got)
-            self._host.written(self.event, [frame for frame, _ in got], size)
+            frames = [frame for frame, _ in got]
+            self._host.written(self.event, frames, size)
+            self._unsynced += frames
+            self._has_unsynced.set()
         await self._tell()
+
+    async def _sync_often(self) -> None:
+        """Make what was written last, about once a second while there is something."""
+        while True:
+            await self._has_unsynced.wait()
+            await asyncio.sleep(SYNC_S)
+            await self.sync()
+
+    async def sync(self) -> None:
+        """Make what is written now survive a power cut; raises StorageFailed."""
+        await asyncio.shield(asyncio.ensure_future(self._sync_now()))
+        if self._broken is not None:
+            raise self._broken
+
+    async def _sync_now(self) -> None:
+        async with self._syncing:
+            if not (count := len(self._unsynced)) or self._broken is not None:
+                return
+            self._has_unsynced.clear()
+            assert self._writer is not None
+            try:
+                await self._store(self._writer.sync)
+            except StorageFailed as err:
+                self._broken = err
+                return
+            synced, self._unsynced = self._unsynced[:count], self._unsynced[count:]
+            self._host.synced(self.event, synced)
 
     def _append(
         self, got: Sequence[tuple[WaitingFrame, Encoded]], next_ms: int | None
@@ -276,9 +318,6 @@ class Runner:
             last_seq=got[-1][0].seq,
             offset=starts[0] * TICKS_PER_MS,
         )
-        if monotonic() - self._synced > SYNC_S:
-            writer.sync()
-            self._synced = monotonic()
         return writer.end - before
 
     def _header(self) -> RunHeader:
@@ -345,17 +384,32 @@ class Runner:
             await self._flush()
         finally:
             if self._writer is not None:
-                await self._store(self._end, self._writer)
-                if self._counted:
-                    self._count(0)
+                async with self._syncing:
+                    try:
+                        await self._store(self._end, self._writer)
+                    finally:
+                        self._part_with(self._unsynced)
+                        self._unsynced = []
+
+    def _part_with(self, frames: Sequence[WaitingFrame]) -> None:
+        """Say what became of the frames that were written last."""
+        assert self._writer is not None
+        is_safe = self._writer.is_synced and not self._was_taken_back
+        if self._counted:
+            self._count(0 if is_safe else -len(frames))
+        if is_safe:
+            self._host.synced(self.event, frames)
+            return
+        if self._writer.run is None or not self._writer.run.fragments:
+            self.event.runs = self._number
+        self._host.taken_back(self.event, frames)
 
     def _count(self, frames: int) -> None:
         """Let the event have what the run has."""
         assert self._writer and self._writer.run and self._part
         run = self._writer.run
-        self.event.count(
-            frames, run.size - self._counted, run.end_ms, self._part.relative
-        )
+        end_ms = run.end_ms if run.fragments else 0
+        self.event.count(frames, run.size - self._counted, end_ms, self._part.relative)
         self._counted = run.size
 
     def _end(self, writer: HourFileWriter) -> None:
@@ -363,8 +417,14 @@ class Runner:
         event = self.event
         is_last = event.is_ended and not event.frames and not event.late
         try:
-            writer.end_run(lost=event.lost if is_last else 0)
+            try:
+                writer.end_run(lost=event.lost if is_last else 0)
+            finally:
+                writer.sync()
         finally:
+            if not writer.is_synced:
+                self._was_taken_back = True
+                writer.take_back()
             writer.close()
 
     async def _store[**P, T](

@@ -11,6 +11,7 @@ from typing import Self
 from zlib import crc32
 
 from .hourfile import write_at
+from .sidecar import make_folder, sync_folder
 
 _MAGIC = b"MagicPi spool 1\n"
 # Size and CRC-32 of the JSON, then the JSON.
@@ -94,11 +95,15 @@ class Spool:
         self.path = path
         self.header = header
         self._end = 0
-        self._is_dirty = False
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return self._end
 
     @classmethod
     def open(cls, path: Path) -> tuple[Self, list[SpooledFrame]]:
-        """Take up a spool that is there and cut its torn tail; raises SpoolError and OSError."""
+        """Take up a spool that is there, cut its torn tail and make the rest last; raises SpoolError and OSError."""
         with _opened(path, os.O_RDWR) as file:
             header, offset = _read_header(file)
             size = os.fstat(file).st_size
@@ -108,6 +113,8 @@ class Spool:
                 offset += _PICTURE + frame.size
             if offset < size:
                 os.ftruncate(file, offset)
+            os.fdatasync(file)
+        sync_folder(path.parent)
         spool = cls(path, header)
         spool._end = offset
         return spool, frames
@@ -115,7 +122,7 @@ class Spool:
     def append(
         self, frames: Iterable[tuple[SpooledFrame, bytes]]
     ) -> list[SpooledFrame]:
-        """Append frames and return them with their offsets; raises OSError."""
+        """Append frames, make them survive a power cut and return them with their offsets; raises OSError."""
         pieces: list[bytes] = []
         end = self._end
         if end == 0:
@@ -128,16 +135,18 @@ class Spool:
             pieces += (record, _CRC.pack(crc32(jpeg, crc32(record))), jpeg)
             placed.append(replace(frame, offset=end))
             end += _PICTURE + len(jpeg)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         with _opened(self.path, os.O_RDWR | os.O_CREAT) as file:
             try:
                 write_at(file, b"".join(pieces), self._end)
+                os.fdatasync(file)
             except OSError:
                 with suppress(OSError):
                     os.ftruncate(file, self._end)
                 raise
+        if self._end == 0:
+            sync_folder(self.path.parent)
         self._end = end
-        self._is_dirty = True
         return placed
 
     def read(self, frame: SpooledFrame) -> bytes:
@@ -152,13 +161,6 @@ class Spool:
         ):
             raise SpoolError("a spooled picture is damaged")
         return jpeg
-
-    def sync(self) -> None:
-        """Make it survive a power cut; raises OSError."""
-        if self._is_dirty:
-            self._is_dirty = False
-            with _opened(self.path, os.O_RDWR) as file:
-                os.fdatasync(file)
 
     def remove(self) -> None:
         """Remove the file: all of it has been recorded. The folders go with the last spool."""

@@ -1,0 +1,229 @@
+"""A power cut takes what was not synced: no frame is called kept before, and a sync that fails costs none."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+import errno
+import os
+from pathlib import Path
+import signal
+import threading
+import time
+
+import pytest
+
+from custom_components.magicpi_nvr.recording import runner as runner_module
+from custom_components.magicpi_nvr.recording.layout import event_id
+from custom_components.magicpi_nvr.recording.recorder import ClipReady, Problem, Solved
+
+from .conftest import Bench
+from .frames import BOOT, CAMERA, frames
+
+NOON = int(datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC).timestamp() * 1000)
+EVENT = event_id(CAMERA, BOOT, 1)
+
+
+@dataclass
+class Disk:
+    """Knows what a power cut leaves: lengths and folder entries as they were synced."""
+
+    root: Path
+    lengths: dict[Path, int] = field(default_factory=dict)
+    entries: dict[Path, set[str]] = field(default_factory=dict)
+    syncs: list[tuple[float, Path]] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
+    may_sync: threading.Event = field(default_factory=threading.Event)
+    slow_s: float = 0.0
+    fails: int = 0
+
+    def sync(self, real: Callable[[int], None], file: int) -> None:
+        """Stand in for fsync and fdatasync."""
+        path = Path(f"/proc/self/fd/{file}").readlink()
+        if path.is_dir():
+            names = {child.name for child in path.iterdir()}
+            real(file)
+            self.entries[path] = names
+            return
+        size = os.fstat(file).st_size
+        if path.suffix in (".mp4", ".spool"):
+            self.threads.add(threading.get_ident())
+            self.syncs.append((time.monotonic(), path))
+            time.sleep(self.slow_s)
+            assert self.may_sync.wait(30)
+            if self.fails:
+                self.fails -= 1
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(file)
+        self.lengths[path] = size
+
+    def is_named(self, path: Path) -> bool:
+        """Whether the way to a file survives."""
+        return path == self.root or (
+            path.name in self.entries.get(path.parent, ())
+            and self.is_named(path.parent)
+        )
+
+    def cut(self, target: Path) -> None:
+        """Write what a power cut at this moment would leave."""
+        for path, length in list(self.lengths.items()):
+            if self.is_named(path):
+                with suppress(FileNotFoundError):
+                    data = path.read_bytes()[:length]
+                    left = target / path.relative_to(self.root)
+                    left.parent.mkdir(parents=True, exist_ok=True)
+                    left.write_bytes(data)
+
+
+@pytest.fixture
+def disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """Return the disk below the recorder."""
+    disk = Disk(bench.settings.root)
+    disk.may_sync.set()
+    for name in ("fsync", "fdatasync"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda file, real=real: disk.sync(real, file))
+    yield disk
+    disk.may_sync.set()
+
+
+@pytest.mark.parametrize("encoders", [1, 0])
+@pytest.mark.parametrize("slow_s", [0.0, 0.3])
+async def test_kept_frames_survive(
+    bench: Bench,
+    disk: Disk,
+    tmp_path: Path,
+    encoders: int,
+    slow_s: float,
+    impatient: None,
+) -> None:
+    """At any moment, what a power cut leaves holds every frame that the camera was allowed to forget."""
+    bench.change(max_encoders=encoders)
+    disk.slow_s = slow_s
+    said = []
+    for i, frame in enumerate(frames(50, start_ms=NOON)):
+        bench.add(frame)
+        await asyncio.sleep(0.05)
+        if i % 10 == 9:
+            said.append(bench.recorder.kept(CAMERA, BOOT))
+            disk.cut(tmp_path / f"cut{len(said)}")
+    assert said[-1] > 10
+    assert threading.get_ident() not in disk.threads
+    disk.slow_s = 0.0
+    for number, kept in enumerate(said, 1):
+        root = tmp_path / f"cut{number}"
+        left = Bench(
+            replace(
+                bench.settings,
+                root=root,
+                index=tmp_path / f"{number}.db",
+                max_encoders=1,
+            )
+        )
+        await left.start()
+        try:
+            assert left.recorder.kept(CAMERA, BOOT) >= kept
+            if kept:
+                await left.until(
+                    lambda left=left: (
+                        not left.recorder.stats.queue
+                        and not left.recorder._unfinished()
+                    )
+                )
+                shown = [number for _, number in left.shown(EVENT)]
+                assert shown[:kept] == list(range(1, kept + 1))
+        finally:
+            await left.stop()
+
+
+async def test_spool_never_survives_alone(
+    bench: Bench, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames of an encoder that hangs are spooled; those before them, in the hour file, are as safe then."""
+    monkeypatch.setattr(runner_module, "SYNC_S", 100.0)
+    for frame in frames(20, start_ms=NOON):
+        bench.add(frame)
+        await asyncio.sleep(0.03)
+    await bench.until(lambda: bench.recorder.stats.frames >= 10)
+    (encoder,) = bench.recorder._runners.values()
+    assert encoder._encoder._process is not None
+    os.kill(encoder._encoder._process.pid, signal.SIGSTOP)
+    for frame in frames(10, start_ms=NOON + 2000, first_t=7000, first_seq=21):
+        bench.add(frame)
+    await bench.until(lambda: bench.recorder.kept(CAMERA, BOOT) == 30)
+    # Written frames are synced where they are, not written twice.
+    assert bench.recorder.stats.spooled_ever < 30
+    disk.cut(tmp_path / "cut")
+    os.kill(encoder._encoder._process.pid, signal.SIGCONT)
+    left = Bench(
+        replace(bench.settings, root=tmp_path / "cut", index=tmp_path / "cut.db")
+    )
+    await left.start()
+    try:
+        assert left.recorder.kept(CAMERA, BOOT) == 30
+        left.recorder.end_event(CAMERA, BOOT, 1)
+        await left.clip()
+        assert [number for _, number in left.shown(EVENT)] == list(range(1, 31))
+    finally:
+        await left.stop()
+
+
+async def test_nothing_is_kept_before_its_sync(bench: Bench, disk: Disk) -> None:
+    """While a sync hangs, frames go on into the file, none is kept, and nothing else stands still."""
+    disk.may_sync.clear()
+    for frame in frames(30, start_ms=NOON):
+        bench.add(frame)
+        await asyncio.sleep(0.03)
+    await bench.until(lambda: bench.recorder.stats.frames >= 20 and bool(disk.syncs))
+    await asyncio.sleep(1)
+    assert bench.recorder.kept(CAMERA, BOOT) == 0
+    disk.may_sync.set()
+    await bench.until(lambda: bench.recorder.kept(CAMERA, BOOT) >= 20)
+
+
+async def test_syncs_are_grouped_and_soon(bench: Bench, disk: Disk) -> None:
+    """One sync a second or so while an event runs, and none later than the camera can wait; at its end at once."""
+    late = 0.0
+    came: dict[int, float] = {}
+    for frame in frames(50, start_ms=NOON):
+        came[frame.seq] = time.monotonic()
+        bench.add(frame)
+        await asyncio.sleep(0.1)
+        kept = bench.recorder.kept(CAMERA, BOOT)
+        if kept < frame.seq and frame.seq > 10:
+            late = max(late, time.monotonic() - came[kept + 1])
+    hours = [at for at, path in disk.syncs if path.suffix == ".mp4"]
+    ended = time.monotonic()
+    bench.recorder.end_event(CAMERA, BOOT, 1)
+    await bench.clip()
+    ready = time.monotonic() - ended
+    print(f"late {late:.2f} s, ready {ready:.2f} s, {len(hours)} syncs in 5 s")  # noqa: T201
+    assert bench.recorder.kept(CAMERA, BOOT) == 50
+    assert late < 2
+    assert ready < 1
+    assert 3 <= len(hours) <= 8
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_sync_fails_in_mid_event(bench: Bench, disk: Disk) -> None:
+    """What the system gave up is cut and written anew: every frame once."""
+    for frame in frames(20, start_ms=NOON):
+        bench.add(frame)
+        await asyncio.sleep(0.03)
+    await bench.until(lambda: bench.recorder.kept(CAMERA, BOOT) > 0)
+    kept = bench.recorder.kept(CAMERA, BOOT)
+    disk.fails = 1
+    for frame in frames(20, start_ms=NOON + 2000, first_t=7000, first_seq=21):
+        bench.add(frame)
+        await asyncio.sleep(0.03)
+    await bench.heard(Problem)
+    assert bench.recorder.kept(CAMERA, BOOT) >= kept
+    await bench.heard(Solved)
+    bench.recorder.end_event(CAMERA, BOOT, 1)
+    event = await bench.clip()
+    await bench.heard(ClipReady)
+    assert [number for _, number in bench.shown(EVENT)] == list(range(1, 41))
+    assert event.frames == 40
+    assert bench.recorder.kept(CAMERA, BOOT) == 40
+    assert bench.recorder.stats.memory == bench.recorder.stats.queue == 0

@@ -1,7 +1,7 @@
 """Somebody at the same router as the cameras: one address, many tries."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
 from aiohttp import ClientSession
@@ -14,6 +14,7 @@ from tests.gateway.support import (
     CAMERA_ID,
     HOST,
     OTHER_ID,
+    House,
     headers,
     hello,
     registration,
@@ -23,6 +24,16 @@ from virtual_camera import VirtualCamera
 
 # For what has to hold however fast somebody gets to try.
 AT_ANY_RATE = ListenerLimits(burst=100_000)
+
+
+async def be_a_good_camera(house: House, auth: Mapping[str, str]) -> None:
+    """Send a hundred frames in a second; all are acknowledged."""
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        for seq in range(1, 101):
+            await wire.send_frame(seq)
+            await asyncio.sleep(0.01)
+        await wire.expect_ack(100)
 
 
 async def test_good_camera_beside_somebody_who_guesses(tmp_path: Path) -> None:
@@ -164,12 +175,7 @@ async def test_everything_at_once(tmp_path: Path) -> None:
                 await house.call("GET", "/stats", headers("wrong"))
 
         attackers = [asyncio.create_task(work()) for work in (garbage, guesses)]
-        async with house.connect(auth) as wire:
-            await wire.greet()
-            for seq in range(1, 101):
-                await wire.send_frame(seq)
-                await asyncio.sleep(0.01)
-            await wire.expect_ack(100)
+        await be_a_good_camera(house, auth)
         stop.set()
         await asyncio.gather(*attackers)
         good = [frame.seq for frame in house.owner.frames if frame.camera == CAMERA_ID]
@@ -205,12 +211,7 @@ async def test_handshakes_in_a_loop(tmp_path: Path) -> None:
         loop = asyncio.get_running_loop()
         begin = loop.time()
         attackers = [asyncio.create_task(shake()) for _ in range(5)]
-        async with house.connect(auth) as wire:
-            await wire.greet()
-            for seq in range(1, 101):
-                await wire.send_frame(seq)
-                await asyncio.sleep(0.01)
-            await wire.expect_ack(100)
+        await be_a_good_camera(house, auth)
         stop.set()
         await asyncio.gather(*attackers)
         assert served <= 30 + 5 * (loop.time() - begin)

@@ -252,20 +252,28 @@ async def test_addresses(nvr_house: House, hass: HomeAssistant) -> None:
         assert await nvr.async_hosts("camera.local") == ["10.0.0.2"]
 
 
+async def to_other_media_folder(
+    house: House, hass: HomeAssistant, tmp_path: Path
+) -> Path:
+    """Have somebody choose another media folder; return it."""
+    other = tmp_path / "other"
+    other.mkdir()
+    hass.config.media_dirs["other"] = str(other)
+    entry = house.nvr.entry
+    assert entry
+    options = nvr_options(house.port)
+    options[SECTION_STORAGE][CONF_MEDIA_DIR] = "other"
+    hass.config_entries.async_update_entry(entry, options=options)
+    await hass.config_entries.async_reload(entry.entry_id)
+    return other
+
+
 async def test_other_media_folder(
     clip_house: House, hass: HomeAssistant, tmp_path: Path
 ) -> None:
     """New recordings go to the folder that is chosen; the rest runs on."""
-    other = tmp_path / "other"
-    other.mkdir()
-    hass.config.media_dirs["other"] = str(other)
     nvr = clip_house.nvr
-    entry = nvr.entry
-    assert entry
-    options = nvr_options(clip_house.port)
-    options[SECTION_STORAGE][CONF_MEDIA_DIR] = "other"
-    hass.config_entries.async_update_entry(entry, options=options)
-    await hass.config_entries.async_reload(entry.entry_id)
+    other = await to_other_media_folder(clip_house, hass, tmp_path)
     assert nvr.media_root == other / DOMAIN
     assert nvr.last_event(CAMERA_ID) is None
     clip_house.cameras[0].trigger_motion(0.3)
@@ -284,20 +292,11 @@ async def test_other_media_folder_in_mid_event(
     clip_house: House, hass: HomeAssistant, tmp_path: Path
 ) -> None:
     """What the camera may forget is in the one folder or in the other."""
-    other = tmp_path / "other"
-    other.mkdir()
-    hass.config.media_dirs["other"] = str(other)
-    nvr = clip_house.nvr
-    entry = nvr.entry
-    assert entry
     camera = clip_house.cameras[0]
     before = camera.counters.captured
     camera.trigger_motion(4)
     await clip_house.wait_until(lambda: camera.counters.captured > before + 10)
-    options = nvr_options(clip_house.port)
-    options[SECTION_STORAGE][CONF_MEDIA_DIR] = "other"
-    hass.config_entries.async_update_entry(entry, options=options)
-    await hass.config_entries.async_reload(entry.entry_id)
+    other = await to_other_media_folder(clip_house, hass, tmp_path)
     await camera.wait_all_acked(timeout=60)
     captured = camera.counters.captured
     assert camera.counters.lost == 0

@@ -61,7 +61,7 @@ _PROBE_SIZE = 1024 * 1024
 _RECENT_NS = 2 * 24 * 3600 * 10**9
 # Per camera. Days without ffmpeg do not reach it, a camera that opens an event with each frame does at once.
 MAX_UNFINISHED = 256
-_FINISHED_KEPT = 128
+_FINISHED_KEPT = 32
 _MOST_SPOOL = 2 * 1024**3
 _SPOOL_WORTH_ENDING = 8 * 1024 * 1024
 _BOOTS_KEPT = 4

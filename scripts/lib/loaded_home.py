@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 import sys
 import time
@@ -12,7 +12,7 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 from bench_entities import add_fleet  # noqa: E402
 from custom_components.magicpi_nvr.gateway import Authority  # noqa: E402
-from custom_components.magicpi_nvr.recording.hourfile import scan  # noqa: E402
+from custom_components.magicpi_nvr.recording.hourfile import HourFileError, scan  # noqa: E402
 from fleet import stored_cameras  # noqa: E402
 from home_assistant import HomeAssistantProcess, free_port  # noqa: E402
 from load import Fleet, rss_mb  # noqa: E402
@@ -96,11 +96,12 @@ async def memory_over(
 
 def recorded_frames(hass: HomeAssistantProcess) -> int:
     """Return how many frames its hour files hold (blocking)."""
-    return sum(
-        run.frame_count
-        for path in (hass.media / RECORDINGS).rglob("*.mp4")
-        for run in scan(path).runs
-    )
+    frames = 0
+    for path in (hass.media / RECORDINGS).rglob("*.mp4"):
+        # One that is just being begun holds none.
+        with suppress(HourFileError):
+            frames += sum(run.frame_count for run in scan(path).runs)
+    return frames
 
 
 def children_of(pid: int) -> list[str]:

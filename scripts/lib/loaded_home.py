@@ -96,8 +96,13 @@ async def memory_over(
 
 def recorded_frames(hass: HomeAssistantProcess) -> int:
     """Return how many frames its hour files hold (blocking)."""
+    return frames_below(hass.media / RECORDINGS)
+
+
+def frames_below(folder: Path) -> int:
+    """Return how many frames the hour files of a folder hold (blocking)."""
     frames = 0
-    for path in (hass.media / RECORDINGS).rglob("*.mp4"):
+    for path in folder.rglob("*.mp4"):
         # One that is just being begun holds none.
         with suppress(HourFileError):
             frames += sum(run.frame_count for run in scan(path).runs)

@@ -1,9 +1,7 @@
 """The shared NVR: its life, its options, and cameras that come and go."""
 
 import asyncio
-from contextlib import suppress
 from datetime import timedelta
-import itertools
 from pathlib import Path
 import socket
 from unittest.mock import AsyncMock, Mock, patch
@@ -16,7 +14,6 @@ from zeroconf import NonUniqueNameException
 from custom_components.magicpi_nvr import nvr as nvr_module
 from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_STORAGE
 from custom_components.magicpi_nvr.nvr import EventChange, NvrChange, RegistryStorage
-from custom_components.magicpi_nvr.recording.hourfile import HourFileError, scan
 from custom_components.magicpi_nvr.recording.model import PurgeReport
 from custom_components.magicpi_nvr.recording.recorder import EventDropped
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
@@ -26,6 +23,7 @@ from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.network import NoURLAvailableError
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
+from loaded_home import frames_below
 
 from .house import CAMERA_ID, House, nvr_options
 from .test_media_source import put_events
@@ -303,18 +301,7 @@ async def test_other_media_folder_in_mid_event(
     captured = camera.counters.captured
     assert camera.counters.lost == 0
     roots = (clip_house.media / DOMAIN, other / DOMAIN)
-
-    def recorded() -> int:
-        frames = 0
-        for path in itertools.chain.from_iterable(
-            root.rglob("*.mp4") for root in roots
-        ):
-            # One that is just being begun holds none
-            with suppress(HourFileError):
-                frames += sum(run.frame_count for run in scan(path).runs)
-        return frames
-
-    await clip_house.wait_until(lambda: recorded() >= captured)
+    await clip_house.wait_until(lambda: sum(map(frames_below, roots)) >= captured)
 
 
 async def test_storage_is_written_while_it_changes(

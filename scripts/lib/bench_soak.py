@@ -8,7 +8,7 @@ between its memory is watched.
 import argparse
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 import json
 from pathlib import Path
@@ -23,14 +23,8 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 from home_assistant import HomeAssistantError, HomeAssistantProcess, wait_until  # noqa: E402
-from load import sender, slope_per_min  # noqa: E402
-from loaded_home import (  # noqa: E402
-    children_of,
-    home_with_fleet,
-    memory_over,
-    open_files,
-    recorded_frames,
-)
+from load import rss_mb, sender, slope_per_min  # noqa: E402
+from loaded_home import children_of, home_with_fleet, open_files, recorded_frames  # noqa: E402
 
 WARM_UP_SHARE = 0.4
 QUIET_S = 60.0
@@ -71,24 +65,43 @@ class Soaked:
     recorded: int
     left: dict[str, list[str]]
     problems: list[str]
-    memory: list[tuple[float, float]] = field(repr=False)
+    memory: list[tuple[float, float, float]] = field(repr=False)
+    """Seconds, memory, how much of it is SQLite's."""
 
     @property
     def warm(self) -> list[tuple[float, float]]:
         """Memory after the warm-up."""
+        return [(at, value) for at, value, _ in self._warm]
+
+    @property
+    def warm_without_sqlite(self) -> list[tuple[float, float]]:
+        """The same without SQLite's part."""
+        return [(at, value - sqlite) for at, value, sqlite in self._warm]
+
+    @property
+    def _warm(self) -> list[tuple[float, float, float]]:
         return self.memory[int(len(self.memory) * WARM_UP_SHARE) :]
 
-    @property
-    def slope(self) -> float:
-        """How memory grows after the warm-up."""
-        return slope_per_min(self.warm)
 
-    @property
-    def growth(self) -> float:
-        """Ratio of the last third's memory to that of the first third after the warm-up."""
-        values = [value for _, value in self.warm]
-        third = max(1, len(values) // 3)
-        return median(values[-third:]) / median(values[:third])
+def growth(samples: Sequence[tuple[float, float]]) -> float:
+    """Return the ratio of the last third's median to the first's."""
+    values = [value for _, value in samples]
+    third = max(1, len(values) // 3)
+    return median(values[-third:]) / median(values[:third])
+
+
+async def watch_memory(
+    hass: HomeAssistantProcess, done: Callable[[], bool], every_s: float = 1.0
+) -> list[tuple[float, float, float]]:
+    """Return seconds, memory and SQLite's part of it until `done`."""
+    begin = time.monotonic()
+    samples = []
+    async with hass.websocket() as websocket:
+        while not done():
+            sqlite = await websocket.ask("loop_watch/sqlite_mb")
+            samples.append((time.monotonic() - begin, rss_mb(hass.pid), sqlite))
+            await asyncio.sleep(every_s)
+    return samples
 
 
 async def holdings(hass: HomeAssistantProcess, scratch: Path) -> Holdings:
@@ -130,7 +143,7 @@ async def soak(
         work = asyncio.create_task(
             senders.ask(do="soak", group=0, seconds=minutes * 60, seed=1)
         )
-        memory = await memory_over(hass.pid, work.done)
+        memory = await watch_memory(hass, work.done)
         await work
         counts = await senders.ask(do="settle", group=0)
         after = await quiet_holdings(hass, scratch, before)
@@ -160,30 +173,39 @@ async def quiet_holdings(
     try:
         await wait_until(is_quiet, QUIET_S, "quiet")
     except HomeAssistantError:
-        assert time.monotonic() >= end
+        if time.monotonic() < end:
+            raise
     return seen[-1]
+
+
+def report_memory(name: str, samples: Sequence[tuple[float, float]]) -> float:
+    """Print how memory went after the warm-up; return its slope in MB per minute."""
+    slope = slope_per_min(samples)
+    print(
+        f"{name:<16} after the warm-up {samples[0][1]:.0f} to {samples[-1][1]:.0f} MB,"
+        f" slope {slope:+.2f} MB/min, last to first third {growth(samples):.3f}"
+    )
+    return slope
 
 
 def report(found: Soaked) -> dict[str, Any]:
     """Print and return the figures."""
-    first, last = found.warm[0][1], found.warm[-1][1]
     counts = found.counts
     print(
         f"{found.minutes:g} minutes: {counts['boots']} boots, {counts['connects']} connections,"
         f" {counts['events']} events, {counts['captured']} frames, {found.recorded} recorded"
     )
-    print(
-        f"memory after the warm-up {first:.0f} to {last:.0f} MB, slope"
-        f" {found.slope:+.2f} MB/min, last to first third {found.growth:.3f}"
-    )
+    slope = report_memory("memory", found.warm)
+    slope_without = report_memory("without SQLite's", found.warm_without_sqlite)
     print(f"left: {found.left or 'nothing'}")
     for line in found.problems[:10]:
         print(f"logged: {line}")
     return {
         "minutes": found.minutes,
         "frames": counts["captured"],
-        "rss_slope_mb_per_min": round(found.slope, 3),
-        "rss_growth": round(found.growth, 4),
+        "rss_slope_mb_per_min": round(slope, 3),
+        "rss_slope_mb_per_min_without_sqlite": round(slope_without, 3),
+        "rss_growth": round(growth(found.warm), 4),
         "left": sum(map(len, found.left.values())),
         "problems": len(found.problems),
     }

@@ -14,6 +14,7 @@ from aiohttp import web
 from .authority import Authority
 from .camera import Camera
 from .config import ConfigError
+from .frame_batch import FrameBatch
 from .listener import Connection, Listener, ListenerLimits, error_response
 from .protocol import (
     HELLO_TIMEOUT_S,
@@ -164,6 +165,7 @@ class Gateway:
         self._delegate = delegate
         self._version = version
         self._sessions: set[Session] = set()
+        self._batch = FrameBatch()
         self._connections: dict[str, set[Connection]] = {}
         self._told_stale: dict[str, float] = {}
         self._runner: web.AppRunner | None = None
@@ -257,6 +259,7 @@ class Gateway:
             session.close(CloseCode.GOING_AWAY, "gateway stops")
 
     def _tick(self) -> None:
+        self._batch.tick()
         for session in tuple(self._sessions):
             session.tick()
         for camera in tuple(self._registry.cameras.values()):
@@ -589,6 +592,7 @@ class Gateway:
             ws,
             connection,
             frames,
+            self._batch,
             self._delegate,
             self._registry.clock,
             hello_timeout_s=self.settings.hello_timeout_s,

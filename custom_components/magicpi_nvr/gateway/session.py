@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -42,6 +43,7 @@ except ImportError:
     from zlib import crc32
 
 if TYPE_CHECKING:
+    from .frame_batch import FrameBatch
     from .frame_reader import FrameReader
     from .listener import Connection
 
@@ -100,6 +102,7 @@ class Session:
         ws: web.WebSocketResponse,
         connection: Connection,
         frames: FrameReader,
+        batch: FrameBatch,
         delegate: SessionDelegate,
         clock: Clock,
         *,
@@ -112,6 +115,7 @@ class Session:
         self._ws = ws
         self._connection = connection
         self._frames = frames
+        self._batch = batch
         self._delegate = delegate
         self._clock = clock
         self._hello_timeout_s = hello_timeout_s
@@ -160,7 +164,8 @@ class Session:
             self._outbox.task_done()
 
     def close(self, code: CloseCode, reason: str = "") -> None:
-        """Begin to close; what was sent before still goes out."""
+        """Begin to close; what was sent before still goes out, what came before counts."""
+        self._batch.flush()
         if not self._closing:
             self._closing = True
             self._spawn(self._close(code, reason))
@@ -234,6 +239,8 @@ class Session:
         self._arrived = self._clock.monotonic()
         self._horizon_t = hello.uptime_ms + MAX_AHEAD_MS
         stay_awake_s = camera.stay_awake_s
+        # Those of the session before this are counted in that one's boot.
+        self._batch.flush()
         replaced = camera.arrive(self, hello)
         if replaced is not None:
             replaced.close(CloseCode.REPLACED, "replaced by a newer connection")
@@ -263,9 +270,11 @@ class Session:
         receive = self._ws.receive
         frames = self._frames
         frames.taken += 1  # hello
-        frames.deliver = self._take_frame
+        frames.deliver = partial(self._batch.add, self._take_frame)
         while not self._closing:
             message = await receive()
+            # The end of the link, too, comes behind its frames.
+            self._batch.flush()
             frames.taken += 1
             if self.camera.session is not self:
                 # Its frames are counted in another boot's numbers by now.

@@ -1,6 +1,7 @@
 """For benchmarks and soak tests only: how late Home Assistant's loop is, and what lives in it."""
 
 import asyncio
+import ctypes
 import gc
 import threading
 from typing import Any
@@ -16,8 +17,20 @@ DOMAIN = "loop_watch"
 CONFIG_SCHEMA = cv.empty_config_schema(DOMAIN)
 
 
+def sqlite_mb() -> float:
+    """Return what SQLite holds, its page caches above all; 0 where it can't be asked."""
+    import _sqlite3  # noqa: PLC0415
+
+    try:
+        used = ctypes.CDLL(getattr(_sqlite3, "__file__", None)).sqlite3_memory_used
+    except AttributeError, OSError:
+        return 0.0
+    used.restype = ctypes.c_int64
+    return float(used()) / 1024**2
+
+
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Begin to tick, and answer `loop_watch/take`."""
+    """Begin to tick, and answer `loop_watch/take` and `loop_watch/sqlite_mb`."""
     ticker = Ticker()
     ticker.start()
 
@@ -40,5 +53,16 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
             },
         )
 
+    @websocket_api.websocket_command({"type": "loop_watch/sqlite_mb"})
+    @callback
+    def sqlite(
+        hass: HomeAssistant,
+        connection: websocket_api.ActiveConnection,
+        msg: dict[str, Any],
+    ) -> None:
+        """Answer what SQLite holds."""
+        connection.send_result(msg["id"], sqlite_mb())
+
     websocket_api.async_register_command(hass, take)
+    websocket_api.async_register_command(hass, sqlite)
     return True

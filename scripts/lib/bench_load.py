@@ -568,10 +568,10 @@ def main() -> None:
         help="numbers of cameras (1,10,50,100); '' leaves out the receive path",
     )
     parser.add_argument(
-        "--seconds", type=float, default=8, help="of each turn (%(default)s)"
+        "--seconds", type=float, default=6, help="of each turn (%(default)s)"
     )
     parser.add_argument(
-        "--pairs", type=int, default=5, help="turns of each kind (%(default)s)"
+        "--pairs", type=int, default=7, help="turns of each kind (%(default)s)"
     )
     parser.add_argument(
         "--memory-s", type=float, default=60, help="watch memory so long (%(default)s)"

@@ -1,6 +1,7 @@
 """Sessions of cameras over real TLS sockets."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 import json
 from pathlib import Path
@@ -10,12 +11,14 @@ from aiohttp import WSMsgType, WSServerHandshakeError
 import pytest
 
 from custom_components.magicpi_nvr.gateway import session
+from custom_components.magicpi_nvr.gateway.camera import Camera
 from custom_components.magicpi_nvr.gateway.protocol import (
     MAX_BINARY_BYTES,
     MAX_TEXT_BYTES,
     CloseCode,
     Frame,
 )
+from custom_components.magicpi_nvr.gateway.server import TICKED_TOGETHER
 
 from .support import (
     CAMERA_ID,
@@ -673,3 +676,32 @@ async def test_many_cameras_at_once(house: House) -> None:
     await asyncio.gather(*(wake(camera.id, auth) for camera, auth in registered))
     assert len(house.owner.frames) == 200
     assert house.gateway.counters["refused_too_many"] == 0
+
+
+async def test_many_cameras_are_not_ticked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each tick each has its turn, and between some of them the loop has its own."""
+    ticked: list[tuple[str, int]] = []
+    turn = 0
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async with run_house(tmp_path) as house:
+        cameras = [
+            (await house.register(f"24:6F:28:00:00:{number:02X}"))[0].id
+            for number in range(2 * TICKED_TOGETHER + 1)
+        ]
+        monkeypatch.setattr(
+            Camera, "tick", lambda camera: ticked.append((camera.id, turn))
+        )
+        counting = asyncio.create_task(count_turns())
+        await until(lambda: len(ticked) >= 3 * len(cameras))
+        counting.cancel()
+    begin = [name for name, _ in ticked].index(cameras[0])
+    assert [name for name, _ in ticked[begin:]][: len(cameras)] == cameras
+    assert max(Counter(number for _, number in ticked).values()) <= TICKED_TOGETHER

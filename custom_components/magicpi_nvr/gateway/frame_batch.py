@@ -12,7 +12,7 @@ from typing import Final
 _SHARE: Final = 10
 # A house's few cameras wait for nothing.
 _MIN_BATCH: Final = 4
-_MAX_BATCH: Final = 32
+_MAX_BATCH: Final = 12
 
 type Take = Callable[[bytearray], None]
 

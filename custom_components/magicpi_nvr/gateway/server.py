@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import batched
 import logging
 from pathlib import Path
 from types import MappingProxyType
@@ -36,6 +37,8 @@ from .session import Session, SessionDelegate
 _LOGGER = logging.getLogger(__name__)
 
 TICK_S: Final = 0.4
+# Fifty acks at once would keep Home Assistant's loop for milliseconds.
+TICKED_TOGETHER: Final = 16
 RENEWAL_CHECK_S: Final = 12 * 3600
 BODY_TIMEOUT_S: Final = 10
 SHUTDOWN_TIMEOUT_S: Final = 5
@@ -45,6 +48,11 @@ MAX_PAGE: Final = 200
 MAX_CURSOR: Final = 512
 MAX_TIME_MS: Final = 253_402_300_799_999  # the end of the year 9999
 STALE_KEY_INTERVAL_S: Final = 60
+
+
+def _tick_part(part: Iterable[Session | Camera]) -> None:
+    for item in part:
+        item.tick()
 
 
 class GatewayDelegate(SessionDelegate, Protocol):
@@ -164,7 +172,8 @@ class Gateway:
         self._registry = registry
         self._delegate = delegate
         self._version = version
-        self._sessions: set[Session] = set()
+        # In order, so that none changes its place in the tick by much.
+        self._sessions: dict[Session, None] = {}
         self._batch = FrameBatch()
         self._connections: dict[str, set[Connection]] = {}
         self._told_stale: dict[str, float] = {}
@@ -259,12 +268,21 @@ class Gateway:
             session.close(CloseCode.GOING_AWAY, "gateway stops")
 
     def _tick(self) -> None:
+        """Have everything look at what passes by itself, in parts that are spread over the tick."""
         self._batch.tick()
-        for session in tuple(self._sessions):
-            session.tick()
-        for camera in tuple(self._registry.cameras.values()):
-            camera.tick()
         self._registry.expire_tokens()
+        ticked: list[Session | Camera] = [
+            *self._sessions,
+            *self._registry.cameras.values(),
+        ]
+        parts = list(batched(ticked, TICKED_TOGETHER, strict=False))
+        for number, part in enumerate(parts):
+            if not number:
+                _tick_part(part)
+                continue
+            self._timers[f"tick {number}"] = asyncio.get_running_loop().call_later(
+                TICK_S * number / len(parts), _tick_part, part
+            )
 
     def _check_certificate(self) -> None:
         if self._renewal is None or self._renewal.done():
@@ -598,9 +616,9 @@ class Gateway:
             hello_timeout_s=self.settings.hello_timeout_s,
             idle_ticks=max(1, round(self.settings.idle_timeout_s / TICK_S)),
         )
-        self._sessions.add(session)
+        self._sessions[session] = None
         try:
             await session.run()
         finally:
-            self._sessions.discard(session)
+            del self._sessions[session]
         return ws

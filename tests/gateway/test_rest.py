@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from hashlib import sha256
+import hmac
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from custom_components.magicpi_nvr.gateway import registry
 from custom_components.magicpi_nvr.gateway.camera import FirmwareOffer
 from custom_components.magicpi_nvr.gateway.protocol import Caps
 from custom_components.magicpi_nvr.gateway.registry import RegistrationExpired
@@ -248,6 +251,38 @@ async def test_key_is_asked_for(house: House, method: str, path: str) -> None:
     assert [(status, body) for status, body, _ in answers] == [(401, expected)] * 9
     names = {tuple(sorted(answer.keys())) for _, _, answer in answers}
     assert len(names) == 1
+
+
+async def test_every_secret_takes_the_same_comparisons(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right or wrong, known id or not: hashes of one length, compared in constant time."""
+    _, auth = await house.register()
+    token = house.gateway.issue_token(OTHER_ID, data={})
+    compared: list[tuple[int, int]] = []
+
+    def compare(left: str, right: str) -> bool:
+        compared.append((len(left), len(right)))
+        return hmac.compare_digest(left, right)
+
+    monkeypatch.setattr(registry, "hmac", SimpleNamespace(compare_digest=compare))
+    for presented, status in (
+        (auth, 200),
+        (headers("wrong"), 401),
+        (headers("wrong", OTHER_ID), 401),
+    ):
+        assert (await house.call("GET", "/stats", presented))[0] == status
+        assert compared == [(64, 64)] * 2
+        compared.clear()
+    unknown = "24:6F:28:AA:BB:EE"
+    for shown, camera_id, status in (
+        ("wrong", unknown, 401),
+        ("wrong", OTHER_ID, 401),
+        (token, OTHER_ID, 201),
+    ):
+        assert (await register(house, registration(shown, camera_id)))[0] == status
+        assert compared == [(64, 64)]
+        compared.clear()
 
 
 async def test_wrong_keys_are_limited(house: House) -> None:

@@ -117,6 +117,21 @@ async def test_endless_event_gives_way(
     ]
 
 
+async def test_memory_is_shared(bench: Bench) -> None:
+    """While no disk takes anything a camera may fill half of the memory, and another has room in the rest."""
+    size = len(next(frames(1, start_ms=NOON)).jpeg)
+    limit = 60 * (size + 50)
+    bench.change(max_encoders=0, memory_limit=limit)
+    taken = [bench.add(frame) for frame in frames(100, start_ms=NOON)]
+    assert 20 < taken.count(True) < 35
+    other = [bench.add(frame) for frame in frames(40, start_ms=NOON, camera=OTHER)]
+    assert 10 < other.count(True) < 25
+    assert bench.recorder.stats.memory <= limit
+    assert bench.recorder.stats.drops == {
+        "memory": taken.count(False) + other.count(False)
+    }
+
+
 async def test_spool_is_bounded(bench: Bench) -> None:
     """Without encoders a camera may fill half of the spool, and another has room in the rest; then it is refused and counted."""
     size = len(next(frames(1, start_ms=NOON)).jpeg)

@@ -242,7 +242,11 @@ class Recorder:
         self._schedule()
 
     def add_frame(self, frame: CapturedFrame, *, reason: str) -> bool:
-        """Take a frame; the first of an event opens it. False when it is refused for good."""
+        """Take a frame; the first of an event opens it. False when it is refused for good.
+
+        Of memory and spool a camera may have as much as is free: alone half of the limit, of
+        two each a third.
+        """
         boot = self._boot(frame.camera, frame.boot)
         boot.highest = max(boot.highest, frame.seq)
         if self._closing or frame.event == 0:
@@ -264,10 +268,11 @@ class Recorder:
         at_ms = event.place(frame)
         if at_ms is None:
             return self._refuse("time")
-        if self.stats.memory + len(frame.jpeg) > self.settings.memory_limit:
+        size = len(frame.jpeg)
+        if camera.memory + size > self.settings.memory_limit - self.stats.memory:
             self._wake.set()
             return self._refuse("memory")
-        if not self._has_room_in_spool(camera, len(frame.jpeg)):
+        if not self._has_room_in_spool(camera, size):
             return self._refuse("spool")
         is_late = frame.seq < event.seqs.last
         if not is_late and at_ms <= event.last_at:
@@ -281,7 +286,7 @@ class Recorder:
             flags=frame.flags,
             width=frame.width,
             height=frame.height,
-            size=len(frame.jpeg),
+            size=size,
             arrived=now,
             jpeg=frame.jpeg,
         )
@@ -663,10 +668,7 @@ class Recorder:
             frame.event.spooled -= 1
 
     def _has_room_in_spool(self, camera: _Camera, size: int) -> bool:
-        """Whether all that a camera has in memory and one more frame may be spooled.
-
-        A camera may have as much as is free: alone half of the limit, of two each a third.
-        """
+        """Whether all that a camera has in memory and one more frame may be spooled."""
         if (limit := self.settings.spool_limit) is None:
             limit = max(self._spool_limit, 2 * self.settings.memory_limit)
         free = limit - self.stats.spool_bytes - self.stats.memory
@@ -795,7 +797,8 @@ class Recorder:
 
     def _spool_lagging(self, now: float) -> None:
         """Put frames on disk when one has waited too long: it, all before it, and those that will have soon."""
-        is_tight = self.stats.memory > self.settings.memory_limit // 2
+        # What one camera alone may have is half.
+        is_tight = self.stats.memory > self.settings.memory_limit // 3
         for key, boot in self._boots.items():
             unsafe = [frame for frame in boot.unsafe if not frame.safe]
             count, is_due = 0, False

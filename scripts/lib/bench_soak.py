@@ -79,6 +79,11 @@ class Soaked:
         return [(at, value - sqlite) for at, value, sqlite in self._warm]
 
     @property
+    def knows_sqlite(self) -> bool:
+        """Whether SQLite told what it holds."""
+        return any(sqlite for *_, sqlite in self.memory)
+
+    @property
     def _warm(self) -> list[tuple[float, float, float]]:
         return self.memory[int(len(self.memory) * WARM_UP_SHARE) :]
 
@@ -196,15 +201,17 @@ def report(found: Soaked) -> dict[str, Any]:
         f" {counts['events']} events, {counts['captured']} frames, {found.recorded} recorded"
     )
     slope = report_memory("memory", found.warm)
-    slope_without = report_memory("without SQLite's", found.warm_without_sqlite)
+    figures = {"rss_slope_mb_per_min": round(slope, 3)}
+    if found.knows_sqlite:
+        slope = report_memory("without SQLite's", found.warm_without_sqlite)
+        figures["rss_slope_mb_per_min_without_sqlite"] = round(slope, 3)
     print(f"left: {found.left or 'nothing'}")
     for line in found.problems[:10]:
         print(f"logged: {line}")
     return {
         "minutes": found.minutes,
         "frames": counts["captured"],
-        "rss_slope_mb_per_min": round(slope, 3),
-        "rss_slope_mb_per_min_without_sqlite": round(slope_without, 3),
+        **figures,
         "rss_growth": round(growth(found.warm), 4),
         "left": sum(map(len, found.left.values())),
         "problems": len(found.problems),

@@ -3,7 +3,7 @@
 import pytest
 
 from custom_components.magicpi_nvr.gateway.frame_batch import FrameBatch, Take
-from custom_components.magicpi_nvr.gateway.protocol import CloseCode
+from custom_components.magicpi_nvr.gateway.protocol import FLAG_LAST, CloseCode
 
 from .support import OTHER_ID, House, until
 
@@ -72,13 +72,11 @@ class Held(FrameBatch):
         """Hold it."""
         self._waiting.append((take, data))
 
-    def tick(self) -> None:
-        """Go on holding."""
-
 
 @pytest.fixture
 def held(house: House) -> Held:
-    """Have the gateway hold frames."""
+    """Have the gateway hold frames, over ticks as well."""
+    house.gateway._timers.pop("tick").cancel()
     house.gateway._batch = batch = Held()
     return batch
 
@@ -102,6 +100,18 @@ async def test_no_word_overtakes_a_frame(house: House, held: Held) -> None:
         )
         await house.owner.until(lambda: house.owner.ended)
         assert [frame.seq for frame in house.owner.frames] == [1, 2]
+
+
+async def test_no_ack_overtakes_a_frame(house: House, held: Held) -> None:
+    """Each part of a tick takes what waits before it acknowledges."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        await wire.send_frame(1, flags=FLAG_LAST)
+        await waiting(held, 1)
+        assert camera.session
+        house.gateway._tick_part([camera.session])
+        await wire.expect_ack(1)
 
 
 async def test_frames_of_a_lost_link_count(house: House, held: Held) -> None:

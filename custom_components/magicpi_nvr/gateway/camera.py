@@ -42,7 +42,7 @@ MAX_COMMANDS: Final = 32
 MAX_LOG_LINES: Final = 50
 MAX_OTA_ATTEMPTS: Final = 3
 # Without frames for this many ticks of the gateway a stream has ended.
-STREAM_TICKS: Final = 4
+STREAM_TICKS: Final = 5
 # Counters change with every frame; whoever shows them hears of it this often.
 COUNTER_TICKS: Final = 20
 RESTART_S: Final = 60

@@ -50,11 +50,6 @@ MAX_TIME_MS: Final = 253_402_300_799_999  # the end of the year 9999
 STALE_KEY_INTERVAL_S: Final = 60
 
 
-def _tick_part(part: Iterable[Session | Camera]) -> None:
-    for item in part:
-        item.tick()
-
-
 class GatewayDelegate(SessionDelegate, Protocol):
     """What the owner of a gateway answers; all called in the loop, none may block."""
 
@@ -269,6 +264,8 @@ class Gateway:
 
     def _tick(self) -> None:
         """Have everything look at what passes by itself, in parts that are spread over the tick."""
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
         self._batch.tick()
         self._registry.expire_tokens()
         ticked: list[Session | Camera] = [
@@ -276,13 +273,18 @@ class Gateway:
             *self._registry.cameras.values(),
         ]
         parts = list(batched(ticked, TICKED_TOGETHER, strict=False))
-        for number, part in enumerate(parts):
-            if not number:
-                _tick_part(part)
-                continue
-            self._timers[f"tick {number}"] = asyncio.get_running_loop().call_later(
-                TICK_S * number / len(parts), _tick_part, part
+        for number, part in enumerate(parts[1:], 1):
+            self._timers[f"tick {number}"] = loop.call_at(
+                begin + TICK_S * number / len(parts), self._tick_part, part
             )
+        if parts:
+            self._tick_part(parts[0])
+
+    def _tick_part(self, part: Iterable[Session | Camera]) -> None:
+        # An ack speaks of all that came before it.
+        self._batch.flush()
+        for item in part:
+            item.tick()
 
     def _check_certificate(self) -> None:
         if self._renewal is None or self._renewal.done():

@@ -52,7 +52,7 @@ _LOGGER = logging.getLogger(__name__)
 MAX_OUTBOX: Final = 64
 CLOSE_TIMEOUT_S: Final = 3.0
 # After `bye` a camera closes by itself.
-BYE_TICKS: Final = 10
+BYE_TICKS: Final = 12
 # At least each second while frames come, with room for a late tick.
 ACK_TICKS: Final = 2
 # Far above what a camera says in earnest, far below what costs anything.

@@ -633,9 +633,9 @@ class HourFileWriter:
         self._is_broken = False
 
     @property
-    def is_synced(self) -> bool:
-        """Whether all that was appended survives a power cut."""
-        return self._synced == self.end
+    def synced(self) -> int:
+        """How much of the file survives a power cut; what was appended behind it may not."""
+        return self._synced
 
     def open(self) -> None:
         """Claim the file and repair it if it is there.
@@ -727,7 +727,7 @@ class HourFileWriter:
 
     def take_back(self) -> None:
         """Cut what no sync has made last; if the disk does not let it, before the file is opened again."""
-        if self.is_synced:
+        if self._synced == self.end:
             return
         self.end = _CUTS[self.path] = self._synced
         if (run := self.run) is not None:

@@ -95,13 +95,13 @@ class Runner:
         self._input_closed = False
         self._writing = asyncio.Lock()
         self._syncing = asyncio.Lock()
-        self._unsynced: list[WaitingFrame] = []  # written, a power cut would take them
+        # Written, and where they end in the file: what lies behind its last sync, a power cut would take.
+        self._unsynced: deque[tuple[int, list[WaitingFrame]]] = deque()
         self._has_unsynced = asyncio.Event()
         self._writer: HourFileWriter | None = None
         self._config: VideoConfig | None = None
         self._part: HourPath | None = None
         self._broken: StorageFailed | None = None
-        self._was_taken_back = False
         self._counted = 0  # bytes of the run that the event has
         self._told = 0.0
         self._told_at = 0.0
@@ -257,7 +257,7 @@ class Runner:
             if not got or self._broken is not None:
                 return
             try:
-                size = await self._store(self._append, got, next_ms)
+                size, end = await self._store(self._append, got, next_ms)
             except StorageFailed as err:
                 self._broken = err
                 return
@@ -266,7 +266,7 @@ class Runner:
             self._fed -= len(got)
             frames = [frame for frame, _ in got]
             self._host.written(self.event, frames, size)
-            self._unsynced += frames
+            self._unsynced.append((end, frames))
             self._has_unsynced.set()
         await self._tell()
 
@@ -285,7 +285,7 @@ class Runner:
 
     async def _sync_now(self) -> None:
         async with self._syncing:
-            if not (count := len(self._unsynced)) or self._broken is not None:
+            if not self._unsynced or self._broken is not None:
                 return
             self._has_unsynced.clear()
             assert self._writer is not None
@@ -294,13 +294,20 @@ class Runner:
             except StorageFailed as err:
                 self._broken = err
                 return
-            synced, self._unsynced = self._unsynced[:count], self._unsynced[count:]
-            self._host.synced(self.event, synced)
+            self._host.synced(self.event, self._take_synced())
+
+    def _take_synced(self) -> list[WaitingFrame]:
+        """Return the frames that lie before the file's last sync, which may have seen more than was known of here."""
+        assert self._writer is not None
+        synced: list[WaitingFrame] = []
+        while self._unsynced and self._unsynced[0][0] <= self._writer.synced:
+            synced += self._unsynced.popleft()[1]
+        return synced
 
     def _append(
         self, got: Sequence[tuple[WaitingFrame, Encoded]], next_ms: int | None
-    ) -> int:
-        """Write a fragment and return the bytes appended. Blocking."""
+    ) -> tuple[int, int]:
+        """Write a fragment; return the bytes appended and where they end. Blocking."""
         starts = [packet.at_ms for _, packet in got]
         if next_ms is None:
             next_ms = starts[-1] + min(self.event.interval_ms, _LONGEST_GUESS_MS)
@@ -318,7 +325,7 @@ class Runner:
             last_seq=got[-1][0].seq,
             offset=starts[0] * TICKS_PER_MS,
         )
-        return writer.end - before
+        return writer.end - before, writer.end
 
     def _header(self) -> RunHeader:
         event = self.event
@@ -388,21 +395,21 @@ class Runner:
                     try:
                         await self._store(self._end, self._writer)
                     finally:
-                        self._part_with(self._unsynced)
-                        self._unsynced = []
+                        self._part_with_file()
 
-    def _part_with(self, frames: Sequence[WaitingFrame]) -> None:
-        """Say what became of the frames that were written last."""
+    def _part_with_file(self) -> None:
+        """Say what became of the frames that were written last: what no sync has seen was cut off."""
         assert self._writer is not None
-        is_safe = self._writer.is_synced and not self._was_taken_back
+        self._host.synced(self.event, self._take_synced())
+        lost = [frame for _, frames in self._unsynced for frame in frames]
+        self._unsynced.clear()
         if self._counted:
-            self._count(0 if is_safe else -len(frames))
-        if is_safe:
-            self._host.synced(self.event, frames)
+            self._count(-len(lost))
+        if not lost:
             return
         if self._writer.run is None or not self._writer.run.fragments:
             self.event.runs = self._number
-        self._host.taken_back(self.event, frames)
+        self._host.taken_back(self.event, lost)
 
     def _count(self, frames: int) -> None:
         """Let the event have what the run has."""
@@ -422,9 +429,7 @@ class Runner:
             finally:
                 writer.sync()
         finally:
-            if not writer.is_synced:
-                self._was_taken_back = True
-                writer.take_back()
+            writer.take_back()
             writer.close()
 
     async def _store[**P, T](

@@ -1,6 +1,7 @@
 """For benchmarks and soak tests only: how late Home Assistant's loop is, and what lives in it."""
 
 import asyncio
+from collections.abc import Callable
 import ctypes
 import gc
 import threading
@@ -17,22 +18,23 @@ DOMAIN = "loop_watch"
 CONFIG_SCHEMA = cv.empty_config_schema(DOMAIN)
 
 
-def sqlite_mb() -> float:
-    """Return what SQLite holds, its page caches above all; 0 where it can't be asked."""
+def _sqlite_memory() -> Callable[[], int] | None:
+    """Return what tells how many bytes SQLite holds, its page caches above all; None where nothing does."""
     import _sqlite3  # noqa: PLC0415
 
     try:
         used = ctypes.CDLL(getattr(_sqlite3, "__file__", None)).sqlite3_memory_used
     except AttributeError, OSError:
-        return 0.0
+        return None
     used.restype = ctypes.c_int64
-    return float(used()) / 1024**2
+    return used
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Begin to tick, and answer `loop_watch/take` and `loop_watch/sqlite_mb`."""
     ticker = Ticker()
     ticker.start()
+    sqlite_memory = await hass.async_add_executor_job(_sqlite_memory)
 
     @websocket_api.websocket_command({"type": "loop_watch/take"})
     @callback
@@ -60,8 +62,9 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
         connection: websocket_api.ActiveConnection,
         msg: dict[str, Any],
     ) -> None:
-        """Answer what SQLite holds."""
-        connection.send_result(msg["id"], sqlite_mb())
+        """Answer what SQLite holds, 0 where nothing tells."""
+        used = sqlite_memory() if sqlite_memory else 0
+        connection.send_result(msg["id"], used / 1024**2)
 
     websocket_api.async_register_command(hass, take)
     websocket_api.async_register_command(hass, sqlite)

@@ -18,7 +18,7 @@ from statistics import median
 import sys
 import tempfile
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
@@ -56,6 +56,15 @@ class Holdings:
         return {name: left for name, left in found.items() if left}
 
 
+class Memory(NamedTuple):
+    """A process' memory at a moment (seconds), in MB."""
+
+    at: float
+    process: float
+    malloc: float
+    sqlite: float
+
+
 @dataclass
 class Soaked:
     """What a soak found; memory in MB and MB per minute."""
@@ -65,27 +74,26 @@ class Soaked:
     recorded: int
     left: dict[str, list[str]]
     problems: list[str]
-    memory: list[tuple[float, float, float]] = field(repr=False)
-    """Seconds, memory, how much of it is SQLite's."""
+    memory: list[Memory] = field(repr=False)
 
     @property
-    def warm(self) -> list[tuple[float, float]]:
+    def warm(self) -> list[Memory]:
         """Memory after the warm-up."""
-        return [(at, value) for at, value, _ in self._warm]
-
-    @property
-    def warm_without_sqlite(self) -> list[tuple[float, float]]:
-        """The same without SQLite's part."""
-        return [(at, value - sqlite) for at, value, sqlite in self._warm]
-
-    @property
-    def knows_sqlite(self) -> bool:
-        """Whether SQLite told what it holds."""
-        return any(sqlite for *_, sqlite in self.memory)
-
-    @property
-    def _warm(self) -> list[tuple[float, float, float]]:
         return self.memory[int(len(self.memory) * WARM_UP_SHARE) :]
+
+    @property
+    def process(self) -> list[tuple[float, float]]:
+        """What the process has after the warm-up."""
+        return [(sample.at, sample.process) for sample in self.warm]
+
+    @property
+    def in_use(self) -> list[tuple[float, float]]:
+        """What it uses of that, without SQLite; nothing where the C library does not tell."""
+        return [
+            (sample.at, sample.malloc - sample.sqlite)
+            for sample in self.warm
+            if sample.malloc
+        ]
 
 
 def growth(samples: Sequence[tuple[float, float]]) -> float:
@@ -97,14 +105,21 @@ def growth(samples: Sequence[tuple[float, float]]) -> float:
 
 async def watch_memory(
     hass: HomeAssistantProcess, done: Callable[[], bool], every_s: float = 1.0
-) -> list[tuple[float, float, float]]:
-    """Return seconds, memory and SQLite's part of it until `done`."""
+) -> list[Memory]:
+    """Look at a Home Assistant's memory until `done`."""
     begin = time.monotonic()
     samples = []
     async with hass.websocket() as websocket:
         while not done():
-            sqlite = await websocket.ask("loop_watch/sqlite_mb")
-            samples.append((time.monotonic() - begin, rss_mb(hass.pid), sqlite))
+            held = await websocket.ask("loop_watch/memory")
+            samples.append(
+                Memory(
+                    time.monotonic() - begin,
+                    rss_mb(hass.pid),
+                    held["malloc_mb"],
+                    held["sqlite_mb"],
+                )
+            )
             await asyncio.sleep(every_s)
     return samples
 
@@ -187,7 +202,7 @@ def report_memory(name: str, samples: Sequence[tuple[float, float]]) -> float:
     """Print how memory went after the warm-up; return its slope in MB per minute."""
     slope = slope_per_min(samples)
     print(
-        f"{name:<16} after the warm-up {samples[0][1]:.0f} to {samples[-1][1]:.0f} MB,"
+        f"{name} after the warm-up {samples[0][1]:.0f} to {samples[-1][1]:.0f} MB,"
         f" slope {slope:+.2f} MB/min, last to first third {growth(samples):.3f}"
     )
     return slope
@@ -200,11 +215,11 @@ def report(found: Soaked) -> dict[str, Any]:
         f"{found.minutes:g} minutes: {counts['boots']} boots, {counts['connects']} connections,"
         f" {counts['events']} events, {counts['captured']} frames, {found.recorded} recorded"
     )
-    slope = report_memory("memory", found.warm)
+    slope = report_memory("memory", found.process)
     figures = {"rss_slope_mb_per_min": round(slope, 3)}
-    if found.knows_sqlite:
-        slope = report_memory("without SQLite's", found.warm_without_sqlite)
-        figures["rss_slope_mb_per_min_without_sqlite"] = round(slope, 3)
+    if found.in_use:
+        slope = report_memory("in use", found.in_use)
+        figures["in_use_slope_mb_per_min"] = round(slope, 3)
     print(f"left: {found.left or 'nothing'}")
     for line in found.problems[:10]:
         print(f"logged: {line}")
@@ -212,7 +227,7 @@ def report(found: Soaked) -> dict[str, Any]:
         "minutes": found.minutes,
         "frames": counts["captured"],
         **figures,
-        "rss_growth": round(growth(found.warm), 4),
+        "rss_growth": round(growth(found.process), 4),
         "left": sum(map(len, found.left.values())),
         "problems": len(found.problems),
     }

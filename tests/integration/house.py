@@ -228,7 +228,12 @@ async def clip_house(nvr_house: House) -> House:
     """A house with a sleeping camera that recorded one event."""
     camera = await nvr_house.claimed()
     camera.trigger_motion(1.0)
-    await nvr_house.wait_until(lambda: nvr_house.nvr.last_event(camera.id) is not None)
+    await nvr_house.wait_until(
+        lambda: (
+            (event := nvr_house.nvr.last_event(camera.id)) is not None
+            and event.state == "ready"
+        )
+    )
     await camera.wait_state("asleep")
     await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
     return nvr_house

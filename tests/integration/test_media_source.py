@@ -319,7 +319,7 @@ async def test_picture_of_media(clip_house: House, hass: HomeAssistant) -> None:
     ):
         item = MediaSourceItem.from_uri(hass, f"{ROOT}/{identifier}", None)
         image = await item.async_get_image()
-        assert (image is not None) is found
+        assert (image is not None) is found, identifier
         if image:
             assert image.mime_type == "image/jpeg"
             assert image.content.startswith(b"\xff\xd8")

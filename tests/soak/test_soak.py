@@ -22,4 +22,4 @@ async def test_cameras_that_come_and_go_leave_nothing(tmp_path: Path) -> None:
     assert found.recorded > 0
     assert found.problems == []
     assert found.left == {}
-    assert growth(found.warm) < MAX_GROWTH
+    assert growth(found.process) < MAX_GROWTH

@@ -1,7 +1,6 @@
 """For benchmarks and soak tests only: how late Home Assistant's loop is, and what lives in it."""
 
 import asyncio
-from collections.abc import Callable
 import ctypes
 import gc
 import threading
@@ -18,23 +17,47 @@ DOMAIN = "loop_watch"
 CONFIG_SCHEMA = cv.empty_config_schema(DOMAIN)
 
 
-def _sqlite_memory() -> Callable[[], int] | None:
-    """Return what tells how many bytes SQLite holds, its page caches above all; None where nothing does."""
-    import _sqlite3  # noqa: PLC0415
+class _Allocated(ctypes.Structure):
+    """What glibc's mallinfo2(3) tells, in bytes but for the numbers of chunks."""
 
-    try:
-        used = ctypes.CDLL(getattr(_sqlite3, "__file__", None)).sqlite3_memory_used
-    except AttributeError, OSError:
-        return None
-    used.restype = ctypes.c_int64
-    return used
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+class _Memory:
+    """Asks the process' C libraries what they hold."""
+
+    def __init__(self) -> None:
+        """Find them; where one can't be asked, it holds nothing."""
+        import _sqlite3  # noqa: PLC0415
+
+        sqlite = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
+        if (used := getattr(sqlite, "sqlite3_memory_used", None)) is not None:
+            used.restype = ctypes.c_int64
+        if (info := getattr(ctypes.CDLL(None), "mallinfo2", None)) is not None:
+            info.restype = _Allocated
+        self._sqlite_used, self._malloc_info = used, info
+
+    def as_dict(self) -> dict[str, float]:
+        """Return MB: what SQLite holds, its page caches above all, and what all that use malloc hold, SQLite too."""
+        sqlite = self._sqlite_used() if self._sqlite_used else 0
+        malloc = 0
+        if self._malloc_info:
+            info = self._malloc_info()
+            malloc = info.uordblks + info.hblkhd
+        return {"sqlite_mb": sqlite / 1024**2, "malloc_mb": malloc / 1024**2}
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Begin to tick, and answer `loop_watch/take` and `loop_watch/sqlite_mb`."""
+    """Begin to tick, and answer `loop_watch/take` and `loop_watch/memory`."""
     ticker = Ticker()
     ticker.start()
-    sqlite_memory = await hass.async_add_executor_job(_sqlite_memory)
+    memory_of = await hass.async_add_executor_job(_Memory)
 
     @websocket_api.websocket_command({"type": "loop_watch/take"})
     @callback
@@ -55,17 +78,16 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
             },
         )
 
-    @websocket_api.websocket_command({"type": "loop_watch/sqlite_mb"})
+    @websocket_api.websocket_command({"type": "loop_watch/memory"})
     @callback
-    def sqlite(
+    def memory(
         hass: HomeAssistant,
         connection: websocket_api.ActiveConnection,
         msg: dict[str, Any],
     ) -> None:
-        """Answer what SQLite holds, 0 where nothing tells."""
-        used = sqlite_memory() if sqlite_memory else 0
-        connection.send_result(msg["id"], used / 1024**2)
+        """Answer what the C libraries hold."""
+        connection.send_result(msg["id"], memory_of.as_dict())
 
     websocket_api.async_register_command(hass, take)
-    websocket_api.async_register_command(hass, sqlite)
+    websocket_api.async_register_command(hass, memory)
     return True

@@ -505,6 +505,7 @@ def test_a_hundred_thousand_events(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_a_thousand_hour_files(
     place: Place, small: Pictures, record_property: Callable[[str, object], None]
 ) -> None:

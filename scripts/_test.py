@@ -1,7 +1,7 @@
 """Run every test: with the newest Home Assistant, with a fuzzer, and the firmware's.
 
-With the oldest Home Assistant those run that have one in them; with --leg all of them. The
-last line is the sum. Arguments that are not listed here go to pytest
+With the oldest Home Assistant the integration's run, and a real one's start; with --leg all
+of them. The last line is the sum. Arguments that are not listed here go to pytest
 (scripts/test tests/gateway -k register); with such arguments fuzzer and firmware's tests are left out.
 """
 
@@ -19,7 +19,7 @@ import xml.etree.ElementTree as ET
 from _bootstrap import LEGS, ROOT, SetupError, bring_browser, find_browser, setup
 
 HOME_ASSISTANT_LEGS = ("2026.11", "2026.10")
-# Everything else stands on the same Python and aiohttp with both.
+# What Home Assistant's own changes reach first; all else stands on the same Python and aiohttp.
 OLDEST_TESTS = ("integration", "attack", "scripts")
 RESULTS = ROOT / "test-results"
 BROWSER_TESTS = ROOT / "tests" / "browser"

@@ -161,6 +161,7 @@ def main() -> int:
     parser.add_argument("--firmware", action="store_true", help="only the firmware's")
     options, arguments = parser.parse_known_args()
 
+    is_whole = not (options.leg or arguments)
     begin = time.monotonic()
     results: dict[str, Sum] = {}
     interrupted = False
@@ -170,7 +171,7 @@ def main() -> int:
             for name in chosen:
                 title = f"Home Assistant {name}"
                 which = [f"--ignore={BROWSER_TESTS}", *arguments]
-                if name != HOME_ASSISTANT_LEGS[0] and not (options.leg or arguments):
+                if is_whole and name != HOME_ASSISTANT_LEGS[0]:
                     which = [f"tests/{folder}" for folder in OLDEST_TESTS]
                 results[title] = run_pytest(name, title, which)
         if options.browser and BROWSER_TESTS.is_dir():
@@ -181,9 +182,9 @@ def main() -> int:
                 "Browser",
                 ["-n", "0", str(BROWSER_TESTS)],
             )
-        if not (options.firmware or options.leg or arguments):
+        if is_whole and not options.firmware:
             results["Fuzzing"] = run_fuzz()
-        if options.firmware or not (options.leg or arguments):
+        if options.firmware or is_whole:
             if FIRMWARE_TESTS.exists():
                 results["Firmware"] = run_firmware()
     except SetupError as err:

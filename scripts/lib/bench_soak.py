@@ -2,7 +2,8 @@
 
 A real Home Assistant records a fleet in a bad network. Before and after, with all cameras
 asleep again, its tasks, threads, children, open files and temporary files are counted; in
-between its memory is watched.
+between its memory is watched: what the process has, and what is in use of that without
+SQLite's page caches, which Home Assistant lets grow to 16 MB over longer than any soak.
 """
 
 import argparse
@@ -24,7 +25,13 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 from home_assistant import HomeAssistantError, HomeAssistantProcess, wait_until  # noqa: E402
 from load import rss_mb, sender, slope_per_min  # noqa: E402
-from loaded_home import children_of, home_with_fleet, open_files, recorded_frames  # noqa: E402
+from loaded_home import (  # noqa: E402
+    children_of,
+    home_with_fleet,
+    open_files,
+    recorded_frames,
+    samples_over,
+)
 
 WARM_UP_SHARE = 0.4
 QUIET_S = 60.0
@@ -57,9 +64,8 @@ class Holdings:
 
 
 class Memory(NamedTuple):
-    """A process' memory at a moment (seconds), in MB."""
+    """A process' memory in MB."""
 
-    at: float
     process: float
     malloc: float
     sqlite: float
@@ -74,25 +80,23 @@ class Soaked:
     recorded: int
     left: dict[str, list[str]]
     problems: list[str]
-    memory: list[Memory] = field(repr=False)
+    memory: list[tuple[float, Memory]] = field(repr=False)
 
     @property
-    def warm(self) -> list[Memory]:
+    def warm(self) -> list[tuple[float, Memory]]:
         """Memory after the warm-up."""
         return self.memory[int(len(self.memory) * WARM_UP_SHARE) :]
 
     @property
     def process(self) -> list[tuple[float, float]]:
         """What the process has after the warm-up."""
-        return [(sample.at, sample.process) for sample in self.warm]
+        return [(at, seen.process) for at, seen in self.warm]
 
     @property
     def in_use(self) -> list[tuple[float, float]]:
         """What it uses of that, without SQLite; nothing where the C library does not tell."""
         return [
-            (sample.at, sample.malloc - sample.sqlite)
-            for sample in self.warm
-            if sample.malloc
+            (at, seen.malloc - seen.sqlite) for at, seen in self.warm if seen.malloc
         ]
 
 
@@ -104,24 +108,16 @@ def growth(samples: Sequence[tuple[float, float]]) -> float:
 
 
 async def watch_memory(
-    hass: HomeAssistantProcess, done: Callable[[], bool], every_s: float = 1.0
-) -> list[Memory]:
+    hass: HomeAssistantProcess, done: Callable[[], bool]
+) -> list[tuple[float, Memory]]:
     """Look at a Home Assistant's memory until `done`."""
-    begin = time.monotonic()
-    samples = []
     async with hass.websocket() as websocket:
-        while not done():
+
+        async def look() -> Memory:
             held = await websocket.ask("loop_watch/memory")
-            samples.append(
-                Memory(
-                    time.monotonic() - begin,
-                    rss_mb(hass.pid),
-                    held["malloc_mb"],
-                    held["sqlite_mb"],
-                )
-            )
-            await asyncio.sleep(every_s)
-    return samples
+            return Memory(rss_mb(hass.pid), held["malloc_mb"], held["sqlite_mb"])
+
+        return await samples_over(look, done)
 
 
 async def holdings(hass: HomeAssistantProcess, scratch: Path) -> Holdings:
@@ -205,7 +201,7 @@ def report_memory(name: str, samples: Sequence[tuple[float, float]]) -> float:
         f"{name} after the warm-up {samples[0][1]:.0f} to {samples[-1][1]:.0f} MB,"
         f" slope {slope:+.2f} MB/min, last to first third {growth(samples):.3f}"
     )
-    return slope
+    return round(slope, 3)
 
 
 def report(found: Soaked) -> dict[str, Any]:
@@ -215,11 +211,9 @@ def report(found: Soaked) -> dict[str, Any]:
         f"{found.minutes:g} minutes: {counts['boots']} boots, {counts['connects']} connections,"
         f" {counts['events']} events, {counts['captured']} frames, {found.recorded} recorded"
     )
-    slope = report_memory("memory", found.process)
-    figures = {"rss_slope_mb_per_min": round(slope, 3)}
+    figures = {"rss_slope_mb_per_min": report_memory("memory", found.process)}
     if found.in_use:
-        slope = report_memory("in use", found.in_use)
-        figures["in_use_slope_mb_per_min"] = round(slope, 3)
+        figures["in_use_slope_mb_per_min"] = report_memory("in use", found.in_use)
     print(f"left: {found.left or 'nothing'}")
     for line in found.problems[:10]:
         print(f"logged: {line}")

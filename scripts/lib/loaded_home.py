@@ -1,7 +1,7 @@
 """A real Home Assistant with a fleet of claimed cameras, and what is asked of it while they send."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 import sys
@@ -82,16 +82,25 @@ async def round_trips(
     return found
 
 
-async def memory_over(
-    pid: int, done: Callable[[], bool], every_s: float = 1.0
-) -> list[tuple[float, float]]:
-    """Return (seconds, MB) of a process until `done`."""
+async def samples_over[T](
+    look: Callable[[], Awaitable[T]], done: Callable[[], bool], every_s: float = 1.0
+) -> list[tuple[float, T]]:
+    """Return (seconds, what was seen) until `done`."""
     begin = time.monotonic()
     samples = []
     while not done():
-        samples.append((time.monotonic() - begin, rss_mb(pid)))
+        samples.append((time.monotonic() - begin, await look()))
         await asyncio.sleep(every_s)
     return samples
+
+
+async def memory_over(pid: int, done: Callable[[], bool]) -> list[tuple[float, float]]:
+    """Return (seconds, MB) of a process until `done`."""
+
+    async def look() -> float:
+        return rss_mb(pid)
+
+    return await samples_over(look, done)
 
 
 def recorded_frames(hass: HomeAssistantProcess) -> int:

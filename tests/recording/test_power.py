@@ -258,7 +258,7 @@ async def test_a_sync_sees_what_is_being_written(
     (runner,) = bench.recorder._runners.values()
     writer = runner._writer
     assert writer is not None
-    await bench.until(lambda: len(appended) == 2 and writer._synced == appended[1])
+    await bench.until(lambda: len(appended) == 2 and writer.synced == appended[1])
     may_return.set()
     for frame in frames(20, start_ms=NOON + 2000, first_t=7000, first_seq=21):
         bench.add(frame)

@@ -1,8 +1,8 @@
 """Work off the frames of many cameras together.
 
 Between two frames of fifty cameras a processor has long forgotten the code that works them
-off, and what runs cold takes twice as long. So where many frames come, they wait for each other: for
-some hundredths of a second, and never over a tick.
+off, and what runs cold takes twice as long. So where many frames come, they wait for each
+other: for some hundredths of a second, and never over a tick.
 """
 
 from collections.abc import Callable

@@ -623,19 +623,14 @@ class HourFileWriter:
         self.config = config
         self.run: Run | None = None  # the one that is being written, or the last one
         self.end = 0
+        self.synced = 0  # what was appended behind it, a power cut may take
         self.hour_ms: int | None = None  # of the runs that are there; None = none yet
         self._next_dts = 0
         self._sequence = 0
         self._file: int | None = None
         self._claimed = False
         self._torn = False
-        self._synced = 0
         self._is_broken = False
-
-    @property
-    def synced(self) -> int:
-        """How much of the file survives a power cut; what was appended behind it may not."""
-        return self._synced
 
     def open(self) -> None:
         """Claim the file and repair it if it is there.
@@ -650,7 +645,7 @@ class HourFileWriter:
             hour = repair(self.path) if self.path.exists() else None
             if hour is not None:
                 _check_config(hour, self.config)
-                self.end = self._synced = hour.valid_end
+                self.end = self.synced = hour.valid_end
                 self._next_dts = hour.next_dts
                 self._sequence = hour.fragment_count
                 self.hour_ms = hour.runs[0].header.hour_ms
@@ -715,7 +710,7 @@ class HourFileWriter:
         After a sync that failed nothing more is taken: the next one would call good what the system has given up.
         """
         end = self.end
-        if self._file is None or self._synced == end:
+        if self._file is None or self.synced == end:
             return
         try:
             self._refuse_if_broken()
@@ -723,13 +718,13 @@ class HourFileWriter:
         except OSError:
             self._is_broken = True
             raise
-        self._synced = end
+        self.synced = end
 
     def take_back(self) -> None:
         """Cut what no sync has made last; if the disk does not let it, before the file is opened again."""
-        if self._synced == self.end:
+        if self.synced == self.end:
             return
-        self.end = _CUTS[self.path] = self._synced
+        self.end = _CUTS[self.path] = self.synced
         if (run := self.run) is not None:
             run.end = None
             while run.fragments and run.fragments[-1].end > self.end:

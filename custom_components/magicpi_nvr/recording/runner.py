@@ -257,7 +257,7 @@ class Runner:
             if not got or self._broken is not None:
                 return
             try:
-                size, end = await self._store(self._append, got, next_ms)
+                size = await self._store(self._append, got, next_ms)
             except StorageFailed as err:
                 self._broken = err
                 return
@@ -266,7 +266,8 @@ class Runner:
             self._fed -= len(got)
             frames = [frame for frame, _ in got]
             self._host.written(self.event, frames, size)
-            self._unsynced.append((end, frames))
+            assert self._writer is not None
+            self._unsynced.append((self._writer.end, frames))
             self._has_unsynced.set()
         await self._tell()
 
@@ -306,8 +307,8 @@ class Runner:
 
     def _append(
         self, got: Sequence[tuple[WaitingFrame, Encoded]], next_ms: int | None
-    ) -> tuple[int, int]:
-        """Write a fragment; return the bytes appended and where they end. Blocking."""
+    ) -> int:
+        """Write a fragment and return the bytes appended. Blocking."""
         starts = [packet.at_ms for _, packet in got]
         if next_ms is None:
             next_ms = starts[-1] + min(self.event.interval_ms, _LONGEST_GUESS_MS)
@@ -325,7 +326,7 @@ class Runner:
             last_seq=got[-1][0].seq,
             offset=starts[0] * TICKS_PER_MS,
         )
-        return writer.end - before, writer.end
+        return writer.end - before
 
     def _header(self) -> RunHeader:
         event = self.event

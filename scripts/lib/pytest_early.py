@@ -1,6 +1,7 @@
 """A pytest plugin that has to come before all others (`-p pytest_early` in pyproject.toml).
 
-It makes three things work that the order of plugins would break otherwise:
+It gives each test process a network of its own where that is allowed, and makes three things
+work that the order of plugins would break otherwise:
 
 - Home Assistant replaces httpx when it is imported and refuses to if someone else has
   imported the original before; another plugin of the environment does just that.
@@ -20,6 +21,7 @@ import pytest
 import pytest_socket
 
 import homeassistant  # noqa: F401
+import own_network
 
 INTEGRATION_TESTS = Path(__file__).parents[2] / "tests" / "integration"
 
@@ -42,6 +44,13 @@ sys.modules.setdefault(
     "homeassistant.components.logger._clear_logger_overwrites",
     _clear_logger_overwrites,  # type: ignore[arg-type]
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Separate the process that runs the tests: a worker, or the only one there is."""
+    runs_tests = hasattr(config, "workerinput") or not config.getoption("numprocesses")
+    if runs_tests and not config.getoption("collectonly"):
+        own_network.enter()
 
 
 def uses_home_assistant(item: pytest.Item) -> bool:

@@ -15,7 +15,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import BATTERY_LOW
 from .entity import MagicPiEntity, MagicPiEntityDescription
-from .gateway.camera import Camera, Change
+from .gateway import Camera, Change
 from .nvr import MagicPiConfigEntry
 
 PARALLEL_UPDATES = 0

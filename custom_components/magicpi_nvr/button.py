@@ -22,7 +22,7 @@ from .entity import (
     NvrEntityDescription,
     is_nvr_entry,
 )
-from .gateway.camera import Camera, Change
+from .gateway import Camera, Change
 from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry
 from .services import recording_errors
 from .setting import camera_errors

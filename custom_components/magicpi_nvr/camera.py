@@ -14,7 +14,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import MANUFACTURER
 from .entity import MagicPiEntity, MagicPiEntityDescription
-from .gateway.camera import CameraStatus, Change
+from .gateway import CameraStatus, Change
 from .nvr import MagicPiConfigEntry, NvrChange
 
 PARALLEL_UPDATES = 0

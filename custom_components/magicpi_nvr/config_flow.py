@@ -63,9 +63,9 @@ from .const import (
     SECTION_NETWORK,
     SECTION_STORAGE,
 )
-from .gateway.camera import Camera
-from .gateway.claim import (
+from .gateway import (
     AlreadyClaimed,
+    Camera,
     CannotConnect,
     ClaimError,
     InvalidCode,
@@ -74,9 +74,9 @@ from .gateway.claim import (
     StaleNonce,
     TooManyTries,
     WrongCode,
+    is_camera_id,
     normalize_code,
 )
-from .gateway.protocol import is_camera_id
 from .nvr import Nvr, StorageUnavailable, async_get_nvr
 from .options import NvrOptions
 

@@ -8,7 +8,7 @@ from homeassistant.const import CONF_HOST, CONF_NAME
 from homeassistant.core import HomeAssistant
 
 from .const import CONF_HOSTS, CONF_ID, DOMAIN
-from .gateway.camera import Camera
+from .gateway import Camera
 from .nvr import MagicPiConfigEntry, Nvr, NvrConfigEntry
 from .status import camera_stats, camera_status, storage_stats
 

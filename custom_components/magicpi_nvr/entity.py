@@ -9,7 +9,7 @@ from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC, Device
 from homeassistant.helpers.entity import Entity, EntityDescription
 
 from .const import DOMAIN
-from .gateway.camera import Camera, Change
+from .gateway import Camera, Change
 from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry, NvrRuntimeData
 
 NO_CHANGE: Final = Change(0)

@@ -10,7 +10,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .clip import clip_attributes
 from .const import BATTERY_LOW, BATTERY_RECOVERED
 from .entity import MagicPiEntity, MagicPiEntityDescription
-from .gateway.camera import Change
+from .gateway import Change
 from .nvr import EventChange, MagicPiConfigEntry
 from .recording.layout import event_id
 from .recording.model import Event

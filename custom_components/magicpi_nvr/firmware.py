@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from homeassistant.core import HomeAssistant
 
 from .const import FIRMWARE_PUBLIC_KEYS, FOLDER, LOGGER
-from .gateway.camera import Camera, FirmwareOffer
+from .gateway import Camera, FirmwareOffer
 
 MAX_IMAGE: Final = 16 * 1024 * 1024
 MAX_MANIFEST: Final = 16 * 1024

@@ -10,7 +10,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util import dt as dt_util
 
 from .entity import MagicPiEntity, MagicPiEntityDescription
-from .gateway.camera import Change
+from .gateway import Change
 from .nvr import MagicPiConfigEntry, NvrChange
 
 PARALLEL_UPDATES = 0

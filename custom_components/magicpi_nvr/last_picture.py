@@ -11,7 +11,7 @@ from typing import Final
 from homeassistant.core import HomeAssistant
 
 from .const import LOGGER
-from .gateway.protocol import Frame
+from .gateway import Frame
 
 MAX_BYTES: Final = 512 * 1024
 

@@ -14,7 +14,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
 from .entity import MagicPiEntityDescription
-from .gateway.camera import Camera, Change
+from .gateway import Camera, Change
 from .nvr import MagicPiConfigEntry
 from .setting import SettingEntity
 

@@ -44,11 +44,18 @@ from homeassistant.util.hass_dict import HassKey
 
 from .const import CONF_ID, DOMAIN, FOLDER, LOGGER, MANUFACTURER, NAME, SERVICE_TYPE_NVR
 from .firmware import FirmwareFolder
-from .gateway.authority import Authority
-from .gateway.camera import Camera, CameraAsleep, Change, CommandFailed, FirmwareOffer
-from .gateway.protocol import Frame
-from .gateway.registry import Registry
-from .gateway.server import Gateway, GatewaySettings
+from .gateway import (
+    Authority,
+    Camera,
+    CameraAsleep,
+    Change,
+    CommandFailed,
+    FirmwareOffer,
+    Frame,
+    Gateway,
+    GatewaySettings,
+    Registry,
+)
 from .last_picture import LastPicture, LastPictures
 from .options import CameraOptions, NvrOptions
 from .recording.errors import InvalidValue

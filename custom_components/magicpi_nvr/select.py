@@ -9,8 +9,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .entity import MagicPiEntityDescription
-from .gateway.camera import Change
-from .gateway.config import CONFIG_KEYS, ConfigValue
+from .gateway import CONFIG_KEYS, Change, ConfigValue
 from .nvr import MagicPiConfigEntry
 from .setting import SettingEntity
 

@@ -35,7 +35,7 @@ from .entity import (
     NvrEntityDescription,
     is_nvr_entry,
 )
-from .gateway.camera import Camera, CameraStatus, Change
+from .gateway import Camera, CameraStatus, Change
 from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry
 
 PARALLEL_UPDATES = 0

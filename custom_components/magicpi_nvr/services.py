@@ -27,7 +27,7 @@ from homeassistant.util import dt as dt_util
 from .access import POLICY_CONTROL, POLICY_EDIT, POLICY_READ, async_check, async_events
 from .clip import event_response, iso_time, signed
 from .const import DOMAIN
-from .gateway.camera import Camera
+from .gateway import Camera
 from .nvr import DATA_NVR, AlreadyRecording, Nvr
 from .recording.errors import (
     ClipGone,

@@ -9,8 +9,14 @@ from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .entity import MagicPiEntity
-from .gateway.camera import Camera, CameraAsleep, CameraStatus, CommandFailed
-from .gateway.config import ConfigError, ConfigValue
+from .gateway import (
+    Camera,
+    CameraAsleep,
+    CameraStatus,
+    CommandFailed,
+    ConfigError,
+    ConfigValue,
+)
 
 
 def asleep_error(camera: Camera, name: str) -> HomeAssistantError:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .gateway.camera import Camera
+from .gateway import Camera
 from .nvr import Nvr
 
 

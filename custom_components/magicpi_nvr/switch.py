@@ -17,7 +17,7 @@ from .entity import (
     NvrEntityDescription,
     is_nvr_entry,
 )
-from .gateway.camera import Change
+from .gateway import Change
 from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry
 from .setting import SettingEntity
 

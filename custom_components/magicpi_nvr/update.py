@@ -16,7 +16,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
 from .entity import MagicPiEntity, MagicPiEntityDescription
-from .gateway.camera import Change, OtaStep
+from .gateway import Change, OtaStep
 from .nvr import MagicPiConfigEntry, NvrChange
 from .watch import ISSUE_UPDATE_FAILED
 

@@ -10,7 +10,7 @@ from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN, LOGGER, WEAK_WIFI_DBM
-from .gateway.camera import Camera, CameraStatus, Change
+from .gateway import Camera, CameraStatus, Change
 
 if TYPE_CHECKING:
     from .nvr import Nvr

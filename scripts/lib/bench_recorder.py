@@ -24,11 +24,15 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from aiohttp import ClientSession, TCPConnector
-from gateway.authority import Authority
-from gateway.camera import Camera
-from gateway.protocol import Frame, FrameHeader
-from gateway.registry import Registry
-from gateway.server import Gateway, GatewaySettings
+from gateway import (
+    Authority,
+    Camera,
+    Frame,
+    FrameHeader,
+    Gateway,
+    GatewaySettings,
+    Registry,
+)
 from recording.encoder import _cluster, _matroska_header, arguments
 from recording.library import Library
 from recording.model import FLAG_LAST, RecordingSettings

@@ -15,8 +15,14 @@ sys.path.append(
     str(Path(__file__).resolve().parents[2] / "custom_components" / "magicpi_nvr")
 )
 
-from gateway import Authority, Gateway, GatewaySettings, ListenerLimits, Registry
-from gateway.authority import SERVER_NAME
+from gateway import (
+    SERVER_NAME,
+    Authority,
+    Gateway,
+    GatewaySettings,
+    ListenerLimits,
+    Registry,
+)
 
 SSLYZE = Path(__file__).resolve().parents[2] / ".venv-tls" / "bin" / "python"
 TIMEOUT_S = 180

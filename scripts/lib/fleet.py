@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from custom_components.magicpi_nvr.gateway.camera import Camera
-from custom_components.magicpi_nvr.gateway.clock import Clock
-from custom_components.magicpi_nvr.gateway.protocol import Caps
+from custom_components.magicpi_nvr.gateway import Camera, Caps, Clock
 
 
 class _Host:

@@ -29,7 +29,7 @@ def fuzz_here(target: str, arguments: list[str]) -> None:
 
     with atheris.instrument_imports(
         include=[
-            "gateway.frame_reader",
+            "gateway.link.frame_reader",
             "gateway.jpeg",
             "gateway.protocol",
             "recording.boxes",

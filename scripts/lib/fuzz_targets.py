@@ -19,7 +19,8 @@ sys.path.append(
     str(Path(__file__).resolve().parents[2] / "custom_components" / "magicpi_nvr")
 )
 
-from gateway import frame_reader, jpeg, protocol
+from gateway import jpeg, protocol
+from gateway.link import frame_reader
 from recording import boxes, hourfile, index
 
 ATTACK_TESTS: Final = Path(__file__).resolve().parents[2] / "tests" / "attack"

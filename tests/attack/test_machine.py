@@ -20,9 +20,7 @@ from hypothesis.stateful import (
 )
 import pytest
 
-from custom_components.magicpi_nvr.gateway import server
-from custom_components.magicpi_nvr.gateway.camera import Camera
-from custom_components.magicpi_nvr.gateway.protocol import Frame
+from custom_components.magicpi_nvr.gateway import Camera, Frame, server
 from tests.gateway.support import (
     CAMERA_ID,
     JPEG,

@@ -7,9 +7,8 @@ from pathlib import Path
 from aiohttp import ClientSession
 import pytest
 
-from custom_components.magicpi_nvr.gateway.claim import seal_bundle
-from custom_components.magicpi_nvr.gateway.listener import ListenerLimits
-from custom_components.magicpi_nvr.gateway.protocol import CloseCode
+from custom_components.magicpi_nvr.gateway import CloseCode, ListenerLimits
+from custom_components.magicpi_nvr.gateway.trust.claim import seal_bundle
 from tests.gateway.support import (
     CAMERA_ID,
     HOST,

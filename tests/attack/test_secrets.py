@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from custom_components.magicpi_nvr.gateway.authority import CA_FILE, SERVER_FILE
+from custom_components.magicpi_nvr.gateway.trust.authority import CA_FILE, SERVER_FILE
 from tests.faults.process import DOMAIN, TIMEOUT, all_ready, claim, prepare
 from virtual_camera import LoopSource, VirtualCamera
 

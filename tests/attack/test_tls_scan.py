@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench_tls import NEW, OLD, SSLYZE, judge, measure, scan
-from custom_components.magicpi_nvr.gateway.listener import ListenerLimits
+from custom_components.magicpi_nvr.gateway import ListenerLimits
 from tests.gateway.support import run_house
 
 pytestmark = pytest.mark.skipif(

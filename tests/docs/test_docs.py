@@ -14,7 +14,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import yaml
 
-from custom_components.magicpi_nvr.gateway import claim, config, protocol
+from custom_components.magicpi_nvr.gateway import protocol
+from custom_components.magicpi_nvr.gateway.camera import configuration
+from custom_components.magicpi_nvr.gateway.trust import claim
 from custom_components.magicpi_nvr.options import NvrOptions
 import homeassistant
 from homeassistant.const import Platform
@@ -494,11 +496,11 @@ def test_protocol_names() -> None:
     }
     settings = table(PROTOCOL, "Settings")
     assert {name for row in settings for name in code(row[0])} == set(
-        config.CONFIG_KEYS
+        configuration.CONFIG_KEYS
     )
     for row in settings:
         for name in code(row[0]):
-            key = config.CONFIG_KEYS[name]
+            key = configuration.CONFIG_KEYS[name]
             if key.kind == "int":
                 numbers = re.findall(r"-?\d+", row[1].replace("−", "-"))
                 assert [int(number) for number in numbers[:2]] == [

@@ -9,9 +9,8 @@ import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from custom_components.magicpi_nvr.const import DOMAIN
-from custom_components.magicpi_nvr.gateway import authority as authority_module
-from custom_components.magicpi_nvr.gateway.authority import Authority
-from custom_components.magicpi_nvr.gateway.clock import Clock
+from custom_components.magicpi_nvr.gateway import Authority, Clock
+from custom_components.magicpi_nvr.gateway.trust import authority as authority_module
 from custom_components.magicpi_nvr.recording.layout import hour_files
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.util import dt as dt_util

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from custom_components.magicpi_nvr.gateway.protocol import CloseCode
+from custom_components.magicpi_nvr.gateway import CloseCode
 from custom_components.magicpi_nvr.recording import recorder as recorder_module
 from custom_components.magicpi_nvr.recording.layout import event_id
 from tests.gateway.support import hello

@@ -14,12 +14,12 @@ from zlib import crc32
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
 from PIL import Image
 
-from custom_components.magicpi_nvr.gateway.authority import Authority
-from custom_components.magicpi_nvr.gateway.camera import Camera
+from custom_components.magicpi_nvr.gateway.camera.camera import Camera
 from custom_components.magicpi_nvr.gateway.clock import Clock
 from custom_components.magicpi_nvr.gateway.protocol import Frame, FrameHeader
-from custom_components.magicpi_nvr.gateway.registry import Registry
 from custom_components.magicpi_nvr.gateway.server import Gateway, GatewaySettings
+from custom_components.magicpi_nvr.gateway.trust.authority import Authority
+from custom_components.magicpi_nvr.gateway.trust.registry import Registry
 
 CAMERA_ID = "24:6F:28:AA:BB:CC"
 OTHER_ID = "24:6F:28:AA:BB:DD"

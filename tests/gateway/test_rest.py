@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from custom_components.magicpi_nvr.gateway import registry
-from custom_components.magicpi_nvr.gateway.camera import FirmwareOffer
+from custom_components.magicpi_nvr.gateway.camera.camera import FirmwareOffer
 from custom_components.magicpi_nvr.gateway.protocol import Caps
-from custom_components.magicpi_nvr.gateway.registry import RegistrationExpired
+from custom_components.magicpi_nvr.gateway.trust import registry
+from custom_components.magicpi_nvr.gateway.trust.registry import RegistrationExpired
 
 from .support import (
     CAMERA_ID,

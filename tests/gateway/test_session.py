@@ -11,7 +11,7 @@ from aiohttp import WSMsgType, WSServerHandshakeError
 import pytest
 
 from custom_components.magicpi_nvr.gateway import session
-from custom_components.magicpi_nvr.gateway.camera import Camera
+from custom_components.magicpi_nvr.gateway.camera.camera import Camera
 from custom_components.magicpi_nvr.gateway.protocol import (
     MAX_BINARY_BYTES,
     MAX_TEXT_BYTES,

@@ -31,7 +31,7 @@ from custom_components.magicpi_nvr.const import (
     SECTION_NETWORK,
     SECTION_STORAGE,
 )
-from custom_components.magicpi_nvr.gateway.camera import Camera
+from custom_components.magicpi_nvr.gateway import Camera
 from custom_components.magicpi_nvr.nvr import DATA_NVR, Nvr
 from homeassistant.auth.models import Credentials
 from homeassistant.config_entries import (

@@ -18,8 +18,7 @@ from custom_components.magicpi_nvr.const import (
     SECTION_NETWORK,
     SECTION_STORAGE,
 )
-from custom_components.magicpi_nvr.gateway.camera import Camera
-from custom_components.magicpi_nvr.gateway.claim import SetupClient
+from custom_components.magicpi_nvr.gateway import Camera, SetupClient
 from custom_components.magicpi_nvr.nvr import DATA_NVR, Nvr
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_PORT, EVENT_STATE_CHANGED, STATE_UNAVAILABLE

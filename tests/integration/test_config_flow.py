@@ -23,7 +23,7 @@ from custom_components.magicpi_nvr.const import (
     SECTION_NETWORK,
     SECTION_STORAGE,
 )
-from custom_components.magicpi_nvr.gateway.registry import RegistrationExpired
+from custom_components.magicpi_nvr.gateway import RegistrationExpired
 from custom_components.magicpi_nvr.nvr import Nvr
 from custom_components.magicpi_nvr.options import NvrOptions
 from homeassistant.config_entries import (

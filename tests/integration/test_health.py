@@ -15,7 +15,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.diagnostics import async_get_config_entry_diagnostics
-from custom_components.magicpi_nvr.gateway.camera import CameraStatus, Change
+from custom_components.magicpi_nvr.gateway import CameraStatus, Change
 from custom_components.magicpi_nvr.recording.recorder import Problem, Solved
 from custom_components.magicpi_nvr.system_health import async_system_health_info
 from custom_components.magicpi_nvr.watch import ROUND

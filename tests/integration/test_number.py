@@ -2,7 +2,7 @@
 
 import pytest
 
-from custom_components.magicpi_nvr.gateway.config import CONFIG_KEYS
+from custom_components.magicpi_nvr.gateway import CONFIG_KEYS
 from custom_components.magicpi_nvr.number import NUMBERS
 from homeassistant.exceptions import ServiceValidationError
 

@@ -7,7 +7,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.magicpi_nvr.const import CONF_ID, DOMAIN
-from custom_components.magicpi_nvr.gateway.protocol import Frame
+from custom_components.magicpi_nvr.gateway import Frame
 from fleet import camera_id, stored_cameras
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant

@@ -2,8 +2,7 @@
 
 import pytest
 
-from custom_components.magicpi_nvr.gateway.config import CONFIG_KEYS
-from custom_components.magicpi_nvr.gateway.protocol import ConfigAck
+from custom_components.magicpi_nvr.gateway import CONFIG_KEYS, ConfigAck
 from homeassistant.exceptions import ServiceValidationError
 
 from .scene import Scene

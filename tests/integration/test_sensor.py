@@ -8,7 +8,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.magicpi_nvr.battery import DAY_MS, HOUR_MS, BatteryHistory
 from custom_components.magicpi_nvr.const import DOMAIN
-from custom_components.magicpi_nvr.gateway.protocol import Frame, Heartbeat
+from custom_components.magicpi_nvr.gateway import Frame, Heartbeat
 from custom_components.magicpi_nvr.sensor import BatteryDaysSensor
 from homeassistant.const import ATTR_UNIT_OF_MEASUREMENT, STATE_UNKNOWN
 from homeassistant.core import HomeAssistant

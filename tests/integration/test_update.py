@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
-from custom_components.magicpi_nvr.gateway.camera import OtaProgress, OtaStep
+from custom_components.magicpi_nvr.gateway import OtaProgress, OtaStep
 from homeassistant.core import Event, EventStateChangedData, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir

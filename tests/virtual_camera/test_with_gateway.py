@@ -11,20 +11,19 @@ import zlib
 from aiohttp import ClientSession
 import pytest
 
-from custom_components.magicpi_nvr.gateway.camera import (
+from custom_components.magicpi_nvr.gateway import (
+    AlreadyClaimed,
     CameraStatus,
     CommandFailed,
     FirmwareOffer,
-)
-from custom_components.magicpi_nvr.gateway.claim import (
-    AlreadyClaimed,
+    Gateway,
+    GatewaySettings,
+    Registry,
     SetupClient,
     StaleNonce,
     TooManyTries,
     WrongCode,
 )
-from custom_components.magicpi_nvr.gateway.registry import Registry
-from custom_components.magicpi_nvr.gateway.server import Gateway, GatewaySettings
 from tests.gateway.support import HOST, House, run_house, until
 from virtual_camera import FaultySource, LoopSource, VirtualCamera
 

@@ -1,7 +1,6 @@
 """The cameras' side of MagicPi NVR: TLS listener, keys, claiming, sessions."""
 
-from .authority import Authority
-from .camera import (
+from .camera.camera import (
     Camera,
     CameraAsleep,
     CameraStatus,
@@ -15,43 +14,90 @@ from .camera import (
     OtaStep,
     Telemetry,
 )
+from .camera.configuration import (
+    CONFIG_KEYS,
+    ConfigError,
+    ConfigKey,
+    ConfigValue,
+    Mailbox,
+)
 from .clock import Clock
-from .config import CONFIG_KEYS, ConfigError, ConfigKey, Mailbox
-from .listener import ListenerLimits
-from .protocol import Caps, CloseCode, Frame, Hello
-from .registry import RegistrationExpired, Registry, Storage
-from .server import Gateway, GatewayDelegate, GatewaySettings
+from .delegate import GatewayDelegate
+from .link.listener import ListenerLimits
+from .protocol import (
+    Caps,
+    CloseCode,
+    ConfigAck,
+    Frame,
+    FrameHeader,
+    Heartbeat,
+    Hello,
+    is_camera_id,
+)
+from .server import Gateway, GatewaySettings
 from .session import Session
+from .trust.authority import SERVER_NAME, Authority
+from .trust.claim import (
+    AlreadyClaimed,
+    CannotConnect,
+    ClaimError,
+    InvalidCode,
+    NotACamera,
+    SetupClient,
+    SetupInfo,
+    StaleNonce,
+    TooManyTries,
+    WrongCode,
+    normalize_code,
+)
+from .trust.registry import RegistrationExpired, Registry, Storage
 
 __all__ = [
     "CONFIG_KEYS",
+    "SERVER_NAME",
+    "AlreadyClaimed",
     "Authority",
     "Camera",
     "CameraAsleep",
     "CameraStatus",
+    "CannotConnect",
     "Caps",
     "Change",
+    "ClaimError",
     "Clock",
     "CloseCode",
     "CommandFailed",
     "CommandRefused",
+    "ConfigAck",
     "ConfigError",
     "ConfigKey",
+    "ConfigValue",
     "Counters",
     "FirmwareOffer",
     "Frame",
+    "FrameHeader",
     "Gateway",
     "GatewayDelegate",
     "GatewaySettings",
+    "Heartbeat",
     "Hello",
+    "InvalidCode",
     "ListenerLimits",
     "LogLine",
     "Mailbox",
+    "NotACamera",
     "OtaProgress",
     "OtaStep",
     "RegistrationExpired",
     "Registry",
     "Session",
+    "SetupClient",
+    "SetupInfo",
+    "StaleNonce",
     "Storage",
     "Telemetry",
+    "TooManyTries",
+    "WrongCode",
+    "is_camera_id",
+    "normalize_code",
 ]

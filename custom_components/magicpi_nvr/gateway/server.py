@@ -6,17 +6,16 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import batched
 import logging
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from aiohttp import web
 
-from .authority import Authority
-from .camera import Camera
-from .config import ConfigError
+from .camera.camera import Camera
+from .camera.configuration import ConfigError
+from .delegate import GatewayDelegate
 from .frame_batch import FrameBatch
-from .listener import Connection, Listener, ListenerLimits, error_response
+from .link.listener import Connection, Listener, ListenerLimits, error_response
 from .protocol import (
     HELLO_TIMEOUT_S,
     IDLE_TIMEOUT_S,
@@ -31,8 +30,9 @@ from .protocol import (
     encode_command,
     is_camera_id,
 )
-from .registry import RegistrationExpired, RegistrationRefused, Registry
-from .session import Session, SessionDelegate
+from .session import Session
+from .trust.authority import Authority
+from .trust.registry import RegistrationExpired, RegistrationRefused, Registry
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -48,30 +48,6 @@ MAX_PAGE: Final = 200
 MAX_CURSOR: Final = 512
 MAX_TIME_MS: Final = 253_402_300_799_999  # the end of the year 9999
 STALE_KEY_INTERVAL_S: Final = 60
-
-
-class GatewayDelegate(SessionDelegate, Protocol):
-    """What the owner of a gateway answers; all called in the loop, none may block."""
-
-    def camera_registered(self, camera: Camera, token_data: Mapping[str, Any]) -> None:
-        """A camera used its token."""
-
-    def recordings(
-        self,
-        camera_id: str,
-        *,
-        start_ms: int | None,
-        end_ms: int | None,
-        limit: int,
-        cursor: str | None,
-    ) -> Awaitable[dict[str, Any]]:
-        """Answer `GET /recordings`; ValueError for a cursor that is none."""
-
-    def firmware(self, camera_id: str, sha256: str) -> Path | None:
-        """Return the image of this hash."""
-
-    def stale_key(self, camera_id: str) -> None:
-        """A known camera came with a wrong key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

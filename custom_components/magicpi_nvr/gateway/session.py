@@ -5,14 +5,13 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
 import logging
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import WSMsgType, web
 
-from .camera import Camera, CommandFailed
+from .camera.camera import Camera, CommandFailed
 from .clock import Clock
 from .jpeg import MAX_JPEG_BYTES, JpegError, check_jpeg
-from .limits import TokenBucket
 from .protocol import (
     FLAG_LAST,
     HEADER_BYTES,
@@ -36,6 +35,7 @@ from .protocol import (
     encode_ack,
     encode_welcome,
 )
+from .trust.limits import TokenBucket
 
 try:
     from isal.isal_zlib import crc32  # in Home Assistant's images; four times as fast
@@ -43,9 +43,10 @@ except ImportError:
     from zlib import crc32
 
 if TYPE_CHECKING:
+    from .delegate import GatewayDelegate
     from .frame_batch import FrameBatch
-    from .frame_reader import FrameReader
-    from .listener import Connection
+    from .link.frame_reader import FrameReader
+    from .link.listener import Connection
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -69,30 +70,6 @@ MAX_AHEAD_MS: Final = 86_400_000
 _FAULT_SLUGS: Final = frozenset(("not_json", "not_an_object", "no_type"))
 
 
-class SessionDelegate(Protocol):
-    """What a session asks of the gateway's owner."""
-
-    def frame_received(self, camera: Camera, frame: Frame) -> bool:
-        """Take a good frame; True: `kept` will come to cover it, False: refused for good."""
-
-    def event_ended(self, camera: Camera, boot: int, event: int, lost: int) -> None:
-        """All frames of the event came; the camera gave up `lost` of them."""
-
-    def motion_changed(
-        self,
-        camera: Camera,
-        boot: int,
-        event: int,
-        active: bool,
-        at_ms: int,
-        source: str,
-    ) -> None:
-        """Motion begins or ends."""
-
-    def kept(self, camera_id: str, boot: int) -> int:
-        """Highest seq of this boot up to which every frame it took is safe, 0 = none."""
-
-
 class Session:
     """A camera's connection, from its hello to its close."""
 
@@ -103,7 +80,7 @@ class Session:
         connection: Connection,
         frames: FrameReader,
         batch: FrameBatch,
-        delegate: SessionDelegate,
+        delegate: GatewayDelegate,
         clock: Clock,
         *,
         hello_timeout_s: float,

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from custom_components.magicpi_nvr.gateway.frame_reader import FrameReader
+from custom_components.magicpi_nvr.gateway.link.frame_reader import FrameReader
 from custom_components.magicpi_nvr.gateway.protocol import (
     HEADER_BYTES,
     MAX_BINARY_BYTES,

@@ -8,11 +8,18 @@ from pathlib import Path
 from aiohttp import ClientError
 import pytest
 
-from custom_components.magicpi_nvr.gateway.limits import RateLimit
-from custom_components.magicpi_nvr.gateway.listener import ListenerLimits, origin
+from custom_components.magicpi_nvr.gateway.link.listener import ListenerLimits, origin
 from custom_components.magicpi_nvr.gateway.server import Gateway
-
-from .support import CAMERA_ID, HOST, OTHER_ID, House, headers, run_house, until
+from custom_components.magicpi_nvr.gateway.trust.limits import RateLimit
+from tests.gateway.support import (
+    CAMERA_ID,
+    HOST,
+    OTHER_ID,
+    House,
+    headers,
+    run_house,
+    until,
+)
 
 type Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
-from .protocol import Caps, ConfigAck
+from ..protocol import Caps, ConfigAck
 
 type ConfigValue = int | bool | str
 

@@ -10,8 +10,8 @@ from aiohttp import ClientSession, web
 from hypothesis import given, strategies as st
 import pytest
 
-from custom_components.magicpi_nvr.gateway import claim
-from custom_components.magicpi_nvr.gateway.claim import (
+from custom_components.magicpi_nvr.gateway.trust import claim
+from custom_components.magicpi_nvr.gateway.trust.claim import (
     AlreadyClaimed,
     CannotConnect,
     ClaimError,
@@ -27,8 +27,7 @@ from custom_components.magicpi_nvr.gateway.claim import (
     open_bundle,
     seal_bundle,
 )
-
-from .support import CAMERA_ID, CAPS, HOST, OTHER_ID, House
+from tests.gateway.support import CAMERA_ID, CAPS, HOST, OTHER_ID, House
 
 CODE = "7K3M-9QXA-2BCD-EFGH"
 BUNDLE = {"v": 1, "token": "t", "name": "Haustür"}

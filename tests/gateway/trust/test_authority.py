@@ -13,14 +13,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 import pytest
 
-from custom_components.magicpi_nvr.gateway.authority import (
+from custom_components.magicpi_nvr.gateway.trust.authority import (
     CA_FILE,
     RENEW_BEFORE,
     SERVER_FILE,
     Authority,
 )
-
-from .support import HOST, House, run_house, until
+from tests.gateway.support import HOST, House, run_house, until
 
 YEAR = timedelta(days=365)
 
@@ -151,7 +150,7 @@ def test_certificate_of_another_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A certificate for another name is made anew."""
-    module = "custom_components.magicpi_nvr.gateway.authority.SERVER_NAME"
+    module = "custom_components.magicpi_nvr.gateway.trust.authority.SERVER_NAME"
     with monkeypatch.context() as patch:
         patch.setattr(module, "other.internal")
         Authority.load_or_create(tmp_path)
@@ -302,7 +301,7 @@ async def test_gateway_renews_by_itself(
     Authority.load_or_create(tmp_path, now=old)
     serial = certificate(tmp_path).serial_number
     monkeypatch.setattr(
-        "custom_components.magicpi_nvr.gateway.authority.RENEW_BEFORE",
+        "custom_components.magicpi_nvr.gateway.trust.authority.RENEW_BEFORE",
         timedelta(days=-1),
     )
     async with run_house(tmp_path):

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from yarl import URL
 
-from .protocol import (
+from ..protocol import (
     PROTOCOL_VERSION,
     Caps,
     ProtocolError,

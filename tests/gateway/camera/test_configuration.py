@@ -6,15 +6,14 @@ from typing import Any
 from hypothesis import given, strategies as st
 import pytest
 
-from custom_components.magicpi_nvr.gateway.config import (
+from custom_components.magicpi_nvr.gateway.camera.configuration import (
     CONFIG_KEYS,
     ConfigError,
     Mailbox,
     validate,
 )
 from custom_components.magicpi_nvr.gateway.protocol import Caps, ConfigAck
-
-from .support import CAPS
+from tests.gateway.support import CAPS
 
 FULL = Caps.from_dict(CAPS)
 BARE = Caps(resolutions=("VGA", "QVGA"))

@@ -9,11 +9,11 @@ import logging
 import secrets
 from typing import Any, Final, Protocol
 
-from .camera import RESTORE_ERRORS, Camera
+from ..camera.camera import RESTORE_ERRORS, Camera
+from ..clock import Clock
+from ..protocol import Registration, is_camera_id
 from .claim import encode_base64url
-from .clock import Clock
 from .limits import FailureLimit
-from .protocol import Registration, is_camera_id
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from typing import Any, Final, override
 
 from aiohttp import web
 
+from ..trust.limits import RateLimit
 from .frame_reader import FrameReader
-from .limits import RateLimit
-from .record_socket import RecordSocket
+from .socket import RecordSocket
 
 _LOGGER = logging.getLogger(__name__)
 

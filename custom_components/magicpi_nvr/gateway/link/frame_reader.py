@@ -8,7 +8,7 @@ from collections.abc import Callable
 import struct
 from typing import Final
 
-from .protocol import HEADER_BYTES, MAX_BINARY_BYTES
+from ..protocol import HEADER_BYTES, MAX_BINARY_BYTES
 
 try:
     from aiohttp._websocket.helpers import websocket_mask

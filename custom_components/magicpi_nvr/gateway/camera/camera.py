@@ -9,10 +9,9 @@ from enum import Flag, StrEnum, auto
 import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from .clock import Clock
-from .config import ConfigError, Mailbox
-from .progress import BootProgress
-from .protocol import (
+from ..clock import Clock
+from ..progress import BootProgress
+from ..protocol import (
     FLAG_STILL,
     FLAG_WARMING_UP,
     Bye,
@@ -30,9 +29,10 @@ from .protocol import (
     encode_config,
     encode_ota,
 )
+from .configuration import ConfigError, Mailbox
 
 if TYPE_CHECKING:
-    from .session import Session
+    from ..session import Session
 
 __all__ = ["ConfigError"]
 

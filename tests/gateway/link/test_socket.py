@@ -10,10 +10,18 @@ import socket
 from aiohttp import ClientSession, TCPConnector
 import pytest
 
-from custom_components.magicpi_nvr.gateway import listener, server
-from custom_components.magicpi_nvr.gateway.record_socket import RecordSocket
-
-from .support import CAMERA_ID, HOST, House, Wire, binary, make_jpeg, run_house
+from custom_components.magicpi_nvr.gateway import server
+from custom_components.magicpi_nvr.gateway.link import listener
+from custom_components.magicpi_nvr.gateway.link.socket import RecordSocket
+from tests.gateway.support import (
+    CAMERA_ID,
+    HOST,
+    House,
+    Wire,
+    binary,
+    make_jpeg,
+    run_house,
+)
 
 SEGMENT = 1436
 PICTURE = make_jpeg((800, 600), quality=80)

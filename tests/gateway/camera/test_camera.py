@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from custom_components.magicpi_nvr.gateway.camera import (
+from custom_components.magicpi_nvr.gateway.camera.camera import (
     Camera,
     CameraAsleep,
     CameraStatus,
@@ -19,9 +19,8 @@ from custom_components.magicpi_nvr.gateway.camera import (
     FirmwareOffer,
     OtaStep,
 )
-from custom_components.magicpi_nvr.gateway.config import ConfigError
-
-from .support import (
+from custom_components.magicpi_nvr.gateway.camera.configuration import ConfigError
+from tests.gateway.support import (
     CAMERA_ID,
     OTHER_ID,
     House,
@@ -217,7 +216,9 @@ async def test_counters_are_told_now_and_then(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not with every frame."""
-    monkeypatch.setattr("custom_components.magicpi_nvr.gateway.camera.COUNTER_TICKS", 1)
+    monkeypatch.setattr(
+        "custom_components.magicpi_nvr.gateway.camera.camera.COUNTER_TICKS", 1
+    )
     camera, auth = await house.register()
     told = Listener(camera, Change.COUNTERS)
     async with house.connect(auth) as wire:

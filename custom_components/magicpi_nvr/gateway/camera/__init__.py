@@ -1,0 +1,1 @@
+"""What is known of one registered camera: presence, configuration, live pictures, updates."""

@@ -1,0 +1,1 @@
+"""From a TCP connection to whole WebSocket messages: listener, socket, frame reader."""

@@ -1,0 +1,1 @@
+"""Who may connect: the certificate authority, claiming, keys and tokens, limits on failures."""

@@ -218,13 +218,14 @@ def make_venv(leg: Leg, uv: str) -> None:
 
     uv takes one that the system has, else downloads one; Debian's packages are the last resort.
     """
-    venv = (uv, "venv", "--clear", "--quiet", leg.path, "--python")
+    venv = (uv, "venv", "--relocatable", "--clear", "--quiet", leg.path, "--python")
     env = {
         "UV_HTTP_RETRIES": "1",
         "UV_PYTHON_INSTALL_DIR": str(TOOLS / "uv-python"),
         **uv_environment(),
     }
-    if not DEBIAN_PYTHON.exists():
+    python = DEBIAN_PYTHON / "usr" / "bin" / "python3.14"
+    if not runs(python):
         begin = time.monotonic()
         try:
             run(*venv, PYTHON_VERSIONS, env=env, timeout=PYTHON_DOWNLOAD_TIMEOUT)
@@ -241,7 +242,16 @@ def make_venv(leg: Leg, uv: str) -> None:
                     f"no Python {PYTHON_VERSIONS} is here, and none could be brought in ({err}):"
                     " put a python3.14 on the PATH and start again."
                 ) from None
-    run(*venv, DEBIAN_PYTHON / "usr" / "bin" / "python3.14", env=env)
+    run(*venv, python, env=env)
+
+
+def runs(python: Path) -> bool:
+    """Return whether a Python is there and starts: one that was moved does not."""
+    try:
+        run(python, "--version")
+    except SetupError:
+        return False
+    return True
 
 
 # ---------------------------------------------------------------------------------------
@@ -355,6 +365,7 @@ def unpack_debian_python() -> None:
         *("--set-interpreter", loader, "--force-rpath", "--set-rpath", loader.parent),
         folder / "usr" / "bin" / "python3.14",
     )
+    shutil.rmtree(DEBIAN_PYTHON, ignore_errors=True)
     folder.rename(DEBIAN_PYTHON)
 
 
@@ -438,7 +449,7 @@ def bring_browser() -> None:
 
 def key_of(leg: Leg) -> str:
     """Return what an environment depends on, as a digest."""
-    digest = hashlib.sha256(f"{SETUP_VERSION} {ROOT}".encode())
+    digest = hashlib.sha256(str(SETUP_VERSION).encode())
     digest.update(leg.lock.read_bytes())
     return digest.hexdigest()
 
@@ -486,7 +497,8 @@ def install(leg: Leg, uv: str) -> None:
             run(*sync, with_stand_ins(leg), env=env, timeout=1800)
     # Modules that tests and scripts share are found wherever Python is started from.
     site = next(leg.path.glob("lib/python3*/site-packages"))
-    (site / "magicpi_nvr_scripts.pth").write_text(f"{ROOT / 'scripts' / 'lib'}\n")
+    up = os.path.relpath(ROOT / "scripts" / "lib", site)
+    (site / "magicpi_nvr_scripts.pth").write_text(f"{up}\n")
 
 
 def link_ffmpeg(leg: Leg) -> None:

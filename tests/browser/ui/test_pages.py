@@ -190,10 +190,10 @@ async def test_repair(stage: Stage, visitor: Person, front_door: VirtualCamera) 
     """A camera that has been late for more than a day is told, and waited for."""
     page = visitor.page
     await visitor.open("/config/repairs")
-    issue = page.get_by_text("Garden does not check in").first
+    issue = page.get_by_text("Garden is overdue").first
     await issue.click()
     await expect(page.get_by_text("Its battery may be empty")).to_be_visible()
-    await page.get_by_text("Wait on").click()
+    await page.get_by_text("Keep waiting").click()
     await visitor.button("Finish").or_(visitor.button("Close")).first.click()
     await expect(issue).to_have_count(0)
     issues = await stage.hass.ws("repairs/list_issues")

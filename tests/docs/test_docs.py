@@ -403,7 +403,7 @@ def test_repairs() -> None:
 
 def test_claiming() -> None:
     """Every error of the dialogs is told in its words, with a cure; so is every field."""
-    rows = table(CLAIMING, "When the dialog says no")
+    rows = table(CLAIMING, "Errors in the dialog")
     told = {row[0] for row in rows}
     said = set(texts()["config"]["error"].values())
     said.add(texts()["config"]["step"]["not_registered"]["title"])

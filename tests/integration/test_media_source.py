@@ -104,8 +104,8 @@ async def test_tree(
     )
     assert clip.can_play
     assert clip.media_content_type == "video/mp4"
-    assert whole.title == f"{at:%Y-%m-%d}, the day as one clip"
-    assert hour.title == f"{at:%Y-%m-%d %H}:00, the hour as one clip (1)"
+    assert whole.title == f"{at:%Y-%m-%d}, whole day"
+    assert hour.title == f"{at:%Y-%m-%d %H}:00, whole hour (1)"
     client = await hass_client()
     for node in (clip, whole, hour):
         media = await async_resolve_media(hass, node.media_content_id, None)

@@ -31,6 +31,11 @@ def unused_tcp_port() -> int:
     return free_port()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test, so that the others run beside it."""
+    items.sort(key=lambda item: item.path.parent.name != "soak")
+
+
 def _new_zeroconf(cls: type[Zeroconf], *_: Any, **__: Any) -> Zeroconf:
     return object.__new__(cls)
 

@@ -11,6 +11,7 @@ from pytest_homeassistant_custom_component.common import MockUser
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.magicpi_nvr.const import DOMAIN
+from custom_components.magicpi_nvr.nvr import NotRunning
 from custom_components.magicpi_nvr.recording.errors import (
     ClipGone,
     EventBusy,
@@ -415,7 +416,7 @@ async def test_not_running(house: House, hass: HomeAssistant) -> None:
     entry = house.add_nvr_entry()
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.config_entries.async_unload(entry.entry_id)
-    await refused(hass, ServiceValidationError, "not_running", "list_events")
+    await refused(hass, NotRunning, "not_running", "list_events")
 
 
 async def test_rights(

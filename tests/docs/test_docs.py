@@ -420,7 +420,7 @@ EMPHASIS = """
     Firewall | How much | Home Assistant behind a proxy | Its recordings stay |
     New address of Home Assistant | New router or password | Port taken | Search |
     Signal | Sleep is a state, not a fault | Solar | VLAN, guest network |
-    What Home Assistant tells | What leaves the house | Which disk | MagicPi NVR | VLAN
+    What Home Assistant tells | Data that leaves your home | Which disk | MagicPi NVR | VLAN
 """
 
 

@@ -17,7 +17,7 @@ from homeassistant.helpers.device_registry import format_mac
 
 from .const import DOMAIN
 from .nvr import Nvr
-from .recording.model import Event, EventPage
+from .recording import Event, EventPage
 
 # Pages that one request looks through for a user who may not see all cameras
 MAX_PAGES: Final = 20
@@ -83,7 +83,7 @@ async def async_events(
         return EventPage((), None)
     found: list[Event] = []
     for _ in range(MAX_PAGES):
-        page = await nvr.recordings.library.events(
+        page = await nvr.library.events(
             camera=one,
             start_ms=start_ms,
             end_ms=end_ms,

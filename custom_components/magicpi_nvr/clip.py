@@ -8,7 +8,7 @@ from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN, SIGNED_PATH_LIFETIME
 from .nvr import Nvr, event_as_dict
-from .recording.model import Event
+from .recording import Event
 from .views import event_clip_url, event_thumbnail_url
 
 
@@ -45,5 +45,5 @@ def event_response(hass: HomeAssistant, nvr: Nvr, event: Event) -> dict[str, Any
     return (
         event_as_dict(event)
         | clip_attributes(hass, nvr, event)
-        | {"camera_name": nvr.entries.name(event.camera)}
+        | {"camera_name": nvr.camera_name(event.camera)}
     )

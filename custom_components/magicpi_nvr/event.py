@@ -9,11 +9,10 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .clip import clip_attributes
 from .const import BATTERY_LOW, BATTERY_RECOVERED
-from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
+from .entity import MagicPiEntity, MagicPiEntityDescription
 from .gateway import Change
 from .nvr import EventChange, MagicPiConfigEntry
-from .recording.layout import event_id
-from .recording.model import Event
+from .recording import Event, event_id
 
 PARALLEL_UPDATES = 0
 
@@ -29,18 +28,10 @@ class MagicPiEventDescription(MagicPiEntityDescription, EventEntityDescription):
     """A camera's events."""
 
 
-EVENTS: Final = (
-    MagicPiEventDescription(
-        key="event",
-        translation_key="event",
-        event_types=[
-            CAMERA_WOKE,
-            CLIP_READY,
-            LOW_BATTERY,
-            MOTION_ENDED,
-            MOTION_STARTED,
-        ],
-    ),
+EVENT: Final = MagicPiEventDescription(
+    key="event",
+    translation_key="event",
+    event_types=[CAMERA_WOKE, CLIP_READY, LOW_BATTERY, MOTION_ENDED, MOTION_STARTED],
 )
 
 
@@ -50,7 +41,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the camera's events."""
-    async_add_rows(entry, async_add_entities, (MagicPiEvent, EVENTS))
+    async_add_entities([MagicPiEvent(entry, EVENT)])
 
 
 class MagicPiEvent(MagicPiEntity, EventEntity):
@@ -73,7 +64,7 @@ class MagicPiEvent(MagicPiEntity, EventEntity):
     async def async_added_to_hass(self) -> None:
         """Follow the camera's recordings too."""
         await super().async_added_to_hass()
-        self.async_on_remove(self.nvr.changes.subscribe_events(self._handle_event))
+        self.async_on_remove(self.nvr.subscribe_events(self._handle_event))
 
     @callback
     def _fire(self, kind: str, attributes: dict[str, Any]) -> None:

@@ -15,10 +15,10 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
-from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
+from .entity import MagicPiEntity, MagicPiEntityDescription
 from .gateway import Change, OtaStep
 from .nvr import MagicPiConfigEntry, NvrChange
-from .nvr.issues import ISSUE_UPDATE_FAILED
+from .watch import ISSUE_UPDATE_FAILED
 
 PARALLEL_UPDATES = 0
 
@@ -34,13 +34,11 @@ class MagicPiUpdateDescription(MagicPiEntityDescription, UpdateEntityDescription
     nvr_changes: NvrChange = NvrChange.FIRMWARE
 
 
-UPDATES = (
-    MagicPiUpdateDescription(
-        key="firmware",
-        translation_key="firmware",
-        device_class=UpdateDeviceClass.FIRMWARE,
-        exists_fn=lambda camera: camera.caps.ota,
-    ),
+UPDATE = MagicPiUpdateDescription(
+    key="firmware",
+    translation_key="firmware",
+    device_class=UpdateDeviceClass.FIRMWARE,
+    exists_fn=lambda camera: camera.caps.ota,
 )
 
 
@@ -50,7 +48,8 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the update of a camera."""
-    async_add_rows(entry, async_add_entities, (MagicPiUpdate, UPDATES))
+    if UPDATE.exists_fn(entry.runtime_data.camera):
+        async_add_entities([MagicPiUpdate(entry, UPDATE)])
 
 
 class MagicPiUpdate(MagicPiEntity, UpdateEntity):
@@ -142,13 +141,13 @@ class MagicPiUpdate(MagicPiEntity, UpdateEntity):
         ota = self.camera.ota
         issue_id = f"{ISSUE_UPDATE_FAILED}_{self.camera.id}"
         if ota is None or ota.state not in (OtaStep.FAILED, OtaStep.ROLLED_BACK):
-            self.nvr.issues.clear(issue_id)
+            self.nvr.watch.clear(issue_id)
             return
-        self.nvr.issues.report(
+        self.nvr.watch.report(
             ISSUE_UPDATE_FAILED,
             issue_id=issue_id,
             severity=ir.IssueSeverity.WARNING,
-            name=self.nvr.entries.name(self.camera.id),
+            name=self.nvr.camera_name(self.camera.id),
             version=ota.version,
             error=ota.error or "-",
         )

@@ -33,10 +33,10 @@ from gateway import (
     GatewaySettings,
     Registry,
 )
-from recording.encoder import _cluster, _matroska_header, arguments
+from recording.capture import ClipReady, Recorder, RecorderNotice
+from recording.capture.encoder import _cluster, _matroska_header, arguments
 from recording.library import Library
 from recording.model import FLAG_LAST, RecordingSettings
-from recording.recorder import ClipReady, Recorder, RecorderNotice
 
 BOOT = 4711
 STEP_MS = 100
@@ -148,7 +148,7 @@ class Joint:
 
     def kept(self, camera_id: str, boot: int) -> int:
         """Ask the recorder."""
-        return self.recorder.kept(camera_id, boot)
+        return self.recorder.persisted(camera_id, boot)
 
     def event_ended(self, camera: Camera, boot: int, event: int, lost: int) -> None:
         """Hand it on."""

@@ -32,8 +32,9 @@ def fuzz_here(target: str, arguments: list[str]) -> None:
             "gateway.link.frame_reader",
             "gateway.jpeg",
             "gateway.protocol",
-            "recording.boxes",
-            "recording.hourfile",
+            "recording.hourfile.boxes",
+            "recording.hourfile.fragment",
+            "recording.hourfile.scan",
         ]
     ):
         import fuzz_targets  # noqa: PLC0415

@@ -21,7 +21,9 @@ sys.path.append(
 
 from gateway import jpeg, protocol
 from gateway.link import frame_reader
-from recording import boxes, hourfile, index
+from recording import hourfile
+from recording.hourfile import boxes
+from recording.library import index
 
 ATTACK_TESTS: Final = Path(__file__).resolve().parents[2] / "tests" / "attack"
 FIXTURES: Final = ATTACK_TESTS / "fixtures"
@@ -206,15 +208,15 @@ def fuzz_mp4(data: bytes) -> None:
         return
     again = hourfile.scan(_file.path)
     _promise(again.is_closed, "still torn")
-    _promise(again.runs == repaired.runs, "repaired to another file")
-    _promise(len(again.runs) <= len(found.runs), "a run from nowhere")
+    _promise(again.segments == repaired.segments, "repaired to another file")
+    _promise(len(again.segments) <= len(found.segments), "a run from nowhere")
     _inside(again, _file.path.stat().st_size)
 
 
 def _inside(hour: hourfile.HourFile, size: int) -> None:
     """Every frame lies within the file, behind the one before it, in order of time."""
     position = hour.init_size
-    for run in hour.runs:
+    for run in hour.segments:
         _promise(run.offset >= position, "runs overlap")
         dts = -1
         for frame in run.frames():
@@ -222,8 +224,8 @@ def _inside(hour: hourfile.HourFile, size: int) -> None:
             _promise(frame.dts >= dts, "time goes back")
             position, dts = frame.offset + frame.size, frame.dts
         _promise(run.frame_count > 0, "empty run")
-        if index._is_sound(run):  # noqa: SLF001
-            row = astuple(index.stored_run("08.mp4", run))
+        if index.is_sound(run):
+            row = astuple(index.stored_segment("08.mp4", run))
             numbers = [value for value in row if isinstance(value, int)]
             _promise(all(abs(value) < 2**63 for value in numbers), "not for the index")
     _promise(position <= size and hour.valid_end <= size, "outside of the file")
@@ -279,11 +281,11 @@ def _websockets() -> Iterator[bytes]:
 def _hour_files() -> Iterator[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "08.mp4"
-        writer = hourfile.HourFileWriter(path, _CONFIG)
+        writer = hourfile.HourFileWriter(path, _CONFIG, hourfile.Claims())
         writer.open()
         for event in (1, 2):
-            writer.begin_run(
-                hourfile.RunHeader(
+            writer.begin_segment(
+                hourfile.SegmentHeader(
                     id=f"aabbccddee01-00000007-{event}",
                     camera="AA:BB:CC:DD:EE:01",
                     start_ms=1_763_800_000_000 + event * 10_000,
@@ -305,7 +307,7 @@ def _hour_files() -> Iterator[bytes]:
                     offset=27_000 * part,
                 )
             if event == 1:
-                writer.end_run(lost=0)
+                writer.end_segment(lost=0)
         writer.close()
         whole = path.read_bytes()
     yield b"\0" + whole

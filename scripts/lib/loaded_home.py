@@ -114,7 +114,7 @@ def frames_below(folder: Path) -> int:
     for path in folder.rglob("*.mp4"):
         # One that is just being begun holds none.
         with suppress(HourFileError):
-            frames += sum(run.frame_count for run in scan(path).runs)
+            frames += sum(run.frame_count for run in scan(path).segments)
     return frames
 
 

@@ -38,9 +38,9 @@ from virtual_camera import FrameSource, GeneratedSource, VirtualCamera, make_pic
 # The rooms of the integration that know nothing of Home Assistant run alone
 sys.path.append(str(COMPONENT))
 
-from recording.boxes import TICKS_PER_MS, VideoConfig
-from recording.hourfile import HourFileWriter, RunHeader, Sample
-from recording.layout import HourPath, event_id
+from recording.hourfile import Claims, HourFileWriter, Sample, SegmentHeader
+from recording.hourfile.boxes import TICKS_PER_MS, VideoConfig
+from recording.library.layout import HourPath, event_id
 
 DOMAIN = "magicpi_nvr"
 TIME_ZONE = "Europe/Berlin"
@@ -110,6 +110,7 @@ def write_day(
 ) -> int:
     """Write events of so many pictures into hour files, as a recorder does; return their number."""
     writer: HourFileWriter | None = None
+    claims = Claims()
     number = 0
     duration = 1000 // FPS * TICKS_PER_MS
     keys = range(0, len(film.samples) - frames + 1, KEY_EVERY)
@@ -119,12 +120,12 @@ def write_day(
         if writer is None or writer.path != path:
             if writer:
                 writer.close()
-            writer = HourFileWriter(path, film.config)
+            writer = HourFileWriter(path, film.config, claims)
             writer.open()
         boot = start_ms // 86_400_000
         name = event_id(camera, boot, number)
-        writer.begin_run(
-            RunHeader(
+        writer.begin_segment(
+            SegmentHeader(
                 id=name,
                 camera=camera,
                 start_ms=start_ms,
@@ -143,7 +144,7 @@ def write_day(
             last_seq=frames,
             offset=0,
         )
-        writer.end_run(lost=0)
+        writer.end_segment(lost=0)
         picture = film.pictures[first + frames // 2]
         (root / hour.thumbnail(name)).write_bytes(picture)
     if writer:

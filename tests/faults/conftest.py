@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from custom_components.magicpi_nvr.recording import recorder as recorder_module
 from tests.integration.house import House, house, nvr_house  # noqa: F401 - fixtures
+from tests.recording.frames import RECORDING
 
 from .proof import Proof
 
@@ -14,9 +14,9 @@ from .proof import Proof
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the recorder not wait long for what does not come."""
-    monkeypatch.setattr(recorder_module, "STORAGE_RETRY_S", 0.3)
-    monkeypatch.setattr(recorder_module, "ROOM_CHECK_S", 0.3)
-    monkeypatch.setattr(recorder_module, "GRACE_S", 10.0)
+    monkeypatch.setattr(f"{RECORDING}.capture.disk.RETRY_S", 0.3)
+    monkeypatch.setattr(f"{RECORDING}.capture.disk.ROOM_CHECK_S", 0.3)
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.GRACE_S", 10.0)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import av
 
 from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.recording.hourfile import scan
-from custom_components.magicpi_nvr.recording.layout import event_id, hour_files
+from custom_components.magicpi_nvr.recording.library.layout import event_id, hour_files
 from custom_components.magicpi_nvr.recording.model import Event
 from homeassistant.helpers import issue_registry as ir
 from tests.integration.house import CAMERA_ID, House
@@ -36,7 +36,7 @@ def shown(root: Path) -> dict[str, list[tuple[int, int]]]:
                 (at, read_frame_number(frame.to_ndarray(format="gray")))
                 for at, frame in frames
             ]
-        for run in file.runs:
+        for run in file.segments:
             begin, end = run.dts // 90, run.next_dts // 90
             found[run.header.id] += [
                 (at - begin + run.header.start_ms, number)
@@ -100,7 +100,7 @@ class Proof:
         found: list[Event] = []
 
         async def look() -> bool:
-            page = await self.house.nvr.recordings.library.events(camera=CAMERA_ID)
+            page = await self.house.nvr.library.events(camera=CAMERA_ID)
             found[:] = sorted(page.events, key=lambda event: event.start_ms)
             return len(found) >= events and all(
                 event.state == "ready" for event in found

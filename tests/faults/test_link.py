@@ -7,10 +7,10 @@ import json
 import pytest
 
 from custom_components.magicpi_nvr.gateway import CloseCode
-from custom_components.magicpi_nvr.recording import recorder as recorder_module
-from custom_components.magicpi_nvr.recording.layout import event_id
+from custom_components.magicpi_nvr.recording.library.layout import event_id
 from tests.gateway.support import hello
 from tests.integration.house import CAMERA_ID
+from tests.recording.frames import RECORDING
 from virtual_camera import VirtualCamera
 from virtual_camera.link import Link
 
@@ -146,15 +146,15 @@ async def test_silent_camera_is_seen_off(
     proof: Proof, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A camera that is gone without a word ends its event; the frames that came are a clip."""
-    monkeypatch.setattr(recorder_module, "SILENCE_S", 2.0)
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.SILENCE_S", 2.0)
     camera = await proof.camera()
     camera.trigger_motion(30)
     await proof.frames_arrive(10)
     camera.stall(3600)
     await proof.house.wait_until(
-        lambda: proof.house.nvr.recordings.last_event(CAMERA_ID) is not None
+        lambda: proof.house.nvr.last_event(CAMERA_ID) is not None
     )
-    clip = proof.house.nvr.recordings.last_event(CAMERA_ID)
+    clip = proof.house.nvr.last_event(CAMERA_ID)
     assert clip
     assert clip.state == "ready"
     assert clip.frames >= 10

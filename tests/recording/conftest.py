@@ -9,16 +9,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from custom_components.magicpi_nvr.recording import recorder as recorder_module
-from custom_components.magicpi_nvr.recording.hourfile import HourFile, Run, scan
-from custom_components.magicpi_nvr.recording.layout import HourPath, hour_files
-from custom_components.magicpi_nvr.recording.library import Library
-from custom_components.magicpi_nvr.recording.model import Event, RecordingSettings
-from custom_components.magicpi_nvr.recording.recorder import (
+from custom_components.magicpi_nvr.recording.capture import (
     ClipReady,
     Recorder,
     RecorderNotice,
 )
+from custom_components.magicpi_nvr.recording.hourfile import HourFile, Segment, scan
+from custom_components.magicpi_nvr.recording.library import Library
+from custom_components.magicpi_nvr.recording.library.layout import HourPath, hour_files
+from custom_components.magicpi_nvr.recording.model import Event, RecordingSettings
+from tests.recording.frames import RECORDING
 
 from .frames import Frame, numbers
 
@@ -101,12 +101,12 @@ class Bench:
         root = self.settings.root
         return {hour.relative: scan(root / hour.relative) for hour in hour_files(root)}
 
-    def runs(self, event_id: str) -> list[tuple[str, Run]]:
+    def runs(self, event_id: str) -> list[tuple[str, Segment]]:
         """Return an event's runs in order of time."""
         found = [
             (path, run)
             for path, file in self.files().items()
-            for run in file.runs
+            for run in file.segments
             if run.header.id == event_id
         ]
         return sorted(found, key=lambda item: item[1].header.start_ms)
@@ -160,8 +160,8 @@ async def bench(settings: RecordingSettings) -> AsyncIterator[Bench]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody wait long for what does not come."""
-    monkeypatch.setattr(recorder_module, "GRACE_S", 0.5)
-    monkeypatch.setattr(recorder_module, "SILENCE_S", 1.0)
-    monkeypatch.setattr(recorder_module, "TOLD_SILENCE_S", 0.5)
-    monkeypatch.setattr(recorder_module, "STORAGE_RETRY_S", 0.3)
-    monkeypatch.setattr(recorder_module, "FFMPEG_BACKOFF_S", (0.1, 0.2))
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.GRACE_S", 0.5)
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.SILENCE_S", 1.0)
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.REPORTED_SILENCE_S", 0.5)
+    monkeypatch.setattr(f"{RECORDING}.capture.disk.RETRY_S", 0.3)
+    monkeypatch.setattr(f"{RECORDING}.capture.schedule.FFMPEG_BACKOFF_S", (0.1, 0.2))

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 from PIL import Image, ImageDraw
 
+RECORDING = "custom_components.magicpi_nvr.recording"
 _BITS = 16
 CAMERA = "AA:BB:CC:DD:EE:01"
 BOOT = 0x1234ABCD

@@ -9,9 +9,9 @@ import sys
 import time
 from zoneinfo import ZoneInfo
 
+from recording.capture import Recorder
 from recording.library import Library
 from recording.model import FLAG_LAST, RecordingSettings
-from recording.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from custom_components.magicpi_nvr.recording import (
-    ongoing as ongoing_module,
-    recorder as recorder_module,
-)
-from custom_components.magicpi_nvr.recording.layout import event_id
+from custom_components.magicpi_nvr.recording.capture import ClipReady
+from custom_components.magicpi_nvr.recording.capture.event import SeqRanges
+from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST
-from custom_components.magicpi_nvr.recording.ongoing import SeqRanges
-from custom_components.magicpi_nvr.recording.recorder import ClipReady
+from tests.recording.frames import RECORDING
 
 from .conftest import Bench
 from .frames import BOOT, CAMERA, Frame, frames
@@ -41,16 +38,16 @@ async def test_events_are_bounded(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frame that would open one event too many is refused and counted; what is open goes on, others may open theirs."""
-    monkeypatch.setattr(recorder_module, "MAX_UNFINISHED", 5)
+    monkeypatch.setattr(f"{RECORDING}.capture.admission.MAX_UNFINISHED", 5)
     bench.change(max_encoders=0)
     flood = events(20)
     assert [bench.add(frame, flags=FLAG_LAST) for frame in flood].count(True) == 5
     assert bench.recorder.stats.drops == {"events": 15}
-    assert len(bench.recorder._events) == 5
+    assert len(bench.recorder._context.events) == 5
     (more,) = frames(1, start_ms=NOON + 700, first_t=5700, first_seq=21, event=5)
     assert bench.add(more, flags=FLAG_LAST)
     assert bench.add(next(frames(1, start_ms=NOON, camera=OTHER)), flags=FLAG_LAST)
-    await bench.until(lambda: bench.recorder.kept(CAMERA, BOOT) == 21)
+    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) == 21)
     bench.change(max_encoders=1)
     await bench.heard(ClipReady, count=6)
     assert all(bench.add(frame, flags=FLAG_LAST) for frame in events(5, first=30))
@@ -68,14 +65,14 @@ async def test_finished_events_are_forgotten_per_camera(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A camera's many events do not make the recorder forget those of another."""
-    monkeypatch.setattr(recorder_module, "_FINISHED_KEPT", 3)
+    monkeypatch.setattr(f"{RECORDING}.capture.schedule.FINISHED_KEPT", 3)
     own = next(frames(1, start_ms=NOON, camera=OTHER))
     assert bench.add(own, flags=FLAG_LAST)
     await bench.clip()
     for frame in events(8):
         bench.add(frame, flags=FLAG_LAST)
     await bench.heard(ClipReady, count=9)
-    assert len(bench.recorder._events) == 4
+    assert len(bench.recorder._context.events) == 4
     assert bench.add(own)
     assert bench.recorder.stats.duplicates == 1
 
@@ -96,7 +93,7 @@ async def test_endless_event_gives_way(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An event that never ends lets others have the encoder for a while, and loses no frame by it."""
-    monkeypatch.setattr(recorder_module, "SLICE_S", 0.5)
+    monkeypatch.setattr(f"{RECORDING}.capture.schedule.SLICE_S", 0.5)
     bench.change(max_encoders=1)
     own = list(frames(5, start_ms=NOON + 60_000, camera=OTHER))
     ready = event_id(OTHER, BOOT, 1)
@@ -173,7 +170,7 @@ async def test_used_spool_of_a_long_event_is_ended(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is in the hour file takes no room in the spool, though the event goes on."""
-    monkeypatch.setattr(recorder_module, "_SPOOL_WORTH_ENDING", 0)
+    monkeypatch.setattr(f"{RECORDING}.capture.spooling.WORTH_ENDING", 0)
     bench.change(max_encoders=0)
     for frame in frames(20, start_ms=NOON):
         bench.add(frame)
@@ -187,7 +184,7 @@ async def test_used_spool_of_a_long_event_is_ended(
         if not bench.spools():
             break
     assert bench.recorder.stats.spool_bytes == 0
-    assert bench.recorder._unfinished()
+    assert bench.recorder._context.unfinished()
     bench.recorder.end_event(CAMERA, BOOT, 1)
     await bench.clip()
     assert len(bench.shown(event_id(CAMERA, BOOT, 1))) == count
@@ -195,7 +192,7 @@ async def test_used_spool_of_a_long_event_is_ended(
 
 def test_gaps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every second number costs no more than a bounded list; what came lately is told apart exactly."""
-    monkeypatch.setattr(ongoing_module, "MAX_RANGES", 50)
+    monkeypatch.setattr(f"{RECORDING}.capture.event.MAX_RANGES", 50)
     seqs = SeqRanges()
     for seq in range(2, 1001, 2):
         seqs.add(seq, seq)

@@ -8,7 +8,7 @@ import subprocess
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 import pytest
 
-from custom_components.magicpi_nvr.recording.boxes import (
+from custom_components.magicpi_nvr.recording.hourfile.boxes import (
     BoxError,
     EventMessage,
     VideoConfig,

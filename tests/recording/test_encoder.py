@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from custom_components.magicpi_nvr.recording import encoder as encoder_module
-from custom_components.magicpi_nvr.recording.encoder import (
+from custom_components.magicpi_nvr.recording.capture.encoder import (
     Config,
     Encoded,
     Encoder,
     EncoderFailed,
 )
+from tests.recording.frames import RECORDING
 
 from .frames import picture
 
@@ -130,14 +130,14 @@ async def test_hangs(
     script: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
     """A child that takes or gives nothing is killed with all that it started."""
-    monkeypatch.setattr(encoder_module, "STALL_S", 0.5)
+    monkeypatch.setattr(f"{RECORDING}.capture.encoder.STALL_S", 0.5)
     with pytest.raises(EncoderFailed, match="no progress"):
         await run(make(script(body)), [i * 100 for i in range(500)])
 
 
 async def test_patient_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A camera that pauses is no encoder that hangs."""
-    monkeypatch.setattr(encoder_module, "STALL_S", 0.3)
+    monkeypatch.setattr(f"{RECORDING}.capture.encoder.STALL_S", 0.3)
     encoder = make("ffmpeg")
     await encoder.start()
     try:

@@ -11,18 +11,15 @@ import signal
 
 import pytest
 
-from custom_components.magicpi_nvr.recording import (
-    encoder as encoder_module,
-    recorder as recorder_module,
-)
-from custom_components.magicpi_nvr.recording.layout import event_id
-from custom_components.magicpi_nvr.recording.model import FLAG_LAST
-from custom_components.magicpi_nvr.recording.recorder import (
+from custom_components.magicpi_nvr.recording.capture import (
     ClipReady,
     EventStarted,
     Problem,
     Solved,
 )
+from custom_components.magicpi_nvr.recording.library.layout import event_id
+from custom_components.magicpi_nvr.recording.model import FLAG_LAST
+from tests.recording.frames import RECORDING
 
 from .conftest import Bench
 from .frames import BOOT, CAMERA, Frame, frames
@@ -74,7 +71,7 @@ async def test_ffmpeg_does_not_work_for_a_while(
     for frame in sent:
         bench.add(frame)
     bench.recorder.end_event(CAMERA, BOOT, 1)
-    await bench.until(lambda: bench.recorder.kept(CAMERA, BOOT) == 30)
+    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) == 30)
     await bench.heard(Problem, lambda item: item.kind == "ffmpeg")
     await bench.until(lambda: bench.recorder.stats.encoder_failures > 5)
     assert bench.recorder.stats.memory == 0
@@ -112,7 +109,7 @@ async def test_ffmpeg_killed_again_and_again(bench: Bench) -> None:
 
 async def test_ffmpeg_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that stands still is replaced; meanwhile its frames go to the spool."""
-    monkeypatch.setattr(encoder_module, "STALL_S", 3.0)
+    monkeypatch.setattr(f"{RECORDING}.capture.encoder.STALL_S", 3.0)
     sent = list(frames(60, start_ms=NOON))
     for frame in sent[:20]:
         bench.add(frame)
@@ -120,7 +117,7 @@ async def test_ffmpeg_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> No
     os.kill(process, signal.SIGSTOP)
     for frame in sent[20:]:
         bench.add(frame)
-    await bench.until(lambda: bench.recorder.kept(CAMERA, BOOT) == 60)
+    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) == 60)
     bench.recorder.end_event(CAMERA, BOOT, 1)
     await bench.clip()
     assert bench.shown(EVENT) == expected(sent)
@@ -158,7 +155,7 @@ async def test_disk_fails_for_a_while(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, number: int, kind: str
 ) -> None:
     """In mid-event the disk takes nothing; the frames wait in memory and are written when it is back."""
-    monkeypatch.setattr(recorder_module, "SILENCE_S", 30.0)
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.SILENCE_S", 30.0)
     sent = list(frames(60, start_ms=NOON))
     for frame in sent[:20]:
         bench.add(frame)
@@ -167,7 +164,7 @@ async def test_disk_fails_for_a_while(
         for frame in sent[20:40]:
             assert bench.add(frame)
         await bench.heard(Problem, lambda item: item.kind == kind)
-        assert bench.recorder.kept(CAMERA, BOOT) < 40
+        assert bench.recorder.persisted(CAMERA, BOOT) < 40
         assert bench.recorder.stats.memory > 0
         await asyncio.sleep(0.5)
     await bench.heard(Solved, lambda item: item.kind == kind)
@@ -186,12 +183,12 @@ async def test_disk_fails_for_long(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Frames that waited too long are given up, counted and acknowledged, so that the camera may sleep."""
-    monkeypatch.setattr(recorder_module, "STORAGE_PATIENCE_S", 0.5)
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.STORAGE_PATIENCE_S", 0.5)
     sent = list(frames(30, start_ms=NOON))
     with broken_disk(monkeypatch, errno.ENOSPC):
         for frame in sent[:20]:
             assert bench.add(frame)
-        await bench.until(lambda: bench.recorder.kept(CAMERA, BOOT) == 20)
+        await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) == 20)
         assert bench.recorder.stats.drops == {"storage": 20}
     await bench.heard(Solved)
     later = list(frames(10, start_ms=NOON + 60_000, event=2, first_seq=21))
@@ -233,8 +230,8 @@ async def test_only_protected_left(
     async def make_room(needed: int) -> bool:
         return has_room
 
-    monkeypatch.setattr(recorder_module, "ROOM_CHECK_S", 0.2)
-    monkeypatch.setattr(recorder_module, "SILENCE_S", 30.0)
+    monkeypatch.setattr(f"{RECORDING}.capture.disk.ROOM_CHECK_S", 0.2)
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.SILENCE_S", 30.0)
     monkeypatch.setattr(bench.library, "make_room", make_room)
     sent = list(frames(40, start_ms=NOON))
     for frame in sent[:20]:
@@ -263,7 +260,7 @@ async def test_stopped_in_mid_event(bench: Bench) -> None:
     assert bench.files()
     assert all(file.is_closed for file in bench.files().values())
     await bench.start()
-    kept = bench.recorder.kept(CAMERA, BOOT)
+    kept = bench.recorder.persisted(CAMERA, BOOT)
     assert kept == 20
     # The camera sends more than it has to, and the host's clock is another.
     for frame in sent[10:]:
@@ -296,7 +293,7 @@ async def test_spool_survives_a_restart(bench: Bench, impatient: None) -> None:
     for event in sent.values():
         for frame in event:
             bench.add(frame, flags=FLAG_LAST if frame is event[-1] else 0)
-    await bench.until(lambda: bench.recorder.kept(CAMERA, BOOT) == 309)
+    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) == 309)
     await bench.stop()
     assert len(bench.spools()) == 3
     assert not bench.files()
@@ -305,12 +302,12 @@ async def test_spool_survives_a_restart(bench: Bench, impatient: None) -> None:
         | {"max_encoders": 1}
     )
     await bench.start()
-    assert bench.recorder.kept(CAMERA, BOOT) == 309
+    assert bench.recorder.persisted(CAMERA, BOOT) == 309
     await bench.heard(ClipReady, count=3)
     for number, event in sent.items():
         assert bench.shown(event_id(CAMERA, BOOT, number)) == expected(event)
     (path,) = bench.files()
-    starts = [run.header.start_ms for run in bench.files()[path].runs]
+    starts = [run.header.start_ms for run in bench.files()[path].segments]
     assert starts == sorted(starts)
     assert not bench.spools()
 
@@ -326,11 +323,11 @@ async def test_camera_comes_back_after_a_restart_of_the_host(
     await bench.stop()
     (path,) = bench.files()
     whole = (bench.settings.root / path).read_bytes()
-    cut = bench.files()[path].runs[-1].fragments[-1].offset + 10
+    cut = bench.files()[path].segments[-1].fragments[-1].offset + 10
     (bench.settings.root / path).write_bytes(whole[:cut])
     bench.notices.clear()
     await bench.start()
-    kept = bench.recorder.kept(CAMERA, BOOT)
+    kept = bench.recorder.persisted(CAMERA, BOOT)
     assert 0 < kept < 20
     assert bench.files()[path].is_closed
     event = await bench.clip()

@@ -9,28 +9,32 @@ import subprocess
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 import pytest
 
-from custom_components.magicpi_nvr.recording import hourfile
-from custom_components.magicpi_nvr.recording.boxes import VideoConfig, init_segment
 from custom_components.magicpi_nvr.recording.hourfile import (
-    CLAIMS,
+    Claims,
     ConfigDiffers,
     HourFileError,
     HourFileWriter,
-    RunHeader,
     Sample,
+    SegmentHeader,
     repair,
     scan,
 )
-from custom_components.magicpi_nvr.recording.layout import event_id
+from custom_components.magicpi_nvr.recording.hourfile.boxes import (
+    VideoConfig,
+    init_segment,
+)
+from custom_components.magicpi_nvr.recording.library.layout import event_id
 
 from .frames import BOOT, CAMERA
 
 CONFIG = VideoConfig(b"\1d\0(\xff\xe1\0\4gd\0(\1\0\4h\xef\x0f\xcb", 160, 120)
 
+CLAIMS = Claims()
 
-def header(event: int, number: int = 0) -> RunHeader:
+
+def header(event: int, number: int = 0) -> SegmentHeader:
     """Return the header of a run."""
-    return RunHeader(
+    return SegmentHeader(
         id=event_id(CAMERA, BOOT, event),
         camera=CAMERA,
         start_ms=1_000_000 * event,
@@ -52,10 +56,10 @@ def write(
     first: int = 1,
 ) -> HourFileWriter:
     """Write runs of fragments of five samples; the last stays open if told so."""
-    writer = HourFileWriter(path, CONFIG)
+    writer = HourFileWriter(path, CONFIG, CLAIMS)
     writer.open()
     for event in range(first, first + events):
-        writer.begin_run(header(event))
+        writer.begin_segment(header(event))
         for i in range(fragments):
             writer.append(
                 [
@@ -67,7 +71,7 @@ def write(
                 offset=i * 45_000,
             )
         if close or event < first + events - 1:
-            writer.end_run(lost=event)
+            writer.end_segment(lost=event)
     writer.close()
     return writer
 
@@ -79,15 +83,15 @@ def test_reads_what_was_written(tmp_path: Path) -> None:
     found = scan(path)
     assert found.config == CONFIG
     assert found.is_closed
-    assert found.runs[-1] == writer.run
-    assert [run.header for run in found.runs] == [header(1), header(2)]
-    assert [(run.dts, run.next_dts) for run in found.runs] == [
+    assert found.segments[-1] == writer.segment
+    assert [run.header for run in found.segments] == [header(1), header(2)]
+    assert [(run.dts, run.next_dts) for run in found.segments] == [
         (0, 135_000),
         (135_000, 270_000),
     ]
-    assert [run.end.lost for run in found.runs if run.end] == [1, 2]
+    assert [run.end.lost for run in found.segments if run.end] == [1, 2]
     data = path.read_bytes()
-    for run in found.runs:
+    for run in found.segments:
         frames = list(run.frames())
         assert len(frames) == run.frame_count == 15
         assert [frame.dts - run.dts for frame in frames] == [
@@ -105,18 +109,18 @@ def test_appends_after_a_pause_and_names_gaps(tmp_path: Path) -> None:
     """A fragment that begins later than its predecessor foresaw makes the frame before it longer."""
     path = tmp_path / "08.mp4"
     write(path, events=1)
-    writer = HourFileWriter(path, CONFIG)
+    writer = HourFileWriter(path, CONFIG, CLAIMS)
     writer.open()
-    writer.begin_run(header(9))
+    writer.begin_segment(header(9))
     for offset in (0, 900_000):
         writer.append(
             [Sample(b"abcd", 9000, True)], first_seq=1, last_seq=1, offset=offset
         )
-    writer.end_run(lost=0)
+    writer.end_segment(lost=0)
     writer.close()
     found = scan(path)
-    assert [run.header.event for run in found.runs] == [1, 9]
-    assert [frame.duration for frame in found.runs[1].frames()] == [900_000, 9000]
+    assert [run.header.event for run in found.segments] == [1, 9]
+    assert [frame.duration for frame in found.segments[1].frames()] == [900_000, 9000]
     assert found.fragment_count == 5
 
 
@@ -126,10 +130,12 @@ def test_cut_anywhere(
 ) -> None:
     """After a cut at any byte, repair leaves whole fragments and a closed file that can be appended to."""
     path = tmp_path / "08.mp4"
-    monkeypatch.setattr(hourfile.os, "fdatasync", lambda _: None)
+    monkeypatch.setattr(os, "fdatasync", lambda _: None)
     write(path, close=close)
     whole = path.read_bytes()
-    ends = sorted(fragment.end for run in scan(path).runs for fragment in run.fragments)
+    ends = sorted(
+        fragment.end for run in scan(path).segments for fragment in run.fragments
+    )
     for cut in range(len(whole)):
         path.write_bytes(whole[:cut])
         found = repair(path)
@@ -141,24 +147,24 @@ def test_cut_anywhere(
         again = scan(path)
         assert again.is_closed
         assert again.fragment_count == kept
-        assert again.runs == found.runs
+        assert again.segments == found.segments
         assert path.read_bytes()[: ends[kept - 1]] == whole[: ends[kept - 1]]
     path.write_bytes(whole[: ends[4] - 10])
     write(path, first=5)
-    assert [run.header.event for run in scan(path).runs] == [1, 2, 5, 6]
+    assert [run.header.event for run in scan(path).segments] == [1, 2, 5, 6]
 
 
 def test_last_blocks_never_reached_the_disk(tmp_path: Path) -> None:
     """The length is there, the samples are not: the open run is cut before the first that is not what was written."""
     path = tmp_path / "08.mp4"
     write(path, close=False)
-    fragment = scan(path).runs[-1].fragments[1]
+    fragment = scan(path).segments[-1].fragments[1]
     with path.open("r+b") as file:
         file.seek(fragment.data_offset)
         file.write(bytes(50))
     found = repair(path)
     assert found
-    assert [len(run.fragments) for run in found.runs] == [3, 1]
+    assert [len(run.fragments) for run in found.segments] == [3, 1]
     assert scan(path).is_closed
 
 
@@ -192,7 +198,7 @@ def test_stillborn_goes_and_foreign_stays(tmp_path: Path) -> None:
     with pytest.raises(HourFileError):
         repair(path)
     with pytest.raises(HourFileError):
-        HourFileWriter(path, CONFIG).open()
+        HourFileWriter(path, CONFIG, CLAIMS).open()
     assert path.read_bytes() == foreign
 
 
@@ -201,9 +207,9 @@ def test_write_that_fails_leaves_no_trace(
 ) -> None:
     """A full disk in the middle of a fragment: the file is as before, and the next fragment follows."""
     path = tmp_path / "08.mp4"
-    writer = HourFileWriter(path, CONFIG)
+    writer = HourFileWriter(path, CONFIG, CLAIMS)
     writer.open()
-    writer.begin_run(header(1))
+    writer.begin_segment(header(1))
     sample = Sample(b"x" * 5000, 9000, True)
     writer.append([sample], first_seq=1, last_seq=1, offset=0)
     before = path.read_bytes()
@@ -221,9 +227,9 @@ def test_write_that_fails_leaves_no_trace(
             writer.append([sample], first_seq=2, last_seq=2, offset=9000)
     assert path.read_bytes() == before
     writer.append([sample], first_seq=3, last_seq=3, offset=18_000)
-    writer.end_run(lost=1)
+    writer.end_segment(lost=1)
     writer.close()
-    (run,) = scan(path).runs
+    (run,) = scan(path).segments
     assert [(item.first_seq, item.dts) for item in run.fragments] == [
         (1, 0),
         (3, 18_000),
@@ -237,9 +243,9 @@ def test_sync_that_fails(
 ) -> None:
     """What it should have made last is cut, at the latest before the file is written again; no later sync hides it."""
     path = tmp_path / "08.mp4"
-    writer = HourFileWriter(path, CONFIG)
+    writer = HourFileWriter(path, CONFIG, CLAIMS)
     writer.open()
-    writer.begin_run(header(1))
+    writer.begin_segment(header(1))
     sample = Sample(b"x" * 500, 9000, True)
     writer.append([sample], first_seq=1, last_seq=1, offset=0)
     if synced:
@@ -255,23 +261,23 @@ def test_sync_that_fails(
         with pytest.raises(OSError, match="no good"):
             writer.sync()
     with pytest.raises(OSError, match="sync has failed"):
-        writer.end_run(lost=0)
+        writer.end_segment(lost=0)
     with pytest.raises(OSError, match="sync has failed"):
         writer.sync()
     with monkeypatch.context() as patch:
         if not may_cut:
             patch.setattr(os, "truncate", fail)
             patch.setattr(Path, "unlink", fail)
-        writer.take_back()
-    assert writer.run is not None
-    assert len(writer.run.fragments) == synced
+        writer.discard_unsynced()
+    assert writer.segment is not None
+    assert len(writer.segment.fragments) == synced
     writer.close()
-    left = len(scan(path).runs[0].fragments) if path.exists() else 0
+    left = len(scan(path).segments[0].fragments) if path.exists() else 0
     assert left == synced + (not may_cut)
     write(path, events=1, fragments=1, first=2)
     assert [
         (run.header.event, [item.first_seq for item in run.fragments])
-        for run in scan(path).runs
+        for run in scan(path).segments
     ] == [(1, [1])] * synced + [(2, [1])]
 
 
@@ -279,13 +285,13 @@ def test_one_writer_and_one_configuration(tmp_path: Path) -> None:
     """A second writer and another configuration are refused; both leave the file free."""
     path = tmp_path / "08.mp4"
     write(path)
-    one = HourFileWriter(path, CONFIG)
+    one = HourFileWriter(path, CONFIG, CLAIMS)
     one.open()
     with pytest.raises(BlockingIOError):
-        HourFileWriter(path, CONFIG).open()
+        HourFileWriter(path, CONFIG, CLAIMS).open()
     one.close()
     with pytest.raises(ConfigDiffers):
-        HourFileWriter(path, VideoConfig(CONFIG.avcc + b"x", 160, 120)).open()
+        HourFileWriter(path, VideoConfig(CONFIG.avcc + b"x", 160, 120), CLAIMS).open()
     assert CLAIMS.claim(path)
     CLAIMS.release(path)
 
@@ -295,9 +301,9 @@ def test_scan_reads_headers_only(
 ) -> None:
     """A file of a megabyte of samples costs one small read per fragment."""
     path = tmp_path / "08.mp4"
-    writer = HourFileWriter(path, CONFIG)
+    writer = HourFileWriter(path, CONFIG, CLAIMS)
     writer.open()
-    writer.begin_run(header(1))
+    writer.begin_segment(header(1))
     for i in range(10):
         writer.append(
             [Sample(bytes(100_000), 9000, True)],
@@ -305,7 +311,7 @@ def test_scan_reads_headers_only(
             last_seq=i + 1,
             offset=i * 9000,
         )
-    writer.end_run(lost=0)
+    writer.end_segment(lost=0)
     writer.close()
     reads: list[int] = []
     real = os.pread
@@ -315,7 +321,7 @@ def test_scan_reads_headers_only(
         reads.append(len(data))
         return data
 
-    monkeypatch.setattr(hourfile.os, "pread", count)
+    monkeypatch.setattr(os, "pread", count)
     assert scan(path).fragment_count == 10
     assert len(reads) <= 10 + 6
     assert sum(reads) < 10 * 1024 + 3 * 64 * 1024
@@ -342,5 +348,5 @@ def test_damage_never_raises_more_than_promised(
         return
     if found is not None:
         assert scan(path).is_closed
-        for run in found.runs:
+        for run in found.segments:
             assert sum(1 for _ in run.frames()) == run.frame_count

@@ -13,11 +13,11 @@ import time
 
 import pytest
 
+from custom_components.magicpi_nvr.recording.capture import ClipReady
 from custom_components.magicpi_nvr.recording.hourfile import scan
-from custom_components.magicpi_nvr.recording.layout import event_id, hour_files
 from custom_components.magicpi_nvr.recording.library import Library
+from custom_components.magicpi_nvr.recording.library.layout import event_id, hour_files
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, RecordingSettings
-from custom_components.magicpi_nvr.recording.recorder import ClipReady
 
 from .conftest import Bench
 from .frames import Frame, picture
@@ -119,7 +119,9 @@ async def test_killed_at_any_moment(
 
 def _missing(bench: Bench, said: list[Said], killed: float, label: str) -> float:
     """Return how old the oldest frame is that the kill took."""
-    lost = [item for item in said if item.seq > bench.recorder.kept(item.camera, BOOT)]
+    lost = [
+        item for item in said if item.seq > bench.recorder.persisted(item.camera, BOOT)
+    ]
     oldest = max((killed - item.at for item in lost), default=0.0)
     assert oldest <= 1.0, f"{label}: {oldest:.2f} s are missing"
     return oldest
@@ -139,7 +141,7 @@ async def _index_equals_rebuild(bench: Bench, label: str) -> None:
     closed = {
         run.header.id
         for hour in hour_files(bench.settings.root)
-        for run in scan(bench.settings.root / hour.relative).runs
+        for run in scan(bench.settings.root / hour.relative).segments
     }
     assert {event.id for event in known.events} >= closed, label
     # Events that are going on again differ in that only.
@@ -153,7 +155,7 @@ async def _send_again(bench: Bench, said: list[Said], pictures: Path) -> None:
     """Let the cameras send what was not acknowledged, and end their last events."""
     for camera in sorted({item.camera for item in said}):
         own = [item for item in said if item.camera == camera]
-        kept = bench.recorder.kept(camera, BOOT)
+        kept = bench.recorder.persisted(camera, BOOT)
         for item in own:
             if item.seq <= kept:
                 continue
@@ -170,7 +172,9 @@ async def _send_again(bench: Bench, said: list[Said], pictures: Path) -> None:
             assert bench.add(frame, flags=item.flags & FLAG_LAST)
         bench.recorder.end_event(camera, BOOT, own[-1].event)
     await bench.until(
-        lambda: all(event.is_finished for event in bench.recorder._events.values())
+        lambda: all(
+            event.is_finished for event in bench.recorder._context.events.values()
+        )
     )
     assert all(
         item.event.frames for item in bench.notices if isinstance(item, ClipReady)

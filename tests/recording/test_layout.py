@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, strategies as st
 import pytest
 
-from custom_components.magicpi_nvr.recording.layout import (
+from custom_components.magicpi_nvr.recording.library.layout import (
     HourPath,
     camera_folder,
     event_id,
@@ -55,7 +55,7 @@ def test_hour_paths(hour: int, part: int) -> None:
     """A path can be read back."""
     path = HourPath(CAMERA, "2026-02-28", hour, part)
     assert HourPath.parse(path.relative) == path
-    assert path.sidecar == path.relative.replace(".mp4", ".json")
+    assert path.notes == path.relative.replace(".mp4", ".json")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,9 @@ async def test_every_boot_is_encoded(
             last = frame.seq == COUNT
             assert bench.add(frame, flags=FLAG_LAST if last else 0)
         ids.append(f"{CAMERA.replace(':', '').lower()}-{boot:08x}-1")
-        await bench.until(lambda boot=boot: bench.recorder.kept(CAMERA, boot) == COUNT)
+        await bench.until(
+            lambda boot=boot: bench.recorder.persisted(CAMERA, boot) == COUNT
+        )
     bench.change(ffmpeg="ffmpeg")
     for event_id in ids:
         await bench.clip(event_id)

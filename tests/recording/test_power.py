@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from custom_components.magicpi_nvr.recording import runner as runner_module
+from custom_components.magicpi_nvr.recording.capture import ClipReady, Problem, Solved
 from custom_components.magicpi_nvr.recording.hourfile import HourFileWriter
-from custom_components.magicpi_nvr.recording.layout import event_id
-from custom_components.magicpi_nvr.recording.recorder import ClipReady, Problem, Solved
+from custom_components.magicpi_nvr.recording.library.layout import event_id
+from tests.recording.frames import RECORDING
 
 from .conftest import Bench
 from .frames import BOOT, CAMERA, frames
@@ -108,7 +108,7 @@ async def test_kept_frames_survive(
         bench.add(frame)
         await asyncio.sleep(0.05)
         if i % 10 == 9:
-            said.append(bench.recorder.kept(CAMERA, BOOT))
+            said.append(bench.recorder.persisted(CAMERA, BOOT))
             disk.cut(tmp_path / f"cut{len(said)}")
     assert said[-1] > 10
     assert threading.get_ident() not in disk.threads
@@ -125,12 +125,12 @@ async def test_kept_frames_survive(
         )
         await left.start()
         try:
-            assert left.recorder.kept(CAMERA, BOOT) >= kept
+            assert left.recorder.persisted(CAMERA, BOOT) >= kept
             if kept:
                 await left.until(
                     lambda left=left: (
                         not left.recorder.stats.queue
-                        and not left.recorder._unfinished()
+                        and not left.recorder._context.unfinished()
                     )
                 )
                 shown = [number for _, number in left.shown(EVENT)]
@@ -143,17 +143,17 @@ async def test_spool_never_survives_alone(
     bench: Bench, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Frames of an encoder that hangs are spooled; those before them, in the hour file, are as safe then."""
-    monkeypatch.setattr(runner_module, "SYNC_S", 100.0)
+    monkeypatch.setattr(f"{RECORDING}.capture.segment.SYNC_S", 100.0)
     for frame in frames(20, start_ms=NOON):
         bench.add(frame)
         await asyncio.sleep(0.03)
     await bench.until(lambda: bench.recorder.stats.frames >= 10)
-    (encoder,) = bench.recorder._runners.values()
+    (encoder,) = bench.recorder._schedule._encodings.values()
     assert encoder._encoder._process is not None
     os.kill(encoder._encoder._process.pid, signal.SIGSTOP)
     for frame in frames(10, start_ms=NOON + 2000, first_t=7000, first_seq=21):
         bench.add(frame)
-    await bench.until(lambda: bench.recorder.kept(CAMERA, BOOT) == 30)
+    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) == 30)
     # Written frames are synced where they are, not written twice.
     assert bench.recorder.stats.spooled_ever < 30
     disk.cut(tmp_path / "cut")
@@ -163,7 +163,7 @@ async def test_spool_never_survives_alone(
     )
     await left.start()
     try:
-        assert left.recorder.kept(CAMERA, BOOT) == 30
+        assert left.recorder.persisted(CAMERA, BOOT) == 30
         left.recorder.end_event(CAMERA, BOOT, 1)
         await left.clip()
         assert [number for _, number in left.shown(EVENT)] == list(range(1, 31))
@@ -179,9 +179,9 @@ async def test_nothing_is_kept_before_its_sync(bench: Bench, disk: Disk) -> None
         await asyncio.sleep(0.03)
     await bench.until(lambda: bench.recorder.stats.frames >= 20 and bool(disk.syncs))
     await asyncio.sleep(1)
-    assert bench.recorder.kept(CAMERA, BOOT) == 0
+    assert bench.recorder.persisted(CAMERA, BOOT) == 0
     disk.may_sync.set()
-    await bench.until(lambda: bench.recorder.kept(CAMERA, BOOT) >= 20)
+    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) >= 20)
 
 
 async def test_syncs_are_grouped_and_soon(bench: Bench, disk: Disk) -> None:
@@ -191,12 +191,12 @@ async def test_syncs_are_grouped_and_soon(bench: Bench, disk: Disk) -> None:
     for frame in frames(50, start_ms=NOON):
         bench.add(frame)
         await asyncio.sleep(0.1)
-        behind = max(behind, frame.seq - bench.recorder.kept(CAMERA, BOOT))
+        behind = max(behind, frame.seq - bench.recorder.persisted(CAMERA, BOOT))
     lasted = time.monotonic() - begin
     hours = [at for at, path in disk.syncs if path.suffix == ".mp4"]
     bench.recorder.end_event(CAMERA, BOOT, 1)
     await bench.clip()
-    assert bench.recorder.kept(CAMERA, BOOT) == 50
+    assert bench.recorder.persisted(CAMERA, BOOT) == 50
     assert behind <= 20
     assert 0.5 < len(hours) / lasted < 1.7
 
@@ -207,21 +207,21 @@ async def test_sync_fails_in_mid_event(bench: Bench, disk: Disk) -> None:
     for frame in frames(20, start_ms=NOON):
         bench.add(frame)
         await asyncio.sleep(0.03)
-    await bench.until(lambda: bench.recorder.kept(CAMERA, BOOT) > 0)
-    kept = bench.recorder.kept(CAMERA, BOOT)
+    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) > 0)
+    kept = bench.recorder.persisted(CAMERA, BOOT)
     disk.fails = 1
     for frame in frames(20, start_ms=NOON + 2000, first_t=7000, first_seq=21):
         bench.add(frame)
         await asyncio.sleep(0.03)
     await bench.heard(Problem)
-    assert bench.recorder.kept(CAMERA, BOOT) >= kept
+    assert bench.recorder.persisted(CAMERA, BOOT) >= kept
     await bench.heard(Solved)
     bench.recorder.end_event(CAMERA, BOOT, 1)
     event = await bench.clip()
     await bench.heard(ClipReady)
     assert [number for _, number in bench.shown(EVENT)] == list(range(1, 41))
     assert event.frames == 40
-    assert bench.recorder.kept(CAMERA, BOOT) == 40
+    assert bench.recorder.persisted(CAMERA, BOOT) == 40
     assert bench.recorder.stats.memory == bench.recorder.stats.queue == 0
 
 
@@ -255,7 +255,7 @@ async def test_a_sync_sees_what_is_being_written(
     for frame in frames(20, start_ms=NOON):
         bench.add(frame)
         await asyncio.sleep(0.03)
-    (runner,) = bench.recorder._runners.values()
+    (runner,) = bench.recorder._schedule._encodings.values()
     writer = runner._writer
     assert writer is not None
     await bench.until(lambda: len(appended) == 2 and writer.synced == appended[1])

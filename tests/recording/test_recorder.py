@@ -7,18 +7,18 @@ import subprocess
 
 import pytest
 
-from custom_components.magicpi_nvr.recording import recorder as recorder_module
-from custom_components.magicpi_nvr.recording.layout import event_id
+from custom_components.magicpi_nvr.recording.capture import (
+    ClipReady,
+    EventDropped,
+    EventStarted,
+)
+from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import (
     FLAG_LAST,
     FLAG_PRE_ROLL,
     FLAG_WARMING_UP,
 )
-from custom_components.magicpi_nvr.recording.recorder import (
-    ClipReady,
-    EventDropped,
-    EventStarted,
-)
+from tests.recording.frames import RECORDING
 
 from .conftest import Bench
 from .frames import BOOT, CAMERA, frames
@@ -45,7 +45,7 @@ async def test_every_frame_once_at_its_time(bench: Bench) -> None:
     assert (event.id, event.frames, event.start_ms) == (EVENT, 130, NOON)
     assert event.path == "AA-BB-CC-DD-EE-01/2026-11-22/13.mp4"
     assert await bench.library.event(EVENT) == event
-    assert bench.recorder.kept(CAMERA, BOOT) == 130
+    assert bench.recorder.persisted(CAMERA, BOOT) == 130
     assert not bench.spools()
     assert bench.recorder.stats.memory == bench.recorder.stats.queue == 0
 
@@ -83,7 +83,7 @@ async def test_file_plays_everywhere(bench: Bench) -> None:
     assert times == sorted(set(times))
     file = bench.files()[path]
     assert file.is_closed
-    for run in file.runs:
+    for run in file.segments:
         first, *_ = run.frames()
         assert first.sync
         assert all(
@@ -134,7 +134,7 @@ async def test_doubles_and_strange_times(bench: Bench) -> None:
     assert [at - NOON for at, _ in bench.shown(EVENT)] == [0, 1, 200, 400]
     stats = bench.recorder.stats
     assert (stats.duplicates, stats.nudged, stats.drops) == (1, 1, {"time": 1})
-    assert bench.recorder.kept(CAMERA, BOOT) == 5
+    assert bench.recorder.persisted(CAMERA, BOOT) == 5
 
 
 async def test_frames_out_of_order(bench: Bench) -> None:
@@ -184,7 +184,7 @@ async def test_ends_when_the_camera_is_gone(
     bench: Bench, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A camera that left may come back and go on; after the grace the event ends without it."""
-    monkeypatch.setattr(recorder_module, "SILENCE_S", 30.0)
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.SILENCE_S", 30.0)
     sent = list(frames(20, start_ms=NOON))
     for frame in sent[:10]:
         bench.add(frame)
@@ -215,8 +215,8 @@ async def test_ends_with_the_next_boot(bench: Bench) -> None:
     await bench.clip(EVENT)
     bench.recorder.end_event(CAMERA, BOOT + 1, 1)
     await bench.clip(event_id(CAMERA, BOOT + 1, 1))
-    assert bench.recorder.kept(CAMERA, BOOT) == 5
-    assert bench.recorder.kept(CAMERA, BOOT + 1) == 5
+    assert bench.recorder.persisted(CAMERA, BOOT) == 5
+    assert bench.recorder.persisted(CAMERA, BOOT + 1) == 5
 
 
 async def test_late_frames_open_the_event_again(bench: Bench, impatient: None) -> None:
@@ -273,7 +273,7 @@ async def test_one_damaged_picture_among_good_ones(bench: Bench) -> None:
     ]
     assert bench.recorder.stats.drops == {"undecodable": 1}
     assert event.frames == 19
-    assert bench.recorder.kept(CAMERA, BOOT) == 20
+    assert bench.recorder.persisted(CAMERA, BOOT) == 20
 
 
 async def test_more_events_than_encoders(bench: Bench) -> None:
@@ -293,7 +293,7 @@ async def test_more_events_than_encoders(bench: Bench) -> None:
         await asyncio.sleep(0.1)
         most = max(most, bench.recorder.stats.encoders)
     await bench.until(
-        lambda: all(bench.recorder.kept(camera, BOOT) >= 1 for camera in cameras)
+        lambda: all(bench.recorder.persisted(camera, BOOT) >= 1 for camera in cameras)
     )
     assert bench.spools()
     for camera in cameras:

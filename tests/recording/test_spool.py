@@ -7,12 +7,15 @@ from pathlib import Path
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 import pytest
 
-from custom_components.magicpi_nvr.recording.layout import spool_files, spool_path
-from custom_components.magicpi_nvr.recording.spool import (
+from custom_components.magicpi_nvr.recording.capture.spool import (
     Spool,
     SpooledFrame,
     SpoolError,
     SpoolHeader,
+)
+from custom_components.magicpi_nvr.recording.library.layout import (
+    spool_files,
+    spool_path,
 )
 
 EVENT = "aabbccddee01-1234abcd-1"

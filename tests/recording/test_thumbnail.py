@@ -1,7 +1,7 @@
 """Which frame stands for an event."""
 
+from custom_components.magicpi_nvr.recording.capture.thumbnail import ThumbnailChooser
 from custom_components.magicpi_nvr.recording.model import FLAG_WARMING_UP
-from custom_components.magicpi_nvr.recording.thumbnail import ThumbnailChooser
 
 
 def _choose(*frames: tuple[int, int]) -> int | None:

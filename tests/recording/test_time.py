@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from custom_components.magicpi_nvr.recording.layout import (
+from custom_components.magicpi_nvr.recording.library.layout import (
     HourPath,
     event_id,
     hour_start_ms,
@@ -113,7 +113,7 @@ async def test_another_time_zone(bench: Bench) -> None:
     assert await _record(bench, 2, at_ms + 6 * HOUR) == "2026-11-22/14-2.mp4"
     bench.change(time_zone=ZoneInfo("Europe/Berlin"))
     assert await _record(bench, 3, at_ms + 60_000) == "2026-11-22/14.mp4"
-    assert {path: len(file.runs) for path, file in bench.files().items()} == {
+    assert {path: len(file.segments) for path, file in bench.files().items()} == {
         "AA-BB-CC-DD-EE-01/2026-11-22/14.mp4": 2,
         "AA-BB-CC-DD-EE-01/2026-11-22/14-2.mp4": 1,
     }

@@ -1,4 +1,4 @@
-"""What the recording room answers when it cannot do what was asked."""
+"""What recording answers when it cannot do what was asked."""
 
 
 class RecordingError(Exception):
@@ -10,11 +10,11 @@ class EventNotFound(RecordingError):
 
 
 class EventBusy(RecordingError):
-    """The event, or its hour file, is being recorded right now."""
+    """The event, or its hour file, is being recorded now."""
 
 
 class EventProtected(RecordingError):
-    """The event is protected; who wants it gone takes the protection away first."""
+    """The event is protected; it can be deleted once the protection is removed."""
 
 
 class NothingRecorded(RecordingError):

@@ -1,4 +1,4 @@
-"""Nouns of the recording room. Wall times are UTC epoch milliseconds, sizes are bytes."""
+"""The nouns of recording. Wall times are UTC epoch milliseconds, sizes are bytes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -109,8 +109,8 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRun:
-    """Where a run lies and what it holds, without its fragments.
+class StoredSegment:
+    """Where a segment is and what it holds, without its fragments.
 
     Decode times and durations are in ticks of 1/90000 s. A picture's wall time is `start_ms` plus its decode time's distance from `dts`.
     """

@@ -11,10 +11,9 @@ import numpy as np
 from playwright.async_api import Page, async_playwright
 import pytest
 
-from custom_components.magicpi_nvr.recording import http_range
-from custom_components.magicpi_nvr.recording.library import Library
+from custom_components.magicpi_nvr.recording.library import Library, http_range
+from custom_components.magicpi_nvr.recording.library.playback import VirtualFile
 from custom_components.magicpi_nvr.recording.model import ClipSpec
-from custom_components.magicpi_nvr.recording.playback import VirtualFile
 from person import find_chromium
 from tests.recording.library.recordings import FRONT, NOON, Pictures, Recordings
 

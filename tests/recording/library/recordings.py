@@ -7,16 +7,20 @@ import subprocess
 
 import av
 
-from custom_components.magicpi_nvr.recording.boxes import TICKS_PER_MS, VideoConfig
 from custom_components.magicpi_nvr.recording.hourfile import (
+    Claims,
     HourFileWriter,
-    RunHeader,
     Sample,
+    SegmentHeader,
 )
-from custom_components.magicpi_nvr.recording.index import stored_run
-from custom_components.magicpi_nvr.recording.layout import HourPath, event_id
+from custom_components.magicpi_nvr.recording.hourfile.boxes import (
+    TICKS_PER_MS,
+    VideoConfig,
+)
 from custom_components.magicpi_nvr.recording.library import Library
-from custom_components.magicpi_nvr.recording.model import Event, StoredRun
+from custom_components.magicpi_nvr.recording.library.index import stored_segment
+from custom_components.magicpi_nvr.recording.library.layout import HourPath, event_id
+from custom_components.magicpi_nvr.recording.model import Event, StoredSegment
 
 FRONT = "AA:BB:CC:00:00:01"
 BACK = "AA:BB:CC:00:00:02"
@@ -111,11 +115,15 @@ class Recordings:
         ]
         assert samples[0][1], "an event begins with a key frame"
         seq = 1 + len(self.frames.get(name, []))
-        writer = HourFileWriter(self.root / hour.relative, pictures.config)
+        writer = HourFileWriter(
+            self.root / hour.relative,
+            pictures.config,
+            self.library.claims if self.library else Claims(),
+        )
         writer.open()
         try:
-            writer.begin_run(
-                RunHeader(
+            writer.begin_segment(
+                SegmentHeader(
                     id=name,
                     camera=camera,
                     start_ms=start_ms,
@@ -153,9 +161,9 @@ class Recordings:
                 )
                 offset = after
             if close:
-                writer.end_run(lost=lost)
-            assert writer.run is not None
-            row = stored_run(hour.relative, writer.run)
+                writer.end_segment(lost=lost)
+            assert writer.segment is not None
+            row = stored_segment(hour.relative, writer.segment)
         finally:
             writer.close()
         thumbnail = None
@@ -168,7 +176,7 @@ class Recordings:
         return made
 
 
-def _event(run: StoredRun, state: str, thumbnail: str | None) -> Event:
+def _event(run: StoredSegment, state: str, thumbnail: str | None) -> Event:
     return Event(
         id=run.event,
         camera=run.camera,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given, strategies as st
 import pytest
 
-from custom_components.magicpi_nvr.recording.http_range import (
+from custom_components.magicpi_nvr.recording.library.http_range import (
     answer,
     content_disposition,
 )

@@ -13,10 +13,11 @@ import pytest
 
 from custom_components.magicpi_nvr.recording import hourfile
 from custom_components.magicpi_nvr.recording.errors import InvalidValue
-from custom_components.magicpi_nvr.recording.index import EventQuery, Index, stored_run
-from custom_components.magicpi_nvr.recording.layout import HourPath, event_id
 from custom_components.magicpi_nvr.recording.library import Library
-from custom_components.magicpi_nvr.recording.model import Event, StoredRun
+from custom_components.magicpi_nvr.recording.library.index import Index, stored_segment
+from custom_components.magicpi_nvr.recording.library.layout import HourPath, event_id
+from custom_components.magicpi_nvr.recording.library.queries import EventQuery
+from custom_components.magicpi_nvr.recording.model import Event, StoredSegment
 
 from .conftest import Place
 from .recordings import BACK, FRONT, NOON, Pictures, Recordings
@@ -59,7 +60,7 @@ async def fill(
 
 def contents(library: Library) -> dict:
     """Return what a library's index holds."""
-    return library._index.contents()
+    return library._backend.index.contents()
 
 
 async def test_equals_a_rebuild(
@@ -93,7 +94,7 @@ async def test_open_follows_what_changed(
     await alone.record(NOON + 5 * HOUR, boot=9)
     (place.settings.root / made[3].path).unlink()
     hour = HourPath.parse(made[2].path)
-    (place.settings.root / hour.sidecar).write_text(
+    (place.settings.root / hour.notes).write_text(
         f'{{"v": 1, "events": {{"{made[2].id}": {{"protected": true}}}}}}'
     )
     (place.settings.root / made[0].thumbnail).unlink()
@@ -120,8 +121,8 @@ async def test_crash_before_the_recorder_told(
     """A run that nobody told of is found at the next start, though the run before it was told of later."""
     recordings.library = None
     first = await recordings.record(NOON)
-    row = stored_run(
-        first.path, hourfile.scan(place.settings.root / first.path).runs[0]
+    row = stored_segment(
+        first.path, hourfile.scan(place.settings.root / first.path).segments[0]
     )
     second = await recordings.record(NOON + 60_000)
     await library.record(first, row)
@@ -195,17 +196,17 @@ async def test_database_breaks_while_open(
     made = await fill(recordings, library, large)
     expected = contents(library)
     if harm == "truncated":
-        library._index._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        library._index._database.execute("PRAGMA shrink_memory")
+        library._backend.index._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        library._backend.index._database.execute("PRAGMA shrink_memory")
         place.settings.index.write_bytes(b"\0" * 5000)
     elif harm == "tables gone":
-        library._index._database.execute("DROP TABLE events")
+        library._backend.index._database.execute("DROP TABLE events")
     else:
-        library._index._database.execute("PRAGMA query_only = ON")
+        library._backend.index._database.execute("PRAGMA query_only = ON")
     await library.record(made[0], None)
     assert len((await library.events()).events) == len(made)
     assert contents(library) == expected
-    assert library._index.replaced == 1
+    assert library._backend.index.replaced == 1
 
 
 async def test_disk_full_for_the_database(
@@ -251,7 +252,7 @@ async def test_disk_fills_up_below_the_database(
     monkeypatch.setattr(Index, "_changes", refuse)
     await library.record(made[0], None)
     assert contents(library) == expected
-    assert library._index.replaced == 2
+    assert library._backend.index.replaced == 2
 
 
 async def test_waiting_and_recording(
@@ -328,9 +329,9 @@ async def test_runs_that_say_nonsense(
     """A message in a file may be anything; what makes no sense is left out, the rest is there."""
     event = await recordings.record(NOON)
     recordings.library = None
-    to_json = hourfile.RunHeader.to_json
+    to_json = hourfile.SegmentHeader.to_json
     monkeypatch.setattr(
-        hourfile.RunHeader,
+        hourfile.SegmentHeader,
         "to_json",
         lambda self: to_json(dataclasses.replace(self, **nonsense)),
     )
@@ -465,7 +466,7 @@ def test_a_hundred_thousand_events(
     rows, _ = many(100_000)
     with index._changes() as database:
         marks = ", ".join("?" * 17)
-        database.executemany(f"INSERT INTO runs VALUES ({marks})", rows)  # noqa: S608
+        database.executemany(f"INSERT INTO segments VALUES ({marks})", rows)  # noqa: S608
         index._derive(row[0] for row in rows)
     camera = rows[7][2]
     jobs = {
@@ -536,11 +537,11 @@ async def test_a_thousand_hour_files(
 
 def test_a_row_is_what_the_noun_says() -> None:
     """Tables and nouns have the same columns in the same order."""
-    assert StoredRun.__dataclass_fields__.keys() >= {"event", "path", "offset"}
+    assert StoredSegment.__dataclass_fields__.keys() >= {"event", "path", "offset"}
     index = Index(Path(":none:"), Path(":none:"))
     index._database = index._connect(":memory:")
-    columns = [row[1] for row in index._database.execute("PRAGMA table_info(runs)")]
-    assert columns == list(StoredRun.__dataclass_fields__)
+    columns = [row[1] for row in index._database.execute("PRAGMA table_info(segments)")]
+    assert columns == list(StoredSegment.__dataclass_fields__)
     columns = [row[1] for row in index._database.execute("PRAGMA table_info(events)")]
     assert columns[: len(Event.__dataclass_fields__)] == list(
         Event.__dataclass_fields__

@@ -10,11 +10,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
-from custom_components.magicpi_nvr.recording import (
-    compact,
-    hourfile,
-    library as library_module,
-)
+from custom_components.magicpi_nvr.recording import hourfile
 from custom_components.magicpi_nvr.recording.errors import (
     EventBusy,
     EventNotFound,
@@ -23,13 +19,15 @@ from custom_components.magicpi_nvr.recording.errors import (
     StorageFailed,
 )
 from custom_components.magicpi_nvr.recording.library import Library
+from custom_components.magicpi_nvr.recording.library.notes import Note, read_notes
+from custom_components.magicpi_nvr.recording.library.removal import _Removed
 from custom_components.magicpi_nvr.recording.model import (
     CameraRetention,
     ClipSpec,
     Event,
     RecordingSettings,
 )
-from custom_components.magicpi_nvr.recording.sidecar import Note, read_sidecar
+from tests.recording.frames import RECORDING
 
 from .conftest import Disk, Place
 from .recordings import BACK, FRONT, NOON, Pictures, Recordings
@@ -137,7 +135,7 @@ async def test_note_about_an_event_that_waits(library: Library, place: Place) ->
     assert (await library.label(name, ["cat"])).labels == ("cat",)
     assert (await library.protect(name, True)).protected
     notes = place.settings.root / "AA-BB-CC-00-00-01/2026-11-22/12.json"
-    assert read_sidecar(notes)[name] == Note(protected=True, labels=("cat",))
+    assert read_notes(notes)[name] == Note(protected=True, labels=("cat",))
 
 
 async def test_many_notes_at_once(library: Library, recordings: Recordings) -> None:
@@ -190,7 +188,7 @@ async def test_delete_of_one_among_others(
     hour = place.settings.root / made[0].path
     scanned = hourfile.scan(hour)
     assert scanned.is_closed
-    assert scanned.runs[1].dts == scanned.runs[0].next_dts
+    assert scanned.segments[1].dts == scanned.segments[0].next_dts
     assert decoded(hour.read_bytes()) == decoded(clips[0]) + decoded(clips[2])
     assert contents(library) == fresh(place)
     # And recording goes on in it.
@@ -220,7 +218,7 @@ async def test_delete_what_cannot_go(
     place: Place,
 ) -> None:
     """Protected, being recorded, or in a file that is being recorded to."""
-    monkeypatch.setattr(library_module, "_BUSY_WAIT_S", 0.1)
+    monkeypatch.setattr(f"{RECORDING}.library.removal._BUSY_WAIT_S", 0.1)
     event = await recordings.record(NOON)
     await library.protect(event.id, True)
     with pytest.raises(EventProtected):
@@ -230,12 +228,12 @@ async def test_delete_what_cannot_go(
     with pytest.raises(EventBusy):
         await library.delete(running.id)
     file = place.settings.root / event.path
-    assert hourfile.CLAIMS.claim(file)
+    assert library.claims.claim(file)
     with pytest.raises(EventBusy):
         await library.delete(event.id)
-    hourfile.CLAIMS.release(file)
+    library.claims.release(file)
     assert (await library.delete(event.id)).id == event.id
-    assert not hourfile.CLAIMS.is_held(file)
+    assert not library.claims.is_held(file)
 
 
 async def test_delete_waits_for_the_recorder(
@@ -244,11 +242,11 @@ async def test_delete_waits_for_the_recorder(
     """A file that is in use for a moment only is waited for."""
     event = await recordings.record(NOON)
     file = place.settings.root / event.path
-    assert hourfile.CLAIMS.claim(file)
+    assert library.claims.claim(file)
     deleting = asyncio.create_task(library.delete(event.id))
     await asyncio.sleep(0.01)
     assert not deleting.done()
-    hourfile.CLAIMS.release(file)
+    library.claims.release(file)
     assert (await deleting).id == event.id
 
 
@@ -267,7 +265,7 @@ async def test_failed_rewrite_changes_nothing(
     def fail(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(compact, "_copy_run", fail)
+    monkeypatch.setattr(f"{RECORDING}.library.rewrite._copy_segment", fail)
     with pytest.raises(StorageFailed):
         await library.delete(first.id)
     assert (place.settings.root / first.path).read_bytes() == before
@@ -344,10 +342,10 @@ async def test_purge_leaves_what_goes_on(
     running = await recordings.record(NOON - 9 * DAY, close=False)
     late = await recordings.record(NOON - 8 * DAY)
     before = files(place)
-    candidates = await library._candidates(set())
+    candidates = await library._removal._candidates(set())
     await library.protect(late.id, True)
-    removal = library_module._Removal([])
-    await library._remove(candidates[1:], candidates, removal)
+    removal = _Removed([])
+    await library._removal._remove(candidates[1:], candidates, removal)
     assert removal.events == []
     assert (await library.purge()).events == ()
     assert (await library.purge(older_than_ms=NOON)).events == ()
@@ -386,7 +384,7 @@ async def test_make_room_beside_a_recording(
     await library.protect(old[0].id, True)
     newer = await recordings.record(NOON)
     used = await recordings.record(NOON + HOUR)
-    assert hourfile.CLAIMS.claim(place.settings.root / used.path)
+    assert library.claims.claim(place.settings.root / used.path)
     try:
         place.disk.total = place.disk.usage(place.disk.root).used + 100
         assert await library.make_room(newer.size)
@@ -405,7 +403,7 @@ async def test_make_room_beside_a_recording(
             used.id,
         }
     finally:
-        hourfile.CLAIMS.release(place.settings.root / used.path)
+        library.claims.release(place.settings.root / used.path)
     assert contents(library) == fresh(place)
 
 
@@ -416,7 +414,7 @@ async def test_whole_files_make_room_for_rewriting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What has to be written anew comes after what just goes."""
-    monkeypatch.setattr(library_module, "_REWRITE_RESERVE", 0)
+    monkeypatch.setattr(f"{RECORDING}.library.removal._REWRITE_RESERVE", 0)
     kept, goes = [await recordings.record(NOON - DAY + i * 60_000) for i in range(2)]
     await library.protect(kept.id, True)
     whole_hour = await recordings.record(NOON, frames=200)

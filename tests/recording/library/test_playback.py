@@ -11,7 +11,6 @@ import av
 from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
-from custom_components.magicpi_nvr.recording import playback
 from custom_components.magicpi_nvr.recording.errors import (
     ClipGone,
     EventNotFound,
@@ -19,9 +18,9 @@ from custom_components.magicpi_nvr.recording.errors import (
     NothingRecorded,
     StorageFailed,
 )
-from custom_components.magicpi_nvr.recording.library import Library
+from custom_components.magicpi_nvr.recording.library import Library, playback
+from custom_components.magicpi_nvr.recording.library.playback import CHUNK, VirtualFile
 from custom_components.magicpi_nvr.recording.model import ClipSpec
-from custom_components.magicpi_nvr.recording.playback import CHUNK, VirtualFile
 
 from .recordings import BACK, FRONT, GROUP, NOON, Pictures, Recordings
 
@@ -420,14 +419,14 @@ async def test_who_asks_first_may_leave(
     event = await recordings.record(NOON)
     begun, may_go_on = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
-    compose = library._compose
+    compose = library._clips._compose
 
     def slow(*args) -> VirtualFile:
         loop.call_soon_threadsafe(begun.set)
         may_go_on.wait(10)
         return compose(*args)
 
-    monkeypatch.setattr(library, "_compose", slow)
+    monkeypatch.setattr(library._clips, "_compose", slow)
     first = asyncio.create_task(library.clip(ClipSpec.event(event.id)))
     await begun.wait()
     second = asyncio.create_task(library.clip(ClipSpec.event(event.id)))
@@ -445,13 +444,13 @@ async def test_many_requests_compose_once(
     """A player that asks ten times at once costs one composition."""
     event = await recordings.record(NOON)
     composed = []
-    compose = library._compose
+    compose = library._clips._compose
 
     def count(*args):
         composed.append(args)
         return compose(*args)
 
-    monkeypatch.setattr(library, "_compose", count)
+    monkeypatch.setattr(library._clips, "_compose", count)
     clips = await asyncio.gather(
         *(library.clip(ClipSpec.event(event.id)) for _ in range(10))
     )

@@ -6,17 +6,17 @@ from pathlib import Path
 from hypothesis import given, strategies as st
 import pytest
 
-from custom_components.magicpi_nvr.recording.layout import HourPath, event_id
-from custom_components.magicpi_nvr.recording.model import (
-    CameraRetention,
-    Event,
-    RecordingSettings,
-)
-from custom_components.magicpi_nvr.recording.retention import (
+from custom_components.magicpi_nvr.recording.library.layout import HourPath, event_id
+from custom_components.magicpi_nvr.recording.library.retention import (
     Candidate,
     due,
     forecast,
     older_than,
+)
+from custom_components.magicpi_nvr.recording.model import (
+    CameraRetention,
+    Event,
+    RecordingSettings,
 )
 
 from .recordings import BACK, FRONT, NOON

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from custom_components.magicpi_nvr.recording.capture import EventStarted
 from custom_components.magicpi_nvr.recording.errors import EventBusy
-from custom_components.magicpi_nvr.recording.index import Index
-from custom_components.magicpi_nvr.recording.layout import event_id
+from custom_components.magicpi_nvr.recording.library.index import Index
+from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, ClipSpec
-from custom_components.magicpi_nvr.recording.recorder import EventStarted
 from tests.recording.conftest import Bench
 from tests.recording.frames import BOOT, CAMERA, frames, numbers
 
@@ -27,7 +27,7 @@ def same_as_rebuilt(bench: Bench) -> bool:
     index.rescan(index.outdated())
     fresh = index.contents()
     index.close()
-    return fresh == bench.library._index.contents()
+    return fresh == bench.library._backend.index.contents()
 
 
 async def test_clips_of_a_recorder(bench: Bench, tmp_path: Path) -> None:

@@ -1,0 +1,183 @@
+"""Clips: finding the segments that one shows, composing it once, and keeping it for the requests that follow."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+import re
+
+from .. import hourfile
+from ..errors import (
+    ClipGone,
+    EventNotFound,
+    InvalidValue,
+    NothingRecorded,
+    StorageFailed,
+)
+from ..model import ClipSpec, StoredSegment
+from .backend import READERS, Backend
+from .compose import Cut, compose
+from .index import stored_segment
+from .layout import HourPath, camera_folder, to_local
+from .playback import VirtualFile
+from .queries import LAST_MS
+
+_CACHED_CLIPS = 16
+_CACHED_BYTES = 32 * 1024 * 1024
+_NO_NAME = re.compile(r"[^\w.]+")
+
+type _Key = tuple[ClipSpec, tuple[StoredSegment, ...]]
+
+
+class Clips:
+    """Composes clips and keeps the last ones."""
+
+    def __init__(self, backend: Backend) -> None:
+        """Begin with none."""
+        self._backend = backend
+        # Readers must be left for playback.
+        self._exporting = asyncio.Semaphore(READERS // 2)
+        self._clips: OrderedDict[_Key, VirtualFile] = OrderedDict()
+        self._composing: dict[_Key, asyncio.Future[VirtualFile]] = {}
+
+    def clear(self) -> None:
+        """Forget the clips."""
+        self._clips.clear()
+
+    async def clip(self, spec: ClipSpec) -> VirtualFile:
+        """Return the clip; raises EventNotFound, NothingRecorded, ClipGone, InvalidValue."""
+        if spec.timelapse is not None and not (1 <= spec.timelapse <= 100_000):
+            raise InvalidValue("a time-lapse is 1 to 100,000 times as fast")
+        segments = tuple(await self._segments(spec))
+        if not all(segment.closed for segment in segments):
+            segments = await self._backend.threaded(self._grown, segments)
+        if not segments:
+            if (
+                spec.event_id is not None
+                and await self._backend.event(spec.event_id) is None
+            ):
+                raise EventNotFound(spec.event_id)
+            raise NothingRecorded("nothing was recorded in this time")
+        key = (spec, segments)
+        if (clip := self._clips.get(key)) is not None:
+            self._clips.move_to_end(key)
+            return clip
+        if (composing := self._composing.get(key)) is None:
+            composing = asyncio.ensure_future(
+                self._backend.threaded(self._compose, spec, segments)
+            )
+            self._composing[key] = composing
+            composing.add_done_callback(lambda future: self._composed(key, future))
+        try:
+            # The first caller may go away; the others still need it.
+            return await asyncio.shield(composing)
+        except ClipGone:
+            await self._backend.indexed(
+                self._backend.index.rescan,
+                sorted({segment.path for segment in segments}),
+            )
+            raise
+
+    async def export(self, spec: ClipSpec, target: Path) -> int:
+        """Write a clip to a file, which appears whole or not at all; return its size. Raises as clip(), and StorageFailed."""
+        clip = await self.clip(spec)
+        try:
+            async with self._exporting:
+                return await clip.write_to(target)
+        except OSError as error:
+            raise StorageFailed(
+                f"{target} cannot be written: {error.strerror}"
+            ) from error
+
+    def _grown(self, segments: Sequence[StoredSegment]) -> tuple[StoredSegment, ...]:
+        """Return segments as they are now: the index hears of those that grow only now and then. Blocking."""
+        found = []
+        for segment in segments:
+            if not segment.closed:
+                with suppress(hourfile.HourFileError, OSError):
+                    now = hourfile.scan_segment(
+                        self._backend.root / segment.path, segment.offset
+                    )
+                    segment = stored_segment(segment.path, now)
+            found.append(segment)
+        return tuple(found)
+
+    async def _segments(self, spec: ClipSpec) -> list[StoredSegment]:
+        """Return the segments that a clip shows, in order of time; raises InvalidValue."""
+        index = self._backend.index
+        if spec.event_id is not None:
+            return await self._backend.indexed(
+                lambda: index.segments(event=spec.event_id)
+            )
+        try:
+            camera = spec.camera or ""
+            camera_folder(camera)
+            if spec.start_ms is not None and spec.end_ms is not None:
+                start_ms, end_ms = spec.start_ms, spec.end_ms
+                if not 0 <= start_ms < end_ms <= LAST_MS:
+                    raise InvalidValue("a range ends after it begins")
+                return await self._backend.indexed(
+                    lambda: index.segments(
+                        camera=camera, start_ms=start_ms, end_ms=end_ms
+                    )
+                )
+            hour = HourPath.from_stem(camera, spec.date or "", spec.stem or "00")
+        except ValueError:
+            raise InvalidValue("no such camera, date or hour") from None
+        if hour.part > 1:
+            paths = [hour.relative]
+        else:
+            paths = await self._backend.indexed(
+                index.parts, camera, hour.date, spec.stem
+            )
+        return await self._backend.indexed(lambda: index.segments(paths=paths))
+
+    def _compose(
+        self, spec: ClipSpec, segments: Sequence[StoredSegment]
+    ) -> VirtualFile:
+        """Blocking."""
+        cut = Cut(start_ms=spec.start_ms, end_ms=spec.end_ms, speed=spec.timelapse)
+        return VirtualFile(
+            compose(self._backend.root, segments, cut),
+            root=self._backend.root,
+            pool=self._backend.readers,
+            filename=self._filename(spec, segments),
+            last_modified_ms=max(segment.end_ms for segment in segments),
+        )
+
+    def _composed(
+        self,
+        key: tuple[ClipSpec, tuple[StoredSegment, ...]],
+        future: asyncio.Future[VirtualFile],
+    ) -> None:
+        """Keep a clip for the requests that follow; players ask many times."""
+        del self._composing[key]
+        if future.cancelled() or future.exception() is not None:
+            return
+        self._clips[key] = future.result()
+        while len(self._clips) > 1 and (
+            len(self._clips) > _CACHED_CLIPS
+            or sum(clip.memory for clip in self._clips.values()) > _CACHED_BYTES
+        ):
+            self._clips.popitem(last=False)
+
+    def _filename(self, spec: ClipSpec, segments: Sequence[StoredSegment]) -> str:
+        """Return a name such as `Front-door_2026-11-22_08-15-03.mp4`."""
+        name = _NO_NAME.sub("-", spec.name or "").strip("-.")[:80] or camera_folder(
+            segments[0].camera
+        )
+        zone = self._backend.settings.time_zone
+        if spec.stem is not None:
+            when = f"{spec.date}_{spec.stem}h"
+        elif spec.date is not None:
+            when = spec.date
+        elif spec.start_ms is not None and spec.end_ms is not None:
+            start, end = to_local(spec.start_ms, zone), to_local(spec.end_ms, zone)
+            same = start.date() == end.date()
+            until = f"{end:%H-%M-%S}" if same else f"{end:%Y-%m-%d_%H-%M-%S}"
+            when = f"{start:%Y-%m-%d_%H-%M-%S}_to_{until}"
+        else:
+            when = f"{to_local(segments[0].start_ms, zone):%Y-%m-%d_%H-%M-%S}"
+        lapse = "" if spec.timelapse is None else f"_{spec.timelapse:g}x"
+        return f"{name}_{when}{lapse}.mp4"

@@ -1,0 +1,262 @@
+"""The public face of the library: finding recordings, watching them, annotating and removing them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+import re
+import shutil
+import time
+from typing import Any
+
+from ..errors import EventNotFound, InvalidValue, StorageFailed
+from ..hourfile import Claims
+from ..model import (
+    CameraUsage,
+    ClipSpec,
+    DayCount,
+    Event,
+    EventPage,
+    HourCount,
+    PurgeReport,
+    RecordingSettings,
+    StorageStats,
+    StoredSegment,
+)
+from . import retention
+from .annotate import write_note
+from .backend import Backend
+from .clips import Clips
+from .layout import to_local
+from .notes import MAX_DESCRIPTION, MAX_LABEL, MAX_LABELS, Note
+from .playback import VirtualFile
+from .queries import EventQuery
+from .removal import Removal
+
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+
+
+class Library:
+    """All methods are called in the event loop; files and the index are used in threads of its own.
+
+    A change of files that was begun is completed, also when its caller is cancelled.
+    """
+
+    def __init__(
+        self,
+        settings: RecordingSettings,
+        *,
+        on_purge: Callable[[PurgeReport], None] | None = None,
+        clock: Callable[[], float] = time.time,
+        disk_usage: Callable[[Path], Any] = shutil.disk_usage,
+    ) -> None:
+        """Prepare; nothing is touched before open(). `on_purge` hears of all that retention removes."""
+        self._backend = Backend(settings, clock=clock, disk_usage=disk_usage)
+        self._clips = Clips(self._backend)
+        self._removal = Removal(self._backend, on_purge)
+        self._closed = False
+
+    @property
+    def settings(self) -> RecordingSettings:
+        """The settings in force."""
+        return self._backend.settings
+
+    @property
+    def claims(self) -> Claims:
+        """The claims on the hour files, shared with the recorder."""
+        return self._backend.claims
+
+    async def open(self) -> None:
+        """Open the index and follow what changed in the folders meanwhile."""
+        await self._backend.indexed(self._backend.index.open)
+        await self._backend.follow(everything=False)
+
+    async def close(self) -> None:
+        """End the threads. Clips that are being read end with an error. Closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        self._clips.clear()
+        await self._backend.close()
+
+    def update_settings(self, settings: RecordingSettings) -> None:
+        """Take other limits; root and index stay what they were."""
+        self._backend.update_settings(settings)
+        self._removal.retry_soon()
+
+    async def rebuild(self) -> int:
+        """Read every file again; return how many events there are."""
+        await self._backend.follow(everything=True)
+        return sum(camera.events for camera in await self.cameras())
+
+    # From the recorder
+
+    async def record(self, event: Event, segment: StoredSegment | None) -> None:
+        """Take in a segment that began, grew or ended; without one, an event that waits to be encoded."""
+        backend = self._backend
+        await backend.complete(backend.indexed(backend.index.put, event, segment))
+
+    async def rescan(self, paths: Sequence[str]) -> None:
+        """Read hour files again that were repaired, or are gone."""
+        await self._backend.indexed(self._backend.index.rescan, paths)
+
+    async def make_room(self, needed: int) -> bool:
+        """Remove the oldest unprotected events until `needed` bytes are free beyond the floor; False if that cannot be reached."""
+        return await self._backend.complete(self._removal.make_room(needed))
+
+    # Finding
+
+    async def events(
+        self,
+        *,
+        camera: str | None = None,
+        date: str | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        protected: bool | None = None,
+        label: str | None = None,
+        text: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> EventPage:
+        """Return a page of events, newest first; those that overlap [start_ms, end_ms). Raises InvalidValue."""
+        query = EventQuery(
+            camera=camera,
+            date=date,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            protected=protected,
+            label=label,
+            text=text,
+            limit=limit,
+            cursor=cursor,
+        )
+        return await self._backend.indexed(self._backend.index.events, query)
+
+    async def event(self, event_id: str) -> Event | None:
+        """Return one event."""
+        return await self._backend.indexed(self._backend.index.event, event_id)
+
+    async def days(
+        self, *, camera: str | None = None, month: str | None = None
+    ) -> list[DayCount]:
+        """Return the local dates that have events, newest first; `month` is `2026-11`. Raises InvalidValue."""
+        if month is not None and _MONTH.fullmatch(month) is None:
+            raise InvalidValue("a month looks like 2026-11")
+        return await self._backend.indexed(self._backend.index.days, camera, month)
+
+    async def hours(self, *, camera: str, date: str) -> list[HourCount]:
+        """Return the hours of a local date that have events, newest first."""
+        return await self._backend.indexed(self._backend.index.hours, camera, date)
+
+    async def cameras(self) -> list[CameraUsage]:
+        """Return what each camera has on disk."""
+        return await self._backend.indexed(self._backend.index.cameras)
+
+    async def thumbnail(self, event_id: str) -> Path | None:
+        """Return the picture of an event."""
+        event = await self.event(event_id)
+        if event is None or event.thumbnail is None:
+            return None
+        return self._backend.root / event.thumbnail
+
+    async def usage(self) -> StorageStats:
+        """Return the state of the disk and when it will be full."""
+        backend = self._backend
+        cameras = await self.cameras()
+        written = await backend.indexed(backend.index.written)
+        disk = await backend.threaded(backend.disk)
+        return StorageStats(
+            used=sum(camera.size for camera in cameras),
+            free=disk.free,
+            total=disk.total,
+            events=sum(camera.events for camera in cameras),
+            protected=await backend.indexed(backend.index.protected),
+            days_until_full=retention.forecast(
+                written,
+                self.settings,
+                today=to_local(backend.now_ms(), self.settings.time_zone).date(),
+                free=disk.free,
+            ),
+            cameras=tuple(cameras),
+        )
+
+    # Watching
+
+    async def clip(self, spec: ClipSpec) -> VirtualFile:
+        """Return the clip; raises EventNotFound, NothingRecorded, ClipGone, InvalidValue."""
+        return await self._clips.clip(spec)
+
+    async def export(self, spec: ClipSpec, target: Path) -> int:
+        """Write a clip to a file, which appears whole or not at all; return its size. Raises as clip(), and StorageFailed."""
+        return await self._clips.export(spec, target)
+
+    # Annotating
+
+    async def protect(self, event_id: str, on: bool) -> Event:
+        """Protect an event from retention, or not; raises EventNotFound, StorageFailed."""
+        return await self._annotate(event_id, lambda note: replace(note, protected=on))
+
+    async def label(
+        self, event_id: str, labels: Iterable[str], description: str | None = None
+    ) -> Event:
+        """Replace an event's labels, and its description unless that is None; raises EventNotFound, InvalidValue, StorageFailed."""
+        clean = tuple(dict.fromkeys(label.strip() for label in labels))
+        if len(clean) > MAX_LABELS or not all(
+            0 < len(label) <= MAX_LABEL for label in clean
+        ):
+            raise InvalidValue(
+                f"at most {MAX_LABELS} labels of 1 to {MAX_LABEL} characters"
+            )
+        if description is not None and len(description) > MAX_DESCRIPTION:
+            raise InvalidValue(
+                f"a description has at most {MAX_DESCRIPTION} characters"
+            )
+        return await self._annotate(
+            event_id,
+            lambda note: replace(
+                note,
+                labels=clean,
+                description=note.description
+                if description is None
+                else description.strip(),
+            ),
+        )
+
+    async def _annotate(self, event_id: str, change: Callable[[Note], Note]) -> Event:
+        return await self._backend.complete(self._change_note(event_id, change))
+
+    async def _change_note(
+        self, event_id: str, change: Callable[[Note], Note]
+    ) -> Event:
+        async with self._backend.changing:
+            if (event := await self.event(event_id)) is None:
+                raise EventNotFound(event_id)
+            try:
+                await write_note(self._backend, event, change)
+            except OSError as error:
+                raise StorageFailed(
+                    f"the note cannot be written: {error.strerror}"
+                ) from error
+            if (event := await self.event(event_id)) is None:
+                raise EventNotFound(event_id)
+            return event
+
+    # Removing
+
+    async def delete(self, event_id: str) -> Event:
+        """Remove one event; raises EventNotFound, EventProtected, EventBusy, StorageFailed."""
+        return await self._backend.complete(self._removal.delete(event_id))
+
+    async def purge(
+        self,
+        *,
+        older_than_ms: int | None = None,
+        camera: str | None = None,
+        dry_run: bool = False,
+    ) -> PurgeReport:
+        """Remove what retention's rules say, or everything unprotected that ended before a time; of one camera or of all."""
+        return await self._backend.complete(
+            self._removal.purge(
+                older_than_ms=older_than_ms, camera=camera, dry_run=dry_run
+            )
+        )

@@ -1,0 +1,256 @@
+"""What the index answers. Blocking."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import InvalidValue
+from ..model import CameraUsage, DayCount, Event, EventPage, HourCount, StoredSegment
+from .database import SELECT_EVENT, SELECT_SEGMENT, Database, event_of, segment_of
+from .layout import HourPath, parse_event_id
+
+LAST_MS = 253_402_214_400_000  # in the last year that has a date
+_PAGE_LIMIT = 5000
+# Events overlap a range though they began before it; none is longer than this.
+_LONGEST_EVENT_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventQuery:
+    """Which events to list, newest first; None = any. `text`: words that label or description must contain."""
+
+    camera: str | None = None
+    date: str | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+    protected: bool | None = None
+    label: str | None = None
+    text: str | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
+class Queries(Database):
+    """The answers, each in one transaction."""
+
+    def event(self, event: str) -> Event | None:
+        """Return one event."""
+        return next(iter(self._events("WHERE id = ?", (event,))), None)
+
+    def events(self, query: EventQuery) -> EventPage:
+        """Return a page of events, newest first; raises InvalidValue."""
+        if not 1 <= query.limit <= _PAGE_LIMIT:
+            raise InvalidValue(f"limit must be from 1 to {_PAGE_LIMIT}")
+        for time_ms in (query.start_ms, query.end_ms):
+            if time_ms is not None and not 0 <= time_ms <= LAST_MS:
+                raise InvalidValue("a time is in milliseconds since 1970")
+        where, values = _conditions(query)
+        clause = f"WHERE {' AND '.join(where)}" if where else ""
+        found = self._events(
+            f"{clause} ORDER BY start_ms DESC, id DESC LIMIT ?",
+            (*values, query.limit + 1),
+        )
+        page = found[: query.limit]
+        more = len(found) > query.limit
+        return EventPage(tuple(page), _cursor(page[-1]) if more else None)
+
+    def days(self, camera: str | None, month: str | None) -> list[DayCount]:
+        """Return the dates that have events, newest first."""
+        where, values = ["1"], []
+        if camera is not None:
+            where.append("camera = ?")
+            values.append(camera)
+        if month is not None:
+            where.append("date BETWEEN ? AND ?")
+            values += [f"{month}-01", f"{month}-31"]
+        return self._retry(
+            lambda: [
+                DayCount(*row)
+                for row in self._open().execute(
+                    f"SELECT date, sum(events), sum(size) FROM days WHERE {' AND '.join(where)} GROUP BY date ORDER BY date DESC",  # noqa: S608
+                    values,
+                )
+            ]
+        )
+
+    def hours(self, camera: str, date: str) -> list[HourCount]:
+        """Return the hours of a local date that have events, newest first."""
+        return self._retry(
+            lambda: [
+                HourCount(*row)
+                for row in self._open().execute(
+                    "SELECT hour, count(*), sum(size), min(start_ms), max(end_ms) FROM events"
+                    " WHERE camera = ? AND date = ? GROUP BY hour ORDER BY hour DESC",
+                    (camera, date),
+                )
+            ]
+        )
+
+    def cameras(self) -> list[CameraUsage]:
+        """Return what each camera has on disk, pictures included."""
+
+        def job() -> list[CameraUsage]:
+            database = self._open()
+            return [
+                CameraUsage(
+                    camera,
+                    events,
+                    size,
+                    # Two searches in an index instead of one walk through it.
+                    *database.execute(
+                        "SELECT (SELECT min(start_ms) FROM events WHERE camera = :camera), (SELECT max(start_ms) FROM events WHERE camera = :camera)",
+                        {"camera": camera},
+                    ).fetchone(),
+                )
+                for camera, events, size in database.execute(
+                    "SELECT camera, sum(events), sum(size + picture_size) FROM days GROUP BY camera ORDER BY camera"
+                ).fetchall()
+            ]
+
+        return self._retry(job)
+
+    def written(self) -> dict[str, dict[str, int]]:
+        """Return bytes by camera and local date, pictures included."""
+
+        def job() -> dict[str, dict[str, int]]:
+            written: dict[str, dict[str, int]] = {}
+            for camera, date, size in self._open().execute(
+                "SELECT camera, date, size + picture_size FROM days"
+            ):
+                written.setdefault(camera, {})[date] = size
+            return written
+
+        return self._retry(job)
+
+    def protected(self) -> int:
+        """Return how many events are protected."""
+        return int(
+            self._retry(
+                lambda: (
+                    self._open()
+                    .execute("SELECT count(*) FROM events WHERE protected")
+                    .fetchone()[0]
+                )
+            )
+        )
+
+    def segments(
+        self,
+        *,
+        event: str | None = None,
+        paths: Sequence[str] = (),
+        camera: str | None = None,
+        start_ms: int = 0,
+        end_ms: int = 0,
+    ) -> list[StoredSegment]:
+        """Return the segments of an event, of hour files or of a camera's time range, in order of time."""
+        values: tuple[str | int, ...]
+        if event is not None:
+            where, values = "event = ?", (event,)
+        elif camera is not None:
+            where = "end_ms > ? AND event IN (SELECT id FROM events WHERE camera = ? AND start_ms BETWEEN ? AND ?) AND start_ms < ?"
+            values = (start_ms, camera, start_ms - _LONGEST_EVENT_MS, end_ms, end_ms)
+        else:
+            where, values = f"path IN ({', '.join('?' * len(paths))})", tuple(paths)
+        return self._retry(
+            lambda: [
+                segment_of(row)
+                for row in self._open().execute(
+                    f"{SELECT_SEGMENT} WHERE {where} ORDER BY start_ms, event, number",
+                    values,
+                )
+            ]
+        )
+
+    def parts(self, camera: str, date: str, hour: str | None = None) -> list[str]:
+        """Return the hour files of a date or of one of its hours."""
+        folder = HourPath.from_stem(camera, date, hour or "00").folder
+        last = "\x7f"
+        return self._retry(
+            lambda: [
+                path
+                for (path,) in self._open().execute(
+                    "SELECT DISTINCT path FROM segments WHERE path > ? AND path < ? ORDER BY path",
+                    (f"{folder}/{hour or ''}", f"{folder}/{hour or ''}{last}"),
+                )
+            ]
+        )
+
+    def all_events(self) -> list[tuple[Event, int, tuple[str, ...]]]:
+        """Return every event, oldest first, with the size of its picture and the hour files it lies in."""
+
+        def job() -> list[tuple[Event, int, tuple[str, ...]]]:
+            database = self._open()
+            paths: dict[str, list[str]] = {}
+            for event, path in database.execute(
+                "SELECT DISTINCT event, path FROM segments"
+            ):
+                paths.setdefault(event, []).append(path)
+            return [
+                (event_of(row[:-1]), row[-1], tuple(paths.get(row[0], ())))
+                for row in database.execute(
+                    f"{SELECT_EVENT.replace(' FROM', ', picture_size FROM')} ORDER BY start_ms, id"
+                )
+            ]
+
+        return self._retry(job)
+
+    def contents(self) -> dict[str, list[tuple[object, ...]]]:
+        """Return all rows by table, to compare two indexes."""
+
+        def job() -> dict[str, list[tuple[object, ...]]]:
+            return {
+                table: sorted(self._open().execute(f"SELECT * FROM {table}"), key=repr)  # noqa: S608
+                for table in ("segments", "events", "labels", "days")
+            }
+
+        return self._retry(job)
+
+    def _events(self, clause: str, values: Sequence[str | int]) -> list[Event]:
+        return self._retry(
+            lambda: [
+                event_of(row)
+                for row in self._open().execute(f"{SELECT_EVENT} {clause}", values)
+            ]
+        )
+
+
+def _cursor(event: Event) -> str:
+    return (
+        urlsafe_b64encode(f"{event.start_ms}.{event.id}".encode()).decode().rstrip("=")
+    )
+
+
+def _conditions(query: EventQuery) -> tuple[list[str], list[str | int]]:
+    where: list[str] = []
+    values: list[str | int] = []
+    for name, value in (("camera", query.camera), ("date", query.date)):
+        if value is not None:
+            where.append(f"{name} = ?")
+            values.append(value)
+    if query.start_ms is not None:
+        where.append("end_ms > ? AND start_ms > ?")
+        values += [query.start_ms, query.start_ms - _LONGEST_EVENT_MS]
+    if query.end_ms is not None:
+        where.append("start_ms < ?")
+        values.append(query.end_ms)
+    if query.protected is not None:
+        where.append("protected" if query.protected else "NOT protected")
+    if query.label is not None:
+        where.append("id IN (SELECT event FROM labels WHERE label = ?)")
+        values.append(query.label.casefold())
+    for word in (query.text or "").casefold().split():
+        where.append("instr(words, ?)")
+        values.append(word)
+    if query.cursor is not None:
+        try:
+            padded = query.cursor + "=" * (-len(query.cursor) % 4)
+            start, _, event = (
+                urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(".")
+            )
+            parse_event_id(event)
+            values += [min(int(start), LAST_MS), event]
+        except ValueError:
+            raise InvalidValue("not a cursor of this library") from None
+        where.append("(start_ms, id) < (?, ?)")
+    return where, values

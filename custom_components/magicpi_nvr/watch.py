@@ -1,0 +1,212 @@
+"""What goes wrong and is told: repair issues that come and go by themselves."""
+
+from datetime import datetime, timedelta
+import time
+from typing import TYPE_CHECKING, Final
+
+from homeassistant.core import CALLBACK_TYPE, callback
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.util import dt as dt_util
+
+from .const import DOMAIN, LOGGER, WEAK_WIFI_DBM
+from .gateway import Camera, CameraStatus, Change
+
+if TYPE_CHECKING:
+    from .nvr import Nvr
+
+ROUND: Final = timedelta(minutes=5)
+HOUR_MS: Final = 3_600_000
+# A host that steps its clock by more than this misplaces recordings
+CLOCK_STEP: Final = 60.0
+CLOCK_QUIET: Final = timedelta(hours=24)
+# Weak reception counts when so many reports in a row say it, and is over when
+# the signal is better by the hysteresis
+WEAK_REPORTS: Final = 5
+WEAK_HYSTERESIS: Final = 5
+
+ISSUE_CAMERA_LATE: Final = "camera_late"
+ISSUE_CERTIFICATE: Final = "certificate"
+ISSUE_CA_RECREATED: Final = "ca_recreated"
+ISSUE_CLOCK: Final = "clock_stepped"
+ISSUE_PORT: Final = "port_in_use"
+ISSUE_STORAGE: Final = "storage_gone"
+ISSUE_UPDATE_FAILED: Final = "update_failed"
+ISSUE_WEAK_WIFI: Final = "weak_wifi"
+
+# A sleeper that misses its check-ins is late, a camera with a cable is offline
+MISSING: Final = (CameraStatus.LATE, CameraStatus.OFFLINE)
+
+
+def _boot_clock() -> float:
+    """Return seconds that go on while the host is suspended, where the system counts them."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class Watch:
+    """Looks after cameras, clock and certificate, and keeps the repair issues."""
+
+    def __init__(self, nvr: Nvr) -> None:
+        """Watch over an NVR."""
+        self._nvr = nvr
+        self._hass = nvr.hass
+        self._weak: dict[str, int] = {}
+        self._offset: float | None = None
+        self._stepped_at: datetime | None = None
+
+    @callback
+    def async_start(self) -> CALLBACK_TYPE:
+        """Begin the rounds; returns what ends them."""
+        self._offset = None
+        self._round_now()
+        return async_track_time_interval(
+            self._hass, self._async_round, ROUND, cancel_on_shutdown=True
+        )
+
+    @callback
+    def report(
+        self,
+        key: str,
+        *,
+        issue_id: str | None = None,
+        fixable: bool = False,
+        severity: ir.IssueSeverity = ir.IssueSeverity.ERROR,
+        data: dict[str, str | int | float | None] | None = None,
+        **placeholders: str,
+    ) -> None:
+        """Raise an issue, or renew it."""
+        ir.async_create_issue(
+            self._hass,
+            DOMAIN,
+            issue_id or key,
+            data=data,
+            is_fixable=fixable,
+            severity=severity,
+            translation_key=key,
+            translation_placeholders=placeholders or None,
+        )
+
+    @callback
+    def clear(self, issue_id: str) -> None:
+        """Take an issue back."""
+        ir.async_delete_issue(self._hass, DOMAIN, issue_id)
+
+    @callback
+    def camera_changed(self, camera: Camera, change: Change) -> None:
+        """Look at what a camera says of itself."""
+        if change & Change.TELEMETRY:
+            self._check_wifi(camera)
+        if change & Change.STATUS:
+            self.check_late(camera)
+
+    @callback
+    def camera_gone(self, camera_id: str) -> None:
+        """Take back everything about a camera that was removed."""
+        self._weak.pop(camera_id, None)
+        for key in (ISSUE_CAMERA_LATE, ISSUE_UPDATE_FAILED, ISSUE_WEAK_WIFI):
+            self.clear(f"{key}_{camera_id}")
+
+    async def _async_round(self, now: datetime) -> None:
+        """Look at what changes with time alone."""
+        self._round_now()
+        await self._async_check_certificate()
+
+    @callback
+    def _round_now(self) -> None:
+        for camera in self._nvr.gateway.cameras.values():
+            self.check_late(camera)
+        self._check_clock()
+        self.check_ca()
+
+    @callback
+    def check_late(self, camera: Camera) -> None:
+        """Raise an issue for a camera that has been late for the hours that the options say."""
+        issue_id = f"{ISSUE_CAMERA_LATE}_{camera.id}"
+        settings = self._nvr.settings
+        if camera.status not in MISSING or camera.late_since_ms is None:
+            if settings.late_snoozed.pop(camera.id, None) is not None:
+                settings.save()
+            self.clear(issue_id)
+            return
+        now_ms = int(dt_util.utcnow().timestamp() * 1000)
+        since = max(camera.late_since_ms, settings.late_snoozed.get(camera.id, 0))
+        if now_ms - since < self._nvr.options.late_after * HOUR_MS:
+            self.clear(issue_id)
+            return
+        last_seen = camera.last_seen_ms
+        self.report(
+            ISSUE_CAMERA_LATE,
+            issue_id=issue_id,
+            fixable=True,
+            severity=ir.IssueSeverity.WARNING,
+            data={"camera_id": camera.id},
+            name=self._nvr.camera_name(camera.id),
+            last_seen=(
+                dt_util.as_local(dt_util.utc_from_timestamp(last_seen / 1000)).strftime(
+                    "%Y-%m-%d %H:%M"
+                )
+                if last_seen is not None
+                else "-"
+            ),
+        )
+
+    @callback
+    def _check_wifi(self, camera: Camera) -> None:
+        if (rssi := camera.telemetry.rssi) is None:
+            return
+        issue_id = f"{ISSUE_WEAK_WIFI}_{camera.id}"
+        if rssi > WEAK_WIFI_DBM + WEAK_HYSTERESIS:
+            if self._weak.pop(camera.id, 0) >= WEAK_REPORTS:
+                self.clear(issue_id)
+            return
+        if rssi >= WEAK_WIFI_DBM:
+            return
+        self._weak[camera.id] = reports = self._weak.get(camera.id, 0) + 1
+        if reports == WEAK_REPORTS:
+            self.report(
+                ISSUE_WEAK_WIFI,
+                issue_id=issue_id,
+                severity=ir.IssueSeverity.WARNING,
+                name=self._nvr.camera_name(camera.id),
+                rssi=str(rssi),
+            )
+
+    @callback
+    def _check_clock(self) -> None:
+        """Compare the wall clock's way with that of a clock which nobody sets."""
+        now = dt_util.utcnow()
+        offset = now.timestamp() - _boot_clock()
+        before, self._offset = self._offset, offset
+        if before is not None and abs(offset - before) > CLOCK_STEP:
+            LOGGER.warning(
+                "The host's clock was set by %d s; recordings made before have the old time",
+                round(offset - before),
+            )
+            self._stepped_at = now
+            self.report(
+                ISSUE_CLOCK,
+                severity=ir.IssueSeverity.WARNING,
+                seconds=str(round(offset - before)),
+            )
+        elif self._stepped_at is None or abs(now - self._stepped_at) > CLOCK_QUIET:
+            self._stepped_at = None
+            self.clear(ISSUE_CLOCK)
+
+    @callback
+    def check_ca(self) -> None:
+        """Say which cameras still know the authority that is gone."""
+        if not (stale := self._nvr.settings.stale_ca):
+            self.clear(ISSUE_CA_RECREATED)
+            return
+        self.report(
+            ISSUE_CA_RECREATED,
+            names=", ".join(sorted(self._nvr.camera_name(item) for item in stale)),
+        )
+
+    async def _async_check_certificate(self) -> None:
+        try:
+            await self._nvr.async_renew_certificate()
+        except OSError as err:
+            self.report(ISSUE_CERTIFICATE, error=str(err))
+        else:
+            self.clear(ISSUE_CERTIFICATE)

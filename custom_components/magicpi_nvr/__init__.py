@@ -1,8 +1,6 @@
 """MagicPi NVR: battery cameras that sleep, recorded by Home Assistant."""
 
-from typing import cast
-
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryAuthFailed, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv, device_registry as dr
@@ -10,14 +8,15 @@ from homeassistant.helpers.typing import ConfigType
 
 from .card import async_register_card
 from .const import CAMERA_PLATFORMS, CONF_ID, DOMAIN, MANUFACTURER, NVR_PLATFORMS
+from .gateway import Camera
 from .nvr import (
     MagicPiConfigEntry,
     MagicPiRuntimeData,
     Nvr,
-    NvrConfigEntry,
-    NvrRuntimeData,
+    PortUnavailable,
     StorageUnavailable,
     async_get_nvr,
+    is_nvr_entry,
 )
 from .services import async_setup_services
 from .views import async_register_views
@@ -36,45 +35,46 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     return True
 
 
-async def async_setup_entry(
-    hass: HomeAssistant, entry: MagicPiConfigEntry | NvrConfigEntry
-) -> bool:
+async def async_setup_entry(hass: HomeAssistant, entry: MagicPiConfigEntry) -> bool:
     """Set up a camera, or the NVR."""
     nvr = await async_get_nvr(hass)
-    if entry.unique_id != DOMAIN:
+    if not is_nvr_entry(entry):
         # The camera's device hangs below the NVR's
         await nvr.async_ensure_entry()
     try:
         entry.async_on_unload(await nvr.async_acquire())
         await nvr.async_apply_options()
-    except StorageUnavailable as err:
-        raise ConfigEntryNotReady(
-            translation_domain=DOMAIN,
-            translation_key="storage_failed",
-            translation_placeholders={"error": str(err)},
-        ) from err
     except OSError as err:
-        raise ConfigEntryNotReady(
-            translation_domain=DOMAIN,
-            translation_key="cannot_listen",
-            translation_placeholders={
-                "port": str(nvr.options.port),
-                "error": str(err),
-            },
-        ) from err
-    if entry.unique_id == DOMAIN:
-        return await _async_setup_nvr(hass, cast(NvrConfigEntry, entry), nvr)
-    return await _async_setup_camera(hass, cast(MagicPiConfigEntry, entry), nvr)
-
-
-async def _async_setup_nvr(
-    hass: HomeAssistant, entry: NvrConfigEntry, nvr: Nvr
-) -> bool:
-    """Set up the NVR's device and entities."""
-    _hang_cameras(hass, nvr.register_device())
-    entry.runtime_data = NvrRuntimeData(nvr)
-    await hass.config_entries.async_forward_entry_setups(entry, NVR_PLATFORMS)
+        raise _not_ready(nvr, err) from err
+    camera = None
+    if is_nvr_entry(entry):
+        _hang_cameras(hass, nvr.register_device())
+    else:
+        camera = _set_up_camera(hass, entry, nvr)
+    entry.runtime_data = MagicPiRuntimeData(nvr, camera)
+    await hass.config_entries.async_forward_entry_setups(entry, _platforms(entry))
     return True
+
+
+def _platforms(entry: MagicPiConfigEntry) -> list[Platform]:
+    """Return the platforms of an entry."""
+    return NVR_PLATFORMS if is_nvr_entry(entry) else CAMERA_PLATFORMS
+
+
+def _not_ready(nvr: Nvr, error: OSError) -> ConfigEntryNotReady:
+    """Return why the NVR cannot start or follow its options."""
+    key = "start_failed"
+    placeholders = {"error": str(error)}
+    if isinstance(error, StorageUnavailable):
+        key = "storage_failed"
+    elif isinstance(error, PortUnavailable):
+        key = "cannot_listen"
+        placeholders["port"] = str(nvr.entries.options.port)
+    return ConfigEntryNotReady(
+        translation_domain=DOMAIN,
+        translation_key=key,
+        translation_placeholders=placeholders,
+    )
 
 
 @callback
@@ -87,10 +87,9 @@ def _hang_cameras(hass: HomeAssistant, device_id: str | None) -> None:
                 registry.async_update_device(device.id, via_device_id=device_id)
 
 
-async def _async_setup_camera(
-    hass: HomeAssistant, entry: MagicPiConfigEntry, nvr: Nvr
-) -> bool:
-    """Set up a camera's device and entities; it may sleep for long yet."""
+@callback
+def _set_up_camera(hass: HomeAssistant, entry: MagicPiConfigEntry, nvr: Nvr) -> Camera:
+    """Register a camera's device, and return the camera; it may sleep for long yet."""
     camera_id = entry.data[CONF_ID]
     if (camera := nvr.gateway.cameras.get(camera_id)) is None:
         raise ConfigEntryAuthFailed(
@@ -112,24 +111,18 @@ async def _async_setup_camera(
         sw_version=camera.firmware,
         via_device_id=nvr.register_device(),
     )
-    entry.runtime_data = MagicPiRuntimeData(nvr, camera)
-    await hass.config_entries.async_forward_entry_setups(entry, CAMERA_PLATFORMS)
-    return True
+    return camera
 
 
-async def async_unload_entry(
-    hass: HomeAssistant, entry: MagicPiConfigEntry | NvrConfigEntry
-) -> bool:
+async def async_unload_entry(hass: HomeAssistant, entry: MagicPiConfigEntry) -> bool:
     """Unload the entities; the last entry stops the NVR."""
-    return await hass.config_entries.async_unload_platforms(
-        entry, NVR_PLATFORMS if entry.unique_id == DOMAIN else CAMERA_PLATFORMS
-    )
+    return await hass.config_entries.async_unload_platforms(entry, _platforms(entry))
 
 
-async def async_remove_entry(hass: HomeAssistant, entry: ConfigEntry) -> None:
+async def async_remove_entry(hass: HomeAssistant, entry: MagicPiConfigEntry) -> None:
     """Revoke a removed camera's key; a sleeping camera learns of it when it wakes."""
     nvr = await async_get_nvr(hass)
-    if entry.unique_id != DOMAIN:
+    if not is_nvr_entry(entry):
         await nvr.async_forget_camera(entry.data[CONF_ID])
     elif hass.config_entries.async_entries(DOMAIN, include_ignore=False):
         # Cameras cannot do without it: it comes back with the defaults

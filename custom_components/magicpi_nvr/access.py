@@ -83,7 +83,7 @@ async def async_events(
         return EventPage((), None)
     found: list[Event] = []
     for _ in range(MAX_PAGES):
-        page = await nvr.library.events(
+        page = await nvr.recordings.library.events(
             camera=one,
             start_ms=start_ms,
             end_ms=end_ms,

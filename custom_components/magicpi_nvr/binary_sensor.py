@@ -14,7 +14,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import BATTERY_LOW
-from .entity import MagicPiEntity, MagicPiEntityDescription
+from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import Camera, Change
 from .nvr import MagicPiConfigEntry
 
@@ -85,12 +85,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add what the camera has."""
-    camera = entry.runtime_data.camera
-    async_add_entities(
-        MagicPiBinarySensor(entry, description)
-        for description in BINARY_SENSORS
-        if description.exists_fn(camera)
-    )
+    async_add_rows(entry, async_add_entities, (MagicPiBinarySensor, BINARY_SENSORS))
 
 
 class MagicPiBinarySensor(MagicPiEntity, BinarySensorEntity):

@@ -20,10 +20,10 @@ from .entity import (
     MagicPiEntityDescription,
     NvrEntity,
     NvrEntityDescription,
-    is_nvr_entry,
+    async_add_rows,
 )
 from .gateway import Camera, Change
-from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry
+from .nvr import MagicPiConfigEntry, Nvr, NvrChange
 from .services import recording_errors
 from .setting import camera_errors
 
@@ -93,30 +93,26 @@ NVR_BUTTONS = (
         key="purge",
         translation_key="purge",
         entity_category=EntityCategory.CONFIG,
-        method=lambda nvr: nvr.async_purge(),
+        method=lambda nvr: nvr.recordings.async_purge(),
     ),
     NvrButtonDescription(
         key="rebuild_index",
         translation_key="rebuild_index",
         entity_category=EntityCategory.DIAGNOSTIC,
         entity_registry_enabled_default=False,
-        method=lambda nvr: nvr.async_rebuild(),
+        method=lambda nvr: nvr.recordings.async_rebuild(),
     ),
 )
 
 
 async def async_setup_entry(
     hass: HomeAssistant,
-    entry: MagicPiConfigEntry | NvrConfigEntry,
+    entry: MagicPiConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the buttons of a camera or of the NVR."""
-    if is_nvr_entry(entry):
-        async_add_entities(NvrButton(entry, row) for row in NVR_BUTTONS)
-        return
-    camera = entry.runtime_data.camera
-    async_add_entities(
-        MagicPiButton(entry, row) for row in BUTTONS if row.exists_fn(camera)
+    async_add_rows(
+        entry, async_add_entities, (MagicPiButton, BUTTONS), (NvrButton, NVR_BUTTONS)
     )
 
 
@@ -128,7 +124,7 @@ class MagicPiButton(MagicPiEntity, ButtonEntity):
     @override
     async def async_press(self) -> None:
         """Do it, or say when the camera can be reached."""
-        with camera_errors(self.camera, self.nvr.camera_name(self.camera.id)):
+        with camera_errors(self.camera, self.nvr.entries.name(self.camera.id)):
             await self.entity_description.method(self.camera, self.nvr)
 
 

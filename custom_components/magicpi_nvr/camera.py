@@ -13,7 +13,7 @@ from homeassistant.core import Event as HassEvent, HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import MANUFACTURER
-from .entity import MagicPiEntity, MagicPiEntityDescription
+from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import CameraStatus, Change
 from .nvr import MagicPiConfigEntry, NvrChange
 
@@ -29,11 +29,13 @@ class MagicPiCameraDescription(MagicPiEntityDescription, CameraEntityDescription
     """A camera's picture."""
 
 
-CAMERA: Final = MagicPiCameraDescription(
-    key="camera",
-    name=None,
-    changes=Change.STATUS | Change.CONFIG,
-    nvr_changes=NvrChange.EVENTS,
+CAMERAS: Final = (
+    MagicPiCameraDescription(
+        key="camera",
+        name=None,
+        changes=Change.STATUS | Change.CONFIG,
+        nvr_changes=NvrChange.EVENTS,
+    ),
 )
 
 
@@ -43,7 +45,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the camera."""
-    async_add_entities([MagicPiCamera(entry, CAMERA)])
+    async_add_rows(entry, async_add_entities, (MagicPiCamera, CAMERAS))
 
 
 class MagicPiCamera(MagicPiEntity, Camera):
@@ -58,7 +60,7 @@ class MagicPiCamera(MagicPiEntity, Camera):
         """Tie the entity to its camera."""
         Camera.__init__(self)
         MagicPiEntity.__init__(self, entry, description)
-        self._attr_is_recording = self.nvr.is_recording(self.camera.id)
+        self._attr_is_recording = self.nvr.recordings.is_recording(self.camera.id)
         self._attr_model = self.camera.model
         self._streams: set[asyncio.Timeout] = set()
         self._closing = False
@@ -73,7 +75,7 @@ class MagicPiCamera(MagicPiEntity, Camera):
     @override
     def _handle_nvr_change(self, change: NvrChange) -> None:
         """Write the state when an event of this camera begins or ends."""
-        recording = self.nvr.is_recording(self.camera.id)
+        recording = self.nvr.recordings.is_recording(self.camera.id)
         if recording is not self._attr_is_recording:
             self._attr_is_recording = recording
             self.async_write_ha_state()

@@ -45,5 +45,5 @@ def event_response(hass: HomeAssistant, nvr: Nvr, event: Event) -> dict[str, Any
     return (
         event_as_dict(event)
         | clip_attributes(hass, nvr, event)
-        | {"camera_name": nvr.camera_name(event.camera)}
+        | {"camera_name": nvr.entries.name(event.camera)}
     )

@@ -7,9 +7,9 @@ from homeassistant.components.diagnostics import async_redact_data
 from homeassistant.const import CONF_HOST, CONF_NAME
 from homeassistant.core import HomeAssistant
 
-from .const import CONF_HOSTS, CONF_ID, DOMAIN
+from .const import CONF_HOSTS, CONF_ID
 from .gateway import Camera
-from .nvr import MagicPiConfigEntry, Nvr, NvrConfigEntry
+from .nvr import MagicPiConfigEntry, Nvr
 from .status import camera_stats, camera_status, storage_stats
 
 TO_REDACT: Final = frozenset(
@@ -18,7 +18,7 @@ TO_REDACT: Final = frozenset(
 
 
 async def async_get_config_entry_diagnostics(
-    hass: HomeAssistant, entry: MagicPiConfigEntry | NvrConfigEntry
+    hass: HomeAssistant, entry: MagicPiConfigEntry
 ) -> dict[str, Any]:
     """Return what helps to understand a camera's or the NVR's troubles."""
     nvr = entry.runtime_data.nvr
@@ -30,12 +30,10 @@ async def async_get_config_entry_diagnostics(
         },
         "nvr": _nvr(nvr),
     }
-    if entry.unique_id == DOMAIN:
-        facts["cameras"] = [
-            _camera(nvr, camera) for camera in nvr.gateway.cameras.values()
-        ]
-    elif isinstance(camera := getattr(entry.runtime_data, "camera", None), Camera):
+    if camera := entry.runtime_data.camera:
         facts["camera_details"] = _camera(nvr, camera)
+    else:
+        facts["cameras"] = [_camera(nvr, item) for item in nvr.gateway.cameras.values()]
     redacted: dict[str, Any] = async_redact_data(facts, TO_REDACT)
     return redacted
 
@@ -46,9 +44,9 @@ def _nvr(nvr: Nvr) -> dict[str, Any]:
         "running": nvr.running,
         "options": asdict(nvr.options),
         "counters": dict(nvr.gateway.counters),
-        "recorder": asdict(nvr.recorder.stats),
+        "recorder": asdict(nvr.recordings.recorder.stats),
         "storage": storage_stats(nvr),
-        "problems": dict(nvr.problems),
+        "problems": dict(nvr.recordings.problems),
         "recording": nvr.settings.recording,
         "cameras_of_an_old_authority": len(nvr.settings.stale_ca),
         "firmware": [

@@ -1,26 +1,20 @@
 """Base classes of the entities: of a camera, and of the NVR."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, TypeIs, override
+from typing import Any, Final, override
 
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC, DeviceInfo
 from homeassistant.helpers.entity import Entity, EntityDescription
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
 from .gateway import Camera, Change
-from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry, NvrRuntimeData
+from .nvr import MagicPiConfigEntry, Nvr, NvrChange, is_nvr_entry
 
 NO_CHANGE: Final = Change(0)
 NO_NVR_CHANGE: Final = NvrChange(0)
-
-
-def is_nvr_entry(
-    entry: MagicPiConfigEntry | NvrConfigEntry,
-) -> TypeIs[NvrConfigEntry]:
-    """Say whether an entry is the NVR's and not a camera's."""
-    return isinstance(entry.runtime_data, NvrRuntimeData)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +46,7 @@ class MagicPiEntity(Entity):
         """Tie the entity to the camera of an entry."""
         self.entry = entry
         self.nvr: Nvr = entry.runtime_data.nvr
+        assert entry.runtime_data.camera
         self.camera: Camera = entry.runtime_data.camera
         self.entity_description = description
         self._attr_unique_id = f"{entry.unique_id}-{description.key}"
@@ -66,7 +61,7 @@ class MagicPiEntity(Entity):
         await super().async_added_to_hass()
         self.async_on_remove(self.camera.subscribe(self._handle_change))
         if self.entity_description.nvr_changes:
-            self.async_on_remove(self.nvr.subscribe(self._handle_nvr_change))
+            self.async_on_remove(self.nvr.changes.subscribe(self._handle_nvr_change))
 
     @callback
     @override
@@ -94,7 +89,7 @@ class NvrEntity(Entity):
     entity_description: NvrEntityDescription
 
     def __init__(
-        self, entry: NvrConfigEntry, description: NvrEntityDescription
+        self, entry: MagicPiConfigEntry, description: NvrEntityDescription
     ) -> None:
         """Tie the entity to the NVR."""
         self.entry = entry
@@ -107,7 +102,7 @@ class NvrEntity(Entity):
     async def async_added_to_hass(self) -> None:
         """Follow the NVR."""
         await super().async_added_to_hass()
-        self.async_on_remove(self.nvr.subscribe(self._handle_nvr_change))
+        self.async_on_remove(self.nvr.changes.subscribe(self._handle_nvr_change))
 
     @callback
     @override
@@ -119,3 +114,23 @@ class NvrEntity(Entity):
         """Write the state if the change is one of the entity's."""
         if change & self.entity_description.nvr_changes:
             self.async_write_ha_state()
+
+
+type Rows = tuple[type[MagicPiEntity | NvrEntity], Iterable[Any]]
+
+
+@callback
+def async_add_rows(
+    entry: MagicPiConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    *kinds: Rows,
+) -> None:
+    """Add an entity for each row that is of this entry: of the NVR, or of what its camera has."""
+    camera = entry.runtime_data.camera
+    async_add_entities(
+        kind(entry, row)
+        for kind, rows in kinds
+        if issubclass(kind, NvrEntity) is is_nvr_entry(entry)
+        for row in rows
+        if camera is None or row.exists_fn(camera)
+    )

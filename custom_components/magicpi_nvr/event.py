@@ -9,7 +9,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .clip import clip_attributes
 from .const import BATTERY_LOW, BATTERY_RECOVERED
-from .entity import MagicPiEntity, MagicPiEntityDescription
+from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import Change
 from .nvr import EventChange, MagicPiConfigEntry
 from .recording import Event, event_id
@@ -28,10 +28,18 @@ class MagicPiEventDescription(MagicPiEntityDescription, EventEntityDescription):
     """A camera's events."""
 
 
-EVENT: Final = MagicPiEventDescription(
-    key="event",
-    translation_key="event",
-    event_types=[CAMERA_WOKE, CLIP_READY, LOW_BATTERY, MOTION_ENDED, MOTION_STARTED],
+EVENTS: Final = (
+    MagicPiEventDescription(
+        key="event",
+        translation_key="event",
+        event_types=[
+            CAMERA_WOKE,
+            CLIP_READY,
+            LOW_BATTERY,
+            MOTION_ENDED,
+            MOTION_STARTED,
+        ],
+    ),
 )
 
 
@@ -41,7 +49,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the camera's events."""
-    async_add_entities([MagicPiEvent(entry, EVENT)])
+    async_add_rows(entry, async_add_entities, (MagicPiEvent, EVENTS))
 
 
 class MagicPiEvent(MagicPiEntity, EventEntity):
@@ -64,7 +72,7 @@ class MagicPiEvent(MagicPiEntity, EventEntity):
     async def async_added_to_hass(self) -> None:
         """Follow the camera's recordings too."""
         await super().async_added_to_hass()
-        self.async_on_remove(self.nvr.subscribe_events(self._handle_event))
+        self.async_on_remove(self.nvr.changes.subscribe_events(self._handle_event))
 
     @callback
     def _fire(self, kind: str, attributes: dict[str, Any]) -> None:

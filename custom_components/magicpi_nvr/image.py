@@ -9,7 +9,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util import dt as dt_util
 
-from .entity import MagicPiEntity, MagicPiEntityDescription
+from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import Change
 from .nvr import MagicPiConfigEntry, NvrChange
 
@@ -21,11 +21,13 @@ class MagicPiImageDescription(MagicPiEntityDescription, ImageEntityDescription):
     """A picture of a camera."""
 
 
-LAST_EVENT: Final = MagicPiImageDescription(
-    key="last_event",
-    translation_key="last_event",
-    changes=Change(0),
-    nvr_changes=NvrChange.EVENTS,
+IMAGES: Final = (
+    MagicPiImageDescription(
+        key="last_event",
+        translation_key="last_event",
+        changes=Change(0),
+        nvr_changes=NvrChange.EVENTS,
+    ),
 )
 
 
@@ -35,7 +37,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the last event's picture."""
-    async_add_entities([MagicPiImage(hass, entry, LAST_EVENT)])
+    async_add_rows(entry, async_add_entities, (MagicPiImage, IMAGES))
 
 
 class MagicPiImage(MagicPiEntity, ImageEntity):
@@ -45,13 +47,10 @@ class MagicPiImage(MagicPiEntity, ImageEntity):
     entity_description: MagicPiImageDescription
 
     def __init__(
-        self,
-        hass: HomeAssistant,
-        entry: MagicPiConfigEntry,
-        description: MagicPiImageDescription,
+        self, entry: MagicPiConfigEntry, description: MagicPiImageDescription
     ) -> None:
         """Tie the entity to its camera."""
-        ImageEntity.__init__(self, hass)
+        ImageEntity.__init__(self, entry.runtime_data.nvr.hass)
         MagicPiEntity.__init__(self, entry, description)
         self._attr_image_last_updated = self._last_event_at()
 
@@ -65,15 +64,15 @@ class MagicPiImage(MagicPiEntity, ImageEntity):
 
     def _last_event_at(self) -> datetime | None:
         """Return when the last event began."""
-        if (event := self.nvr.last_event(self.camera.id)) is None:
+        if (event := self.nvr.recordings.last_event(self.camera.id)) is None:
             return None
         return dt_util.utc_from_timestamp(event.start_ms / 1000)
 
     @override
     async def async_image(self) -> bytes | None:
         """Return the thumbnail."""
-        if (event := self.nvr.last_event(self.camera.id)) is None:
+        if (event := self.nvr.recordings.last_event(self.camera.id)) is None:
             return None
-        if (path := await self.nvr.library.thumbnail(event.id)) is None:
+        if (path := await self.nvr.recordings.library.thumbnail(event.id)) is None:
             return None
         return await self.hass.async_add_executor_job(path.read_bytes)

@@ -14,7 +14,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
 from .entity import MagicPiEntityDescription
-from .gateway import Camera, Change
+from .gateway import Change
 from .nvr import MagicPiConfigEntry
 from .setting import SettingEntity
 
@@ -44,7 +44,8 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the lamp, now and whenever the camera becomes one that is always on."""
-    camera: Camera = entry.runtime_data.camera
+    camera = entry.runtime_data.camera
+    assert camera
     registry = er.async_get(hass)
     exists = False
 

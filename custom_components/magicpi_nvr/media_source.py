@@ -26,7 +26,7 @@ from homeassistant.util import dt as dt_util
 
 from .access import POLICY_READ, async_events, may
 from .const import DOMAIN, NAME
-from .nvr import DATA_NVR, Nvr
+from .nvr import NotRunning, Nvr, running_nvr
 from .recording import (
     Event,
     HourCount,
@@ -168,7 +168,7 @@ class MagicPiMediaSource(MediaSource):
         browser = await self._async_browser(item)
         identifier = browser.identifier
         if identifier.event and browser.may_see(identifier.camera):
-            path = await browser.nvr.library.thumbnail(identifier.event)
+            path = await browser.nvr.recordings.library.thumbnail(identifier.event)
             if path is not None:
                 content = await self.hass.async_add_executor_job(path.read_bytes)
                 return MediaImage(content, "image/jpeg")
@@ -199,9 +199,12 @@ class MagicPiMediaSource(MediaSource):
 
     async def _async_browser(self, item: MediaSourceItem) -> Browser:
         """Return what makes the nodes of an item; raises BrowseError."""
-        nvr = self.hass.data.get(DATA_NVR)
-        if not isinstance(nvr, Nvr) or not nvr.running:
-            raise BrowseError(translation_domain=DOMAIN, translation_key="not_running")
+        try:
+            nvr = running_nvr(self.hass)
+        except NotRunning:
+            raise BrowseError(
+                translation_domain=DOMAIN, translation_key="not_running"
+            ) from None
         try:
             identifier = Identifier.parse(item.identifier)
         except ValueError:
@@ -261,7 +264,7 @@ class Browser:
             case Identifier(kind=Kind.DAY, camera=str(camera), date=str(date)):
                 return await self._async_day(camera, date)
             case Identifier(kind=Kind.EVENT, event=str(event_id)):
-                if event := await self.nvr.library.event(event_id):
+                if event := await self.nvr.recordings.library.event(event_id):
                     return self._event(event, named=True)
             case _:
                 # Hours and whole days play, but hold nothing
@@ -276,7 +279,7 @@ class Browser:
         """Return everything, by camera and otherwise."""
         cameras = dict.fromkeys(self.nvr.gateway.cameras)
         cameras |= dict.fromkeys(
-            usage.camera for usage in await self.nvr.library.cameras()
+            usage.camera for usage in await self.nvr.recordings.library.cameras()
         )
         nodes = sorted(
             (self._camera(camera) for camera in cameras if self.may_see(camera)),
@@ -298,7 +301,7 @@ class Browser:
         """Return a camera's folder, with its last picture."""
         return _folder(
             Identifier(kind=Kind.CAMERA, camera=camera),
-            self.nvr.camera_name(camera),
+            self.nvr.entries.name(camera),
             children,
             thumbnail=(picture_url(camera) if self.nvr.last_picture(camera) else None),
         )
@@ -312,7 +315,7 @@ class Browser:
                     Identifier(kind=Kind.DAY, camera=camera, date=day.date),
                     self.text("day", date=day.date, count=str(day.events)),
                 )
-                for day in await self.nvr.library.days(camera=camera)
+                for day in await self.nvr.recordings.library.days(camera=camera)
             ],
         )
 
@@ -327,10 +330,12 @@ class Browser:
                 ),
                 *(
                     self._hour(camera, date, hour)
-                    for hour in await self.nvr.library.hours(camera=camera, date=date)
+                    for hour in await self.nvr.recordings.library.hours(
+                        camera=camera, date=date
+                    )
                 ),
             ]
-        page = await self.nvr.library.events(
+        page = await self.nvr.recordings.library.events(
             camera=camera, date=date, limit=PAGE, cursor=self.identifier.cursor
         )
         events = [self._event(event) for event in page.events]
@@ -338,7 +343,7 @@ class Browser:
             clips = []
         return _folder(
             self.identifier,
-            f"{self.nvr.camera_name(camera)} {date}",
+            f"{self.nvr.entries.name(camera)} {date}",
             [*events, *self._next(page.cursor), *clips],
         )
 
@@ -382,7 +387,7 @@ class Browser:
         at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
         said = [
             f"{at:%Y-%m-%d %H:%M:%S}",
-            self.nvr.camera_name(event.camera) if named else "",
+            self.nvr.entries.name(event.camera) if named else "",
             f"{event.duration_ms / 1000:.0f} s",
             self.text(f"reason_{event.reason}"),
             ", ".join(event.labels),
@@ -407,7 +412,7 @@ class Browser:
             named = {
                 camera: name
                 for camera in self.nvr.known_cameras
-                if (name := self.nvr.camera_name(camera).casefold()) in text
+                if (name := self.nvr.entries.name(camera).casefold()) in text
             }
             if named:
                 cameras = set(named)

@@ -13,7 +13,7 @@ from homeassistant.const import EntityCategory, UnitOfTime
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .entity import MagicPiEntityDescription
+from .entity import MagicPiEntityDescription, async_add_rows
 from .gateway import CONFIG_KEYS, Change
 from .nvr import MagicPiConfigEntry
 from .setting import SettingEntity
@@ -92,12 +92,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the numbers of a camera."""
-    camera = entry.runtime_data.camera
-    async_add_entities(
-        MagicPiNumber(entry, description)
-        for description in NUMBERS
-        if description.exists_fn(camera)
-    )
+    async_add_rows(entry, async_add_entities, (MagicPiNumber, NUMBERS))
 
 
 class MagicPiNumber(SettingEntity, NumberEntity):

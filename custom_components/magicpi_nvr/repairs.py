@@ -39,7 +39,7 @@ class CameraLateFlow(RepairsFlow):
         return self.async_show_menu(
             step_id="init",
             menu_options=["wait", "remove"],
-            description_placeholders={"name": nvr.camera_name(self._camera_id)},
+            description_placeholders={"name": nvr.entries.name(self._camera_id)},
         )
 
     async def async_step_wait(
@@ -58,6 +58,6 @@ class CameraLateFlow(RepairsFlow):
     ) -> RepairsFlowResult:
         """Remove the camera; its recordings stay."""
         nvr = await async_get_nvr(self.hass)
-        if entry := nvr.camera_entry(self._camera_id):
+        if entry := nvr.entries.camera(self._camera_id):
             await self.hass.config_entries.async_remove(entry.entry_id)
         return self.async_create_entry(data={})

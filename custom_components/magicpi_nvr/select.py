@@ -8,7 +8,7 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .entity import MagicPiEntityDescription
+from .entity import MagicPiEntityDescription, async_add_rows
 from .gateway import CONFIG_KEYS, Change, ConfigValue
 from .nvr import MagicPiConfigEntry
 from .setting import SettingEntity
@@ -56,12 +56,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the selects of a camera."""
-    camera = entry.runtime_data.camera
-    async_add_entities(
-        MagicPiSelect(entry, description)
-        for description in SELECTS
-        if description.exists_fn(camera)
-    )
+    async_add_rows(entry, async_add_entities, (MagicPiSelect, SELECTS))
 
 
 class MagicPiSelect(SettingEntity, SelectEntity):

@@ -33,10 +33,10 @@ from .entity import (
     MagicPiEntityDescription,
     NvrEntity,
     NvrEntityDescription,
-    is_nvr_entry,
+    async_add_rows,
 )
 from .gateway import Camera, CameraStatus, Change
-from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry
+from .nvr import MagicPiConfigEntry, Nvr, NvrChange
 
 PARALLEL_UPDATES = 0
 
@@ -191,7 +191,7 @@ SENSORS = (
         changes=NO_CHANGE,
         nvr_changes=NvrChange.USAGE,
         entity_category=None,
-        value=lambda camera, nvr: nvr.clips_today(camera.id),
+        value=lambda camera, nvr: nvr.recordings.clips_today(camera.id),
     ),
     MagicPiSensorDescription(
         key="pending_settings",
@@ -205,16 +205,18 @@ SENSORS = (
     ),
 )
 
-BATTERY_DAYS = MagicPiSensorDescription(
-    key="battery_days_left",
-    translation_key="battery_days_left",
-    device_class=SensorDeviceClass.DURATION,
-    native_unit_of_measurement=UnitOfTime.DAYS,
-    suggested_display_precision=0,
-    changes=Change.STATUS | Change.TELEMETRY,
-    throttle=DRIFT,
-    exists_fn=lambda camera: camera.caps.battery,
-    value=lambda camera, _: camera.telemetry.battery_pct,
+BATTERY_SENSORS = (
+    MagicPiSensorDescription(
+        key="battery_days_left",
+        translation_key="battery_days_left",
+        device_class=SensorDeviceClass.DURATION,
+        native_unit_of_measurement=UnitOfTime.DAYS,
+        suggested_display_precision=0,
+        changes=Change.STATUS | Change.TELEMETRY,
+        throttle=DRIFT,
+        exists_fn=lambda camera: camera.caps.battery,
+        value=lambda camera, _: camera.telemetry.battery_pct,
+    ),
 )
 
 NVR_SENSORS = (
@@ -233,7 +235,9 @@ NVR_SENSORS = (
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.USAGE,
         entity_category=None,
-        value=lambda nvr: nvr.storage.events if nvr.storage else None,
+        value=lambda nvr: (
+            nvr.recordings.storage.events if nvr.recordings.storage else None
+        ),
     ),
     NvrSensorDescription(
         key="storage_used",
@@ -244,7 +248,9 @@ NVR_SENSORS = (
         suggested_display_precision=2,
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.USAGE,
-        value=lambda nvr: nvr.storage.used if nvr.storage else None,
+        value=lambda nvr: (
+            nvr.recordings.storage.used if nvr.recordings.storage else None
+        ),
     ),
     NvrSensorDescription(
         key="storage_free",
@@ -255,7 +261,9 @@ NVR_SENSORS = (
         suggested_display_precision=1,
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.USAGE,
-        value=lambda nvr: nvr.storage.free if nvr.storage else None,
+        value=lambda nvr: (
+            nvr.recordings.storage.free if nvr.recordings.storage else None
+        ),
     ),
     NvrSensorDescription(
         key="days_until_full",
@@ -264,7 +272,9 @@ NVR_SENSORS = (
         native_unit_of_measurement=UnitOfTime.DAYS,
         suggested_display_precision=0,
         nvr_changes=NvrChange.USAGE,
-        value=lambda nvr: nvr.storage.days_until_full if nvr.storage else None,
+        value=lambda nvr: (
+            nvr.recordings.storage.days_until_full if nvr.recordings.storage else None
+        ),
     ),
     NvrSensorDescription(
         key="encoder_queue",
@@ -272,35 +282,32 @@ NVR_SENSORS = (
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.EVENTS | NvrChange.USAGE,
         entity_registry_enabled_default=False,
-        value=lambda nvr: nvr.recorder.stats.queue,
+        value=lambda nvr: nvr.recordings.recorder.stats.queue,
     ),
 )
 
 
 def _storage_used(camera: Camera, nvr: Nvr) -> int | None:
     """Return bytes on disk; None before they were counted."""
-    if nvr.storage is None:
+    if nvr.recordings.storage is None:
         return None
-    usage = nvr.usage(camera.id)
+    usage = nvr.recordings.usage(camera.id)
     return usage.size if usage else 0
 
 
 async def async_setup_entry(
     hass: HomeAssistant,
-    entry: MagicPiConfigEntry | NvrConfigEntry,
+    entry: MagicPiConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the sensors of a camera or of the NVR."""
-    if is_nvr_entry(entry):
-        async_add_entities(NvrSensor(entry, row) for row in NVR_SENSORS)
-        return
-    camera = entry.runtime_data.camera
-    entities: list[SensorEntity] = [
-        MagicPiSensor(entry, row) for row in SENSORS if row.exists_fn(camera)
-    ]
-    if BATTERY_DAYS.exists_fn(camera):
-        entities.append(BatteryDaysSensor(entry, BATTERY_DAYS))
-    async_add_entities(entities)
+    async_add_rows(
+        entry,
+        async_add_entities,
+        (MagicPiSensor, SENSORS),
+        (BatteryDaysSensor, BATTERY_SENSORS),
+        (NvrSensor, NVR_SENSORS),
+    )
 
 
 class MagicPiSensor(MagicPiEntity, SensorEntity):

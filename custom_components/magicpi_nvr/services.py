@@ -28,7 +28,7 @@ from .access import POLICY_CONTROL, POLICY_EDIT, POLICY_READ, async_check, async
 from .clip import event_response, iso_time, signed
 from .const import DOMAIN
 from .gateway import Camera
-from .nvr import DATA_NVR, AlreadyRecording, Nvr
+from .nvr import AlreadyRecording, Nvr, running_nvr
 from .recording import (
     ClipGone,
     ClipSpec,
@@ -230,15 +230,6 @@ def _invalid(key: str, **placeholders: str) -> ServiceValidationError:
     )
 
 
-@callback
-def async_running_nvr(hass: HomeAssistant) -> Nvr:
-    """Return the running NVR; raises ServiceValidationError."""
-    nvr = hass.data.get(DATA_NVR)
-    if not isinstance(nvr, Nvr) or not nvr.running:
-        raise _invalid("not_running")
-    return nvr
-
-
 @contextmanager
 def recording_errors() -> Iterator[None]:
     """Tell a person what the library answers."""
@@ -298,13 +289,13 @@ async def _async_path(hass: HomeAssistant, nvr: Nvr, filename: str) -> Path:
 async def _async_record(call: ServiceCall) -> ServiceResponse:
     """Record for a while; answers the event once its clip is ready."""
     hass = call.hass
-    nvr = async_running_nvr(hass)
+    nvr = running_nvr(hass)
     camera = _camera(hass, nvr, call.data[ATTR_CAMERA])
     await async_check(hass, call.context, [camera.id], POLICY_CONTROL)
-    name = nvr.camera_name(camera.id)
+    name = nvr.entries.name(camera.id)
     try:
         with camera_errors(camera, name):
-            event = await nvr.async_record(camera, call.data[ATTR_DURATION])
+            event = await nvr.recordings.async_record(camera, call.data[ATTR_DURATION])
     except AlreadyRecording as err:
         raise _invalid("already_recording", name=name) from err
     except TimeoutError as err:
@@ -319,13 +310,13 @@ async def _async_record(call: ServiceCall) -> ServiceResponse:
 async def _async_snapshot(call: ServiceCall) -> ServiceResponse:
     """Take a picture; answers where it can be seen."""
     hass = call.hass
-    nvr = async_running_nvr(hass)
+    nvr = running_nvr(hass)
     camera = _camera(hass, nvr, call.data[ATTR_CAMERA])
     await async_check(hass, call.context, [camera.id], POLICY_CONTROL)
     path: Path | None = None
     if ATTR_FILENAME in call.data:
         path = await _async_path(hass, nvr, call.data[ATTR_FILENAME])
-    with camera_errors(camera, nvr.camera_name(camera.id)):
+    with camera_errors(camera, nvr.entries.name(camera.id)):
         frame = await nvr.async_snapshot(camera)
     if path:
         try:
@@ -354,7 +345,7 @@ def _write(path: Path, data: bytes) -> None:
 
 async def _async_purge(call: ServiceCall) -> ServiceResponse:
     """Delete what is too old; answers what went."""
-    nvr = async_running_nvr(call.hass)
+    nvr = running_nvr(call.hass)
     camera_id = None
     if ATTR_CAMERA in call.data:
         camera_id = async_camera_id(call.hass, nvr, call.data[ATTR_CAMERA])
@@ -362,7 +353,7 @@ async def _async_purge(call: ServiceCall) -> ServiceResponse:
     if ATTR_OLDER_THAN in call.data:
         older_than_ms = epoch_ms(dt_util.utcnow() - call.data[ATTR_OLDER_THAN])
     with recording_errors():
-        report = await nvr.async_purge(
+        report = await nvr.recordings.async_purge(
             older_than_ms=older_than_ms,
             camera=camera_id,
             dry_run=call.data[ATTR_DRY_RUN],
@@ -388,30 +379,32 @@ async def _async_purge(call: ServiceCall) -> ServiceResponse:
 async def _async_delete_event(call: ServiceCall) -> ServiceResponse:
     """Delete an event; answers what it was."""
     hass, item = call.hass, call.data[ATTR_EVENT_ID]
-    nvr = async_running_nvr(hass)
+    nvr = running_nvr(hass)
     await async_check(hass, call.context, [parse_event_id(item)[0]], POLICY_EDIT)
     with recording_errors():
-        event = await nvr.async_delete(item)
+        event = await nvr.recordings.async_delete(item)
     return {"event_id": event.id, "camera": event.camera, "freed": event.size}
 
 
 async def _async_protect(call: ServiceCall) -> ServiceResponse:
     """Protect an event from being deleted, or no longer."""
     hass, item = call.hass, call.data[ATTR_EVENT_ID]
-    nvr = async_running_nvr(hass)
+    nvr = running_nvr(hass)
     await async_check(hass, call.context, [parse_event_id(item)[0]], POLICY_CONTROL)
     with recording_errors():
-        event = await nvr.async_protect(item, call.service == SERVICE_PROTECT)
+        event = await nvr.recordings.async_protect(
+            item, call.service == SERVICE_PROTECT
+        )
     return event_response(hass, nvr, event)
 
 
 async def _async_label_event(call: ServiceCall) -> ServiceResponse:
     """Say what is to be seen in an event."""
     hass, item = call.hass, call.data[ATTR_EVENT_ID]
-    nvr = async_running_nvr(hass)
+    nvr = running_nvr(hass)
     await async_check(hass, call.context, [parse_event_id(item)[0]], POLICY_CONTROL)
     with recording_errors():
-        event = await nvr.async_label(
+        event = await nvr.recordings.async_label(
             item, call.data[ATTR_LABELS], call.data.get(ATTR_DESCRIPTION)
         )
     return event_response(hass, nvr, event)
@@ -420,11 +413,11 @@ async def _async_label_event(call: ServiceCall) -> ServiceResponse:
 async def _async_export(call: ServiceCall) -> ServiceResponse:
     """Write a clip or a time-lapse to a file; answers its path and where it can be seen."""
     hass, data = call.hass, call.data
-    nvr = async_running_nvr(hass)
+    nvr = running_nvr(hass)
     speed = data.get(ATTR_SPEED)
     if ATTR_EVENT_ID in data:
         camera_id = parse_event_id(data[ATTR_EVENT_ID])[0]
-        spec = ClipSpec.event(data[ATTR_EVENT_ID], name=nvr.camera_name(camera_id))
+        spec = ClipSpec.event(data[ATTR_EVENT_ID], name=nvr.entries.name(camera_id))
     else:
         camera_id = async_camera_id(hass, nvr, data[ATTR_CAMERA])
         spec = ClipSpec.range(
@@ -432,11 +425,11 @@ async def _async_export(call: ServiceCall) -> ServiceResponse:
             epoch_ms(data[ATTR_START]),
             epoch_ms(data[ATTR_END]),
             timelapse=speed,
-            name=nvr.camera_name(camera_id),
+            name=nvr.entries.name(camera_id),
         )
     await async_check(hass, call.context, [camera_id], POLICY_READ)
     with recording_errors():
-        clip = await nvr.library.clip(spec)
+        clip = await nvr.recordings.library.clip(spec)
         url = None
         if ATTR_FILENAME in data:
             target = await _async_path(hass, nvr, data[ATTR_FILENAME])
@@ -445,7 +438,7 @@ async def _async_export(call: ServiceCall) -> ServiceResponse:
             target = nvr.export_folder / f"{camera_folder(camera_id)}_{clip.filename}"
             url = signed(hass, export_url(target.name))
         await hass.async_add_executor_job(_make_folder, target)
-        size = await nvr.library.export(spec, target)
+        size = await nvr.recordings.library.export(spec, target)
     return {
         "camera": camera_id,
         "path": str(target),
@@ -466,7 +459,7 @@ def _make_folder(target: Path) -> None:
 async def _async_list_events(call: ServiceCall) -> ServiceResponse:
     """Answer a page of events, newest first."""
     hass, data = call.hass, call.data
-    nvr = async_running_nvr(hass)
+    nvr = running_nvr(hass)
     cameras = None
     if ATTR_CAMERA in data:
         cameras = [async_camera_id(hass, nvr, item) for item in data[ATTR_CAMERA]]
@@ -495,6 +488,6 @@ async def _async_list_events(call: ServiceCall) -> ServiceResponse:
 
 async def _async_rebuild_index(call: ServiceCall) -> ServiceResponse:
     """Make the index anew from the files."""
-    nvr = async_running_nvr(call.hass)
+    nvr = running_nvr(call.hass)
     with recording_errors():
-        return {"events": await nvr.async_rebuild()}
+        return {"events": await nvr.recordings.async_rebuild()}

@@ -11,7 +11,7 @@ def camera_status(nvr: Nvr, camera: Camera) -> dict[str, Any]:
     telemetry, config = camera.telemetry, camera.config
     return {
         "id": camera.id,
-        "name": nvr.camera_name(camera.id),
+        "name": nvr.entries.name(camera.id),
         "model": camera.model,
         "firmware": camera.firmware,
         "state": camera.status,
@@ -19,7 +19,7 @@ def camera_status(nvr: Nvr, camera: Camera) -> dict[str, Any]:
         "next_check_in": camera.next_check_in_ms,
         "late_since": camera.late_since_ms,
         "motion": camera.motion,
-        "recording": nvr.is_recording(camera.id),
+        "recording": nvr.recordings.is_recording(camera.id),
         "recording_enabled": nvr.recording_enabled(camera.id),
         "battery_pct": telemetry.battery_pct,
         "battery_mv": telemetry.battery_mv,
@@ -36,7 +36,7 @@ def camera_status(nvr: Nvr, camera: Camera) -> dict[str, Any]:
 
 def camera_stats(nvr: Nvr, camera: Camera) -> dict[str, Any]:
     """Return the counters of a camera, and what it has on disk."""
-    usage = nvr.usage(camera.id)
+    usage = nvr.recordings.usage(camera.id)
     return camera.counters.as_dict() | {
         "recordings": usage.events if usage else 0,
         "storage_used": usage.size if usage else 0,
@@ -45,7 +45,7 @@ def camera_stats(nvr: Nvr, camera: Camera) -> dict[str, Any]:
 
 def storage_stats(nvr: Nvr) -> dict[str, Any] | None:
     """Return the figures of the disk, None before they were counted."""
-    if (stats := nvr.storage) is None:
+    if (stats := nvr.recordings.storage) is None:
         return None
     return {
         "used": stats.used,

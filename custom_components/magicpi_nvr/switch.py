@@ -15,10 +15,10 @@ from .entity import (
     MagicPiEntityDescription,
     NvrEntity,
     NvrEntityDescription,
-    is_nvr_entry,
+    async_add_rows,
 )
 from .gateway import Change
-from .nvr import MagicPiConfigEntry, Nvr, NvrChange, NvrConfigEntry
+from .nvr import MagicPiConfigEntry, Nvr, NvrChange
 from .setting import SettingEntity
 
 PARALLEL_UPDATES = 0
@@ -97,20 +97,17 @@ NVR_SWITCHES = (
 
 async def async_setup_entry(
     hass: HomeAssistant,
-    entry: MagicPiConfigEntry | NvrConfigEntry,
+    entry: MagicPiConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the switches of a camera or of the NVR."""
-    if is_nvr_entry(entry):
-        async_add_entities(NvrSwitch(entry, row) for row in NVR_SWITCHES)
-        return
-    camera = entry.runtime_data.camera
-    async_add_entities(
-        MagicPiSettingSwitch(entry, row)
-        for row in SETTING_SWITCHES
-        if row.exists_fn(camera)
+    async_add_rows(
+        entry,
+        async_add_entities,
+        (MagicPiSettingSwitch, SETTING_SWITCHES),
+        (MagicPiSwitch, SWITCHES),
+        (NvrSwitch, NVR_SWITCHES),
     )
-    async_add_entities(MagicPiSwitch(entry, row) for row in SWITCHES)
 
 
 class MagicPiSettingSwitch(SettingEntity, SwitchEntity):

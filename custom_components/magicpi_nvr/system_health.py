@@ -26,11 +26,11 @@ async def async_system_health_info(hass: HomeAssistant) -> dict[str, Any]:
         "running": True,
         "port": nvr.gateway.port,
         "cameras": f"{nvr.connected} / {len(nvr.gateway.cameras)}",
-        "encoders": nvr.recorder.stats.encoders,
+        "encoders": nvr.recordings.recorder.stats.encoders,
         "ffmpeg": get_ffmpeg_manager(hass).binary,
-        "problems": ", ".join(sorted(nvr.problems)) or "-",
+        "problems": ", ".join(sorted(nvr.recordings.problems)) or "-",
     }
-    if nvr.storage:
-        info["storage_used"] = f"{nvr.storage.used / GIGABYTE:.1f} GB"
-        info["storage_free"] = f"{nvr.storage.free / GIGABYTE:.1f} GB"
+    if nvr.recordings.storage:
+        info["storage_used"] = f"{nvr.recordings.storage.used / GIGABYTE:.1f} GB"
+        info["storage_free"] = f"{nvr.recordings.storage.free / GIGABYTE:.1f} GB"
     return info

@@ -15,10 +15,10 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
-from .entity import MagicPiEntity, MagicPiEntityDescription
+from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import Change, OtaStep
 from .nvr import MagicPiConfigEntry, NvrChange
-from .watch import ISSUE_UPDATE_FAILED
+from .nvr.issues import ISSUE_UPDATE_FAILED
 
 PARALLEL_UPDATES = 0
 
@@ -34,11 +34,13 @@ class MagicPiUpdateDescription(MagicPiEntityDescription, UpdateEntityDescription
     nvr_changes: NvrChange = NvrChange.FIRMWARE
 
 
-UPDATE = MagicPiUpdateDescription(
-    key="firmware",
-    translation_key="firmware",
-    device_class=UpdateDeviceClass.FIRMWARE,
-    exists_fn=lambda camera: camera.caps.ota,
+UPDATES = (
+    MagicPiUpdateDescription(
+        key="firmware",
+        translation_key="firmware",
+        device_class=UpdateDeviceClass.FIRMWARE,
+        exists_fn=lambda camera: camera.caps.ota,
+    ),
 )
 
 
@@ -48,8 +50,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the update of a camera."""
-    if UPDATE.exists_fn(entry.runtime_data.camera):
-        async_add_entities([MagicPiUpdate(entry, UPDATE)])
+    async_add_rows(entry, async_add_entities, (MagicPiUpdate, UPDATES))
 
 
 class MagicPiUpdate(MagicPiEntity, UpdateEntity):
@@ -141,13 +142,13 @@ class MagicPiUpdate(MagicPiEntity, UpdateEntity):
         ota = self.camera.ota
         issue_id = f"{ISSUE_UPDATE_FAILED}_{self.camera.id}"
         if ota is None or ota.state not in (OtaStep.FAILED, OtaStep.ROLLED_BACK):
-            self.nvr.watch.clear(issue_id)
+            self.nvr.issues.clear(issue_id)
             return
-        self.nvr.watch.report(
+        self.nvr.issues.report(
             ISSUE_UPDATE_FAILED,
             issue_id=issue_id,
             severity=ir.IssueSeverity.WARNING,
-            name=self.nvr.camera_name(self.camera.id),
+            name=self.nvr.entries.name(self.camera.id),
             version=ota.version,
             error=ota.error or "-",
         )

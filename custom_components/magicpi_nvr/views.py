@@ -16,7 +16,7 @@ from homeassistant.util import dt as dt_util
 
 from .access import POLICY_READ, async_events, may
 from .const import DOMAIN
-from .nvr import DATA_NVR, Nvr, event_as_dict
+from .nvr import NotRunning, Nvr, event_as_dict, running_nvr
 from .recording import (
     ClipGone,
     ClipSpec,
@@ -69,14 +69,14 @@ class MagicPiView(HomeAssistantView):
     @property
     def nvr(self) -> Nvr:
         """The running NVR; raises RequestError."""
-        nvr = self.hass.data.get(DATA_NVR)
-        if not isinstance(nvr, Nvr) or not nvr.running:
+        try:
+            return running_nvr(self.hass)
+        except NotRunning:
             raise RequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "not_running",
                 "MagicPi NVR is not running",
-            )
-        return nvr
+            ) from None
 
     def check(self, request: web.Request, camera_id: str) -> None:
         """Raise RequestError unless the user may see a camera."""
@@ -195,7 +195,9 @@ class ClipView(MagicPiView):
         camera_id, spec = self.spec(**parts)
         self.check(request, camera_id)
         nvr = self.nvr
-        file = await nvr.library.clip(replace(spec, name=nvr.camera_name(camera_id)))
+        file = await nvr.recordings.library.clip(
+            replace(spec, name=nvr.entries.name(camera_id))
+        )
         result = answer(
             file,
             request.headers,
@@ -311,7 +313,7 @@ class ThumbnailView(MagicPiView):
         """Send the file."""
         event_id, camera_id = _event(parts["event_id"])
         self.check(request, camera_id)
-        if (path := await self.nvr.library.thumbnail(event_id)) is None:
+        if (path := await self.nvr.recordings.library.thumbnail(event_id)) is None:
             raise not_found("No picture of this event")
         return web.FileResponse(
             path,
@@ -469,9 +471,9 @@ class HealthView(MagicPiView):
         nvr = self.nvr
         return self.json(
             {
-                "status": "problem" if nvr.problems else "ok",
+                "status": "problem" if nvr.recordings.problems else "ok",
                 "version": nvr.version,
-                "problems": sorted(nvr.problems),
+                "problems": sorted(nvr.recordings.problems),
                 "cameras": len(nvr.gateway.cameras),
                 "connected": nvr.connected,
             }

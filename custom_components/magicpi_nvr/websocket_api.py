@@ -15,7 +15,7 @@ from homeassistant.helpers.device_registry import format_mac
 
 from .access import POLICY_READ, async_events, camera_entity_id, may
 from .const import DOMAIN
-from .nvr import DATA_NVR, EventChange, Nvr
+from .nvr import EventChange, NotRunning, Nvr, running_nvr
 from .recording import Event, InvalidValue
 from .views import MAX_LIMIT, event_clip_url, event_thumbnail_url, picture_url
 
@@ -44,14 +44,12 @@ def with_nvr(
     async def handle(
         hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
     ) -> None:
-        nvr = hass.data.get(DATA_NVR)
-        if not isinstance(nvr, Nvr) or not nvr.running:
+        try:
+            await handler(hass, connection, msg, running_nvr(hass))
+        except NotRunning:
             connection.send_error(
                 msg["id"], ERR_NOT_RUNNING, "MagicPi NVR is not running"
             )
-            return
-        try:
-            await handler(hass, connection, msg, nvr)
         except InvalidValue as err:
             connection.send_error(msg["id"], websocket_api.ERR_INVALID_FORMAT, str(err))
 
@@ -89,13 +87,13 @@ async def ws_cameras(
             "cameras": [
                 {
                     "id": camera.id,
-                    "name": nvr.camera_name(camera.id),
+                    "name": nvr.entries.name(camera.id),
                     "entity_id": camera_entity_id(hass, camera.id),
                     "motion_entity_id": registry.async_get_entity_id(
                         BINARY_SENSOR_DOMAIN, DOMAIN, f"{format_mac(camera.id)}-motion"
                     ),
                     "status": camera.status,
-                    "recording": nvr.is_recording(camera.id),
+                    "recording": nvr.recordings.is_recording(camera.id),
                     "picture": (
                         picture_url(camera.id) if nvr.last_picture(camera.id) else None
                     ),
@@ -167,7 +165,9 @@ async def ws_days(
             msg["id"], websocket_api.ERR_UNAUTHORIZED, "No right to see this camera"
         )
         return
-    days = await nvr.library.days(camera=msg["camera_id"], month=msg.get("month"))
+    days = await nvr.recordings.library.days(
+        camera=msg["camera_id"], month=msg.get("month")
+    )
     connection.send_result(
         msg["id"],
         {
@@ -200,5 +200,5 @@ async def ws_subscribe(
             websocket_api.event_message(msg["id"], {"type": change, "event": said})
         )
 
-    connection.subscriptions[msg["id"]] = nvr.subscribe_events(push)
+    connection.subscriptions[msg["id"]] = nvr.changes.subscribe_events(push)
     connection.send_result(msg["id"])

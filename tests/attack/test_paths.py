@@ -125,7 +125,7 @@ async def test_views(
 
 async def test_actions(clip_house: House, hass: HomeAssistant, tmp_path: Path) -> None:
     """Actions refuse them, and write nothing where nothing was allowed to be written."""
-    event = clip_house.nvr.last_event(CAMERA_ID)
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
     entity_id = clip_house.entity_id("camera", "camera")
     span = {"start": "2026-11-22T00:00:00+00:00", "end": "2026-11-23T00:00:00+00:00"}
@@ -163,7 +163,7 @@ async def test_actions(clip_house: House, hass: HomeAssistant, tmp_path: Path) -
                 DOMAIN, action, data, blocking=True, return_response=True
             )
     assert everything() == before
-    assert clip_house.nvr.last_event(CAMERA_ID) == event
+    assert clip_house.nvr.recordings.last_event(CAMERA_ID) == event
     # Texts are searched for as they are
     for name in ("label", "text"):
         for nasty in NASTY:

@@ -43,7 +43,7 @@ async def test_signed_address(
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """It opens this one clip without a login until it expires, and nothing else ever."""
-    event = clip_house.nvr.last_event(CAMERA_ID)
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
     card = await hass_ws_client(hass)
     stranger = await hass_client_no_auth()
@@ -69,7 +69,7 @@ async def test_signed_by_somebody_without_rights(
     hass_client_no_auth: ClientSessionGenerator,
 ) -> None:
     """A signature gives no right that its maker does not have."""
-    event = clip_house.nvr.last_event(CAMERA_ID)
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
     nobody = await hass_ws_client(hass, await token_of(hass, {}))
     stranger = await hass_client_no_auth()

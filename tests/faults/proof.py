@@ -100,7 +100,7 @@ class Proof:
         found: list[Event] = []
 
         async def look() -> bool:
-            page = await self.house.nvr.library.events(camera=CAMERA_ID)
+            page = await self.house.nvr.recordings.library.events(camera=CAMERA_ID)
             found[:] = sorted(page.events, key=lambda event: event.start_ms)
             return len(found) >= events and all(
                 event.state == "ready" for event in found

@@ -192,11 +192,11 @@ async def test_clock_is_set_by_a_day(
     monkeypatch.setattr(Clock, "now_ms", lambda self: int(time.time() * 1000) + ahead)
     boot_clock = time.monotonic
     monkeypatch.setattr(
-        "custom_components.magicpi_nvr.watch._boot_clock",
+        "custom_components.magicpi_nvr.nvr.issues._boot_clock",
         lambda: boot_clock() - ahead / 1000,
     )
-    proof.house.nvr.watch._offset = None
-    proof.house.nvr.watch._round_now()
+    proof.house.nvr.issues._offset = None
+    proof.house.nvr.issues.check()
     camera = await proof.camera()
     camera.trigger_motion(2)
     await proof.frames_arrive(8)
@@ -206,7 +206,7 @@ async def test_clock_is_set_by_a_day(
     await camera.wait_event("welcome", after=mark)
     (clip,) = await proof.nothing_lost(camera)
     assert abs(clip.start_ms - time.time() * 1000) < 3_600_000
-    proof.house.nvr.watch._round_now()
+    proof.house.nvr.issues.check()
     issue = await proof.told("clock_stepped")
     assert issue.translation_placeholders == {"seconds": str(days * 86_400)}
     mark = camera.mark()

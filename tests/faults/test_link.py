@@ -152,9 +152,9 @@ async def test_silent_camera_is_seen_off(
     await proof.frames_arrive(10)
     camera.stall(3600)
     await proof.house.wait_until(
-        lambda: proof.house.nvr.last_event(CAMERA_ID) is not None
+        lambda: proof.house.nvr.recordings.last_event(CAMERA_ID) is not None
     )
-    clip = proof.house.nvr.last_event(CAMERA_ID)
+    clip = proof.house.nvr.recordings.last_event(CAMERA_ID)
     assert clip
     assert clip.state == "ready"
     assert clip.frames >= 10

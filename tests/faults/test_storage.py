@@ -65,7 +65,7 @@ async def event_while_bad(proof: Proof, camera: VirtualCamera, kind: str) -> Non
     issue = await proof.told(kind)
     assert issue.translation_placeholders
     assert issue.translation_placeholders["detail"]
-    assert (await proof.house.nvr.library.usage()).events <= 1
+    assert (await proof.house.nvr.recordings.library.usage()).events <= 1
 
 
 async def test_disk_full(disk: Path, proof: Proof) -> None:
@@ -79,7 +79,7 @@ async def test_disk_full(disk: Path, proof: Proof) -> None:
     await asyncio.to_thread(filler.unlink)
     await proof.taken_back("storage_full")
     await proof.nothing_lost(camera)
-    assert not proof.house.nvr.recorder.stats.drops
+    assert not proof.house.nvr.recordings.recorder.stats.drops
 
 
 async def test_disk_read_only(disk: Path, proof: Proof) -> None:
@@ -140,14 +140,14 @@ async def test_index_damaged(proof: Proof, damage: object) -> None:
         await camera.wait_event("event_ended", after=mark)
     before = await proof.nothing_lost(camera, 2)
     nvr = proof.house.nvr
-    await nvr.async_protect(before[0].id, True)
-    await nvr.async_label(before[0].id, ["post"], "A parcel")
-    before = (await nvr.library.events()).events
+    await nvr.recordings.async_protect(before[0].id, True)
+    await nvr.recordings.async_label(before[0].id, ["post"], "A parcel")
+    before = (await nvr.recordings.library.events()).events
     await stop(proof.house)
     assert callable(damage)
     await asyncio.to_thread(damage, nvr.folder / "index.db")
     await start(proof.house)
-    assert (await nvr.library.events()).events == before
+    assert (await nvr.recordings.library.events()).events == before
     await proof.nothing_lost(camera, 2)
 
 

@@ -197,7 +197,7 @@ async def house(
     """A house without cameras yet; its NVR listens on a free port of this machine."""
     # The test plugin's folder is one for all tests, and for those that run beside them
     monkeypatch.setattr(
-        "custom_components.magicpi_nvr.nvr.STORAGE_DIR", str(tmp_path / "storage")
+        "custom_components.magicpi_nvr.nvr.core.STORAGE_DIR", str(tmp_path / "storage")
     )
     media = tmp_path / "media"
     media.mkdir()
@@ -230,7 +230,7 @@ async def clip_house(nvr_house: House) -> House:
     camera.trigger_motion(1.0)
     await nvr_house.wait_until(
         lambda: (
-            (event := nvr_house.nvr.last_event(camera.id)) is not None
+            (event := nvr_house.nvr.recordings.last_event(camera.id)) is not None
             and event.state == "ready"
         )
     )

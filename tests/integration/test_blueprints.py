@@ -93,7 +93,7 @@ def make_event(actor: Actor, number: int = 1, seconds: float = 12.3) -> Event:
 
 async def clip_ready(actor: Actor, event: Event) -> None:
     """Let the NVR say that a clip is ready."""
-    actor.scene.nvr._notify_event(EventChange.READY, event)
+    actor.scene.nvr.changes.notify_event(EventChange.READY, event)
     await actor.scene.hass.async_block_till_done()
 
 

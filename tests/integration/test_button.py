@@ -148,7 +148,7 @@ async def test_nvr_says_what_is_wrong_with_the_storage(
     async def refuse(*_args: Any, **_kwargs: Any) -> None:
         raise StorageFailed("read-only")
 
-    monkeypatch.setattr(scene.nvr.library, "purge", refuse)
+    monkeypatch.setattr(scene.nvr.recordings.library, "purge", refuse)
     with pytest.raises(HomeAssistantError) as caught:
         await scene.call(
             "button", "press", entity_id=scene.entity_id("button", "purge")

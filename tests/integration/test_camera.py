@@ -179,10 +179,10 @@ async def test_no_state_for_a_frame(nvr_house: House, hass: HomeAssistant) -> No
     for duration in (0.3, 3.0):
         frames = nvr_house.camera().counters.frames
         written = async_capture_events(hass, EVENT_STATE_CHANGED)
-        clips = nvr_house.nvr.last_event(CAMERA_ID)
+        clips = nvr_house.nvr.recordings.last_event(CAMERA_ID)
         camera.trigger_motion(duration)
         await nvr_house.wait_until(
-            lambda clips=clips: nvr_house.nvr.last_event(CAMERA_ID) != clips
+            lambda clips=clips: nvr_house.nvr.recordings.last_event(CAMERA_ID) != clips
         )
         await camera.wait_state("asleep")
         await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
@@ -225,7 +225,7 @@ async def test_what_is_told_of_an_event(nvr_house: House, hass: HomeAssistant) -
     assert hass.states.get(image_id).state == clip["start"]
     picture = await async_get_still(hass, image_id)
     assert picture.content in camera.source._frames
-    await nvr_house.nvr.async_delete(clip["event_id"])
+    await nvr_house.nvr.recordings.async_delete(clip["event_id"])
     await nvr_house.wait_until(lambda: hass.states.get(image_id).state == "unknown")
 
 

@@ -24,7 +24,7 @@ from custom_components.magicpi_nvr.const import (
     SECTION_STORAGE,
 )
 from custom_components.magicpi_nvr.gateway import RegistrationExpired
-from custom_components.magicpi_nvr.nvr import Nvr
+from custom_components.magicpi_nvr.nvr.entries import Entries
 from custom_components.magicpi_nvr.options import NvrOptions
 from homeassistant.config_entries import (
     SOURCE_IGNORE,
@@ -148,9 +148,9 @@ async def test_discovered(
 ) -> None:
     """A found camera takes its code and a name; the NVR's entry makes itself."""
     monkeypatch.setattr(
-        Nvr,
-        "_read_options",
-        lambda _: NvrOptions.from_mapping(nvr_options(house.port)),
+        Entries,
+        "options",
+        property(lambda _: NvrOptions.from_mapping(nvr_options(house.port))),
     )
     camera = await house.switch_on()
     port = camera.setup_port
@@ -421,9 +421,9 @@ async def test_dialog_closed_without_nvr_entry(
 ) -> None:
     """The port that was opened for a claim is closed with it."""
     monkeypatch.setattr(
-        Nvr,
-        "_read_options",
-        lambda _: NvrOptions.from_mapping(nvr_options(house.port)),
+        Entries,
+        "options",
+        property(lambda _: NvrOptions.from_mapping(nvr_options(house.port))),
     )
     result = await discover(hass, await device(fake_camera()))
     result = await configure(hass, result, CODE)
@@ -668,14 +668,14 @@ async def test_camera_options(nvr_house: House, hass: HomeAssistant) -> None:
     )
     assert result["type"] is FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done()
-    limits = nvr_house.nvr.library.settings.cameras[CAMERA_ID]
+    limits = nvr_house.nvr.recordings.library.settings.cameras[CAMERA_ID]
     assert limits.days == 3
     assert limits.max_bytes == 2.5 * 1024**3
     # Empty fields are the NVR's limits again
     result = await flow.async_init(entry.entry_id)
     result = await flow.async_configure(result["flow_id"], {})
     await hass.async_block_till_done()
-    limits = nvr_house.nvr.library.settings.cameras[CAMERA_ID]
+    limits = nvr_house.nvr.recordings.library.settings.cameras[CAMERA_ID]
     assert limits.days is None
     assert limits.max_bytes is None
 
@@ -705,6 +705,6 @@ async def test_nvr_options(
     assert result["type"] is FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done()
     assert nvr_house.nvr.gateway.port == port
-    assert nvr_house.nvr.library.settings.retention_days == 30
+    assert nvr_house.nvr.recordings.library.settings.retention_days == 30
     # The camera finds the new port
     await camera.wait_event("welcome", after=mark)

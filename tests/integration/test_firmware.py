@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 import pytest
 
-from custom_components.magicpi_nvr.firmware import read_folders
 from custom_components.magicpi_nvr.nvr import NvrChange
+from custom_components.magicpi_nvr.nvr.firmware import read_folders
 
 from .house import CAMERA_ID, House
 
@@ -63,16 +63,16 @@ async def test_offered(nvr_house: House) -> None:
         folder, name="other", image=b"other", board="Another board", version="3.0"
     )
     changes: list[NvrChange] = []
-    nvr.subscribe(changes.append)
+    nvr.changes.subscribe(changes.append)
     await nvr.async_read_firmware()
     assert changes == [NvrChange.FIRMWARE]
     offer = nvr.firmware_for(camera)
     assert offer
     assert offer.version == "2.0.0"
     assert offer.size == len(IMAGE)
-    path = nvr.firmware(CAMERA_ID, offer.sha256)
+    path = nvr.delegate.firmware(CAMERA_ID, offer.sha256)
     assert path == folder / "image.bin"
-    assert nvr.firmware(CAMERA_ID, "0" * 64) is None
+    assert nvr.delegate.firmware(CAMERA_ID, "0" * 64) is None
 
 
 @pytest.mark.parametrize(

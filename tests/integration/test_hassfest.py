@@ -160,8 +160,17 @@ def services() -> dict[str, Any]:
 
 @cache
 def modules() -> dict[str, ast.Module]:
-    """Return the syntax trees of Home Assistant's side by file name."""
-    return {path.name: ast.parse(path.read_text()) for path in FOLDER.glob("*.py")}
+    """Return the syntax trees of Home Assistant's side by path below the integration."""
+    return {
+        path.relative_to(FOLDER).as_posix(): ast.parse(path.read_text())
+        for path in (*FOLDER.glob("*.py"), *FOLDER.glob("nvr/*.py"))
+    }
+
+
+def flow_calls() -> Iterator[ast.Call]:
+    """Yield every call of the flows."""
+    for name in ("config_flow.py", "options_flow.py"):
+        yield from calls(modules()[name])
 
 
 def leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
@@ -484,14 +493,15 @@ def test_steps_have_texts() -> None:
     steps = {*english["config"]["step"], *english["options"]["step"]}
     shown = {
         step
-        for call in calls(modules()["config_flow.py"])
+        for call in flow_calls()
         if called(call).startswith("async_show_")
         and (step := text_of(argument(call, "step_id"))) is not None
     }
     assert shown - steps - {"wait"} - _progress_steps() == set()
     defined = {
         node.name.removeprefix("async_step_")
-        for node in ast.walk(modules()["config_flow.py"])
+        for name in ("config_flow.py", "options_flow.py")
+        for node in ast.walk(modules()[name])
         if isinstance(node, ast.AsyncFunctionDef)
         and node.name.startswith("async_step_")
     }
@@ -502,7 +512,7 @@ def _progress_steps() -> set[str]:
     """Return the steps that only show progress, whose text is the action's."""
     return {
         step
-        for call in calls(modules()["config_flow.py"])
+        for call in flow_calls()
         if called(call) == "async_show_progress"
         and (step := text_of(argument(call, "step_id"))) is not None
     }

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 import shutil
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import AsyncMock, patch
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
@@ -16,9 +16,9 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.diagnostics import async_get_config_entry_diagnostics
 from custom_components.magicpi_nvr.gateway import CameraStatus, Change
+from custom_components.magicpi_nvr.nvr.issues import ROUND
 from custom_components.magicpi_nvr.recording.capture import Problem, Solved
 from custom_components.magicpi_nvr.system_health import async_system_health_info
-from custom_components.magicpi_nvr.watch import ROUND
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
@@ -113,7 +113,7 @@ async def test_late_camera_is_removed(
     late_house: House, hass: HomeAssistant, fix: Callable[[str, str], Any]
 ) -> None:
     """A late camera can be removed; its recordings stay."""
-    event = late_house.nvr.last_event(CAMERA_ID)
+    event = late_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
     step = await fix(LATE, "remove")
     assert step["type"] == FlowResultType.CREATE_ENTRY
@@ -177,7 +177,7 @@ async def test_recorder_problems(
     for kind in ("ffmpeg", "storage_full", "storage_gone", "only_protected_left"):
         caplog.clear()
         for _ in range(3):
-            nvr._handle_notice(Problem(kind, "why"))
+            nvr.recordings.handle_notice(Problem(kind, "why"))
         found = issue(hass, kind)
         assert found
         assert found.translation_placeholders == {"detail": "why"}
@@ -185,8 +185,8 @@ async def test_recorder_problems(
         health = await (await client.get("/api/magicpi_nvr/health")).json()
         assert health["status"] == "problem"
         assert health["problems"] == [kind]
-        nvr._handle_notice(Solved(kind))
-        nvr._handle_notice(Solved(kind))
+        nvr.recordings.handle_notice(Solved(kind))
+        nvr.recordings.handle_notice(Solved(kind))
         assert issue(hass, kind) is None
         assert caplog.text.count("is over") == 1
 
@@ -195,29 +195,29 @@ async def test_clock_that_is_set(
     nvr_house: House, hass: HomeAssistant, freezer: FrozenDateTimeFactory
 ) -> None:
     """A clock that was set is told for a day."""
-    watch = nvr_house.nvr.watch
+    watch = nvr_house.nvr.issues
     with patch(
-        "custom_components.magicpi_nvr.watch._boot_clock", return_value=1000.0
+        "custom_components.magicpi_nvr.nvr.issues._boot_clock", return_value=1000.0
     ) as clock:
-        watch.async_start()()
+        watch.async_start(tuple, AsyncMock())()
         freezer.tick(3600)
         clock.return_value += 3600
-        watch._round_now()
+        watch.check()
         assert issue(hass, "clock_stepped") is None
         freezer.tick(3600)
         clock.return_value += 60
-        watch._round_now()
+        watch.check()
         found = issue(hass, "clock_stepped")
         assert found
         assert found.translation_placeholders == {"seconds": "3540"}
         freezer.tick(3600)
         clock.return_value += 3600
-        watch._round_now()
+        watch.check()
         assert issue(hass, "clock_stepped")
         for _ in range(24):
             freezer.tick(3600)
             clock.return_value += 3600
-            watch._round_now()
+            watch.check()
         assert issue(hass, "clock_stepped") is None
 
 
@@ -275,7 +275,7 @@ async def test_authority_lost(nvr_house: House, hass: HomeAssistant) -> None:
 
 async def test_diagnostics(clip_house: House, hass: HomeAssistant) -> None:
     """Diagnostics say what helps, and nothing that identifies or opens."""
-    nvr_entry = clip_house.nvr.entry
+    nvr_entry = clip_house.nvr.entries.nvr
     assert nvr_entry
     whole = await async_get_config_entry_diagnostics(hass, nvr_entry)
     camera = await async_get_config_entry_diagnostics(hass, clip_house.entry())
@@ -297,7 +297,7 @@ async def test_diagnostics(clip_house: House, hass: HomeAssistant) -> None:
 async def test_system_health(clip_house: House, hass: HomeAssistant) -> None:
     """System health has the figures that people are asked for."""
     nvr = clip_house.nvr
-    await clip_house.wait_until(lambda: nvr.storage is not None)
+    await clip_house.wait_until(lambda: nvr.recordings.storage is not None)
     assert await async_setup_component(hass, "system_health", {})
     info = await async_system_health_info(hass)
     assert info == {
@@ -333,7 +333,9 @@ async def test_last_picture_that_cannot_be_kept(
     folder = nvr_house.nvr.folder / "last"
     await hass.async_add_executor_job(shutil.rmtree, folder)
     camera.trigger_motion(0.3)
-    await nvr_house.wait_until(lambda: nvr_house.nvr.last_event(CAMERA_ID) is not None)
+    await nvr_house.wait_until(
+        lambda: nvr_house.nvr.recordings.last_event(CAMERA_ID) is not None
+    )
     await camera.wait_state("asleep")
     await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
     await nvr_house.nvr.pictures.async_stop()

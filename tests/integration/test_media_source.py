@@ -52,7 +52,7 @@ async def put_events(
     house: House, count: int, *, camera: str = CAMERA_ID, start_ms: int = NOON
 ) -> list[Event]:
     """Put events into the index, a minute apart, the last one last."""
-    zone = house.nvr.library.settings.time_zone
+    zone = house.nvr.recordings.library.settings.time_zone
     events = []
     for number in range(count):
         at = start_ms + number * 20_000
@@ -72,7 +72,7 @@ async def put_events(
         )
     for event in events:
         (house.nvr.media_root / event.path).parent.mkdir(parents=True, exist_ok=True)
-        await house.nvr.library.record(event, None)
+        await house.nvr.recordings.library.record(event, None)
     return events
 
 
@@ -80,10 +80,10 @@ async def test_tree(
     clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
 ) -> None:
     """Cameras, days, events; each title says what there is."""
-    event = clip_house.nvr.last_event(CAMERA_ID)
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
-    await clip_house.nvr.async_label(event.id, ["person", "parcel"], None)
-    await clip_house.nvr.async_protect(event.id, True)
+    await clip_house.nvr.recordings.async_label(event.id, ["person", "parcel"], None)
+    await clip_house.nvr.recordings.async_protect(event.id, True)
     at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
     root = await browse(hass)
     assert [node.title for node in root.children] == [
@@ -174,8 +174,10 @@ async def test_search(nvr_house: House, hass: HomeAssistant) -> None:
     garden = await put_events(
         nvr_house, 1, camera="AA:BB:CC:DD:EE:02", start_ms=NOON - 40 * day
     )
-    await nvr_house.nvr.async_label(front[0].id, ["Person"], "A parcel is brought")
-    await nvr_house.nvr.async_label(garden[0].id, ["cat"], None)
+    await nvr_house.nvr.recordings.async_label(
+        front[0].id, ["Person"], "A parcel is brought"
+    )
+    await nvr_house.nvr.recordings.async_label(garden[0].id, ["cat"], None)
     for query, identifier, count in (
         ("person", "", 1),
         ("PARCEL brought", "", 1),
@@ -198,7 +200,7 @@ async def test_search(nvr_house: House, hass: HomeAssistant) -> None:
         ("9999-12-31", "", 0),
     ):
         assert len(await search(hass, query, identifier)) == count, (query, identifier)
-    await nvr_house.nvr.async_protect(front[0].id, True)
+    await nvr_house.nvr.recordings.async_protect(front[0].id, True)
     (title,) = await search(hass, "person", "protected")
     assert "Front door" in title
     assert "Person" in title
@@ -308,7 +310,7 @@ async def test_picture_of_media(clip_house: House, hass: HomeAssistant) -> None:
     models = pytest.importorskip("homeassistant.components.media_source.models")
     if not hasattr(models, "MediaImage"):
         pytest.skip("this Home Assistant does not ask for pictures")
-    event = clip_house.nvr.last_event(CAMERA_ID)
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
     for identifier, found in (
         (f"event/{event.id}", True),
@@ -330,7 +332,7 @@ async def test_browsing_while_recording(nvr_house: House, hass: HomeAssistant) -
     camera = await nvr_house.claimed()
     await camera.wait_state("asleep")
     camera.trigger_motion(20)
-    await nvr_house.wait_until(lambda: nvr_house.nvr.is_recording(CAMERA_ID))
+    await nvr_house.wait_until(lambda: nvr_house.nvr.recordings.is_recording(CAMERA_ID))
     async with asyncio.timeout(10):
         while not (await browse(hass, "all")).children:
             await asyncio.sleep(0.05)

@@ -11,9 +11,9 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from zeroconf import NonUniqueNameException
 
-from custom_components.magicpi_nvr import nvr as nvr_module
 from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_STORAGE
-from custom_components.magicpi_nvr.nvr import EventChange, NvrChange, RegistryStorage
+from custom_components.magicpi_nvr.nvr import EventChange, NvrChange, stores
+from custom_components.magicpi_nvr.nvr.stores import RegistryStorage
 from custom_components.magicpi_nvr.recording.capture import EventDropped
 from custom_components.magicpi_nvr.recording.model import PurgeReport
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
@@ -74,7 +74,7 @@ async def test_recording_off(
     camera = await nvr_house.claimed()
     nvr = nvr_house.nvr
     changes: list[NvrChange] = []
-    unsubscribe = nvr.subscribe(changes.append)
+    unsubscribe = nvr.changes.subscribe(changes.append)
     if master:
         nvr.set_master_recording_enabled(False)
     else:
@@ -86,18 +86,18 @@ async def test_recording_off(
     camera.trigger_motion(0.3)
     await camera.wait_event("event_started", after=mark)
     await camera.wait_all_acked()
-    assert nvr.last_event(CAMERA_ID) is None
+    assert nvr.recordings.last_event(CAMERA_ID) is None
     nvr.set_master_recording_enabled(True)
     nvr.set_recording_enabled(CAMERA_ID, True)
     await camera.wait_state("asleep")
     camera.trigger_motion(0.3)
-    await nvr_house.wait_until(lambda: nvr.last_event(CAMERA_ID) is not None)
+    await nvr_house.wait_until(lambda: nvr.recordings.last_event(CAMERA_ID) is not None)
 
 
 async def test_camera_removed(clip_house: House, hass: HomeAssistant) -> None:
     """Removal revokes the key at once, asks nothing of a sleeper, and leaves the recordings."""
     camera = clip_house.cameras[0]
-    event = clip_house.nvr.last_event(CAMERA_ID)
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
     clip_house.nvr.set_recording_enabled(CAMERA_ID, False)
     entry = clip_house.entry()
@@ -109,7 +109,7 @@ async def test_camera_removed(clip_house: House, hass: HomeAssistant) -> None:
     assert not list((nvr.folder / "last").iterdir())
     assert nvr.recording_enabled(CAMERA_ID)
     assert (nvr.media_root / event.path).is_file()
-    assert nvr.camera_name(CAMERA_ID) == "Front door"
+    assert nvr.entries.name(CAMERA_ID) == "Front door"
     mark = camera.mark()
     camera.press_button()
     await camera.wait_event("refused", after=mark)
@@ -152,7 +152,7 @@ async def test_nvr_entry_comes_back(nvr_house: House, hass: HomeAssistant) -> No
     with (
         patch("custom_components.magicpi_nvr.options.DEFAULT_PORT", nvr_house.port),
         patch(
-            "custom_components.magicpi_nvr.nvr.NvrOptions.from_mapping",
+            "custom_components.magicpi_nvr.options.NvrOptions.from_mapping",
             return_value=nvr_house.nvr.options,
         ),
     ):
@@ -222,18 +222,18 @@ async def test_addresses(nvr_house: House, hass: HomeAssistant) -> None:
     """Cameras are told the address by hand, or those that are found."""
     nvr = nvr_house.nvr
     assert await nvr.async_hosts("192.168.1.9") == ["127.0.0.1"]
-    entry = nvr.entry
+    entry = nvr.entries.nvr
     assert entry
     options = nvr_options(nvr_house.port, hosts=[])
     hass.config_entries.async_update_entry(entry, options=options)
     await nvr.async_apply_options()
     with (
         patch(
-            "custom_components.magicpi_nvr.nvr.network.async_get_source_ip",
+            "custom_components.magicpi_nvr.nvr.announcement.network.async_get_source_ip",
             return_value="192.168.1.2",
         ),
         patch(
-            "custom_components.magicpi_nvr.nvr.network.async_get_announce_addresses",
+            "custom_components.magicpi_nvr.nvr.announcement.network.async_get_announce_addresses",
             return_value=["192.168.1.2", "10.0.0.2", "fe80::1"],
         ),
     ):
@@ -241,11 +241,11 @@ async def test_addresses(nvr_house: House, hass: HomeAssistant) -> None:
         assert await nvr.async_hosts(None) == ["192.168.1.2", "10.0.0.2"]
     with (
         patch(
-            "custom_components.magicpi_nvr.nvr.network.async_get_source_ip",
+            "custom_components.magicpi_nvr.nvr.announcement.network.async_get_source_ip",
             side_effect=NoURLAvailableError,
         ),
         patch(
-            "custom_components.magicpi_nvr.nvr.network.async_get_announce_addresses",
+            "custom_components.magicpi_nvr.nvr.announcement.network.async_get_announce_addresses",
             return_value=["10.0.0.2"],
         ),
     ):
@@ -259,7 +259,7 @@ async def to_other_media_folder(
     other = tmp_path / "other"
     other.mkdir()
     hass.config.media_dirs["other"] = str(other)
-    entry = house.nvr.entry
+    entry = house.nvr.entries.nvr
     assert entry
     options = nvr_options(house.port)
     options[SECTION_STORAGE][CONF_MEDIA_DIR] = "other"
@@ -275,10 +275,12 @@ async def test_other_media_folder(
     nvr = clip_house.nvr
     other = await to_other_media_folder(clip_house, hass, tmp_path)
     assert nvr.media_root == other / DOMAIN
-    assert nvr.last_event(CAMERA_ID) is None
+    assert nvr.recordings.last_event(CAMERA_ID) is None
     clip_house.cameras[0].trigger_motion(0.3)
-    await clip_house.wait_until(lambda: nvr.last_event(CAMERA_ID) is not None)
-    event = nvr.last_event(CAMERA_ID)
+    await clip_house.wait_until(
+        lambda: nvr.recordings.last_event(CAMERA_ID) is not None
+    )
+    event = nvr.recordings.last_event(CAMERA_ID)
     assert event
     assert (other / DOMAIN / event.path).is_file()
     # A folder that is no more gives way to the one that there is
@@ -308,7 +310,7 @@ async def test_storage_is_written_while_it_changes(
     hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever changes something all the time keeps nothing from being written."""
-    monkeypatch.setattr(nvr_module, "SAVE_DELAY_S", 0.05)
+    monkeypatch.setattr(stores, "SAVE_DELAY_S", 0.05)
     storage = RegistryStorage(hass)
     count = 0
 
@@ -332,7 +334,7 @@ async def test_cleanup_by_schedule(nvr_house: House, hass: HomeAssistant) -> Non
     """The cleanup runs when its schedule says so, again and again."""
     nvr = nvr_house.nvr
     with patch.object(
-        nvr,
+        nvr.recordings,
         "async_purge",
         AsyncMock(
             return_value=PurgeReport(
@@ -356,14 +358,14 @@ async def test_retention_is_told(nvr_house: House, hass: HomeAssistant) -> None:
     await nvr_house.claimed()
     events = await put_events(nvr_house, 2)
     nvr = nvr_house.nvr
-    await nvr.async_rebuild()
+    await nvr.recordings.async_rebuild()
     gone: list[str] = []
-    nvr.subscribe_events(
+    nvr.changes.subscribe_events(
         lambda change, event: (
             gone.append(event.id) if change is EventChange.DELETED else None
         )
     )
-    nvr._handle_purge(
+    nvr.recordings.handle_purge(
         PurgeReport(
             dry_run=False,
             events=tuple(events),
@@ -372,7 +374,7 @@ async def test_retention_is_told(nvr_house: House, hass: HomeAssistant) -> None:
             floor_reached=True,
         )
     )
-    nvr._handle_notice(EventDropped(events[0]))
+    nvr.recordings.handle_notice(EventDropped(events[0]))
     assert gone == [events[0].id, events[1].id, events[0].id]
 
 
@@ -387,7 +389,7 @@ async def test_reboot_within_an_event(nvr_house: House, hass: HomeAssistant) -> 
     camera.reboot("watchdog")
     await camera.wait_event("welcome", after=mark)
     async with asyncio.timeout(60):
-        while (event := nvr_house.nvr.last_event(CAMERA_ID)) is None:
+        while (event := nvr_house.nvr.recordings.last_event(CAMERA_ID)) is None:
             await asyncio.sleep(0.05)
     assert f"-{boot:08x}-" in event.id
     assert event.state == "ready"
@@ -397,7 +399,7 @@ async def test_recordings_for_the_camera(clip_house: House) -> None:
     """A camera may list its own recordings, and is told when a cursor is none."""
     camera = clip_house.cameras[0]
     answer = await camera.request("GET", "/recordings")
-    event = clip_house.nvr.last_event(CAMERA_ID)
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
     assert [item["id"] for item in answer["recordings"]] == [event.id]
     with pytest.raises(Exception, match="400"):
@@ -421,7 +423,7 @@ async def test_stale_key_asks_for_a_claim(
     (flow,) = hass.config_entries.flow.async_progress()
     assert flow["context"]["source"] == "reauth"
     # A camera that nobody knows is nobody's affair
-    nvr_house.nvr.stale_key(OTHER_ID)
+    nvr_house.nvr.delegate.stale_key(OTHER_ID)
     assert len(hass.config_entries.flow.async_progress()) == 1
 
 
@@ -456,7 +458,7 @@ async def test_disabled_camera_is_not_recorded(
     camera.trigger_motion(0.3)
     await camera.wait_event("event_started", after=mark)
     await camera.wait_all_acked()
-    assert nvr_house.nvr.last_event(CAMERA_ID) is None
+    assert nvr_house.nvr.recordings.last_event(CAMERA_ID) is None
     assert CAMERA_ID in nvr_house.nvr.gateway.cameras
 
 
@@ -464,7 +466,7 @@ async def test_time_zone_is_followed(nvr_house: House, hass: HomeAssistant) -> N
     """Local days and hours are those of Home Assistant's time zone, also a new one."""
     await hass.config.async_update(time_zone="Pacific/Auckland")
     await hass.async_block_till_done()
-    zone = nvr_house.nvr.library.settings.time_zone
+    zone = nvr_house.nvr.recordings.library.settings.time_zone
     assert str(zone) == "Pacific/Auckland"
 
 
@@ -472,7 +474,7 @@ async def test_recorder_that_cannot_start(house: House, hass: HomeAssistant) -> 
     """What fails halfway leaves nothing running."""
     entry = house.add_nvr_entry()
     with patch(
-        "custom_components.magicpi_nvr.recording.recorder.Recorder.start",
+        "custom_components.magicpi_nvr.recording.capture.recorder.Recorder.start",
         side_effect=OSError("no disk"),
     ):
         await hass.config_entries.async_setup(entry.entry_id)
@@ -493,13 +495,13 @@ async def test_cameras_are_followed_after_a_start_that_failed(
     for entry in entries:
         await hass.config_entries.async_unload(entry.entry_id)
     with patch(
-        "custom_components.magicpi_nvr.recording.recorder.Recorder.start",
+        "custom_components.magicpi_nvr.recording.capture.recorder.Recorder.start",
         side_effect=OSError("no disk"),
     ):
         await hass.config_entries.async_setup(entries[0].entry_id)
     for entry in entries:
         await hass.config_entries.async_reload(entry.entry_id)
-    with patch.object(clip_house.nvr.watch, "camera_changed") as changed:
+    with patch.object(clip_house.nvr.issues, "camera_changed") as changed:
         clip_house.cameras[0].press_button()
         await clip_house.wait_until(lambda: changed.called)
 
@@ -508,7 +510,7 @@ async def test_port_lost_while_it_changes(
     clip_house: House, hass: HomeAssistant
 ) -> None:
     """A new port that somebody took first is tried again until it is free."""
-    entry = clip_house.nvr.entry
+    entry = clip_house.nvr.entries.nvr
     assert entry
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -530,7 +532,7 @@ async def test_media_folder_that_cannot_be_used(
     other.write_text("no folder")
     hass.config.media_dirs["other"] = str(other)
     nvr = clip_house.nvr
-    entry, before = nvr.entry, nvr.last_event(CAMERA_ID)
+    entry, before = nvr.entries.nvr, nvr.recordings.last_event(CAMERA_ID)
     assert entry and before
     options = nvr_options(clip_house.port)
     options[SECTION_STORAGE][CONF_MEDIA_DIR] = "other"
@@ -539,13 +541,13 @@ async def test_media_folder_that_cannot_be_used(
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert entry.error_reason_translation_key == "storage_failed"
     assert ir.async_get(hass).async_get_issue(DOMAIN, "storage_gone")
-    assert await nvr.library.event(before.id)
+    assert await nvr.recordings.library.event(before.id)
     other.unlink()
     other.mkdir()
     await hass.config_entries.async_reload(entry.entry_id)
     assert entry.state is ConfigEntryState.LOADED
     assert ir.async_get(hass).async_get_issue(DOMAIN, "storage_gone") is None
-    assert nvr.last_event(CAMERA_ID) is None
+    assert nvr.recordings.last_event(CAMERA_ID) is None
 
 
 async def test_stops_although_it_cannot_be_announced(
@@ -554,7 +556,7 @@ async def test_stops_although_it_cannot_be_announced(
     """An announcement that failed keeps nothing running."""
     entry = house.add_nvr_entry()
     with patch(
-        "custom_components.magicpi_nvr.nvr.zeroconf.async_get_async_instance",
+        "custom_components.magicpi_nvr.nvr.announcement.zeroconf.async_get_async_instance",
         return_value=Mock(
             async_register_service=AsyncMock(side_effect=NonUniqueNameException),
             async_unregister_service=AsyncMock(side_effect=OSError),

@@ -11,6 +11,7 @@ from pytest_homeassistant_custom_component.common import MockUser
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.magicpi_nvr.const import DOMAIN
+from custom_components.magicpi_nvr.nvr import NotRunning
 from custom_components.magicpi_nvr.recording.errors import (
     ClipGone,
     EventBusy,
@@ -72,7 +73,7 @@ async def test_record(
     client = await hass_client_no_auth()
     assert (await client.get(answer["clip_url"])).status == 200
     assert (await client.get(answer["thumbnail_url"])).status == 200
-    event = await nvr_house.nvr.library.event(answer["event_id"])
+    event = await nvr_house.nvr.recordings.library.event(answer["event_id"])
     assert event
     assert event.frames == answer["frames"] >= 5
 
@@ -87,10 +88,10 @@ async def test_record_while_motion(nvr_house: House, hass: HomeAssistant) -> Non
         hass, "record", camera=nvr_house.entity_id("camera", "camera"), duration=3
     )
     assert answer["reason"] == "manual"
-    mark = nvr_house.nvr.last_event(CAMERA_ID)
+    mark = nvr_house.nvr.recordings.last_event(CAMERA_ID)
     camera.trigger_motion(0.3)
     await camera.wait_all_acked()
-    assert nvr_house.nvr.last_event(CAMERA_ID) == mark
+    assert nvr_house.nvr.recordings.last_event(CAMERA_ID) == mark
 
 
 async def test_record_errors(nvr_house: House, hass: HomeAssistant) -> None:
@@ -98,7 +99,9 @@ async def test_record_errors(nvr_house: House, hass: HomeAssistant) -> None:
     camera = await nvr_house.claimed(always_on=True)
     entity_id = nvr_house.entity_id("camera", "camera")
     first = hass.async_create_task(act(hass, "record", camera=entity_id, duration=1))
-    await nvr_house.wait_until(lambda: CAMERA_ID in nvr_house.nvr._manual)
+    await nvr_house.wait_until(
+        lambda: nvr_house.nvr.recordings.manual.is_running(CAMERA_ID)
+    )
     await refused(
         hass,
         ServiceValidationError,
@@ -107,7 +110,7 @@ async def test_record_errors(nvr_house: House, hass: HomeAssistant) -> None:
         camera=entity_id,
     )
     await first
-    with patch("custom_components.magicpi_nvr.nvr.CLIP_TIMEOUT", 0):
+    with patch("custom_components.magicpi_nvr.nvr.manual.CLIP_TIMEOUT", 0):
         await refused(
             hass,
             HomeAssistantError,
@@ -174,7 +177,7 @@ async def test_list_label_protect_delete(
     clip_house: House, hass: HomeAssistant
 ) -> None:
     """An event is found, labelled, kept, and deleted."""
-    event = clip_house.nvr.last_event(CAMERA_ID)
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
     answer = await act(hass, "list_events")
     assert [item["event_id"] for item in answer["events"]] == [event.id]
@@ -233,7 +236,7 @@ async def test_list_label_protect_delete(
 
 async def test_purge(clip_house: House, hass: HomeAssistant) -> None:
     """What is too old goes, after it was said what would go."""
-    event = clip_house.nvr.last_event(CAMERA_ID)
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
     assert (await act(hass, "purge"))["count"] == 0
     assert (await act(hass, "purge", older_than=1))["count"] == 0
@@ -241,19 +244,21 @@ async def test_purge(clip_house: House, hass: HomeAssistant) -> None:
     answer = await act(hass, "purge", older_than=soon, dry_run=True)
     assert answer["dry_run"] is True
     assert [item["event_id"] for item in answer["events"]] == [event.id]
-    assert await clip_house.nvr.library.event(event.id)
+    assert await clip_house.nvr.recordings.library.event(event.id)
     assert answer["freed"] > 0
     other = await act(hass, "purge", older_than=soon, camera=CAMERA_ID)
     assert other["count"] == 1
-    assert await clip_house.nvr.library.event(event.id) is None
-    await clip_house.wait_until(lambda: clip_house.nvr.last_event(CAMERA_ID) is None)
+    assert await clip_house.nvr.recordings.library.event(event.id) is None
+    await clip_house.wait_until(
+        lambda: clip_house.nvr.recordings.last_event(CAMERA_ID) is None
+    )
 
 
 async def test_export(
     clip_house: House, hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator
 ) -> None:
     """Clips and time-lapses are written to files."""
-    event = clip_house.nvr.last_event(CAMERA_ID)
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
     client = await hass_client_no_auth()
     span = {
@@ -346,7 +351,7 @@ async def test_library_errors(
     key: str,
 ) -> None:
     """What the library cannot do is told in the person's language."""
-    with patch.object(nvr_house.nvr.library, "delete", side_effect=raised):
+    with patch.object(nvr_house.nvr.recordings.library, "delete", side_effect=raised):
         await refused(hass, error, key, "delete_event", event_id=NO_EVENT)
 
 
@@ -411,14 +416,14 @@ async def test_not_running(house: House, hass: HomeAssistant) -> None:
     entry = house.add_nvr_entry()
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.config_entries.async_unload(entry.entry_id)
-    await refused(hass, ServiceValidationError, "not_running", "list_events")
+    await refused(hass, NotRunning, "not_running", "list_events")
 
 
 async def test_rights(
     clip_house: House, hass: HomeAssistant, hass_admin_user: MockUser
 ) -> None:
     """Who may only look, looks; who may not even look, does not."""
-    event = clip_house.nvr.last_event(CAMERA_ID)
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
     entity_id = clip_house.entity_id("camera", "camera")
     looker = MockUser(id="looker").add_to_hass(hass)

@@ -30,7 +30,7 @@ NOBODY = "AA:BB:CC:DD:EE:99"
 
 def the_event(house: House) -> Event:
     """Return the one event."""
-    event = house.nvr.last_event(CAMERA_ID)
+    event = house.nvr.recordings.last_event(CAMERA_ID)
     assert event
     return event
 
@@ -136,7 +136,8 @@ async def test_facts(clip_house: House, hass_client: ClientSessionGenerator) -> 
     assert stats["cameras"][CAMERA_ID]["drops"] == {}
     await clip_house.wait_until(
         lambda: (
-            clip_house.nvr.storage is not None and clip_house.nvr.storage.events == 1
+            clip_house.nvr.recordings.storage is not None
+            and clip_house.nvr.recordings.storage.events == 1
         )
     )
     stats = await get("stats")

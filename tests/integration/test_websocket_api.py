@@ -77,7 +77,7 @@ async def test_events_and_days(
     assert len((await ask(client, "events"))["events"]) == 8
     early = await ask(client, "events", end=NOON + 1)
     assert {event["id"] for event in early["events"]} == {events[0].id, other[0].id}
-    await nvr_house.nvr.async_label(events[1].id, ["person"], "somebody")
+    await nvr_house.nvr.recordings.async_label(events[1].id, ["person"], "somebody")
     for found in ({"label": "Person"}, {"text": "some"}):
         page = await ask(client, "events", **found)
         assert [event["id"] for event in page["events"]] == [events[1].id]
@@ -109,13 +109,13 @@ async def test_pushed(nvr_house: House, hass_ws_client: WebSocketGenerator) -> N
     event = said["event"]
     assert event["camera"] == CAMERA_ID
     assert event["state"] == "ready"
-    await nvr_house.nvr.async_protect(event["id"], True)
+    await nvr_house.nvr.recordings.async_protect(event["id"], True)
     said = (await client.receive_json())["event"]
     assert said["type"] == "event_changed"
     assert said["event"]["protected"] is True
-    await nvr_house.nvr.async_protect(event["id"], False)
+    await nvr_house.nvr.recordings.async_protect(event["id"], False)
     await client.receive_json()
-    await nvr_house.nvr.async_delete(event["id"])
+    await nvr_house.nvr.recordings.async_delete(event["id"])
     said = (await client.receive_json())["event"]
     assert said == {
         "type": "event_deleted",
@@ -126,9 +126,9 @@ async def test_pushed(nvr_house: House, hass_ws_client: WebSocketGenerator) -> N
         {"type": "unsubscribe_events", "subscription": subscription}
     )
     assert (await client.receive_json())["success"]
-    assert not nvr_house.nvr._event_listeners - {
+    assert not nvr_house.nvr.changes.event_listeners - {
         listener
-        for listener in nvr_house.nvr._event_listeners
+        for listener in nvr_house.nvr.changes.event_listeners
         if "push" not in getattr(listener, "__qualname__", "")
     }
 
@@ -142,9 +142,9 @@ async def test_rights(
     assert (await ask(client, "events"))["events"] == []
     assert await refused(client, "days", camera_id=CAMERA_ID) == "unauthorized"
     await ask(client, "subscribe")
-    event = clip_house.nvr.last_event(CAMERA_ID)
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
     assert event
-    await clip_house.nvr.async_protect(event.id, True)
+    await clip_house.nvr.recordings.async_protect(event.id, True)
     # The answer to this is the next that comes
     assert (await ask(client, "cameras"))["cameras"] == []
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from homeassistant.core import HomeAssistant
 
-from .const import LOGGER
-from .gateway import Frame
+from ..const import LOGGER
+from ..gateway import Frame
 
 MAX_BYTES: Final = 512 * 1024
 

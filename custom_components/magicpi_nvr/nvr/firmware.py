@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from homeassistant.core import HomeAssistant
 
-from .const import FIRMWARE_PUBLIC_KEYS, FOLDER, LOGGER
-from .gateway import Camera, FirmwareOffer
+from ..const import FIRMWARE_PUBLIC_KEYS, FOLDER, LOGGER
+from ..gateway import Camera, FirmwareOffer
 
 MAX_IMAGE: Final = 16 * 1024 * 1024
 MAX_MANIFEST: Final = 16 * 1024
@@ -50,7 +50,7 @@ class FirmwareFolder:
         """Name the folders."""
         self._hass = hass
         self._folders = (
-            Path(__file__).parent / "firmware",
+            Path(__file__).parents[1] / "firmware",
             Path(hass.config.path(FOLDER, "firmware")),
         )
         self.images: tuple[FirmwareImage, ...] = ()

@@ -1,19 +1,19 @@
-"""What goes wrong and is told: repair issues that come and go by themselves."""
+"""Repair issues about cameras, clock and certificate; they come and go by themselves."""
 
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from homeassistant.core import CALLBACK_TYPE, callback
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.util import dt as dt_util
 
-from .const import DOMAIN, LOGGER, WEAK_WIFI_DBM
-from .gateway import Camera, CameraStatus, Change
-
-if TYPE_CHECKING:
-    from .nvr import Nvr
+from ..const import DOMAIN, LOGGER, WEAK_WIFI_DBM
+from ..gateway import Camera, CameraStatus, Change
+from .entries import Entries
+from .stores import NvrSettings
 
 ROUND: Final = timedelta(minutes=5)
 HOUR_MS: Final = 3_600_000
@@ -43,22 +43,32 @@ def _boot_clock() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-class Watch:
-    """Looks after cameras, clock and certificate, and keeps the repair issues."""
+class Issues:
+    """Raises repair issues and takes them back; looks at what changes with time alone while it is started."""
 
-    def __init__(self, nvr: Nvr) -> None:
-        """Watch over an NVR."""
-        self._nvr = nvr
-        self._hass = nvr.hass
+    def __init__(
+        self, hass: HomeAssistant, settings: NvrSettings, entries: Entries
+    ) -> None:
+        """Keep where names, options and what a person put off are."""
+        self._hass = hass
+        self._settings = settings
+        self._entries = entries
+        self._cameras: Callable[[], Iterable[Camera]] = tuple
+        self._renew: Callable[[], Awaitable[None]] | None = None
         self._weak: dict[str, int] = {}
         self._offset: float | None = None
         self._stepped_at: datetime | None = None
 
     @callback
-    def async_start(self) -> CALLBACK_TYPE:
-        """Begin the rounds; returns what ends them."""
+    def async_start(
+        self,
+        cameras: Callable[[], Iterable[Camera]],
+        renew_certificate: Callable[[], Awaitable[None]],
+    ) -> CALLBACK_TYPE:
+        """Begin the rounds; `renew_certificate` raises OSError. Returns what ends them."""
+        self._cameras, self._renew = cameras, renew_certificate
         self._offset = None
-        self._round_now()
+        self.check()
         return async_track_time_interval(
             self._hass, self._async_round, ROUND, cancel_on_shutdown=True
         )
@@ -108,12 +118,13 @@ class Watch:
 
     async def _async_round(self, now: datetime) -> None:
         """Look at what changes with time alone."""
-        self._round_now()
+        self.check()
         await self._async_check_certificate()
 
     @callback
-    def _round_now(self) -> None:
-        for camera in self._nvr.gateway.cameras.values():
+    def check(self) -> None:
+        """Look at cameras, clock and authority."""
+        for camera in self._cameras():
             self.check_late(camera)
         self._check_clock()
         self.check_ca()
@@ -122,7 +133,7 @@ class Watch:
     def check_late(self, camera: Camera) -> None:
         """Raise an issue for a camera that has been late for the hours that the options say."""
         issue_id = f"{ISSUE_CAMERA_LATE}_{camera.id}"
-        settings = self._nvr.settings
+        settings = self._settings
         if camera.status not in MISSING or camera.late_since_ms is None:
             if settings.late_snoozed.pop(camera.id, None) is not None:
                 settings.save()
@@ -130,7 +141,7 @@ class Watch:
             return
         now_ms = int(dt_util.utcnow().timestamp() * 1000)
         since = max(camera.late_since_ms, settings.late_snoozed.get(camera.id, 0))
-        if now_ms - since < self._nvr.options.late_after * HOUR_MS:
+        if now_ms - since < self._entries.options.late_after * HOUR_MS:
             self.clear(issue_id)
             return
         last_seen = camera.last_seen_ms
@@ -140,7 +151,7 @@ class Watch:
             fixable=True,
             severity=ir.IssueSeverity.WARNING,
             data={"camera_id": camera.id},
-            name=self._nvr.camera_name(camera.id),
+            name=self._entries.name(camera.id),
             last_seen=(
                 dt_util.as_local(dt_util.utc_from_timestamp(last_seen / 1000)).strftime(
                     "%Y-%m-%d %H:%M"
@@ -167,7 +178,7 @@ class Watch:
                 ISSUE_WEAK_WIFI,
                 issue_id=issue_id,
                 severity=ir.IssueSeverity.WARNING,
-                name=self._nvr.camera_name(camera.id),
+                name=self._entries.name(camera.id),
                 rssi=str(rssi),
             )
 
@@ -195,17 +206,19 @@ class Watch:
     @callback
     def check_ca(self) -> None:
         """Say which cameras still know the authority that is gone."""
-        if not (stale := self._nvr.settings.stale_ca):
+        if not (stale := self._settings.stale_ca):
             self.clear(ISSUE_CA_RECREATED)
             return
         self.report(
             ISSUE_CA_RECREATED,
-            names=", ".join(sorted(self._nvr.camera_name(item) for item in stale)),
+            names=", ".join(sorted(self._entries.name(item) for item in stale)),
         )
 
     async def _async_check_certificate(self) -> None:
+        if self._renew is None:
+            return
         try:
-            await self._nvr.async_renew_certificate()
+            await self._renew()
         except OSError as err:
             self.report(ISSUE_CERTIFICATE, error=str(err))
         else:

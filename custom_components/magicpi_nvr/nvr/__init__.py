@@ -1,0 +1,33 @@
+"""Home Assistant's side of gateway and recording: one NVR for all entries."""
+
+from .changes import EventChange, NvrChange
+from .core import (
+    DATA_NVR,
+    MagicPiConfigEntry,
+    MagicPiRuntimeData,
+    NotRunning,
+    Nvr,
+    PortUnavailable,
+    async_get_nvr,
+    running_nvr,
+)
+from .entries import is_nvr_entry
+from .manual import AlreadyRecording
+from .recordings import StorageUnavailable, event_as_dict
+
+__all__ = [
+    "DATA_NVR",
+    "AlreadyRecording",
+    "EventChange",
+    "MagicPiConfigEntry",
+    "MagicPiRuntimeData",
+    "NotRunning",
+    "Nvr",
+    "NvrChange",
+    "PortUnavailable",
+    "StorageUnavailable",
+    "async_get_nvr",
+    "event_as_dict",
+    "is_nvr_entry",
+    "running_nvr",
+]

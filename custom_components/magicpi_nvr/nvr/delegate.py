@@ -1,0 +1,231 @@
+"""What the gateway asks of its owner: frames go to the recorder, what a camera says to entry and device."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from homeassistant.const import CONF_HOST
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
+
+from ..const import DOMAIN
+from ..gateway import Camera, Change, Frame
+from ..recording import InvalidValue
+from .changes import Changes, NvrChange
+from .entries import Entries
+from .firmware import FirmwareFolder
+from .issues import Issues
+from .pictures import LastPictures
+from .recordings import Recordings, event_as_dict
+from .stores import NvrSettings
+
+# Events of one camera that run at once; it has one, unless it sends nonsense
+MAX_REASONS: Final = 64
+REASON_MANUAL: Final = "manual"
+REASON_MOTION: Final = "motion"
+# What a camera may name as an event's source, and what that is to a person
+REASONS: Final = {
+    "button": "button",
+    "motion": REASON_MOTION,
+    "pir": REASON_MOTION,
+    "timer": "timer",
+}
+
+
+class CameraDelegate:
+    """Answers the gateway, and follows its cameras."""
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        *,
+        settings: NvrSettings,
+        entries: Entries,
+        changes: Changes,
+        issues: Issues,
+        recordings: Recordings,
+        pictures: LastPictures,
+        firmware_folder: FirmwareFolder,
+    ) -> None:
+        """Keep whom it tells."""
+        self._hass = hass
+        self._settings = settings
+        self._entries = entries
+        self._changes = changes
+        self._issues = issues
+        self._recordings = recordings
+        self._pictures = pictures
+        self._firmware_folder = firmware_folder
+        self._followed: dict[str, CALLBACK_TYPE] = {}
+        self._boots: dict[str, int] = {}
+        self._reasons: dict[str, dict[tuple[int, int], str]] = {}
+
+    # ---- following cameras ----
+
+    @callback
+    def follow(self, cameras: Iterable[Camera]) -> None:
+        """Hear what cameras report; once, however often it is asked for."""
+        for camera in cameras:
+            if camera.id not in self._followed:
+                self._followed[camera.id] = camera.subscribe(
+                    lambda change, camera=camera: self._handle_camera(camera, change)  # type: ignore[misc]
+                )
+
+    @callback
+    def unfollow(self, camera_id: str) -> None:
+        """Hear no more of a camera."""
+        if unsubscribe := self._followed.pop(camera_id, None):
+            unsubscribe()
+
+    @callback
+    def unfollow_all(self) -> None:
+        """Hear no more of any camera."""
+        while self._followed:
+            self._followed.popitem()[1]()
+
+    @callback
+    def _handle_camera(self, camera: Camera, change: Change) -> None:
+        if change & Change.WOKE:
+            self._handle_woke(camera)
+        if change & Change.STATUS:
+            if camera.session is None:
+                if (boot := self._boots.get(camera.id)) is not None:
+                    self._recordings.recorder.camera_left(camera.id, boot)
+                self.keep_picture(camera)
+            self._changes.notify(NvrChange.CAMERAS)
+        if change & Change.INFO:
+            self._handle_info(camera)
+        self._issues.camera_changed(camera, change)
+
+    @callback
+    def _handle_woke(self, camera: Camera) -> None:
+        """End what an earlier boot left open: its camera restarted before it could say so."""
+        if camera.hello is None:
+            return
+        boot = camera.hello.boot
+        before = self._boots.get(camera.id)
+        self._boots[camera.id] = boot
+        if before is not None and before != boot:
+            self._recordings.recorder.camera_left(camera.id, before)
+        self._knows_authority(camera.id)
+
+    @callback
+    def _handle_info(self, camera: Camera) -> None:
+        """Follow the camera's address and firmware."""
+        if (entry := self._entries.camera(camera.id)) is None:
+            return
+        if camera.session and camera.address != entry.data.get(CONF_HOST):
+            self._hass.config_entries.async_update_entry(
+                entry, data={**entry.data, CONF_HOST: camera.address}
+            )
+        registry = dr.async_get(self._hass)
+        if device := registry.async_get_device_by_identifier(
+            (DOMAIN, camera.id), entry.entry_id
+        ):
+            registry.async_update_device(
+                device.id, model=camera.model, sw_version=camera.firmware
+            )
+
+    @callback
+    def _knows_authority(self, camera_id: str) -> None:
+        """Note that a camera knows the authority that there is now."""
+        if camera_id in self._settings.stale_ca:
+            self._settings.stale_ca.discard(camera_id)
+            self._settings.save()
+            self._issues.check_ca()
+
+    @callback
+    def keep_picture(self, camera: Camera) -> None:
+        """Keep a camera's newest picture over restarts."""
+        if camera.latest:
+            self._pictures.note(camera.latest)
+
+    # ---- what the gateway asks ----
+
+    @callback
+    def camera_registered(self, camera: Camera, token_data: Mapping[str, Any]) -> None:
+        """Follow a camera that was claimed, for the first time or again."""
+        self.follow([camera])
+        self._knows_authority(camera.id)
+        self._changes.notify(NvrChange.CAMERAS)
+
+    @callback
+    def frame_received(self, camera: Camera, frame: Frame) -> bool:
+        """Hand a frame to the recorder; False refuses it for good."""
+        recorder = self._recordings.recorder
+        if (manual := self._recordings.manual.take(frame)) is not None:
+            return recorder.add_frame(manual, reason=REASON_MANUAL)
+        if (
+            not frame.event
+            or not self._settings.recording
+            or camera.id in self._settings.not_recording
+            or self._entries.is_disabled(camera.id)
+        ):
+            return False
+        reason = self._reasons.get(camera.id, {}).get(
+            (frame.boot, frame.event), REASON_MOTION
+        )
+        return recorder.add_frame(frame, reason=reason)
+
+    @callback
+    def event_ended(self, camera: Camera, boot: int, event: int, lost: int) -> None:
+        """End the event's recording."""
+        self._reasons.get(camera.id, {}).pop((boot, event), None)
+        self._recordings.recorder.end_event(camera.id, boot, event, lost=lost)
+        self.keep_picture(camera)
+
+    @callback
+    def motion_changed(
+        self,
+        camera: Camera,
+        boot: int,
+        event: int,
+        active: bool,
+        at_ms: int,
+        source: str,
+    ) -> None:
+        """Remember why an event is recorded."""
+        if active and source in REASONS:
+            reasons = self._reasons.setdefault(camera.id, {})
+            reasons[boot, event] = REASONS[source]
+            if len(reasons) > MAX_REASONS:
+                del reasons[next(iter(reasons))]
+
+    def kept(self, camera_id: str, boot: int) -> int:
+        """Return the highest seq that is safe on disk."""
+        return self._recordings.recorder.persisted(camera_id, boot)
+
+    async def recordings(
+        self,
+        camera_id: str,
+        *,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+        cursor: str | None,
+    ) -> dict[str, Any]:
+        """Answer a camera that asks for its own recordings; raises ValueError."""
+        try:
+            page = await self._recordings.library.events(
+                camera=camera_id,
+                start_ms=start_ms,
+                end_ms=end_ms,
+                limit=limit,
+                cursor=cursor,
+            )
+        except InvalidValue as err:
+            raise ValueError(str(err)) from err
+        return {
+            "recordings": [event_as_dict(event) for event in page.events],
+            "cursor": page.cursor,
+        }
+
+    def firmware(self, camera_id: str, sha256: str) -> Path | None:
+        """Return the image that was offered to a camera."""
+        return self._firmware_folder.path(sha256)
+
+    @callback
+    def stale_key(self, camera_id: str) -> None:
+        """Ask for a new claim of a camera whose key is no longer good."""
+        if entry := self._entries.camera(camera_id):
+            entry.async_start_reauth(self._hass)

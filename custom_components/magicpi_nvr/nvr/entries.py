@@ -1,0 +1,115 @@
+"""The config entries: which is the NVR's, which a camera's, and what they and the devices say."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from homeassistant.components.ffmpeg import get_ffmpeg_manager
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
+from homeassistant.util import dt as dt_util
+
+from ..const import CONF_ID, DOMAIN, FOLDER, MANUFACTURER, NAME
+from ..options import CameraOptions, NvrOptions
+from ..recording import CameraRetention, RecordingSettings
+from .stores import NvrSettings
+
+GIGABYTE: Final = 1024**3
+
+
+def is_nvr_entry(entry: ConfigEntry[Any]) -> bool:
+    """Say whether an entry is the NVR's and not a camera's."""
+    return entry.unique_id == DOMAIN
+
+
+class Entries:
+    """Finds entries and devices, and reads their options."""
+
+    def __init__(self, hass: HomeAssistant, settings: NvrSettings) -> None:
+        """Keep where to look."""
+        self._hass = hass
+        self._settings = settings
+
+    @property
+    def nvr(self) -> ConfigEntry[Any] | None:
+        """The NVR's own entry."""
+        return self._hass.config_entries.async_entry_for_domain_unique_id(
+            DOMAIN, DOMAIN
+        )
+
+    @property
+    def options(self) -> NvrOptions:
+        """The NVR's options as they are now."""
+        entry = self.nvr
+        return NvrOptions.from_mapping(entry.options if entry else {})
+
+    def camera(self, camera_id: str) -> ConfigEntry[Any] | None:
+        """Return the entry of a camera."""
+        return self._hass.config_entries.async_entry_for_domain_unique_id(
+            DOMAIN, dr.format_mac(camera_id)
+        )
+
+    def is_disabled(self, camera_id: str) -> bool:
+        """Say whether a camera's entry was disabled by a person."""
+        entry = self.camera(camera_id)
+        return entry is not None and entry.disabled_by is not None
+
+    def name(self, camera_id: str) -> str:
+        """Return the name a person knows, also of a camera that was removed."""
+        if entry := self.camera(camera_id):
+            return entry.title
+        return self._settings.names.get(camera_id, camera_id)
+
+    @callback
+    def register_nvr_device(self, version: str) -> str | None:
+        """Return the NVR's device, below which the cameras hang; None without an entry."""
+        if (entry := self.nvr) is None:
+            return None
+        return (
+            dr.async_get(self._hass)
+            .async_get_or_create(
+                config_entry_id=entry.entry_id,
+                identifiers={(DOMAIN, DOMAIN)},
+                manufacturer=MANUFACTURER,
+                model=NAME,
+                name=NAME,
+                sw_version=version,
+                entry_type=dr.DeviceEntryType.SERVICE,
+            )
+            .id
+        )
+
+    def recording_settings(self, options: NvrOptions, index: Path) -> RecordingSettings:
+        """Return how recordings are made and kept, by options and by what Home Assistant is set to."""
+        cameras: dict[str, CameraRetention] = {}
+        for entry in self._hass.config_entries.async_entries(DOMAIN):
+            if CONF_ID not in entry.data:
+                continue
+            limits = CameraOptions.from_mapping(entry.options)
+            cameras[entry.data[CONF_ID]] = CameraRetention(
+                days=limits.retention_days,
+                max_bytes=(
+                    None
+                    if limits.retention_size is None
+                    else int(limits.retention_size * GIGABYTE)
+                ),
+            )
+        return RecordingSettings(
+            root=self._media_dir(options.media_dir) / FOLDER,
+            index=index,
+            ffmpeg=get_ffmpeg_manager(self._hass).binary,
+            time_zone=dt_util.get_default_time_zone(),
+            crf=options.crf,
+            preset=options.preset,
+            max_encoders=options.max_encoders,
+            retention_days=options.retention_days,
+            free_space_floor=int(options.free_space_floor * GIGABYTE),
+            cameras=cameras,
+        )
+
+    def _media_dir(self, chosen: str | None) -> Path:
+        """Return the chosen media folder, the usual one where it is none or gone."""
+        media_dirs = self._hass.config.media_dirs
+        if chosen not in media_dirs:
+            chosen = "local" if "local" in media_dirs else next(iter(media_dirs))
+        return Path(media_dirs[chosen])

@@ -1,0 +1,352 @@
+"""What was recorded, and what is being recorded: recorder and library, last events, usage, cleanup."""
+
+import asyncio
+from collections.abc import Collection, Coroutine, Iterable
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import Any, Final
+
+from cronsim import CronSim
+
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.helpers.event import (
+    async_track_point_in_utc_time,
+    async_track_time_change,
+)
+from homeassistant.util import dt as dt_util
+
+from ..const import LOGGER
+from ..gateway import Camera
+from ..recording import (
+    CameraUsage,
+    ClipReady,
+    Event,
+    EventDropped,
+    EventStarted,
+    Library,
+    Problem,
+    PurgeReport,
+    Recorder,
+    RecorderNotice,
+    RecordingSettings,
+    Solved,
+    StorageStats,
+)
+from .changes import Changes, EventChange, NvrChange
+from .issues import Issues
+from .manual import ManualRecordings
+
+USAGE_COOLDOWN: Final = 10.0
+
+
+class StorageUnavailable(OSError):
+    """The folder of recordings cannot be used."""
+
+
+class Recordings:
+    """Recorder and library while they are open, and what entities and cards show of them."""
+
+    library: Library
+    recorder: Recorder
+
+    def __init__(self, hass: HomeAssistant, changes: Changes, issues: Issues) -> None:
+        """Prepare; `open` comes before anything that asks the library."""
+        self._hass = hass
+        self._changes = changes
+        self._issues = issues
+        self.manual = ManualRecordings(changes)
+        self.storage: StorageStats | None = None
+        # What is wrong with recording, by kind
+        self.problems: dict[str, str] = {}
+        self._camera_ids: Collection[str] = ()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._recording_now: dict[str, set[str]] = {}
+        self._last_events: dict[str, Event] = {}
+        self._clips_today: dict[str, int] = {}
+        self._usage_stale = False
+        self._counting = False
+        self._cancel_cleanup: CALLBACK_TYPE | None = None
+
+    # ---- life ----
+
+    async def async_make_root(self, settings: RecordingSettings) -> None:
+        """Make the folder of recordings; raises StorageUnavailable."""
+        try:
+            await self._hass.async_add_executor_job(
+                lambda: settings.root.mkdir(parents=True, exist_ok=True)
+            )
+        except OSError as err:
+            raise StorageUnavailable(*err.args) from err
+
+    async def async_open(
+        self,
+        undo: AsyncExitStack,
+        settings: RecordingSettings,
+        camera_ids: Collection[str],
+    ) -> None:
+        """Begin to record; `undo` ends it, and writes what is in memory first.
+
+        `camera_ids` follows the cameras that there are. Raises StorageUnavailable.
+        """
+        await self.async_make_root(settings)
+        library = self.library = Library(settings, on_purge=self.handle_purge)
+        recorder = self.recorder = Recorder(
+            settings, library, on_event=self.handle_notice
+        )
+        self._camera_ids = camera_ids
+        self._last_events.clear()
+        undo.callback(self._forget)
+        undo.push_async_callback(library.close)
+        undo.push_async_callback(self._async_end_tasks)
+        # The recorder's last clips may ask the library for something yet
+        undo.push_async_callback(recorder.stop)
+        try:
+            await library.open()
+            await recorder.start()
+        except OSError as err:
+            raise StorageUnavailable(*err.args) from err
+        await self._async_refresh_last_events()
+        self._schedule_usage()
+
+    async def _async_end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _forget(self) -> None:
+        self._recording_now.clear()
+        # The next recorder finds out by itself what is wrong
+        while self.problems:
+            self._issues.clear(self.problems.popitem()[0])
+
+    @callback
+    def update_settings(self, settings: RecordingSettings) -> None:
+        """Follow settings other than the folder."""
+        self.library.update_settings(settings)
+        self.recorder.update_settings(settings)
+
+    @callback
+    def track_midnight(self) -> CALLBACK_TYPE:
+        """Count anew with each local day; returns what ends it."""
+        return async_track_time_change(
+            self._hass, self._handle_midnight, hour=0, minute=0, second=0
+        )
+
+    # ---- what the recorder says ----
+
+    @callback
+    def handle_notice(self, notice: RecorderNotice) -> None:
+        """Pass on what the recorder says."""
+        match notice:
+            case EventStarted(event):
+                self._recording_now.setdefault(event.camera, set()).add(event.id)
+                self._changes.notify_event(EventChange.STARTED, event)
+            case ClipReady(event):
+                self._recording_now.get(event.camera, set()).discard(event.id)
+                last = self._last_events.get(event.camera)
+                if last is None or event.start_ms >= last.start_ms:
+                    self._last_events[event.camera] = event
+                self._changes.notify_event(EventChange.READY, event)
+                self._schedule_usage()
+            case EventDropped(event):
+                self._recording_now.get(event.camera, set()).discard(event.id)
+                self._deleted([event])
+            case Problem(kind, detail):
+                if kind not in self.problems:
+                    LOGGER.warning("Recording: %s: %s", kind, detail)
+                self.problems[kind] = detail
+                self._issues.report(kind, detail=detail)
+            case Solved(kind):
+                if self.problems.pop(kind, None) is not None:
+                    LOGGER.info("Recording: %s is over", kind)
+                self._issues.clear(kind)
+
+    @callback
+    def handle_purge(self, report: PurgeReport) -> None:
+        """Follow what retention removed, for whatever reason."""
+        self._deleted(report.events)
+
+    # ---- what entities and cards show ----
+
+    def is_recording(self, camera_id: str) -> bool:
+        """Say whether an event of the camera is being recorded."""
+        return bool(self._recording_now.get(camera_id))
+
+    def last_event(self, camera_id: str) -> Event | None:
+        """Return the camera's newest recorded event."""
+        return self._last_events.get(camera_id)
+
+    def clips_today(self, camera_id: str) -> int:
+        """Return how many events the local day has so far."""
+        return self._clips_today.get(camera_id, 0)
+
+    def usage(self, camera_id: str) -> CameraUsage | None:
+        """Return what a camera has on disk."""
+        return next(
+            (
+                item
+                for item in (self.storage.cameras if self.storage else ())
+                if item.camera == camera_id
+            ),
+            None,
+        )
+
+    async def _async_refresh_last_events(self) -> None:
+        for camera_id in self._camera_ids:
+            await self._async_refresh_last_event(camera_id)
+
+    async def _async_refresh_last_event(self, camera_id: str) -> None:
+        page = await self.library.events(camera=camera_id, limit=1)
+        if page.events:
+            self._last_events[camera_id] = page.events[0]
+        else:
+            self._last_events.pop(camera_id, None)
+        self._changes.notify(NvrChange.EVENTS)
+
+    @callback
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Ask the library for something that nobody waits for; ended before the library is."""
+        task = self._hass.async_create_background_task(work, "magicpi_nvr recordings")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @callback
+    def _schedule_usage(self) -> None:
+        self._usage_stale = True
+        if not self._counting:
+            self._run(self._async_count())
+
+    async def _async_count(self) -> None:
+        """Count what is on disk while it changes, not too often."""
+        self._counting = True
+        try:
+            while self._usage_stale:
+                self._usage_stale = False
+                await self.async_refresh_usage()
+                await asyncio.sleep(USAGE_COOLDOWN)
+        finally:
+            self._counting = False
+
+    async def async_refresh_usage(self) -> None:
+        """Count what is on disk."""
+        today = dt_util.now().date().isoformat()
+        stats = await self.library.usage()
+        counts: dict[str, int] = {}
+        for item in stats.cameras:
+            days = await self.library.days(camera=item.camera, month=today[:7])
+            counts[item.camera] = next(
+                (day.events for day in days if day.date == today), 0
+            )
+        self.storage, self._clips_today = stats, counts
+        self._changes.notify(NvrChange.USAGE)
+
+    @callback
+    def _handle_midnight(self, _now: datetime) -> None:
+        self._schedule_usage()
+
+    # ---- cleanup ----
+
+    @callback
+    def schedule_cleanup(self, schedule: str) -> None:
+        """Clean up whenever a cron expression says, instead of an earlier one."""
+        self.cancel_cleanup()
+
+        async def clean_up(_now: datetime) -> None:
+            self._cancel_cleanup = None
+            self.schedule_cleanup(schedule)
+            report = await self.async_purge()
+            LOGGER.debug(
+                "Cleaned up: %d events, %d bytes", len(report.events), report.freed
+            )
+
+        at = next(CronSim(schedule, dt_util.now()))
+        self._cancel_cleanup = async_track_point_in_utc_time(
+            self._hass, clean_up, dt_util.as_utc(at)
+        )
+
+    @callback
+    def cancel_cleanup(self) -> None:
+        """Clean up no more."""
+        if self._cancel_cleanup:
+            self._cancel_cleanup()
+            self._cancel_cleanup = None
+
+    async def async_purge(
+        self,
+        *,
+        older_than_ms: int | None = None,
+        camera: str | None = None,
+        dry_run: bool = False,
+    ) -> PurgeReport:
+        """Delete what is older than the limits; protected events stay."""
+        return await self.library.purge(
+            older_than_ms=older_than_ms, camera=camera, dry_run=dry_run
+        )
+
+    # ---- changes by people ----
+
+    @callback
+    def _deleted(self, events: Iterable[Event]) -> None:
+        for event in events:
+            last = self._last_events.get(event.camera)
+            if last and last.id == event.id:
+                self._run(self._async_refresh_last_event(event.camera))
+            self._changes.notify_event(EventChange.DELETED, event)
+        self._schedule_usage()
+
+    async def async_delete(self, event_id: str) -> Event:
+        """Delete an event; raises RecordingError."""
+        event = await self.library.delete(event_id)
+        self._deleted([event])
+        return event
+
+    async def async_protect(self, event_id: str, on: bool) -> Event:
+        """Keep an event from being deleted, or no longer; raises RecordingError."""
+        event = await self.library.protect(event_id, on)
+        self._updated(event)
+        return event
+
+    async def async_label(
+        self, event_id: str, labels: list[str], description: str | None
+    ) -> Event:
+        """Set an event's labels, and its description unless that is None; raises RecordingError."""
+        event = await self.library.label(event_id, labels, description)
+        self._updated(event)
+        return event
+
+    @callback
+    def _updated(self, event: Event) -> None:
+        last = self._last_events.get(event.camera)
+        if last and last.id == event.id:
+            self._last_events[event.camera] = event
+        self._changes.notify_event(EventChange.UPDATED, event)
+
+    async def async_rebuild(self) -> int:
+        """Rebuild the index from the files; returns the number of events."""
+        events = await self.library.rebuild()
+        await self._async_refresh_last_events()
+        self._schedule_usage()
+        return events
+
+    async def async_record(self, camera: Camera, duration: float) -> Event:
+        """Record an awake camera for `duration` seconds; raises as `ManualRecordings` does."""
+        return await self.manual.async_record(camera, duration, self.recorder)
+
+
+def event_as_dict(event: Event) -> dict[str, Any]:
+    """Return an event as people's and cameras' REST show it; times are UTC epoch milliseconds."""
+    return {
+        "id": event.id,
+        "camera": event.camera,
+        "start": event.start_ms,
+        "end": event.end_ms,
+        "duration_ms": event.duration_ms,
+        "reason": event.reason,
+        "state": event.state,
+        "frames": event.frames,
+        "lost": event.lost,
+        "size": event.size,
+        "protected": event.protected,
+        "labels": list(event.labels),
+        "description": event.description,
+    }

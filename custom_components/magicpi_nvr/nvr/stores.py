@@ -1,0 +1,97 @@
+"""What outlives a restart in Home Assistant's storage: the cameras' keys, switches, names."""
+
+from collections.abc import Callable
+from typing import Any, Final, override
+
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.storage import Store
+
+from ..const import DOMAIN
+
+SAVE_DELAY_S: Final = 1
+
+
+class SoonStore(Store[dict[str, Any]]):
+    """A store that writes a second after the first change, however many follow."""
+
+    _pending = False
+
+    @callback
+    def async_save_soon(self, data_func: Callable[[], dict[str, Any]]) -> None:
+        """Write within a second; `async_delay_save` waits for a second without a call."""
+        if self._pending:
+            return
+        self._pending = True
+
+        def data() -> dict[str, Any]:
+            self._pending = False
+            return data_func()
+
+        self.async_delay_save(data, SAVE_DELAY_S)
+
+    @override
+    async def async_save(self, data: dict[str, Any]) -> None:
+        # It takes the place of a write that waits
+        self._pending = False
+        await super().async_save(data)
+
+
+class RegistryStorage:
+    """Keeps the gateway's registry in Home Assistant's storage."""
+
+    def __init__(self, hass: HomeAssistant) -> None:
+        """Name the file."""
+        self._store = SoonStore(
+            hass, 1, f"{DOMAIN}.cameras", private=True, atomic_writes=True
+        )
+
+    async def load(self) -> dict[str, Any] | None:
+        """Return what was saved, None the first time."""
+        return await self._store.async_load()
+
+    def save(self, data_func: Callable[[], dict[str, Any]]) -> None:
+        """Save soon; the state at the time of the write counts."""
+        self._store.async_save_soon(data_func)
+
+    async def save_now(self, data_func: Callable[[], dict[str, Any]]) -> None:
+        """Save and wait until it is on disk."""
+        await self._store.async_save(data_func())
+
+
+class NvrSettings:
+    """What the NVR keeps beside the entries; a missing key takes its default."""
+
+    def __init__(self, hass: HomeAssistant) -> None:
+        """Name the file."""
+        self._store = SoonStore(hass, 1, f"{DOMAIN}.settings")
+        self.recording = True
+        self.not_recording: set[str] = set()
+        self.names: dict[str, str] = {}
+        self.ca: str | None = None
+        self.stale_ca: set[str] = set()
+        self.late_snoozed: dict[str, int] = {}
+
+    async def async_load(self) -> None:
+        """Read the file; the defaults stay for what it does not have."""
+        data = await self._store.async_load() or {}
+        self.recording = data.get("recording", self.recording)
+        self.not_recording = set(data.get("not_recording", ()))
+        self.names = dict(data.get("names", {}))
+        self.ca = data.get("ca")
+        self.stale_ca = set(data.get("stale_ca", ()))
+        self.late_snoozed = dict(data.get("late_snoozed", {}))
+
+    @callback
+    def save(self) -> None:
+        """Save soon."""
+        self._store.async_save_soon(self._data)
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            "recording": self.recording,
+            "not_recording": sorted(self.not_recording),
+            "names": self.names,
+            "ca": self.ca,
+            "stale_ca": sorted(self.stale_ca),
+            "late_snoozed": self.late_snoozed,
+        }

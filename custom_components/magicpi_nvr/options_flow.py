@@ -1,0 +1,233 @@
+"""The options of cameras and of the NVR."""
+
+from ipaddress import ip_address
+import re
+from typing import Any, Final
+
+from cronsim import CronSim, CronSimError
+import probatio
+
+from homeassistant.config_entries import ConfigFlowResult, OptionsFlowWithReload
+from homeassistant.const import CONF_PORT
+from homeassistant.data_entry_flow import section
+from homeassistant.helpers.selector import (
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
+    TextSelector,
+    TextSelectorConfig,
+)
+from homeassistant.util import dt as dt_util
+
+from .const import (
+    CONF_CLEANUP,
+    CONF_CRF,
+    CONF_FREE_SPACE_FLOOR,
+    CONF_HOSTS,
+    CONF_LATE_AFTER,
+    CONF_MAX_CAMERAS,
+    CONF_MAX_ENCODERS,
+    CONF_MEDIA_DIR,
+    CONF_PRESET,
+    CONF_RETENTION_DAYS,
+    CONF_RETENTION_SIZE,
+    PRESETS,
+    SECTION_CAMERAS,
+    SECTION_ENCODER,
+    SECTION_NETWORK,
+    SECTION_STORAGE,
+)
+from .options import NvrOptions
+
+HOST_NAME: Final = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*"
+)
+TEXT_SELECTOR: Final = TextSelector()
+
+
+class CameraOptionsFlow(OptionsFlowWithReload):
+    """How long a camera's recordings stay."""
+
+    async def async_step_init(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Begin."""
+        return await self.async_step_camera(user_input)
+
+    async def async_step_camera(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for the limits."""
+        if user_input is not None:
+            return self.async_create_entry(data=user_input)
+        return self.async_show_form(
+            step_id="camera",
+            data_schema=self.add_suggested_values_to_schema(
+                probatio.Schema(
+                    {
+                        probatio.Optional(CONF_RETENTION_DAYS): _number(
+                            1, 3650, unit="d"
+                        ),
+                        probatio.Optional(CONF_RETENTION_SIZE): _number(
+                            0.1, 100_000, step=0.1, unit="GB"
+                        ),
+                    }
+                ),
+                self.config_entry.options,
+            ),
+            description_placeholders={"name": self.config_entry.title},
+        )
+
+
+class NvrOptionsFlow(OptionsFlowWithReload):
+    """Everything that belongs to all cameras."""
+
+    async def async_step_init(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Begin."""
+        return await self.async_step_nvr(user_input)
+
+    async def async_step_nvr(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for the options, section by section."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            if not is_cron(user_input[SECTION_STORAGE][CONF_CLEANUP]):
+                errors["base"] = "invalid_cron"
+            elif not all(map(is_host, user_input[SECTION_NETWORK][CONF_HOSTS])):
+                errors["base"] = "invalid_host"
+            else:
+                return self.async_create_entry(data=user_input)
+        options = NvrOptions.from_mapping(self.config_entry.options)
+        return self.async_show_form(
+            step_id="nvr",
+            data_schema=self.add_suggested_values_to_schema(
+                self._schema(),
+                user_input
+                or {
+                    SECTION_NETWORK: {
+                        CONF_PORT: options.port,
+                        CONF_HOSTS: list(options.hosts),
+                    },
+                    SECTION_STORAGE: {
+                        CONF_MEDIA_DIR: options.media_dir,
+                        CONF_RETENTION_DAYS: options.retention_days,
+                        CONF_CLEANUP: options.cleanup,
+                        CONF_FREE_SPACE_FLOOR: options.free_space_floor,
+                    },
+                    SECTION_ENCODER: {
+                        CONF_CRF: options.crf,
+                        CONF_PRESET: options.preset,
+                        CONF_MAX_ENCODERS: options.max_encoders,
+                    },
+                    SECTION_CAMERAS: {
+                        CONF_MAX_CAMERAS: options.max_cameras,
+                        CONF_LATE_AFTER: options.late_after,
+                    },
+                },
+            ),
+            errors=errors,
+        )
+
+    def _schema(self) -> probatio.Schema:
+        """Return the form."""
+        media_dirs = [
+            SelectOptionDict(value=key, label=f"{key} ({path})")
+            for key, path in self.hass.config.media_dirs.items()
+        ]
+        return probatio.Schema(
+            {
+                probatio.Required(SECTION_NETWORK): section(
+                    probatio.Schema(
+                        {
+                            probatio.Required(CONF_PORT): _number(1, 65535),
+                            probatio.Optional(CONF_HOSTS, default=list): TextSelector(
+                                TextSelectorConfig(multiple=True)
+                            ),
+                        }
+                    )
+                ),
+                probatio.Required(SECTION_STORAGE): section(
+                    probatio.Schema(
+                        {
+                            probatio.Optional(CONF_MEDIA_DIR): SelectSelector(
+                                SelectSelectorConfig(
+                                    options=media_dirs,
+                                    mode=SelectSelectorMode.DROPDOWN,
+                                )
+                            ),
+                            probatio.Required(CONF_RETENTION_DAYS): _number(
+                                1, 3650, unit="d"
+                            ),
+                            probatio.Required(CONF_CLEANUP): TEXT_SELECTOR,
+                            probatio.Required(CONF_FREE_SPACE_FLOOR): _number(
+                                0, 10_000, step=0.1, unit="GB"
+                            ),
+                        }
+                    )
+                ),
+                probatio.Required(SECTION_ENCODER): section(
+                    probatio.Schema(
+                        {
+                            probatio.Required(CONF_CRF): _number(16, 40),
+                            probatio.Required(CONF_PRESET): SelectSelector(
+                                SelectSelectorConfig(
+                                    options=list(PRESETS),
+                                    translation_key="preset",
+                                    mode=SelectSelectorMode.DROPDOWN,
+                                )
+                            ),
+                            probatio.Required(CONF_MAX_ENCODERS): _number(1, 64),
+                        }
+                    ),
+                    {"collapsed": True},
+                ),
+                probatio.Required(SECTION_CAMERAS): section(
+                    probatio.Schema(
+                        {
+                            probatio.Required(CONF_MAX_CAMERAS): _number(1, 1000),
+                            probatio.Required(CONF_LATE_AFTER): _number(
+                                1, 720, unit="h"
+                            ),
+                        }
+                    ),
+                    {"collapsed": True},
+                ),
+            }
+        )
+
+
+def _number(
+    minimum: float, maximum: float, *, step: float = 1, unit: str | None = None
+) -> NumberSelector:
+    """Return a box for a number."""
+    config = NumberSelectorConfig(
+        min=minimum, max=maximum, step=step, mode=NumberSelectorMode.BOX
+    )
+    if unit:
+        config["unit_of_measurement"] = unit
+    return NumberSelector(config)
+
+
+def is_host(text: str) -> bool:
+    """Say whether this is a host name or an IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return HOST_NAME.fullmatch(text) is not None
+    return True
+
+
+def is_cron(text: str) -> bool:
+    """Say whether this is a cron expression."""
+    try:
+        next(CronSim(text, dt_util.now()))
+    except CronSimError, StopIteration:
+        return False
+    return True

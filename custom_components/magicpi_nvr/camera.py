@@ -84,7 +84,7 @@ class MagicPiCamera(MagicPiEntity, Camera):
     @override
     def motion_detection_enabled(self) -> bool:
         """Say whether motion is to wake the camera."""
-        return bool(self.camera.config.wanted["motion_enabled"])
+        return bool(self.camera.config.desired["motion_enabled"])
 
     @override
     async def async_enable_motion_detection(self) -> None:

@@ -33,7 +33,7 @@ LIGHT = MagicPiLightDescription(
     translation_key="flash",
     # A camera that sleeps would only light up when it next wakes.
     exists_fn=lambda camera: (
-        camera.caps.flash and camera.config.wanted["power_mode"] == "always_on"
+        camera.caps.flash and camera.config.desired["power_mode"] == "always_on"
     ),
 )
 

@@ -60,7 +60,7 @@ class SettingEntity(MagicPiEntity):
     @property
     def wanted(self) -> ConfigValue:
         """The value that the camera has or gets with its next wake."""
-        return self.camera.config.wanted[self.entity_description.key]
+        return self.camera.config.desired[self.entity_description.key]
 
     @property
     @override

@@ -27,7 +27,7 @@ def camera_status(nvr: Nvr, camera: Camera) -> dict[str, Any]:
         "config": {
             "rev": config.rev,
             "reported_rev": config.reported_rev,
-            "wanted": dict(config.wanted),
+            "wanted": dict(config.desired),
             "pending": dict(config.pending),
             "rejected": dict(config.rejected),
         },

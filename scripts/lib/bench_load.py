@@ -99,7 +99,7 @@ class Delegate:
         self._kept[camera.id, frame.boot] = frame.seq
         return True
 
-    def kept(self, camera_id: str, boot: int) -> int:
+    def persisted(self, camera_id: str, boot: int) -> int:
         """Return the last one."""
         return self._kept.get((camera_id, boot), 0)
 

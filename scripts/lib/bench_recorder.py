@@ -146,7 +146,7 @@ class Joint:
             self.last[camera.id] = time.monotonic()
         return self.recorder.add_frame(frame, reason="pir")
 
-    def kept(self, camera_id: str, boot: int) -> int:
+    def persisted(self, camera_id: str, boot: int) -> int:
         """Ask the recorder."""
         return self.recorder.persisted(camera_id, boot)
 

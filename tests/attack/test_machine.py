@@ -18,9 +18,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-import pytest
 
-from custom_components.magicpi_nvr.gateway import Camera, Frame, server
+from custom_components.magicpi_nvr.gateway import Camera, Frame
 from tests.gateway.support import (
     CAMERA_ID,
     JPEG,
@@ -117,7 +116,7 @@ class CameraMachine(RuleBasedStateMachine):
         async def work() -> None:
             self.owner = _Owner()
             self.house = await self.stack.enter_async_context(
-                run_house(Path(self.folder.name), owner=self.owner)
+                run_house(Path(self.folder.name), owner=self.owner, tick_s=TICK_S)
             )
             _, self.auth = await self.house.register()
 
@@ -127,7 +126,7 @@ class CameraMachine(RuleBasedStateMachine):
         """Be the camera that forgets all up to `seq`."""
         assert seq >= self.acked, "went back"
         assert seq <= self.seq, "of the future"
-        kept = self.owner.kept(CAMERA_ID, self.boot)
+        kept = self.owner.persisted(CAMERA_ID, self.boot)
         for frame in self.owner.promised:
             # What was told once stays told, also where a lost frame came later.
             if frame.boot == self.boot and self.acked < frame.seq <= seq:
@@ -287,7 +286,7 @@ class CameraMachine(RuleBasedStateMachine):
         owner = self.house.owner
         for frame in owner.frames:
             key = (frame.camera, frame.boot)
-            owner.kept_seq[key] = max(owner.kept_seq.get(key, 0), frame.seq)
+            owner.persisted_seq[key] = max(owner.persisted_seq.get(key, 0), frame.seq)
 
     @rule(take=st.booleans())
     def owner_refuses(self, take: bool) -> None:
@@ -362,9 +361,8 @@ class CameraMachine(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-def test_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_order() -> None:
     """Whatever a camera sends in whatever order."""
-    monkeypatch.setattr(server, "TICK_S", TICK_S)
     run_state_machine_as_test(
         CameraMachine,
         settings=settings(

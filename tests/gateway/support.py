@@ -17,7 +17,8 @@ from PIL import Image
 from custom_components.magicpi_nvr.gateway.camera.camera import Camera
 from custom_components.magicpi_nvr.gateway.clock import Clock
 from custom_components.magicpi_nvr.gateway.protocol import Frame, FrameHeader
-from custom_components.magicpi_nvr.gateway.server import Gateway, GatewaySettings
+from custom_components.magicpi_nvr.gateway.server import Gateway
+from custom_components.magicpi_nvr.gateway.settings import GatewaySettings
 from custom_components.magicpi_nvr.gateway.trust.authority import Authority
 from custom_components.magicpi_nvr.gateway.trust.registry import Registry
 
@@ -105,7 +106,7 @@ class Owner:
     motions: list[tuple[str, int, int, bool, int, str]] = field(default_factory=list)
     registered: list[tuple[Camera, Mapping[str, Any]]] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
-    kept_seq: dict[tuple[str, int], int] = field(default_factory=dict)
+    persisted_seq: dict[tuple[str, int], int] = field(default_factory=dict)
     keep: bool = True
     take: bool = True
     images: dict[str, Path] = field(default_factory=dict)
@@ -122,7 +123,7 @@ class Owner:
         self.frames.append(frame)
         if self.keep and frame.event and self.take:
             key = (camera.id, frame.boot)
-            self.kept_seq[key] = max(self.kept_seq.get(key, 0), frame.seq)
+            self.persisted_seq[key] = max(self.persisted_seq.get(key, 0), frame.seq)
         self.news.set()
         return self.take
 
@@ -144,9 +145,9 @@ class Owner:
         self.motions.append((camera.id, boot, event, active, at_ms, source))
         self.news.set()
 
-    def kept(self, camera_id: str, boot: int) -> int:
+    def persisted(self, camera_id: str, boot: int) -> int:
         """Return what was kept."""
-        return self.kept_seq.get((camera_id, boot), 0)
+        return self.persisted_seq.get((camera_id, boot), 0)
 
     async def recordings(self, camera_id: str, **query: Any) -> dict[str, Any]:
         """Return one made-up recording."""

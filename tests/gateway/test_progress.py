@@ -12,33 +12,33 @@ def test_resume() -> None:
     assert progress.has(1)
     assert progress.has(5)
     assert not progress.has(6)
-    assert progress.acknowledged(5) == 5
+    assert progress.acknowledge(5) == 5
 
 
 def test_never_goes_back() -> None:
     """What the camera was told that it may forget stays told, whatever comes late."""
     progress = BootProgress(1)
     progress.refuse(1)
-    assert progress.acknowledged(0) == 1
-    progress.accept(1, handed=True)
-    assert progress.acknowledged(0) == 1
-    progress.accept(5, handed=True)
-    assert progress.acknowledged(5) == 5
-    progress.accept(3, handed=True)
-    assert progress.acknowledged(2) == 5
+    assert progress.acknowledge(0) == 1
+    progress.accept(1, recorded=True)
+    assert progress.acknowledge(0) == 1
+    progress.accept(5, recorded=True)
+    assert progress.acknowledge(5) == 5
+    progress.accept(3, recorded=True)
+    assert progress.acknowledge(2) == 5
 
 
 def test_bounded() -> None:
     """Gaps without end cost no memory, and acknowledge nothing unsafe."""
     progress = BootProgress(1)
     for seq in range(2, 20_000, 2):
-        progress.accept(seq, handed=True)
-    assert len(progress.seen) <= MAX_RANGES
-    assert len(progress.handed) <= MAX_RANGES
-    assert progress.acknowledged(0) == 1
+        progress.accept(seq, recorded=True)
+    assert len(progress.received) <= MAX_RANGES
+    assert len(progress.recording) <= MAX_RANGES
+    assert progress.acknowledge(0) == 1
     assert not progress.has(19_999)
-    assert progress.acknowledged(19_998) == 19_998
-    assert progress.handed == []
+    assert progress.acknowledge(19_998) == 19_998
+    assert progress.recording == []
 
 
 @given(
@@ -65,8 +65,8 @@ def test_like_sets(frames: list[tuple[int, str]], safe: int) -> None:
         seen.add(seq)
         if kind == "handed":
             handed.add(seq)
-        progress.accept(seq, handed=kind == "handed")
+        progress.accept(seq, recorded=kind == "handed")
     unsafe = [seq for seq in handed if seq > safe]
     expected = min(unsafe) - 1 if unsafe else max(came, default=0)
-    assert progress.acknowledged(safe) == max(expected, safe)
-    assert progress.acknowledged(safe) == max(expected, safe)
+    assert progress.acknowledge(safe) == max(expected, safe)
+    assert progress.acknowledge(safe) == max(expected, safe)

@@ -579,7 +579,7 @@ async def test_requests_of_one_camera_are_bounded(
 
 async def all_closed(house: House) -> None:
     """Wait until no connection of a camera is left."""
-    await until(lambda: not any(house.gateway._connections.values()))
+    await until(lambda: not any(house.gateway._api._connections.values()))
 
 
 async def test_connections_of_one_camera_are_bounded(house: House) -> None:
@@ -602,9 +602,9 @@ async def test_connections_of_one_camera_are_bounded(house: House) -> None:
         assert (await house.call("GET", "/stats", other_auth))[0] == 200
         # One that is closed makes room
         await clients[0].close()
-        await until(lambda: len(house.gateway._connections[CAMERA_ID]) == 7)
+        await until(lambda: len(house.gateway._api._connections[CAMERA_ID]) == 7)
         assert (await house.call("GET", "/stats", auth, clients[8]))[0] == 200
-    await until(lambda: not house.gateway._connections[CAMERA_ID])
+    await until(lambda: not house.gateway._api._connections[CAMERA_ID])
 
 
 async def test_sessions_count_among_connections(house: House) -> None:
@@ -618,7 +618,7 @@ async def test_sessions_count_among_connections(house: House) -> None:
                 http = await stack.enter_async_context(house.session())
                 assert (await house.call("GET", "/stats", auth, http))[0] == 200
             assert (await house.call("GET", "/stats", auth))[0] == 429
-        await until(lambda: len(house.gateway._connections[CAMERA_ID]) == 7)
+        await until(lambda: len(house.gateway._api._connections[CAMERA_ID]) == 7)
         async with house.connect(auth) as wire:
             await wire.greet()
 
@@ -629,10 +629,10 @@ async def test_lost_before_it_was_counted(house: House) -> None:
     await all_closed(house)
     async with house.session() as http:
         assert (await house.call("GET", "/stats", auth, http))[0] == 200
-        counted = house.gateway._connections[CAMERA_ID]
+        counted = house.gateway._api._connections[CAMERA_ID]
         (connection,) = counted
     await until(lambda: not counted)
-    house.gateway._count(connection, CAMERA_ID)
+    house.gateway._api._count(connection, CAMERA_ID)
     assert not counted
 
 
@@ -644,7 +644,7 @@ async def test_connection_of_two_cameras(house: House) -> None:
     async with house.session(limit=1) as http:
         for used, camera_id in ((auth, CAMERA_ID), (other_auth, OTHER_ID)):
             assert (await house.call("GET", "/stats", used, http))[0] == 200
-            counted = house.gateway._connections
+            counted = house.gateway._api._connections
             assert {key: len(group) for key, group in counted.items() if group} == {
                 camera_id: 1
             }
@@ -654,8 +654,8 @@ async def test_connection_of_two_cameras(house: House) -> None:
                 more = await stack.enter_async_context(house.session())
                 assert (await house.call("GET", "/stats", auth, more))[0] == 200
             assert (await house.call("GET", "/stats", auth, http))[0] == 429
-            assert len(house.gateway._connections[CAMERA_ID]) == 8
-            await until(lambda: not house.gateway._connections[OTHER_ID])
+            assert len(house.gateway._api._connections[CAMERA_ID]) == 8
+            await until(lambda: not house.gateway._api._connections[OTHER_ID])
 
 
 async def test_claimed_anew_beside_a_thief(house: House) -> None:

@@ -255,11 +255,11 @@ async def test_ack_follows_the_disk(house: House) -> None:
         await owner.until(lambda: len(owner.frames) == 8)
         await wire.expect("ack")
         assert wire.acks[-1]["seq"] == 2
-        owner.kept_seq[(CAMERA_ID, 77)] = 5
+        owner.persisted_seq[(CAMERA_ID, 77)] = 5
         assert (await wire.expect_ack(3))["seq"] == 5
     async with house.connect(auth) as wire:
         assert (await wire.greet())["have"] == 5
-        owner.kept_seq[(CAMERA_ID, 77)] = 8
+        owner.persisted_seq[(CAMERA_ID, 77)] = 8
         assert (await wire.expect_ack(6))["seq"] == 8
     async with house.connect(auth) as wire:
         assert (await wire.greet(boot=78))["have"] == 0
@@ -301,7 +301,7 @@ async def test_restart_of_the_gateway(tmp_path: Path) -> None:
             assert await wire.closed() == (1001, "gateway stops")
             await stopping
     storage.flush()
-    owner.kept_seq[(CAMERA_ID, 77)] = 3
+    owner.persisted_seq[(CAMERA_ID, 77)] = 3
     owner.frames.clear()
     async with (
         run_house(tmp_path, storage, owner) as house,
@@ -705,3 +705,37 @@ async def test_many_cameras_are_not_ticked_at_once(
     begin = [name for name, _ in ticked].index(cameras[0])
     assert [name for name, _ in ticked[begin:]][: len(cameras)] == cameras
     assert max(Counter(number for _, number in ticked).values()) <= TICKED_TOGETHER
+
+
+async def test_order_of_frames_and_messages(house: House) -> None:
+    """Frames before a message, and before the end of the link, are handled before it."""
+    _, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        for event in (1, 2):
+            for seq in (event * 2 - 1, event * 2):
+                await wire.send_frame(seq, event=event)
+            await wire.send({"type": "event_end", "event": event, "t": 1300})
+        await wire.send_frame(5, event=3)
+        seen = house.owner
+        await seen.until(lambda: len(seen.ended) == 2)
+        assert len(seen.frames) >= 4
+    await house.owner.until(lambda: len(house.owner.frames) == 5)
+    assert [frame.seq for frame in house.owner.frames] == [1, 2, 3, 4, 5]
+
+
+async def test_frames_of_a_replaced_connection_count_in_their_boot(
+    house: House,
+) -> None:
+    """A newer connection with a new boot changes nothing about the older one's frames."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as older, house.connect(auth) as newer:
+        await older.greet()
+        await older.send_frame(1)
+        await house.owner.until(lambda: house.owner.frames)
+        welcome = await newer.greet(boot=78)
+        assert welcome["have"] == 0
+        assert [frame.boot for frame in house.owner.frames] == [77]
+        assert camera.progress is not None
+        assert (camera.progress.boot, camera.progress.highest) == (78, 0)
+        assert (await older.closed())[0] == CloseCode.REPLACED

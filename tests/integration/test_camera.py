@@ -166,7 +166,7 @@ async def test_motion_detection(nvr_house: House, hass: HomeAssistant) -> None:
     await hass.services.async_call(
         CAMERA_DOMAIN, SERVICE_ENABLE_MOTION, target, blocking=True
     )
-    assert nvr_house.camera().config.wanted["motion_enabled"] is True
+    assert nvr_house.camera().config.desired["motion_enabled"] is True
 
 
 async def test_no_state_for_a_frame(nvr_house: House, hass: HomeAssistant) -> None:

@@ -81,7 +81,7 @@ async def test_out_of_range(scene: Scene) -> None:
             entity_id=actor.entity_id("number", "framerate"),
             value=26,
         )
-    assert actor.camera.config.wanted["framerate"] == 10
+    assert actor.camera.config.desired["framerate"] == 10
 
 
 async def test_changed_at_the_camera(scene: Scene) -> None:

@@ -63,7 +63,7 @@ async def test_fifty_cameras(
     writes.counts.clear()
     for seq in range(10):
         for camera in scene.nvr.gateway.cameras.values():
-            camera.take_frame(
+            camera.handle_frame(
                 Frame(
                     camera=camera.id,
                     boot=1,

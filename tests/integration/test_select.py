@@ -57,7 +57,7 @@ async def test_rejected(scene: Scene) -> None:
         entity_id=actor.entity_id("select", "resolution"),
         option="uxga",
     )
-    actor.camera.take_config_ack(
+    actor.camera.handle_config_ack(
         ConfigAck(
             rev=actor.camera.config.rev, rejected={"resolution": "not enough memory"}
         )

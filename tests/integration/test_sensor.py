@@ -101,7 +101,7 @@ async def test_reports_of_an_awake_camera_are_not_all_written(
     ) as clock:
         for report in range(90):
             clock.return_value += 10
-            actor.camera.take_heartbeat(
+            actor.camera.handle_heartbeat(
                 Heartbeat(uptime_ms=report * 10_000, rssi=-30 - report)
             )
             await scene.hass.async_block_till_done()
@@ -129,7 +129,7 @@ async def test_no_state_for_a_frame(scene: Scene, writes: Writes) -> None:
     )
     writes.counts.clear()
     for seq in range(200):
-        actor.camera.take_frame(frame)
+        actor.camera.handle_frame(frame)
         actor.camera.counters.frames += 1
         actor.camera.counters.bytes += 1000
         actor.camera.counters.repairs["eoi"] += 1

@@ -1,26 +1,18 @@
 """The cameras' side of MagicPi NVR: TLS listener, keys, claiming, sessions."""
 
-from .camera.camera import (
-    Camera,
-    CameraAsleep,
-    CameraStatus,
-    Change,
-    CommandFailed,
-    CommandRefused,
-    Counters,
-    FirmwareOffer,
-    LogLine,
-    OtaProgress,
-    OtaStep,
-    Telemetry,
-)
+from .camera.camera import Camera, LogLine
+from .camera.changes import Change
+from .camera.commands import CameraAsleep, CommandFailed, CommandRefused
 from .camera.configuration import (
     CONFIG_KEYS,
     ConfigError,
     ConfigKey,
+    Configuration,
     ConfigValue,
-    Mailbox,
 )
+from .camera.counters import Counters, Telemetry
+from .camera.presence import CameraStatus
+from .camera.update import FirmwareOffer, OtaProgress, OtaStep
 from .clock import Clock
 from .delegate import GatewayDelegate
 from .link.listener import ListenerLimits
@@ -34,8 +26,9 @@ from .protocol import (
     Hello,
     is_camera_id,
 )
-from .server import Gateway, GatewaySettings
+from .server import Gateway
 from .session import Session
+from .settings import GatewaySettings
 from .trust.authority import SERVER_NAME, Authority
 from .trust.claim import (
     AlreadyClaimed,
@@ -72,6 +65,7 @@ __all__ = [
     "ConfigError",
     "ConfigKey",
     "ConfigValue",
+    "Configuration",
     "Counters",
     "FirmwareOffer",
     "Frame",
@@ -84,7 +78,6 @@ __all__ = [
     "InvalidCode",
     "ListenerLimits",
     "LogLine",
-    "Mailbox",
     "NotACamera",
     "OtaProgress",
     "OtaStep",

@@ -12,7 +12,7 @@ class GatewayDelegate(Protocol):
     """What the owner of a gateway answers; all called in the event loop, none may block."""
 
     def frame_received(self, camera: Camera, frame: Frame) -> bool:
-        """Take a good frame; True: `kept` will come to cover it, False: refused for good."""
+        """Take a good frame; True: `persisted` will come to cover it, False: refused for good."""
 
     def event_ended(self, camera: Camera, boot: int, event: int, lost: int) -> None:
         """All frames of the event came; the camera gave up `lost` of them."""
@@ -28,8 +28,8 @@ class GatewayDelegate(Protocol):
     ) -> None:
         """Motion begins or ends."""
 
-    def kept(self, camera_id: str, boot: int) -> int:
-        """Highest seq of this boot up to which every frame it took is safe, 0 = none."""
+    def persisted(self, camera_id: str, boot: int) -> int:
+        """Highest seq of this boot up to which every frame it took is on disk, 0 = none."""
 
     def camera_registered(self, camera: Camera, token_data: Mapping[str, Any]) -> None:
         """A camera used its token."""

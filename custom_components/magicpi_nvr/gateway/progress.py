@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MAX_RANGES: Final = 256
-# A damaged frame's own number is believed only as far as a camera can skip ahead.
+# A damaged frame's own number is believed only as far as a camera can skip ahead, in frames.
 MAX_SKIP: Final = 10_000
 
 
 def _add(ranges: list[list[int]], seq: int) -> None:
-    """Add a number to sorted, disjoint ranges; the oldest two melt when there are too many."""
+    """Add a number to sorted, disjoint ranges; the oldest two merge when there are too many."""
     if ranges and seq == ranges[-1][1] + 1:
         ranges[-1][1] = seq
         return
@@ -30,51 +30,52 @@ def _add(ranges: list[list[int]], seq: int) -> None:
 
 @dataclass(slots=True)
 class BootProgress:
-    """Frames of one boot, in memory.
+    """Frames of one boot, in memory, as ranges of their seq.
 
-    `seen` guards against doubles. `handed` went to the recorder, which alone knows when they
-    are safe. Everything else that came (live frames, refused frames) needs no keeping.
+    `received` guards against duplicates. `recording` was handed to the recorder, which alone
+    knows when it is persisted. Everything else that came (live frames, refused frames) is not
+    persisted and is acknowledged at once.
     """
 
     boot: int
     highest: int = 0
-    seen: list[list[int]] = field(default_factory=list)
-    handed: list[list[int]] = field(default_factory=list)
-    told: int = 0
+    received: list[list[int]] = field(default_factory=list)
+    recording: list[list[int]] = field(default_factory=list)
+    acknowledged: int = 0
 
-    def resume(self, kept: int) -> None:
-        """Count as seen what was kept before this side forgot (a restart)."""
-        if kept > self.highest:
-            self.highest = kept
-            self.seen[:] = [[1, kept]]
+    def resume(self, persisted: int) -> None:
+        """Count as received what was persisted before a restart of this side."""
+        if persisted > self.highest:
+            self.highest = persisted
+            self.received[:] = [[1, persisted]]
 
     def has(self, seq: int) -> bool:
         """Return whether this frame came before."""
-        if not (seen := self.seen) or seq > seen[-1][1]:
+        if not (received := self.received) or seq > received[-1][1]:
             return False
-        return any(first <= seq <= last for first, last in reversed(seen))
+        return any(first <= seq <= last for first, last in reversed(received))
 
-    def accept(self, seq: int, *, handed: bool) -> None:
+    def accept(self, seq: int, *, recorded: bool) -> None:
         """A good frame came."""
-        _add(self.seen, seq)
+        _add(self.received, seq)
         self.highest = max(self.highest, seq)
-        if handed:
-            _add(self.handed, seq)
+        if recorded:
+            _add(self.recording, seq)
 
     def refuse(self, seq: int) -> None:
-        """A damaged frame came; sending it again would not mend it."""
+        """A damaged frame came; sending it again would not repair it."""
         if self.highest < seq <= self.highest + MAX_SKIP:
             self.highest = seq
 
-    def acknowledged(self, kept: int) -> int:
-        """Return the highest number up to which all is safe or refused for good.
+    def acknowledge(self, persisted: int) -> int:
+        """Return the highest number up to which all is persisted or refused for good.
 
-        `kept` is the recorder's word for the frames that were handed to it.
+        `persisted` is the recorder's answer for the frames that were handed to it.
         """
-        handed = self.handed
-        while handed and handed[0][1] <= kept:
-            del handed[0]
-        seq = handed[0][0] - 1 if handed else self.highest
-        # A frame that was refused may come again whole: its number was told already.
-        self.told = max(self.told, seq, kept)
-        return self.told
+        recording = self.recording
+        while recording and recording[0][1] <= persisted:
+            del recording[0]
+        seq = recording[0][0] - 1 if recording else self.highest
+        # A frame that was refused may come again whole: its number was acknowledged already.
+        self.acknowledged = max(self.acknowledged, seq, persisted)
+        return self.acknowledged

@@ -1,4 +1,4 @@
-"""Messages and frame headers of the camera protocol, version 1."""
+"""Messages and frame headers of the camera protocol, version 1: one table, in one module."""
 
 # ruff: noqa: RUF009 - the fields carry their readers, one row says all of a field
 

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from functools import partial
 import logging
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import WSMsgType, web
 
-from .camera.camera import Camera, CommandFailed
+from .camera.camera import Camera
+from .camera.commands import CommandFailed
 from .clock import Clock
 from .jpeg import MAX_JPEG_BYTES, JpegError, check_jpeg
 from .protocol import (
@@ -44,7 +44,6 @@ except ImportError:
 
 if TYPE_CHECKING:
     from .delegate import GatewayDelegate
-    from .frame_batch import FrameBatch
     from .link.frame_reader import FrameReader
     from .link.listener import Connection
 
@@ -56,7 +55,7 @@ CLOSE_TIMEOUT_S: Final = 3.0
 BYE_TICKS: Final = 12
 # At least each second while frames come, with room for a late tick.
 ACK_TICKS: Final = 2
-# Far above what a camera says in earnest, far below what costs anything.
+# Far above what a camera sends, far below what costs anything.
 TEXT_BURST: Final = 200
 TEXT_RATE: Final = 20
 MAX_FLOOD: Final = 2000
@@ -79,7 +78,6 @@ class Session:
         ws: web.WebSocketResponse,
         connection: Connection,
         frames: FrameReader,
-        batch: FrameBatch,
         delegate: GatewayDelegate,
         clock: Clock,
         *,
@@ -92,7 +90,6 @@ class Session:
         self._ws = ws
         self._connection = connection
         self._frames = frames
-        self._batch = batch
         self._delegate = delegate
         self._clock = clock
         self._hello_timeout_s = hello_timeout_s
@@ -109,7 +106,7 @@ class Session:
         self._ticks_since_ack = 0
         self._frames_since_ack = False
         self._acked = 0
-        self._hurry = False
+        self._ack_soon = False
         self._open_events: set[int] = set()
         self._bucket = TokenBucket(TEXT_BURST, TEXT_RATE)
         self._flood = 0
@@ -141,8 +138,7 @@ class Session:
             self._outbox.task_done()
 
     def close(self, code: CloseCode, reason: str = "") -> None:
-        """Begin to close; what was sent before still goes out, what came before counts."""
-        self._batch.flush()
+        """Begin to close; what was sent before still goes out."""
         if not self._closing:
             self._closing = True
             self._spawn(self._close(code, reason))
@@ -169,8 +165,8 @@ class Session:
         finally:
             self._frames.deliver = None
             self._end_open_events()
-            self.camera.leave(self)
-            # Who closes waits for the camera's own close frame, but not for long.
+            self.camera.disconnected(self)
+            # The camera's own close frame is awaited, but not for long.
             if self._closing and self._tasks:
                 await asyncio.wait(self._tasks, timeout=CLOSE_TIMEOUT_S)
             self._closing = True
@@ -216,15 +212,13 @@ class Session:
         self._arrived = self._clock.monotonic()
         self._horizon_t = hello.uptime_ms + MAX_AHEAD_MS
         stay_awake_s = camera.stay_awake_s
-        # Those of the session before this are counted in that one's boot.
-        self._batch.flush()
-        replaced = camera.arrive(self, hello)
+        replaced = camera.connected(self, hello)
         if replaced is not None:
             replaced.close(CloseCode.REPLACED, "replaced by a newer connection")
         assert camera.progress is not None
-        kept = self._delegate.kept(camera.id, hello.boot)
-        camera.progress.resume(kept)
-        self._acked = camera.progress.acknowledged(kept)
+        persisted = self._delegate.persisted(camera.id, hello.boot)
+        camera.progress.resume(persisted)
+        self._acked = camera.progress.acknowledge(persisted)
         self.send(
             encode_welcome(
                 time_ms=arrived_ms,
@@ -234,7 +228,7 @@ class Session:
             )
         )
         camera.welcomed()
-        if camera.wants_rekey:
+        if camera.rekey_pending:
             self._spawn(self._rekey())
 
     async def _rekey(self) -> None:
@@ -247,20 +241,18 @@ class Session:
         receive = self._ws.receive
         frames = self._frames
         frames.taken += 1  # hello
-        frames.deliver = partial(self._batch.add, self._take_frame)
+        frames.deliver = self._deliver
         while not self._closing:
             message = await receive()
-            # The end of the link, too, comes behind its frames.
-            self._batch.flush()
             frames.taken += 1
             if self.camera.session is not self:
                 # Its frames are counted in another boot's numbers by now.
                 return
-            # Nothing below waits: what has come is worked off before a lost link is noticed.
+            # Nothing below waits: all that has come is handled before a lost link is noticed.
             if message.type is WSMsgType.BINARY:
-                self._on_frame(bytearray(message.data))
+                self._handle_frame(bytearray(message.data))
             elif message.type is WSMsgType.TEXT:
-                self._on_text(message.data)
+                self._handle_text(message.data)
             else:
                 return
 
@@ -289,11 +281,11 @@ class Session:
         progress = self.camera.progress
         assert progress is not None
         self._ticks_since_ack += 1
-        # A camera that waits to sleep hears at every tick, a stream each second: an ack costs
-        # as much as a frame.
-        if not self._hurry and self._ticks_since_ack < ACK_TICKS:
+        # A camera that waits to sleep gets an ack at every tick, a stream each second: an ack
+        # costs as much as a frame.
+        if not self._ack_soon and self._ticks_since_ack < ACK_TICKS:
             return
-        seq = progress.acknowledged(self._delegate.kept(self.camera.id, self._boot))
+        seq = progress.acknowledge(self._delegate.persisted(self.camera.id, self._boot))
         if seq != self._acked or self._frames_since_ack:
             self._acked = seq
             self._ticks_since_ack = 0
@@ -305,18 +297,18 @@ class Session:
     def _drop(self, reason: str) -> None:
         self.camera.counters.drops[reason] += 1
 
-    def _take_frame(self, data: bytearray) -> None:
-        """Take a frame straight from the connection."""
+    def _deliver(self, data: bytearray) -> None:
+        """Take a frame straight from the frame reader, which must not see an error."""
         if self._closing:
             return
         try:
-            self._on_frame(data)
+            self._handle_frame(data)
         except Exception:
             _LOGGER.exception("Session of camera %s failed", self.camera.id)
             self.close(CloseCode.INTERNAL, "internal error")
 
-    def _on_frame(self, data: bytearray) -> None:
-        """Take header and JPEG; `data` is used up."""
+    def _handle_frame(self, data: bytearray) -> None:
+        """Check header and JPEG, then show and record the frame; `data` is used up."""
         camera = self.camera
         counters = camera.counters
         counters.bytes += len(data)
@@ -370,20 +362,20 @@ class Session:
             bool(repairs),
         )
         counters.frames += 1
-        camera.take_frame(frame)
-        progress.accept(seq, handed=self._delegate.frame_received(camera, frame))
+        camera.handle_frame(frame)
+        progress.accept(seq, recorded=self._delegate.frame_received(camera, frame))
         if event:
             if last := flags & FLAG_LAST:
                 self._open_events.add(event)
             else:
                 self._open_events.discard(event)
-            self._hurry = bool(last)
+            self._ack_soon = bool(last)
 
     def _elapsed_ms(self) -> int:
         return int((self._clock.monotonic() - self._arrived) * 1000)
 
     def _end_open_events(self) -> None:
-        """End events whose last frame came and whose end was never told."""
+        """End events whose last frame came without an `event_end`."""
         for event in self._open_events:
             self.camera.counters.events += 1
             self._delegate.event_ended(self.camera, self._boot, event, 0)
@@ -404,7 +396,7 @@ class Session:
             return True
         return False
 
-    def _on_text(self, text: str) -> None:
+    def _handle_text(self, text: str) -> None:
         if self._too_long(text):
             return
         if not self._bucket.take(self._clock.monotonic()):
@@ -424,7 +416,7 @@ class Session:
         camera = self.camera
         match message:
             case Motion():
-                camera.take_motion(message.event, message.active)
+                camera.handle_motion(message.event, message.active)
                 self._delegate.motion_changed(
                     camera,
                     self._boot,
@@ -435,27 +427,27 @@ class Session:
                 )
             case EventEnd():
                 self._open_events.discard(message.event)
-                self._hurry = True
+                self._ack_soon = True
                 camera.counters.events += 1
                 camera.counters.lost += message.lost
                 self._delegate.event_ended(
                     camera, self._boot, message.event, message.lost
                 )
             case Heartbeat():
-                camera.take_heartbeat(message)
+                camera.handle_heartbeat(message)
             case ConfigAck():
-                if not camera.take_config_ack(message):
+                if not camera.handle_config_ack(message):
                     self._fault("config_ack")
             case Result():
-                if not camera.take_result(message):
+                if not camera.handle_result(message):
                     self._fault("result")
             case OtaState():
-                if not camera.take_ota(message):
+                if not camera.handle_ota(message):
                     self._fault("ota")
             case Log():
-                camera.take_log(message)
+                camera.handle_log(message)
             case Bye():
-                camera.take_bye(message)
+                camera.handle_bye(message)
                 self._since_bye = 0
             case Hello():
                 self._fault("hello")

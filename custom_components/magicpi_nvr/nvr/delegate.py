@@ -191,7 +191,7 @@ class CameraDelegate:
             if len(reasons) > MAX_REASONS:
                 del reasons[next(iter(reasons))]
 
-    def kept(self, camera_id: str, boot: int) -> int:
+    def persisted(self, camera_id: str, boot: int) -> int:
         """Return the highest seq that is safe on disk."""
         return self._recordings.recorder.persisted(camera_id, boot)
 

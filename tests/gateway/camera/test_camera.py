@@ -387,7 +387,7 @@ async def test_rotate_key_of_a_sleeper(tmp_path: Path) -> None:
         await wire.greet()
         command = await answer(wire)
         assert command["name"] == "rekey"
-        await until(lambda: not camera.wants_rekey)
+        await until(lambda: not camera.rekey_pending)
         # Not yet used: a restart now must know both.
         storage = MemoryStorage(house.storage.flush())
     new_auth = headers(command["args"]["api_key"])
@@ -615,7 +615,7 @@ async def test_update_taken_back(house: House) -> None:
 
 
 async def test_everything_survives_a_restart(tmp_path: Path) -> None:
-    """Key, name, mailbox, measurements, counters, update, times."""
+    """Key, name, configuration, measurements, counters, update, times."""
     async with run_house(tmp_path) as house:
         camera, auth = await house.register(name="Gate")
         async with house.connect(auth) as wire:

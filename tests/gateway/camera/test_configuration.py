@@ -1,4 +1,4 @@
-"""The table of configuration keys and the mailbox."""
+"""The table of configuration keys and the configuration."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from custom_components.magicpi_nvr.gateway.camera.configuration import (
     CONFIG_KEYS,
     ConfigError,
-    Mailbox,
+    Configuration,
     validate,
 )
 from custom_components.magicpi_nvr.gateway.protocol import Caps, ConfigAck
@@ -21,7 +21,7 @@ BARE = Caps(resolutions=("VGA", "QVGA"))
 
 def test_defaults() -> None:
     """The protocol's section 6."""
-    assert Mailbox(FULL).message() == {
+    assert Configuration(FULL).message() == {
         "rev": 1,
         "resolution": "SVGA",
         "framerate": 10,
@@ -41,9 +41,9 @@ def test_defaults() -> None:
         "exposure": 0,
         "night_mode": False,
     }
-    bare = Mailbox(BARE)
-    assert bare.wanted["resolution"] == "VGA"
-    assert bare.wanted["power_mode"] == "always_on"
+    bare = Configuration(BARE)
+    assert bare.desired["resolution"] == "VGA"
+    assert bare.desired["power_mode"] == "always_on"
 
 
 @pytest.mark.parametrize(
@@ -91,115 +91,115 @@ def test_caps_narrow() -> None:
 
 def test_wish_is_pending_until_confirmed() -> None:
     """Set, delivered, applied."""
-    mailbox = Mailbox(FULL)
-    assert not mailbox.needs_delivery(1)
-    assert mailbox.set({"vflip": True, "framerate": 10}) == 2
-    assert mailbox.pending == {"vflip": True}
-    assert mailbox.effective("vflip") is False
-    assert mailbox.needs_delivery(1)
-    assert mailbox.acknowledge(ConfigAck(rev=2, applied={"vflip": True}))
-    assert mailbox.pending == {}
-    assert mailbox.effective("vflip") is True
-    assert mailbox.reported_rev == 2
-    assert mailbox.set({"vflip": True}) == 2
+    configuration = Configuration(FULL)
+    assert not configuration.needs_delivery(1)
+    assert configuration.set({"vflip": True, "framerate": 10}) == 2
+    assert configuration.pending == {"vflip": True}
+    assert configuration.effective("vflip") is False
+    assert configuration.needs_delivery(1)
+    assert configuration.acknowledge(ConfigAck(rev=2, applied={"vflip": True}))
+    assert configuration.pending == {}
+    assert configuration.effective("vflip") is True
+    assert configuration.reported_rev == 2
+    assert configuration.set({"vflip": True}) == 2
 
 
 def test_confirmation_by_hello() -> None:
     """A lost ack is made up for by the revision in the next hello."""
-    mailbox = Mailbox(FULL)
-    mailbox.set({"vflip": True})
-    assert not mailbox.needs_delivery(2)
-    assert mailbox.pending == {}
-    assert mailbox.effective("vflip") is True
+    configuration = Configuration(FULL)
+    configuration.set({"vflip": True})
+    assert not configuration.needs_delivery(2)
+    assert configuration.pending == {}
+    assert configuration.effective("vflip") is True
 
 
 def test_wish_taken_back() -> None:
     """What is as before is no longer pending, but is delivered all the same."""
-    mailbox = Mailbox(FULL)
-    mailbox.needs_delivery(1)
-    mailbox.set({"vflip": True})
-    assert mailbox.set({"vflip": False}) == 3
-    assert mailbox.pending == {}
+    configuration = Configuration(FULL)
+    configuration.needs_delivery(1)
+    configuration.set({"vflip": True})
+    assert configuration.set({"vflip": False}) == 3
+    assert configuration.pending == {}
 
 
 def test_rejection() -> None:
     """The reason stays, the wish goes back to what the camera has."""
-    mailbox = Mailbox(FULL)
-    mailbox.needs_delivery(1)
-    mailbox.set({"flash": "on", "vflip": True})
-    mailbox.acknowledge(
+    configuration = Configuration(FULL)
+    configuration.needs_delivery(1)
+    configuration.set({"flash": "on", "vflip": True})
+    configuration.acknowledge(
         ConfigAck(rev=2, applied={"vflip": True}, rejected={"flash": "no LED"})
     )
-    assert mailbox.rejected == {"flash": "no LED"}
-    assert mailbox.pending == {}
-    assert mailbox.wanted["flash"] == "off"
-    assert mailbox.wanted["vflip"] is True
-    assert not mailbox.needs_delivery(2)
+    assert configuration.rejected == {"flash": "no LED"}
+    assert configuration.pending == {}
+    assert configuration.desired["flash"] == "off"
+    assert configuration.desired["vflip"] is True
+    assert not configuration.needs_delivery(2)
     # Asked again, it is asked for anew, and the old reason is gone.
-    assert mailbox.set({"flash": "on"}) == 3
-    assert mailbox.rejected == {}
+    assert configuration.set({"flash": "on"}) == 3
+    assert configuration.rejected == {}
 
 
 def test_other_value_applied() -> None:
     """A camera that clamps has the last word, and it is said."""
-    mailbox = Mailbox(FULL)
-    mailbox.set({"framerate": 25})
-    mailbox.acknowledge(ConfigAck(rev=2, applied={"framerate": 15}))
-    assert mailbox.wanted["framerate"] == 15
-    assert mailbox.rejected == {"framerate": "set to 15"}
+    configuration = Configuration(FULL)
+    configuration.set({"framerate": 25})
+    configuration.acknowledge(ConfigAck(rev=2, applied={"framerate": 15}))
+    assert configuration.desired["framerate"] == 15
+    assert configuration.rejected == {"framerate": "set to 15"}
 
 
 def test_acks_of_other_revisions() -> None:
     """An older one only reports, one from the future is refused."""
-    mailbox = Mailbox(FULL)
-    mailbox.needs_delivery(1)
-    mailbox.set({"vflip": True})
-    mailbox.set({"hmirror": True})
-    assert mailbox.acknowledge(ConfigAck(rev=2, applied={"vflip": True}))
-    assert mailbox.pending == {"vflip": True, "hmirror": True}
-    assert mailbox.effective("vflip") is True
-    assert not mailbox.acknowledge(ConfigAck(rev=9, applied={"hmirror": True}))
-    assert mailbox.effective("hmirror") is False
+    configuration = Configuration(FULL)
+    configuration.needs_delivery(1)
+    configuration.set({"vflip": True})
+    configuration.set({"hmirror": True})
+    assert configuration.acknowledge(ConfigAck(rev=2, applied={"vflip": True}))
+    assert configuration.pending == {"vflip": True, "hmirror": True}
+    assert configuration.effective("vflip") is True
+    assert not configuration.acknowledge(ConfigAck(rev=9, applied={"hmirror": True}))
+    assert configuration.effective("hmirror") is False
 
 
 def test_nonsense_in_an_ack() -> None:
     """Unknown keys and bad values are nothing a camera has."""
-    mailbox = Mailbox(FULL)
-    mailbox.acknowledge(
+    configuration = Configuration(FULL)
+    configuration.acknowledge(
         ConfigAck(rev=1, applied={"framerate": 99, "x": 1}, rejected={"y": "z"})
     )
-    assert mailbox.effective("framerate") == 10
-    assert mailbox.rejected == {}
+    assert configuration.effective("framerate") == 10
+    assert configuration.rejected == {}
 
 
 def test_camera_ahead() -> None:
     """A gateway from a backup overtakes its camera."""
-    mailbox = Mailbox(FULL)
-    assert mailbox.needs_delivery(9)
-    assert mailbox.rev == 10
+    configuration = Configuration(FULL)
+    assert configuration.needs_delivery(9)
+    assert configuration.rev == 10
 
 
 def test_merge() -> None:
     """The camera's change wins, except over a wish that waits."""
-    mailbox = Mailbox(FULL)
-    mailbox.set({"framerate": 5})
-    assert mailbox.merge({"framerate": 20, "vflip": True, "other": 1}) == 3
-    assert mailbox.wanted["framerate"] == 5
-    assert mailbox.wanted["vflip"] is True
-    assert mailbox.pending == {"framerate": 5}
-    assert mailbox.effective("framerate") == 20
-    assert mailbox.merge({"vflip": True}) == 3
+    configuration = Configuration(FULL)
+    configuration.set({"framerate": 5})
+    assert configuration.merge({"framerate": 20, "vflip": True, "other": 1}) == 3
+    assert configuration.desired["framerate"] == 5
+    assert configuration.desired["vflip"] is True
+    assert configuration.pending == {"framerate": 5}
+    assert configuration.effective("framerate") == 20
+    assert configuration.merge({"vflip": True}) == 3
     with pytest.raises(ConfigError):
-        mailbox.merge({"vflip": "yes"})
+        configuration.merge({"vflip": "yes"})
 
 
 def test_new_caps() -> None:
     """A camera that can less wants less."""
-    mailbox = Mailbox(FULL)
-    mailbox.set({"resolution": "UXGA", "flash": "on"})
-    mailbox.update_caps(BARE)
-    assert mailbox.wanted["resolution"] == "VGA"
-    assert mailbox.wanted["flash"] == "off"
+    configuration = Configuration(FULL)
+    configuration.set({"resolution": "UXGA", "flash": "on"})
+    configuration.update_caps(BARE)
+    assert configuration.desired["resolution"] == "VGA"
+    assert configuration.desired["flash"] == "off"
 
 
 VALUES = st.one_of(st.booleans(), st.integers(-5, 100), st.text(max_size=4), st.none())
@@ -223,29 +223,29 @@ CHANGES = st.dictionaries(
 )
 def test_any_history(steps: list[tuple[str, Any]]) -> None:
     """Whatever comes: wishes are valid, revisions rise, storage gives the same back."""
-    mailbox = Mailbox(FULL)
+    configuration = Configuration(FULL)
     for kind, value in steps:
-        before = mailbox.rev
+        before = configuration.rev
         try:
             if kind == "set":
-                mailbox.set(value)
+                configuration.set(value)
             elif kind == "merge":
-                mailbox.merge(value)
+                configuration.merge(value)
             elif kind == "hello":
-                mailbox.needs_delivery(value)
+                configuration.needs_delivery(value)
             else:
                 rev, applied, rejected = value
                 reasons = {key: str(reason) for key, reason in rejected.items()}
-                mailbox.acknowledge(
+                configuration.acknowledge(
                     ConfigAck(rev=rev, applied=applied, rejected=reasons)
                 )
         except ConfigError:
-            assert mailbox.rev == before
-        assert mailbox.rev >= before
-        assert validate(mailbox.wanted, FULL) == mailbox.wanted
-        assert mailbox.pending.items() <= mailbox.wanted.items()
-        stored = json.loads(json.dumps(mailbox.as_dict()))
-        assert Mailbox.from_dict(stored, FULL) == mailbox
+            assert configuration.rev == before
+        assert configuration.rev >= before
+        assert validate(configuration.desired, FULL) == configuration.desired
+        assert configuration.pending.items() <= configuration.desired.items()
+        stored = json.loads(json.dumps(configuration.as_dict()))
+        assert Configuration.from_dict(stored, FULL) == configuration
 
 
 JSON = st.recursive(
@@ -265,6 +265,6 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_storage(data: object) -> None:
     """A broken file gives defaults."""
-    mailbox = Mailbox.from_dict(data, FULL)
-    assert validate(mailbox.wanted, FULL) == mailbox.wanted
-    assert mailbox.rev >= 1
+    configuration = Configuration.from_dict(data, FULL)
+    assert validate(configuration.desired, FULL) == configuration.desired
+    assert configuration.rev >= 1

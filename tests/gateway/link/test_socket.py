@@ -10,7 +10,6 @@ import socket
 from aiohttp import ClientSession, TCPConnector
 import pytest
 
-from custom_components.magicpi_nvr.gateway import server
 from custom_components.magicpi_nvr.gateway.link import listener
 from custom_components.magicpi_nvr.gateway.link.socket import RecordSocket
 from tests.gateway.support import (
@@ -116,7 +115,7 @@ def test_closed_meanwhile() -> None:
         sock.expect(50_000)
         assert low_water(sock) == 50_000
         sock.close()
-        sock.hurry()
+        sock.wake_now()
 
 
 @asynccontextmanager
@@ -167,9 +166,8 @@ async def test_a_frame_in_segments_wakes_a_few_times(
             return super().recv_into(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(listener, "RecordSocket", Counted)
-    monkeypatch.setattr(server, "TICK_S", 3600)
     async with (
-        run_house(tmp_path) as house,
+        run_house(tmp_path, tick_s=3600) as house,
         in_segments(house) as port,
         ClientSession(
             f"https://{HOST}:{port}",

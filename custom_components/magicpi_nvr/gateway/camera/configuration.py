@@ -1,4 +1,4 @@
-"""Camera configuration: the table of its keys, and the mailbox that carries wishes."""
+"""Camera configuration: the table of its keys, desired and reported values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -135,16 +135,16 @@ def _sane(values: object, caps: Caps) -> dict[str, ConfigValue]:
 
 
 @dataclass(slots=True)
-class Mailbox:
-    """Wanted and reported settings of one camera.
+class Configuration:
+    """Desired and reported settings of one camera.
 
-    `rev` counts what is wanted, from 1; `reported_rev` is the revision that the camera said
-    it has, None before it said any. `pending` is wanted but not yet confirmed; `rejected`
+    `rev` counts what is desired, from 1; `reported_rev` is the revision that the camera said
+    it has, None before it said any. `pending` is desired but not yet confirmed; `rejected`
     keeps the reason of the camera's last refusal of a key until the key is set again.
     """
 
     caps: Caps
-    wanted: dict[str, ConfigValue] = field(default_factory=dict)
+    desired: dict[str, ConfigValue] = field(default_factory=dict)
     rev: int = 1
     reported: dict[str, ConfigValue] = field(default_factory=dict)
     reported_rev: int | None = None
@@ -159,29 +159,29 @@ class Mailbox:
         """Take over what the camera can do now; what it can't any more goes to its default."""
         self.caps = caps
         for name, key in CONFIG_KEYS.items():
-            if key.fault(self.wanted.get(name), caps) is not None:
-                self.wanted[name] = key.default_for(caps)
+            if key.fault(self.desired.get(name), caps) is not None:
+                self.desired[name] = key.default_for(caps)
 
     def message(self) -> dict[str, Any]:
         """Return `{"rev", ...}` with every key, as on the wire."""
-        return {"rev": self.rev, **self.wanted}
+        return {"rev": self.rev, **self.desired}
 
     def effective(self, name: str) -> ConfigValue:
         """Return the value that the camera works with, as far as is known."""
-        return self.reported.get(name, self.wanted[name])
+        return self.reported.get(name, self.desired[name])
 
     def set(self, changes: Mapping[str, Any]) -> int:
-        """Want something else; returns the revision. Raises ConfigError."""
+        """Desire other values; returns the revision. Raises ConfigError."""
         values = validate(changes, self.caps)
         changed = {
             name: value
             for name, value in values.items()
-            if value != self.wanted[name] or name in self.rejected
+            if value != self.desired[name] or name in self.rejected
         }
         if not changed:
             return self.rev
         self.rev += 1
-        self.wanted.update(changed)
+        self.desired.update(changed)
         for name, value in changed.items():
             self.rejected.pop(name, None)
             if self.reported.get(name) == value:
@@ -194,7 +194,7 @@ class Mailbox:
         """Take the revision that the camera says it has; returns whether it needs another."""
         if config_rev == self.rev:
             self.reported_rev = config_rev
-            self.reported.update(self.wanted)
+            self.reported.update(self.desired)
             self.pending.clear()
             return False
         if config_rev > self.rev:
@@ -204,7 +204,7 @@ class Mailbox:
         return True
 
     def acknowledge(self, ack: ConfigAck) -> bool:
-        """Take the camera's answer; returns False when it answers nothing that was asked."""
+        """Take the camera's answer; returns False when no such revision was sent."""
         if ack.rev > self.rev:
             return False
         applied = _sane(ack.applied, self.caps)
@@ -214,21 +214,21 @@ class Mailbox:
             return True
         for name in CONFIG_KEYS:
             if name in ack.rejected:
-                # The camera keeps what it had: wishing on would ask again at every wake.
+                # The camera keeps what it had: insisting would ask again at every wake.
                 if name in self.pending or name not in self.rejected:
                     self.rejected[name] = ack.rejected[name]
-                self.wanted[name] = self.reported.get(
+                self.desired[name] = self.reported.get(
                     name, CONFIG_KEYS[name].default_for(self.caps)
                 )
-            elif name in applied and applied[name] != self.wanted[name]:
+            elif name in applied and applied[name] != self.desired[name]:
                 self.rejected[name] = f"set to {applied[name]}"
-                self.wanted[name] = applied[name]
-        self.reported.update(self.wanted)
+                self.desired[name] = applied[name]
+        self.reported.update(self.desired)
         self.pending.clear()
         return True
 
     def merge(self, changes: Mapping[str, Any]) -> int:
-        """Take settings changed at the camera; a pending wish of the same key stays.
+        """Take settings changed at the camera; a pending value of the same key stays.
 
         Returns the revision of the merged settings; raises ConfigError.
         """
@@ -238,11 +238,11 @@ class Mailbox:
         changed = {
             name: value
             for name, value in values.items()
-            if name not in self.pending and value != self.wanted[name]
+            if name not in self.pending and value != self.desired[name]
         }
         if changed:
             self.rev += 1
-            self.wanted.update(changed)
+            self.desired.update(changed)
             for name in changed:
                 self.rejected.pop(name, None)
         return self.rev
@@ -251,7 +251,7 @@ class Mailbox:
         """Return what survives a restart."""
         return {
             "rev": self.rev,
-            "wanted": dict(self.wanted),
+            "wanted": dict(self.desired),
             "reported": dict(self.reported),
             "reported_rev": self.reported_rev,
             "pending": list(self.pending),
@@ -265,19 +265,21 @@ class Mailbox:
             return cls(caps)
         rev, reported_rev = data.get("rev"), data.get("reported_rev")
         pending, rejected = data.get("pending"), data.get("rejected")
-        mailbox = cls(
+        configuration = cls(
             caps,
-            wanted=_sane(data.get("wanted"), caps),
+            desired=_sane(data.get("wanted"), caps),
             rev=rev if isinstance(rev, int) and rev > 0 else 1,
             reported=_sane(data.get("reported"), caps),
             reported_rev=reported_rev if isinstance(reported_rev, int) else None,
         )
         if isinstance(pending, list):
-            mailbox.pending = {
-                name: mailbox.wanted[name] for name in CONFIG_KEYS if name in pending
+            configuration.pending = {
+                name: configuration.desired[name]
+                for name in CONFIG_KEYS
+                if name in pending
             }
         if isinstance(rejected, dict):
-            mailbox.rejected = {
+            configuration.rejected = {
                 name: str(rejected[name]) for name in CONFIG_KEYS if name in rejected
             }
-        return mailbox
+        return configuration

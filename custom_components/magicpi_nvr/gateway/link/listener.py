@@ -27,7 +27,7 @@ from .socket import RecordSocket
 _LOGGER = logging.getLogger(__name__)
 
 BACKLOG: Final = 128
-# Room for the burst of a house that wakes at once; these hold a socket and nothing else.
+# Room for all cameras that wake at once; these hold a socket and nothing else.
 MAX_WAITING: Final = 128
 # Of these, what strangers can't take.
 RESERVED_WAITING: Final = 64
@@ -126,7 +126,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         """Return whether data came since this was last asked; what has come in part is taken now."""
         fresh, self._fresh = self._fresh, False
         if not fresh:
-            self._socket.hurry()
+            self._socket.wake_now()
         return fresh
 
     def upgrade(self) -> FrameReader:
@@ -224,7 +224,7 @@ class _Slot:
 
 
 def _plain_address(address: str) -> str:
-    """Return an IPv4 address without its IPv6 dress."""
+    """Return the IPv4 address of an IPv4-mapped IPv6 address, others as they are."""
     with suppress(ValueError):
         if mapped := getattr(ipaddress.ip_address(address), "ipv4_mapped", None):
             return str(mapped)
@@ -255,7 +255,7 @@ class Listener:
     ) -> None:
         """`counters` gets `connections` and what is refused, by reason.
 
-        `cameras_at` tells how many cameras were last at an address.
+        `cameras_at` returns how many cameras were last at an address.
         """
         self.limits = limits
         self._factory = factory
@@ -333,20 +333,20 @@ class Listener:
             await asyncio.sleep(0)
 
     def _slot(self, sock: socket.socket, address: str) -> _Slot | None:
-        """Return what a new connection is known by; None where its address opens them too fast."""
+        """Return a slot for a new connection; None where its address opens them too fast."""
         cameras = self._cameras_at(address)
         # A camera shares nothing with strangers of its network.
-        where = address if cameras else origin(address)
+        source = address if cameras else origin(address)
         limits = self.limits
         if not self._rate.take(
-            where, cameras * limits.burst_per_camera, cameras * limits.rate_per_camera
+            source, cameras * limits.burst_per_camera, cameras * limits.rate_per_camera
         ):
             return None
         return _Slot(
             self,
             RecordSocket(sock.detach()),
             address=address,
-            origin=where,
+            origin=source,
             known=cameras > 0,
         )
 
@@ -393,7 +393,7 @@ class Listener:
         return True
 
     def _evict(self) -> bool:
-        """Cut off the stranger who holds a place for longest; returns whether there was one."""
+        """Cut off the stranger that holds a place for longest; returns whether there was one."""
         if (stranger := next(iter(self._strangers), None)) is None:
             return False
         self._counters["evicted"] += 1
@@ -431,7 +431,7 @@ class Listener:
                 waiting.remove(entry)
 
     def released(self, slot: _Slot) -> None:
-        """A place is free: the first who may have it gets it."""
+        """A place is free: the first slot in line that may have it gets it."""
         self._forget(slot)
         for waiting, future in (*self._waiting[True], *self._waiting[False]):
             if not future.done() and self._take(waiting):

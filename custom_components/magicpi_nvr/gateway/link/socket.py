@@ -2,7 +2,9 @@
 
 A camera's picture comes in some thirty TCP segments over Wi-Fi, and each of them would wake
 the event loop for bytes of which nothing can be made before the TLS record is whole, nor
-before the picture is. SO_RCVLOWAT lets the kernel keep them until then.
+before the picture is. SO_RCVLOWAT lets the kernel keep them until then. Measured over a link
+with real segments (docs/benchmarks.md): with it, receiving costs 0.46 to 0.51 of what a bare
+aiohttp receiver does.
 """
 
 from contextlib import suppress
@@ -13,7 +15,7 @@ from typing import Any, Final, override
 _HEAD_BYTES: Final = 5
 # For less it is not worth a system call: a segment or two.
 _MIN_WAIT: Final = 2048
-# For more no camera waits: a slow link shall be seen to be alive.
+# Never for more: a slow link must be seen to be alive.
 _MAX_WAIT: Final = 64 * 1024
 
 _recv_into: Final = socket.socket.recv_into
@@ -22,8 +24,8 @@ _recv_into: Final = socket.socket.recv_into
 class RecordSocket(socket.socket):
     """Follows the TLS records that are read from it.
 
-    Whatever it waits for, the end of the stream and errors wake as ever; `hurry` has what
-    came so far told at once.
+    Whatever it waits for, the end of the stream and errors wake as ever; `wake_now` makes
+    readable what has come.
     """
 
     __slots__ = ("_head", "_length", "_low_water", "_missing")
@@ -76,8 +78,8 @@ class RecordSocket(socket.socket):
             self._missing + max(0, count - self._length if self._missing else count)
         )
 
-    def hurry(self) -> None:
-        """Tell what came so far, now."""
+    def wake_now(self) -> None:
+        """Make readable what has come so far."""
         if self._low_water > 1:
             self._wait(1)
 
@@ -85,6 +87,6 @@ class RecordSocket(socket.socket):
         low_water = 1 if count < _MIN_WAIT else min(count, _MAX_WAIT)
         if low_water != self._low_water:
             self._low_water = low_water
-            # One that was closed meanwhile wakes nobody.
+            # A socket that was closed meanwhile needs no mark.
             with suppress(OSError):
                 self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low_water)

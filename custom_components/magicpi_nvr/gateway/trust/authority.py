@@ -156,7 +156,7 @@ def _is_authority(pair: _Pair) -> bool:
 
 
 def _is_due(server: _Pair, authority: _Pair, now: datetime) -> bool:
-    """Return whether the server certificate must be made anew."""
+    """Return whether the server certificate must be renewed."""
     certificate = server.certificate
     try:
         certificate.verify_directly_issued_by(authority.certificate)
@@ -198,7 +198,7 @@ class Authority:
             path.chmod(0o600)
         except FileNotFoundError, ValueError, TypeError, UnsupportedAlgorithm:
             if path.exists():
-                # A person may still mend it from a backup; cameras trust no other.
+                # A person may still restore it from a backup; cameras trust no other.
                 path.replace(path.with_suffix(".broken"))
             pair = _make_authority()
             _write_private(path, pair.pem())
@@ -231,7 +231,7 @@ class Authority:
         return self._server.certificate.not_valid_after_utc
 
     def renew_if_due(self, now: datetime | None = None) -> bool:
-        """Make the server certificate anew where it must be; a live context serves it at once."""
+        """Renew the server certificate where it is due; a live context serves it at once."""
         now = now or datetime.now(UTC)
         path = self._folder / SERVER_FILE
         if self._server is None:

@@ -1,4 +1,4 @@
-"""Bounded tables that slow down whoever fails too often."""
+"""Bounded tables that slow down an address or id that fails too often."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class RateLimit:
 class FailureLimit(RateLimit):
     """Counts failures by key.
 
-    It only ever judges failures: whoever comes with the right secret is not asked.
+    It judges failures alone: the right secret is never limited.
     """
 
     def failed(self, key: str) -> int:

@@ -135,7 +135,7 @@ class Registry:
     def issue_token(self, camera_id: str, data: Mapping[str, Any]) -> str:
         """Return a token for one registration of this id; an older one is worthless then."""
         self.revoke_token(camera_id)
-        # Spent tokens are remembered so that they can be told from strange ones.
+        # Spent tokens stay, so that they differ from strange ones.
         while len(self._tokens) >= MAX_TOKENS:
             self.revoke_token(next(iter(self._tokens)))
         token = _make_secret()
@@ -148,12 +148,12 @@ class Registry:
         return token
 
     def revoke_token(self, camera_id: str) -> None:
-        """Make the token worthless; whoever waits for its camera gets RegistrationExpired."""
+        """Make the token worthless; a waiter for its camera gets RegistrationExpired."""
         if (token := self._tokens.pop(camera_id, None)) is not None:
             _expire(token)
 
     def expire_tokens(self) -> None:
-        """Tell whoever waits for a camera whose token ran out."""
+        """End the wait for cameras whose token ran out."""
         now = self.clock.monotonic()
         for token in self._tokens.values():
             if now >= token.expires:

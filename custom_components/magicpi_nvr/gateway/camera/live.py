@@ -1,0 +1,100 @@
+"""Live pictures of one camera: the newest frame, its viewers, stills."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..protocol import FLAG_STILL, FLAG_WARMING_UP, Frame
+from .commands import CommandFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class LiveView:
+    """Shows each viewer the newest frame; one who is slow gets fewer."""
+
+    def __init__(self, request_stream: Callable[[bool], None]) -> None:
+        """`request_stream` is called with True for the first viewer, False after the last."""
+        self.latest: Frame | None = None
+        """Newest picture of a sensor that had warmed up; it outlives the connection."""
+        self._request_stream = request_stream
+        self._newest: Frame | None = None
+        self._connected = False
+        self._viewers = 0
+        self._frame_waiters: set[asyncio.Future[None]] = set()
+        self._still_waiters: set[asyncio.Future[Frame]] = set()
+
+    def connected(self) -> None:
+        """The camera is there; viewers of an older connection want frames of this one."""
+        self._connected = True
+        if self._viewers:
+            self._request_stream(True)
+
+    def disconnected(self) -> None:
+        """The camera left: views end."""
+        self._connected = False
+        self._newest = None
+        for still in self._still_waiters:
+            if not still.done():
+                still.set_exception(CommandFailed("the camera left"))
+        self._wake_viewers()
+
+    def show(self, frame: Frame) -> None:
+        """Show a frame, unless a newer one of this boot was shown."""
+        newest = self._newest
+        if newest is None or newest.boot != frame.boot or newest.seq < frame.seq:
+            self._newest = frame
+            if self._frame_waiters:
+                self._wake_viewers()
+            # A sensor that still warms up gives green pictures.
+            if self.latest is None or not frame.flags & FLAG_WARMING_UP:
+                self.latest = frame
+        if frame.flags & FLAG_STILL:
+            for waiter in self._still_waiters:
+                if not waiter.done():
+                    waiter.set_result(frame)
+
+    def _wake_viewers(self) -> None:
+        for waiter in self._frame_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._frame_waiters.clear()
+
+    async def frames(self) -> AsyncGenerator[Frame]:
+        """Yield the newest frame again and again; ends when the camera leaves."""
+        if not self._connected:
+            return
+        self._viewers += 1
+        if self._viewers == 1:
+            self._request_stream(True)
+        shown: Frame | None = None
+        try:
+            while self._connected:
+                if (frame := self._newest) is not None and frame is not shown:
+                    shown = frame
+                    yield frame
+                    continue
+                waiter = asyncio.get_running_loop().create_future()
+                self._frame_waiters.add(waiter)
+                try:
+                    await waiter
+                finally:
+                    self._frame_waiters.discard(waiter)
+        finally:
+            self._viewers -= 1
+            if not self._viewers:
+                self._request_stream(False)
+
+    @contextmanager
+    def expect_still(self) -> Iterator[asyncio.Future[Frame]]:
+        """Give a future of the next still picture."""
+        still: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._still_waiters.add(still)
+        try:
+            yield still
+        finally:
+            self._still_waiters.discard(still)
+            if still.done() and not still.cancelled():
+                still.exception()

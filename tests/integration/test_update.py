@@ -214,7 +214,9 @@ async def test_a_failure_is_told_again_after_a_reload(
     actor = await scene.add_camera()
     await actor.sleep()
     await scene.hass.config_entries.async_unload(actor.entry.entry_id)
-    actor.camera._update.progress = OtaProgress("1.1.0", OtaStep.FAILED, error="flash_write")
+    actor.camera._update.progress = OtaProgress(
+        "1.1.0", OtaStep.FAILED, error="flash_write"
+    )
     assert issue(actor) is None
     await scene.hass.config_entries.async_setup(actor.entry.entry_id)
     await scene.hass.async_block_till_done()

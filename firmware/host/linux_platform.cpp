@@ -150,6 +150,8 @@ bool LinuxPlatform::store_set(const char* key, const void* data, size_t n) {
 
 void LinuxPlatform::store_erase(const char* key) { unlink(path(std::string("nvs/") + key).c_str()); }
 
+bool LinuxPlatform::ring_level() { return steady_ms() < ring_until_ms_; }
+
 bool LinuxPlatform::pir_level() { return pir_level_ || steady_ms() < pir_until_ms_; }
 
 void LinuxPlatform::pulse(double seconds) { pir_until_ms_ = steady_ms() + static_cast<uint64_t>(seconds * 1000); }
@@ -214,7 +216,10 @@ LinkStatus LinuxPlatform::wifi_status() {
   return steady_ms() >= wifi_at_ms_ ? LinkStatus::Up : LinkStatus::Joining;
 }
 
-void LinuxPlatform::wifi_end() { wifi_wanted_ = false; }
+void LinuxPlatform::wifi_end() {
+  if (wifi_wanted_) say("radio", "\"on\":false,\"ms\":%llu", static_cast<unsigned long long>(now_ms()));
+  wifi_wanted_ = false;
+}
 
 void LinuxPlatform::wifi_scan() {
   camera_->improv_network("host", -40, true);
@@ -350,12 +355,13 @@ void LinuxPlatform::ota_confirm() {
   say("ota_confirmed", "\"fw\":%s", quoted(fw_).c_str());
 }
 
-void LinuxPlatform::ota_rollback() {
+bool LinuxPlatform::ota_rollback() {
   const std::string before = first_word(read_text(path("fw.before")));
   write_file(path("fw"), before.data(), before.size());
   unlink(path("ota_trial").c_str());
   say("ota_rollback", "\"fw\":%s", quoted(before).c_str());
   restarting_ = true;
+  return true;
 }
 
 // --- sleep ----------------------------------------------------------------------
@@ -365,8 +371,8 @@ void LinuxPlatform::sleep(const SleepRequest& request) {
   asleep_ = true;
   save_rtc();
   static const char* const kPir[] = {"off", "high", "low"};
-  say("sleep", "\"timer_s\":%u,\"pir\":\"%s\",\"awake_ms\":%llu", request.timer_s,
-      kPir[static_cast<int>(request.pir)], static_cast<unsigned long long>(now_ms()));
+  say("sleep", "\"timer_s\":%u,\"pir\":\"%s\",\"ring\":%s,\"awake_ms\":%llu", request.timer_s,
+      kPir[static_cast<int>(request.pir)], request.ring ? "true" : "false", static_cast<unsigned long long>(now_ms()));
 }
 
 void LinuxPlatform::restart() {
@@ -388,6 +394,10 @@ WakeCause LinuxPlatform::sleep_it_out() {
     const bool high = pir_level();
     if ((request_.pir == PirWake::OnHigh && high) || (request_.pir == PirWake::OnLow && !high)) {
       cause = WakeCause::Pir;
+      break;
+    }
+    if (request_.ring && ring_level()) {
+      cause = WakeCause::Ring;
       break;
     }
     if (static_cast<double>(steady_ms() - start) >= length) break;
@@ -437,6 +447,8 @@ void LinuxPlatform::command(const std::string& line) {
   const std::string argument = first_word(rest);
   if (word == "motion") pulse(argument.empty() ? options_.motion_s : atof(argument.c_str()));
   else if (word == "pir") pir_level_ = argument == "1";
+  else if (word == "ring") ring_until_ms_ = steady_ms() + (argument.empty() ? 300 : static_cast<uint64_t>(atof(argument.c_str()) * 1000));
+  else if (word == "charging") charging_ = atoi(argument.c_str());
   else if (word == "battery") battery_mv_ = atoi(argument.c_str());
   else if (word == "wifi") wifi_down_ = argument == "down";
   else if (word == "camera") camera_broken_ = argument == "broken";
@@ -477,6 +489,8 @@ void LinuxPlatform::note(const Note& n) {
     case Note::ConfigApplied: say("config", "\"rev\":%u", n.a); break;
     case Note::PirStuck: say("pir_stuck"); break;
     case Note::AlarmDropped: say("alarm_dropped", "\"event\":%u", n.a); break;
+    case Note::Dismissed: say("dismissed", "\"frames\":%u", n.a); break;
+    case Note::RingPressed: say("ring", "\"event\":%u", n.a); break;
     case Note::OtaProgress: say("ota", "\"percent\":%u", n.a); break;
     case Note::TlsReady: say("tls", "\"resumed\":%s,\"ms\":%u", n.a ? "true" : "false", n.b); break;
     case Note::CommandDone: say("command", "\"ok\":%s", n.a ? "true" : "false"); break;

@@ -37,8 +37,9 @@ struct HostOptions {
   double motion_every_s = 0, motion_s = 2;
   uint32_t motion_count = 0;         ///< 0 = without end
   bool frame_lines = true;
-  bool confirm_motion = false;
   bool sleeps = true;
+  bool ring = false;                 ///< has a doorbell button
+  bool wired = false;                ///< Ethernet
   std::string ota_key;               ///< 130 hex digits
   Settings settings;
 };
@@ -82,6 +83,8 @@ class LinuxPlatform final : public Platform {
   void store_erase(const char* key) override;
   WakeCause wake_cause() override { return cause_; }
   bool pir_level() override;
+  bool ring_level() override;
+  int charging() override { return charging_; }
   int battery_mv() override { return battery_mv_; }
   int rssi() override { return -55; }
   uint32_t free_heap() override { return 180000; }
@@ -91,6 +94,7 @@ class LinuxPlatform final : public Platform {
   bool camera_start(const Settings& settings) override;
   void camera_apply(const Settings& settings) override;
   void camera_stop() override;
+  void camera_park() override { say("park"); }
   void wifi_begin(const WifiCredentials& credentials, WifiCache* cache) override;
   LinkStatus wifi_status() override;
   void wifi_end() override;
@@ -106,7 +110,7 @@ class LinuxPlatform final : public Platform {
   void ota_abort() override;
   bool ota_pending() override;
   void ota_confirm() override;
-  void ota_rollback() override;
+  bool ota_rollback() override;
   void sleep(const SleepRequest& request) override;
   void restart() override;
   void log(LogLevel level, const char* message) override;
@@ -131,7 +135,8 @@ class LinuxPlatform final : public Platform {
   SleepRequest request_{0, PirWake::Off};
   std::string fw_;
 
-  std::atomic<uint64_t> pir_until_ms_{0};
+  std::atomic<uint64_t> pir_until_ms_{0}, ring_until_ms_{0};
+  int charging_ = -1;
   bool pir_level_ = false;
   uint64_t next_motion_ms_ = 0;
   uint32_t motions_ = 0;

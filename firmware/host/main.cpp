@@ -66,10 +66,13 @@ const char kHelp[] =
     "  --detour PORT        connect to this port of this machine instead of the gateway's: a proxy that harms connections\n"
     "  --no-wifi            no Wi-Fi known: starts as access point (command: join NAME)\n"
     "  --confirm-motion     the picture must confirm a PIR alarm\n"
+    "  --checkin-picture    one picture at each timer wake (a factory setting)\n"
+    "  --ring               has a doorbell button (command: ring)\n"
+    "  --ethernet           wired: no Wi-Fi, no access point, never sleeps\n"
     "  --no-sleep           a board that cannot sleep\n"
     "  --ota-key HEX        P-256 public point (130 digits): images must be signed\n"
     "  --quiet              no line per frame\n\n"
-    "Commands on standard input: motion [S], pir 0|1, battery MV, wifi up|down, camera ok|broken, set {\"framerate\":5},\n"
+    "Commands on standard input: motion [S], pir 0|1, ring [S], battery MV, charging 0|1|-1, wifi up|down, camera ok|broken, set {\"framerate\":5},\n"
     "join NAME, reset, power (cycle), console TEXT, quit. SIGUSR1 is `motion`.\n"
     "Standard output has one JSON object per line: \"at\" (epoch ms), \"what\", and what belongs to it.\n";
 
@@ -84,7 +87,7 @@ int main(int argc, char** argv) {
   HostOptions o;
   bool wifi_known = true;
   enum { kSource = 256, kId, kModel, kFw, kState, kBind, kPort, kAdvertise, kCode, kFactor, kEvery, kMotionS, kCount, kFps,
-         kHeartbeat, kDuration, kMaxEvent, kPower, kBattery, kRing, kWifi, kCameraMs, kSettle, kRadio, kDetour, kNoWifi, kConfirm, kNoSleep,
+         kHeartbeat, kDuration, kMaxEvent, kPower, kBattery, kRing, kWifi, kCameraMs, kSettle, kRadio, kDetour, kNoWifi, kConfirm, kNoSleep, kCheckin, kDoorbell, kEthernet,
          kOtaKey, kQuiet, kHelpOption };
   static const struct option kOptions[] = {
       {"source", 1, nullptr, kSource}, {"id", 1, nullptr, kId}, {"model", 1, nullptr, kModel}, {"fw", 1, nullptr, kFw},
@@ -96,7 +99,8 @@ int main(int argc, char** argv) {
       {"ring-kib", 1, nullptr, kRing}, {"wifi-ms", 1, nullptr, kWifi}, {"camera-ms", 1, nullptr, kCameraMs},
       {"settle-ms", 1, nullptr, kSettle}, {"radio-ms", 1, nullptr, kRadio}, {"detour", 1, nullptr, kDetour},
       {"no-wifi", 0, nullptr, kNoWifi}, {"confirm-motion", 0, nullptr, kConfirm},
-      {"no-sleep", 0, nullptr, kNoSleep}, {"ota-key", 1, nullptr, kOtaKey}, {"quiet", 0, nullptr, kQuiet},
+      {"no-sleep", 0, nullptr, kNoSleep}, {"checkin-picture", 0, nullptr, kCheckin}, {"ring", 0, nullptr, kDoorbell},
+      {"ethernet", 0, nullptr, kEthernet}, {"ota-key", 1, nullptr, kOtaKey}, {"quiet", 0, nullptr, kQuiet},
       {"help", 0, nullptr, kHelpOption}, {nullptr, 0, nullptr, 0}};
   for (int c = 0; (c = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
     const long n = optarg ? strtol(optarg, nullptr, 10) : 0;
@@ -127,7 +131,14 @@ int main(int argc, char** argv) {
       case kRadio: o.radio_ms = static_cast<uint32_t>(n); break;
       case kDetour: o.detour = static_cast<uint16_t>(n); break;
       case kNoWifi: wifi_known = false; break;
-      case kConfirm: o.confirm_motion = true; break;
+      case kConfirm: o.settings.confirm_motion = true; break;
+      case kCheckin: o.settings.checkin_picture = true; break;
+      case kDoorbell: o.ring = true; break;
+      case kEthernet:
+        o.wired = true;
+        o.sleeps = false;
+        o.settings.power_mode = PowerMode::AlwaysOn;
+        break;
       case kNoSleep: o.sleeps = false; break;
       case kOtaKey: o.ota_key = optarg; break;
       case kQuiet: o.frame_lines = false; break;
@@ -168,13 +179,15 @@ int main(int argc, char** argv) {
     identity.caps.battery = o.battery_mv >= 0;
     identity.caps.flash = true;
     identity.caps.sleep = o.sleeps;
+    identity.caps.ring = o.ring;
+    identity.caps.charging = platform.charging() >= 0;
+    identity.wired = o.wired;
     Options options;
     options.settings = o.settings;
     if (wifi_known) copy_string(options.wifi.ssid, sizeof options.wifi.ssid, "host");
     if (!o.ota_key.empty()) options.ota_key = key;
     options.pir.settle_ms = o.settle_ms;
     options.pir.radio_ms = o.radio_ms;
-    options.confirm_motion = o.confirm_motion;
 
     DetouredTransport ws(platform, o.detour), https(platform, o.detour);
     Camera camera(platform, ws, https, identity, options, ring.data(), ring.size());

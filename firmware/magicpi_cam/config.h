@@ -12,6 +12,12 @@
 // Motion sensor: output pin, high on motion. -1 = none. Default: the board's row in board.h.
 // #define MAGICPI_PIR_PIN 13
 
+// What feeds the board. A camera without an owner sleeps after 15 minutes unless this says mains; Home Assistant's setting
+// of the power mode is another matter. Without it: battery, unless MAGICPI_ALWAYS_ON is set.
+// #define MAGICPI_SUPPLY MAGICPI_SUPPLY_MAINS
+#define MAGICPI_SUPPLY_BATTERY 1
+#define MAGICPI_SUPPLY_MAINS 2
+
 // Button to ground: 1..5 s opens the Wi-Fi portal, 5 s and more forgets Wi-Fi and owner. -1 = none.
 // #define MAGICPI_BUTTON_PIN 0
 

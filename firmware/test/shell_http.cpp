@@ -32,7 +32,7 @@ void handle(void*, const HttpQuery& query, HttpReply& reply) {
   g_seen = std::string(query.method) + " " + query.path + " [" + query.host + "] " + std::string(query.body, query.body_length);
   if (strcmp(query.path, "/away") == 0) {
     reply.status = 302;
-    reply.location = "http://192.168.4.1/";
+    reply.location = "http://4.3.2.1/";
   } else if (strcmp(query.path, "/nothing") == 0) {
     reply.status = 204;
     reply.length = 5;
@@ -87,15 +87,15 @@ bool has(const std::string& text, const char* part) { return text.find(part) != 
 void test_requests() {
   HttpServer server;
   CHECK(server.open(0, handle, nullptr));
-  std::string out = ask(server, "GET / HTTP/1.1\r\nHost: 192.168.4.1:80\r\n\r\n");
-  CHECK(g_seen == "GET / [192.168.4.1] ");
+  std::string out = ask(server, "GET / HTTP/1.1\r\nHost: 4.3.2.1:80\r\n\r\n");
+  CHECK(g_seen == "GET / [4.3.2.1] ");
   CHECK(has(out, "HTTP/1.1 200 OK\r\n") && has(out, "Content-Length: 5\r\n") && has(out, "\r\n\r\nhello"));
   ask(server, "GET /scan?x=1 HTTP/1.1\r\n\r\n");
   CHECK(g_seen == "GET /scan [] ");
   out = ask(server, "POST /setup HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n{}!trailing");
   CHECK(g_seen == "POST /setup [a] {}!");
   out = ask(server, "GET /away HTTP/1.1\r\n\r\n");
-  CHECK(has(out, "302 Found") && has(out, "Location: http://192.168.4.1/\r\n"));
+  CHECK(has(out, "302 Found") && has(out, "Location: http://4.3.2.1/\r\n"));
   out = ask(server, "POST /nothing HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
   CHECK(has(out, "204 No Content") && out.substr(out.size() - 4) == "\r\n\r\n" && !has(out, "Content-Length"));
   CHECK(has(ask(server, "GET /locked HTTP/1.1\r\n\r\n"), "Retry-After: 60\r\n"));
@@ -166,7 +166,7 @@ void test_form() {
 }
 
 void test_dns() {
-  const uint8_t address[4] = {192, 168, 4, 1};
+  const uint8_t address[4] = {4, 3, 2, 1};
   uint8_t query[] = {0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0, 3, 'w', 'w', 'w', 1, 'a', 0, 0, 1, 0, 1};
   uint8_t out[512];
   size_t n = CaptiveDns::answer(query, sizeof query, address, out, sizeof out);

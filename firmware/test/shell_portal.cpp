@@ -9,7 +9,7 @@
 
 #include <map>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "../magicpi_cam/src/core/camera.h"
@@ -63,6 +63,7 @@ class BarePlatform final : public Platform {
   bool camera_start(const Settings&) override { return false; }
   void camera_apply(const Settings&) override {}
   void camera_stop() override {}
+  void camera_park() override {}
   void wifi_begin(const WifiCredentials& credentials, WifiCache*) override { joined = credentials; }
   LinkStatus wifi_status() override { return LinkStatus::Joining; }
   void wifi_end() override {}
@@ -78,7 +79,7 @@ class BarePlatform final : public Platform {
   void ota_abort() override {}
   bool ota_pending() override { return false; }
   void ota_confirm() override {}
-  void ota_rollback() override {}
+  bool ota_rollback() override { return false; }
   void sleep(const SleepRequest&) override {}
   void restart() override {}
   void log(LogLevel, const char*) override {}
@@ -131,12 +132,12 @@ std::string ask(const std::string& request) {
   return out;
 }
 
-std::string get(const std::string& path, const std::string& host = "192.168.4.1") {
+std::string get(const std::string& path, const std::string& host = "4.3.2.1") {
   return ask("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
 }
 
 std::string post(const std::string& path, const std::string& body) {
-  return ask("POST " + path + " HTTP/1.1\r\nHost: 192.168.4.1\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  return ask("POST " + path + " HTTP/1.1\r\nHost: 4.3.2.1\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
 }
 
 }  // namespace
@@ -180,8 +181,15 @@ int main() {
     fclose(f);
   }
   // A phone's question whether there is internet, and any other path, lead to the page.
-  page = get("/generate_204", "connectivitycheck.gstatic.com");
-  CHECK(has(page, "302 Found") && has(page, "Location: http://192.168.4.1/\r\n"));
+  // Android, iOS and macOS, Windows, Firefox: 204 or their own word would mean that there is; a redirect opens the portal.
+  for (const auto& probe : {std::pair{"connectivitycheck.gstatic.com", "/generate_204"}, {"www.google.com", "/gen_204"},
+                            {"connectivitycheck.android.com", "/generate_204"}, {"captive.apple.com", "/hotspot-detect.html"},
+                            {"www.apple.com", "/library/test/success.html"}, {"www.msftconnecttest.com", "/connecttest.txt"},
+                            {"www.msftncsi.com", "/ncsi.txt"}, {"www.msftconnecttest.com", "/redirect"},
+                            {"detectportal.firefox.com", "/canonical.html"}}) {
+    page = get(probe.second, probe.first);
+    CHECK(has(page, "302 Found") && has(page, "Location: http://4.3.2.1/\r\n") && has(page, "href='http://4.3.2.1/'"));
+  }
   CHECK(has(get("/"  , "evil.example"), "302 Found"));
   CHECK(has(get("/favicon.ico"), "302 Found"));
   // Nothing scanned yet: an empty list and another scan.

@@ -26,11 +26,64 @@ using Bytes = std::vector<uint8_t>;
 /// How long things take, ms, and what they cost, mA. Defaults: AI-Thinker ESP32-CAM, figures of the firmware notes
 /// (190 mA with everything on; 5 mA asleep as sold).
 struct Model {
-  uint32_t boot_ms = 400, camera_ms = 300, wifi_cold_ms = 1800, wifi_warm_ms = 500;
+  uint32_t boot_ms = 100;              // to setup(), PSRAM not tested
+  uint32_t psram_test_ms = 440;        // 4 MB; the core's, before setup()
+  bool psram_test_at_wake = false;     // firmware up to 0.1.0
+  uint32_t begin_ms = 60;              // console, pins, entropy, NVS
+  uint32_t ota_finish_ms = 2500;       // the written image is read again and verified
+  uint32_t park_ms = 400;
+  double unparked_ma = 0;              // a sensor without power-down pin that nobody sent to standby
+  uint32_t camera_ms = 300, wifi_cold_ms = 1800, wifi_warm_ms = 500;
   uint32_t tcp_ms = 10, tls_full_ms = 1300, tls_resumed_ms = 100, rtt_ms = 10;
   uint32_t bytes_per_ms = 300;
   double sleep_ma = 5, cpu_ma = 50, radio_ma = 90, sensor_ma = 50;
 };
+
+/// A baseline JPEG of 128 x 96 gray pixels, one block a cell, filled up to `bytes` by a comment.
+inline Bytes gray_jpeg(const LumaGrid& grid, size_t bytes = 0) {
+  Bytes out{0xff, 0xd8, 0xff, 0xdb, 0, 67, 0};
+  out.insert(out.end(), 64, 8);   // DC in steps of one luma
+  const uint8_t frame[] = {0xff, 0xc0, 0, 11, 8, 0, 96, 0, 128, 1, 1, 0x11, 0};
+  out.insert(out.end(), frame, frame + sizeof frame);
+  // DC categories 0..11 as codes of four bits, and one AC code: end of block.
+  const uint8_t dc[] = {0xff, 0xc4, 0, 31, 0x00, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+  const uint8_t ac[] = {0xff, 0xc4, 0, 20, 0x10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  out.insert(out.end(), dc, dc + sizeof dc);
+  out.insert(out.end(), ac, ac + sizeof ac);
+  if (out.size() + 700 < bytes) {
+    const size_t n = std::min<size_t>(bytes - out.size() - 700, 60000);
+    const uint8_t comment[] = {0xff, 0xfe, static_cast<uint8_t>((n + 2) >> 8), static_cast<uint8_t>(n + 2)};
+    out.insert(out.end(), comment, comment + sizeof comment);
+    out.insert(out.end(), n, 0x20);
+  }
+  const uint8_t scan[] = {0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0};
+  out.insert(out.end(), scan, scan + sizeof scan);
+  uint32_t bits = 0;
+  int left = 0, previous = 128;
+  auto put = [&](uint32_t value, int n) {
+    for (int i = n - 1; i >= 0; --i) {
+      bits = bits << 1 | (value >> i & 1);
+      if (++left < 8) continue;
+      out.push_back(static_cast<uint8_t>(bits));
+      if ((bits & 0xff) == 0xff) out.push_back(0);
+      left = 0;
+      bits = 0;
+    }
+  };
+  for (const uint8_t cell : grid.cell) {
+    const int d = cell - previous;
+    previous = cell;
+    int size = 0;
+    while ((d < 0 ? -d : d) >> size) ++size;
+    put(static_cast<uint32_t>(size), 4);
+    if (size) put(static_cast<uint32_t>(d < 0 ? d + (1 << size) - 1 : d), size);
+    put(0, 1);
+  }
+  while (left) put(1, 1);
+  out.push_back(0xff);
+  out.push_back(0xd9);
+  return out;
+}
 
 struct Frame {
   uint8_t flags;
@@ -155,6 +208,7 @@ class World final : public Platform {
   Options options;
   Identity identity;
   std::vector<Interval> motion;        // absolute ms
+  std::vector<Interval> ring;          // the doorbell button is down
   std::vector<Interval> wifi_down, gateway_down;
   bool wrong_ca = false;
   bool wifi_bad_password = false;
@@ -217,16 +271,18 @@ class World final : public Platform {
   void boot(WakeCause cause) {
     cause_ = cause;
     asleep_ = restart_ = false;
+    lose_all_but_rtc(cause);
     // What is over cannot matter again, and a month of it would be looked through at every poll.
     motion.erase(std::remove_if(motion.begin(), motion.end(), [this](const Interval& m) { return m.to <= now; }), motion.end());
     wires_[0] = std::make_unique<Wire>(*this);
     wires_[1] = std::make_unique<Wire>(*this);
-    radio_ = sensor_ = false;
     ++wakes;
     boot_at_ = now;
     last_frame_ = 0;
     // The chip's own start comes before the firmware's clock is of use, but counts.
-    spend(model.boot_ms);
+    const bool woke = cause == WakeCause::Pir || cause == WakeCause::Timer || cause == WakeCause::Button ||
+                      cause == WakeCause::Ring;
+    spend(model.boot_ms + model.begin_ms + (woke && !model.psram_test_at_wake ? 0 : model.psram_test_ms));
     camera_ = std::make_unique<Camera>(*this, *wires_[0], *wires_[1], identity, options, ring_.data(), ring_.size());
     camera_->begin();
   }
@@ -286,11 +342,12 @@ class World final : public Platform {
   }
   bool wifi_works() const { return !in(wifi_down, now); }
   bool gateway_works() const { return gateway.up && !in(gateway_down, now); }
+  void press_ring(uint64_t after, uint64_t length = 300) { ring.push_back({now + after, now + after + length}); }
   void move_pir(uint64_t after, uint64_t length) { motion.push_back({now + after, now + after + length}); }
 
   // Platform.
   uint64_t now_ms() override { return now - boot_at_; }
-  uint64_t rtc_ms() override { return now; }
+  uint64_t rtc_ms() override { return now - powered_at_; }
   void random(uint8_t* out, size_t n) override {
     for (size_t i = 0; i < n; ++i) {
       seed_ = seed_ * 6364136223846793005ull + 1442695040888963407ull;
@@ -318,6 +375,9 @@ class World final : public Platform {
   }
   void store_erase(const char* k) override { store.erase(k); }
   WakeCause wake_cause() override { return cause_; }
+  bool ring_level() override { return in(ring, now); }
+  int charging() override { return charge; }
+  int charge = -1;
   bool pir_level() override { return in(motion, now); }
   int battery_mv() override { return mv_model ? mv_model(*this) : mv; }
   int rssi() override { return -60; }
@@ -327,6 +387,7 @@ class World final : public Platform {
   void power_saving(bool on) override { saving = on; }
   bool camera_start(const Settings& s) override {
     if (camera_broken) return false;
+    collisions += wires_[1]->open();
     spend(model.camera_ms);
     sensor_ = true;
     ++camera_starts;
@@ -335,6 +396,13 @@ class World final : public Platform {
   }
   void camera_apply(const Settings& s) override { applied = s; }
   void camera_stop() override { sensor_ = false; }
+  void camera_park() override {
+    spend(model.park_ms);
+    parked = true;
+    ++parks;
+  }
+  bool parked = false;
+  uint64_t parks = 0;
   void wifi_begin(const WifiCredentials&, WifiCache* cache) override {
     wifi_cache = cache;
     radio_ = true;
@@ -383,6 +451,7 @@ class World final : public Platform {
     return true;
   }
   bool ota_finish() override {
+    advance(model.ota_finish_ms);
     pending_image = true;
     return !slot_broken;
   }
@@ -393,11 +462,14 @@ class World final : public Platform {
     ++confirms;
     pending_image = false;
   }
-  void ota_rollback() override {
+  bool ota_rollback() override {
     ++rollbacks;
     pending_image = false;
-    restart_ = true;
+    restart_ = !no_other_image;
+    return restart_;
   }
+  bool no_other_image = false;
+  uint64_t collisions = 0;
   void sleep(const SleepRequest& r) override {
     sleeps.push_back(r);
     asleep_ = true;
@@ -426,6 +498,8 @@ class World final : public Platform {
   uint64_t store_writes = 0, setup_closes = 0;
   bool saving = false;
   Settings applied;
+  /// What the sensor sees, where a test wants pictures that can be looked at: luma of 16 x 12 cells at a time.
+  std::function<void(World&, LumaGrid*)> sight;
   Bytes jpeg_of(uint32_t number) const {
     Bytes j(jpeg_bytes, static_cast<uint8_t>(number * 7 + 1));
     j[0] = 0xff;
@@ -438,6 +512,23 @@ class World final : public Platform {
 
  private:
   friend class Wire;
+  /// What a reset leaves is RTC memory, flash, and what has its own supply; power-on leaves flash alone.
+  void lose_all_but_rtc(WakeCause cause) {
+    camera_.reset();
+    if (gateway.live == wires_[0].get() || gateway.live == wires_[1].get()) gateway.live = nullptr;
+    radio_ = sensor_ = flash_on = saving = false;
+    applied = Settings();
+    wifi_cache = nullptr;
+    wifi_at_ = lookup_at_ = UINT64_MAX;
+    std::fill(ring_.begin(), ring_.end(), uint8_t{0x5a});
+    locked_ = 0;
+    if (cause == WakeCause::Power) {
+      memset(rtc_, 0xa5, sizeof rtc_);
+      powered_at_ = now;
+    }
+    // A brownout may have reset the sensor, too.
+    if (cause == WakeCause::Power || cause == WakeCause::Brownout) parked = false;
+  }
   void spend(uint32_t ms) {
     now += ms;
     awake_ms += ms;
@@ -452,7 +543,15 @@ class World final : public Platform {
     }
   }
   void take_frame() {
-    const Bytes j = jpeg_of(static_cast<uint32_t>(captured++));
+    Bytes j;
+    if (sight) {
+      LumaGrid grid;
+      sight(*this, &grid);
+      j = gray_jpeg(grid, jpeg_bytes);
+      ++captured;
+    } else {
+      j = jpeg_of(static_cast<uint32_t>(captured++));
+    }
     if (last_frame_) max_capture_gap = std::max(max_capture_gap, now - last_frame_);
     last_frame_ = now;
     camera_->frame(j.data(), j.size(), now_ms());
@@ -472,12 +571,18 @@ class World final : public Platform {
         cause = WakeCause::Pir;
       }
     }
+    for (const Interval& m : ring) {
+      if (r.ring && m.to > now && std::max(m.from, now) < wake) {
+        wake = std::max(m.from, now);
+        cause = WakeCause::Ring;
+      }
+    }
     if (r.pir == PirWake::OnLow && !pir_level()) {
       wake = now;
       cause = WakeCause::Pir;
     }
     const uint64_t to = std::min(wake, until);
-    mas += model.sleep_ma * static_cast<double>(to - now);
+    mas += (model.sleep_ma + (parked ? 0 : model.unparked_ma)) * static_cast<double>(to - now);
     asleep_ms += to - now;
     now = to;
     if (wake <= until) boot(cause);
@@ -488,19 +593,21 @@ class World final : public Platform {
   std::unique_ptr<Camera> camera_;
   alignas(8) uint8_t rtc_[kRtcBytes];
   WakeCause cause_ = WakeCause::Power;
-  uint64_t boot_at_ = 0, sleep_at_ = 0, wifi_at_ = 0, lookup_at_ = 0, last_frame_ = 0;
+  uint64_t boot_at_ = 0, powered_at_ = 0, sleep_at_ = 0, wifi_at_ = 0, lookup_at_ = 0, last_frame_ = 0;
   bool asleep_ = false, restart_ = false, radio_ = false, sensor_ = false;
   int locked_ = 0;
   uint64_t seed_ = 42;
 
  public:
   Wire& wire(int i) { return *wires_[i]; }
+  bool sensor_on() const { return sensor_; }
   bool radio_up() { return radio_ && wifi_works() && now >= wifi_at_; }
 };
 
 // --- Wire -------------------------------------------------------------------
 
 inline bool Wire::dial(const Dial& d) {
+  if (this == &world_.wire(1) && world_.sensor_on()) ++world_.collisions;
   status_ = IoStatus::Connecting;
   error_ = IoError::None;
   in.clear();

@@ -652,25 +652,6 @@ TEST_CASE("brownouts: after three in a row the camera rests on a long timer") {
   CHECK(w->sleeps.back().pir == PirWake::OnHigh);
 }
 
-TEST_CASE("motion confirmation: a picture at rest costs no radio, a moving one is sent whole") {
-  auto w = sleeping(512 * 1024, [](World& x) { x.options.confirm_motion = true; });
-  const uint64_t radio = w->radio_starts;
-  w->move_pir(5000, 2000);
-  REQUIRE(w->run(20 * kSecond, [&] { return !w->asleep(); }));
-  REQUIRE(w->run_to_sleep());
-  CHECK(w->radio_starts == radio);
-  CHECK(w->noted(Note::AlarmDropped) == 1);
-  CHECK(w->rtc().lost_before == 0);
-  CHECK(w->uptime() < 8 * kSecond);
-  w->move_pir(5000, 2000);
-  REQUIRE(w->run(20 * kSecond, [&] { return !w->asleep(); }));
-  w->run(600);
-  w->jpeg_bytes = 4000;
-  REQUIRE(w->run_to_sleep());
-  all_kept(*w, w->camera().boot());
-  CHECK(w->gateway.frames.front().seq == 1);
-}
-
 TEST_CASE("pre-roll off: capture begins with the link") {
   auto w = sleeping(512 * 1024, [](World& x) { x.options.settings.pre_roll = false; });
   w->move_pir(5000, 2000);

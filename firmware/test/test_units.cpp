@@ -708,7 +708,7 @@ TEST_CASE("protocol: frame header and names") {
   json::Value odd = parse("{\"a\":1}");
   CHECK(encode_result(out, sizeof out, odd, false, "x") > 0);
   CHECK(std::string(out) == "{\"type\":\"result\",\"id\":null,\"ok\":false,\"error\":\"x\"}");
-  CHECK(encode_hello(out, 20, Hello{"i", "f", "m", 1, "pir", 0, 0, -1, -1, 0, 0, 0, 0, 0, 0, 0}) == 0);
+  CHECK(encode_hello(out, 20, Hello{"i", "f", "m", 1, "pir", 0, 0, -1, -1, 0, 0, 0, 0, 0, 0, 0, nullptr, -1, 0, nullptr}) == 0);
 }
 
 TEST_CASE("settings: ranges, capabilities, blob") {
@@ -746,6 +746,37 @@ TEST_CASE("settings: ranges, capabilities, blob") {
   caps.resolutions = 1;
   CHECK(!settings_load(t, blob, n, caps));
   CHECK(!settings_load(t, blob, n - 1, caps));
+  // The newer keys: a grid of 48 digits, a blob of their own that belongs to one revision.
+  const std::string grid = "800000000000000000000000000000000000000000000001";
+  CHECK(settings_merge(s, parse(("{\"ignore_grid\":\"" + grid + "\",\"checkin_picture\":true,\"confirm_sensitivity\":8}").c_str()), caps).changed != 0);
+  CHECK(s.ignore_grid[0] == 0x80);
+  CHECK(s.ignore_grid[23] == 0x01);
+  CHECK(settings_merge(s, parse(("{\"ignore_grid\":\"" + grid + "\"}").c_str()), caps).changed == 0);
+  for (const char* bad : {"{\"ignore_grid\":\"80\"}", "{\"ignore_grid\":\"80000000000000000000000000000000000000000000000x\"}",
+                          "{\"ignore_grid\":7}", "{\"confirm_sensitivity\":0}", "{\"confirm_sensitivity\":11}", "{\"confirm_motion\":1}"}) {
+    CAPTURE(bad);
+    CHECK(settings_merge(s, parse(bad), caps).rejected != 0);
+  }
+  CHECK(s.ignore_grid[0] == 0x80);
+  json::Writer gw(out, sizeof out);
+  gw.begin();
+  settings_write(gw, s, ~0u);
+  gw.end();
+  REQUIRE(gw.finish() > 0);
+  CHECK(std::string(out).find("\"ignore_grid\":\"" + grid + "\"") != std::string::npos);
+  CHECK(settings_save(s, blob, sizeof blob) == n);
+  const size_t more = settings_save_more(s, blob, sizeof blob);
+  REQUIRE(more > 0);
+  Settings u;
+  CHECK(!settings_load_more(u, blob, more));     // rev 0
+  CHECK(!u.checkin_picture);
+  u.rev = 77;
+  CHECK(settings_load_more(u, blob, more));
+  CHECK(u.checkin_picture);
+  CHECK(u.confirm_sensitivity == 8);
+  CHECK(u.ignore_grid[23] == 1);
+  CHECK(!settings_load_more(u, blob, more - 1));
+  caps.resolutions = 0x7f;
   s.framerate = 200;
   CHECK(!settings_load(t, blob, settings_save(s, blob, sizeof blob), caps));
   CHECK(settings_save(s, blob, 10) == 0);
@@ -1067,10 +1098,64 @@ TEST_CASE("coarse luma and motion confirmation") {
   CHECK(verdict(kBoxLeft, sizeof kBoxLeft, kBoxRight, sizeof kBoxRight) == V::Motion);
   CHECK(verdict(kBoxLeft, sizeof kBoxLeft, kBoxLeft, sizeof kBoxLeft) == V::Nothing);
   CHECK(verdict(kBoxLeft, sizeof kBoxLeft, kBoxLeftBright, sizeof kBoxLeftBright) == V::Nothing);
-  Bytes x(1000), y(1020), z(1200);
-  CHECK(verdict(x.data(), x.size(), y.data(), y.size()) == V::Nothing);
-  CHECK(verdict(x.data(), x.size(), z.data(), z.size()) == V::Motion);
-  CHECK(verdict(z.data(), z.size(), x.data(), x.size()) == V::Motion);
+  // Nothing is said only of pictures that can tell.
+  const Bytes junk(1000);
+  CHECK(verdict(junk.data(), junk.size(), junk.data(), junk.size()) == V::Motion);
+  CHECK(verdict(kProgressive, sizeof kProgressive, kProgressive, sizeof kProgressive) == V::Motion);
+  LumaGrid even;
+  for (const int luma : {5, 250}) {
+    memset(even.cell, luma, sizeof even.cell);
+    const Bytes j = gray_jpeg(even);
+    CHECK(verdict(j.data(), j.size(), j.data(), j.size()) == V::Motion);
+  }
+  // The encoder of the tests says what the decoder of the camera reads.
+  for (int i = 0; i < kGridW * kGridH; ++i) even.cell[i] = static_cast<uint8_t>(i * 255 / (kGridW * kGridH - 1));
+  LumaGrid read;
+  for (const size_t bytes : {size_t{0}, size_t{5000}}) {
+    const Bytes j = gray_jpeg(even, bytes);
+    REQUIRE(luma_grid(j.data(), j.size(), &read));
+    CHECK(memcmp(read.cell, even.cell, sizeof read.cell) == 0);
+  }
+  // A light that goes on, and a scene that is not as it was.
+  auto judge = [](int base, int later, int scene, const uint8_t* ignore, int moving_cells) {
+    LumaGrid a, b, s;
+    memset(a.cell, base, sizeof a.cell);
+    memset(b.cell, later, sizeof b.cell);
+    memset(s.cell, scene < 0 ? base : scene, sizeof s.cell);
+    for (int i = 0; i < moving_cells; ++i) b.cell[i] = static_cast<uint8_t>(later + 60);
+    MotionConfirm m;
+    m.begin(MotionConfirm::limits_for(5), ignore, scene < -1 ? nullptr : s.cell);
+    const Bytes ja = gray_jpeg(a), jb = gray_jpeg(b);
+    MotionConfirm::Verdict v = MotionConfirm::Verdict::Undecided;
+    for (int i = 0; i < 15; ++i) v = i < 6 ? m.add(ja.data(), ja.size()) : m.add(jb.data(), jb.size());
+    return v;
+  };
+  CHECK(judge(100, 100, -1, nullptr, 0) == V::Nothing);
+  CHECK(judge(100, 120, -1, nullptr, 0) == V::Nothing);    // exposure
+  CHECK(judge(100, 180, -2, nullptr, 0) == V::Motion);     // a lamp
+  CHECK(judge(100, 100, -1, nullptr, 5) == V::Motion);
+  CHECK(judge(100, 100, -1, nullptr, 3) == V::Nothing);
+  uint8_t ignore[24] = {0xff};
+  CHECK(judge(100, 100, -1, ignore, 5) == V::Nothing);     // the tree in the corner
+  memset(ignore, 0xff, sizeof ignore);
+  CHECK(judge(100, 100, -1, ignore, 0) == V::Motion);      // nothing to look at: no reason to drop
+  {
+    // Somebody who stands still is in no later picture than the first, but not in the scene.
+    LumaGrid a, s;
+    memset(s.cell, 100, sizeof s.cell);
+    a = s;
+    for (int i = 0; i < 6; ++i) a.cell[40 + i] = 160;
+    const Bytes j = gray_jpeg(a);
+    for (const bool known : {true, false}) {
+      MotionConfirm m;
+      m.begin(MotionConfirm::limits_for(5), nullptr, known ? s.cell : nullptr);
+      MotionConfirm::Verdict v = MotionConfirm::Verdict::Undecided;
+      for (int i = 0; i < 15; ++i) v = m.add(j.data(), j.size());
+      CHECK(v == (known ? V::Motion : V::Nothing));
+    }
+  }
+  CHECK(MotionConfirm::limits_for(10).luma < MotionConfirm::limits_for(1).luma);
+  CHECK(MotionConfirm::limits_for(10).cells < MotionConfirm::limits_for(1).cells);
 }
 
 TEST_CASE("OTA offers") {

@@ -38,22 +38,27 @@ class Print {
   size_t write(const uint8_t* buffer, size_t size);
   size_t print(const char* text);
   size_t println(const char* text);
+  virtual int availableForWrite();
 };
 class HardwareSerial : public Print {
  public:
   void begin(unsigned long baud);
   size_t setTxBufferSize(size_t size);
   int available();
+  int availableForWrite();
   int read();
   void flush();
+  operator bool() const;
 };
 class HWCDC : public Print {
  public:
   void begin(unsigned long baud = 0);
   void setTxTimeoutMs(uint32_t timeout);
   int available();
+  int availableForWrite();
   int read();
   void flush();
+  operator bool() const;
 };
 #if ARDUINO_USB_CDC_ON_BOOT
 extern HWCDC Serial;

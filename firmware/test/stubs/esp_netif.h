@@ -16,6 +16,8 @@ esp_err_t esp_netif_init(void);
 esp_err_t esp_netif_set_hostname(esp_netif_t* netif, const char* hostname);
 esp_err_t esp_netif_dhcpc_start(esp_netif_t* netif);
 esp_err_t esp_netif_dhcpc_stop(esp_netif_t* netif);
+esp_err_t esp_netif_dhcps_start(esp_netif_t* netif);
+esp_err_t esp_netif_dhcps_stop(esp_netif_t* netif);
 esp_err_t esp_netif_get_ip_info(esp_netif_t* netif, esp_netif_ip_info_t* info);
 esp_err_t esp_netif_set_ip_info(esp_netif_t* netif, const esp_netif_ip_info_t* info);
 esp_err_t esp_netif_get_dns_info(esp_netif_t* netif, esp_netif_dns_type_t type, esp_netif_dns_info_t* dns);

@@ -12,7 +12,9 @@ constexpr uint32_t kCameraRetryMs = 2000;
 constexpr uint32_t kSealMs = 500;
 constexpr uint32_t kBatteryMs = 10000;
 constexpr uint32_t kSettleHighMs = 3000;
-constexpr uint8_t kWarmFrames = 3;
+constexpr uint8_t kWarmFrames = 3, kPictureWarmFrames = 6;
+constexpr uint32_t kQuickMs = 100;
+constexpr uint32_t kRingDownMs = 10000;
 constexpr uint8_t kBrownoutLimit = 3;
 constexpr uint32_t kBrownoutRestS = 3600;
 }  // namespace
@@ -70,6 +72,9 @@ void Camera::begin() {
   uint8_t blob[kSettingsBlobMax];
   if (!settings_load(settings_, blob, platform_.store_get("config", blob, sizeof blob), identity_.caps)) {
     settings_ = options_.settings;
+  } else if (!settings_load_more(settings_, blob, platform_.store_get("config2", blob, sizeof blob))) {
+    // Written by firmware that knows fewer keys: the gateway shall send all of them again.
+    settings_.rev = 0;
   }
   uint8_t dirty[4];
   if (platform_.store_get("dirty", dirty, sizeof dirty) == sizeof dirty) dirty_keys_ = get_be32(dirty);
@@ -96,6 +101,11 @@ void Camera::begin() {
     rtc_->brownouts = 0;
   }
   rtc_seal(rtc_);
+  // Deep sleep leaves a sensor's supply and its standby alone; whatever else started this boot may not have.
+  if (!woke_from_sleep()) {
+    platform_.camera_park();
+    resync();
+  }
 
   if (!claim_.claimed()) {
     begin_setup();
@@ -106,7 +116,13 @@ void Camera::begin() {
     rtc_->pir_wait_low = 0;
     if (!armed_again) count_motion_wake();
     if (armed_again || storm_ || !pir_useful()) quiet_wake_ = true;
-    else start_event();
+    else start_event(Source::Pir);
+    return;
+  }
+  if (cause_ == WakeCause::Ring) {
+    ring_raw_ = ring_down_ = true;
+    if (ring_useful()) start_event(Source::Ring);
+    else hello_due_ = true;
     return;
   }
   if (cause_ == WakeCause::Timer && platform_.rtc_ms() + 5000 < rtc_->next_timer_ms) {
@@ -114,7 +130,12 @@ void Camera::begin() {
     return;
   }
   hello_due_ = true;
+  if (cause_ == WakeCause::Timer && settings_.checkin_picture && sleepy() && battery_ != BatteryLevel::Critical) {
+    start_event(Source::Timer);
+  }
 }
+
+const char* Camera::source_name(Source s) { return s == Source::Timer ? "timer" : s == Source::Ring ? "ring" : "pir"; }
 
 // --- motion and capture ----------------------------------------------------
 
@@ -135,7 +156,10 @@ void Camera::tick_battery() {
   battery_read_ms_ = now_ ? now_ : 1;
   battery_mv_ = identity_.caps.battery ? platform_.battery_mv() : -1;
   const BatteryLevel level = battery_level(options_.battery, battery_mv_, battery_);
-  if (level != battery_) platform_.power_saving(level != BatteryLevel::Good);
+  // Clock and transmit power are the chip's defaults after each reset, whatever RTC memory says of the cell.
+  const bool save = level != BatteryLevel::Good;
+  if (save != saving_) platform_.power_saving(save);
+  saving_ = save;
   battery_ = level;
   rtc_->battery_level = static_cast<uint8_t>(level);
 }
@@ -154,7 +178,7 @@ Camera::Event* Camera::event_by_id(uint16_t id) {
   return nullptr;
 }
 
-void Camera::start_event() {
+void Camera::start_event(Source source) {
   Event* slot = &events_[0];
   for (Event& e : events_) {
     if (e.id == 0) {
@@ -167,13 +191,22 @@ void Camera::start_event() {
     Lock lock(platform_);
     *slot = Event();
     slot->id = ++event_counter_;
+    slot->source = source;
+    slot->ring_ms = source == Source::Ring ? now_ : 0;
+    capture_.single = source == Source::Timer;
+    capture_.scene_taken = false;
+    capture_.ring_still = source == Source::Ring;
     slot->open = slot->active = true;
     slot->start_ms = slot->change_ms = now_;
   }
-  last_motion_ms_ = now_;
-  had_event_ = true;
-  stuck_told_ = false;
-  await_confirmation(options_.confirm_motion && !online());
+  // A check-in has budgets of its own.
+  if (source != Source::Timer) {
+    last_motion_ms_ = now_;
+    had_event_ = true;
+    stuck_told_ = false;
+  }
+  if (source == Source::Ring) note(Note::RingPressed, slot->id);
+  await_confirmation(source == Source::Pir && settings_.confirm_motion && sleepy() && !online());
   if (state_ == State::Settling) enter(State::Idle);
   update_capture();
   note(Note::EventStarted, slot->id, static_cast<uint32_t>(slot->start_ms));
@@ -183,6 +216,34 @@ void Camera::await_confirmation(bool wanted) {
   Lock lock(platform_);
   capture_.confirming = capture_.confirm_anew = wanted;
   capture_.verdict = MotionConfirm::Verdict::Undecided;
+}
+
+void Camera::tick_ring() {
+  if (!identity_.caps.ring) return;
+  const bool raw = platform_.ring_level();
+  // The same twice, ten milliseconds apart: no bounce.
+  const bool pressed = raw && ring_raw_ && !ring_down_;
+  if (raw == ring_raw_) ring_down_ = raw;
+  ring_raw_ = raw;
+  if (pressed) ring_waiting_ = true;
+  if (!ring_waiting_ || !claim_.claimed() || state_ == State::Setup || !ring_useful()) return;
+  if (Event* e = open_event()) {
+    if (e->source == Source::Timer) return;  // done in a moment
+    e->ring_ms = now_;
+    e->ring_told = false;
+    last_motion_ms_ = now_;
+    await_confirmation(false);
+    note(Note::RingPressed, e->id);
+    Lock lock(platform_);
+    capture_.ring_still = true;
+  } else {
+    // Said once the connection that is closing has closed, or the image is in.
+    if (state_ == State::Closing || ota_phase_ != OtaPhase::None || brownout_rest_) return;
+    if (state_ == State::Settling) wake_ms_ = now_;
+    quiet_wake_ = false;
+    start_event(Source::Ring);
+  }
+  ring_waiting_ = false;
 }
 
 void Camera::end_event() {
@@ -218,9 +279,17 @@ void Camera::close_event() {
     e->active = false;
     e->change_ms = now_;
   }
-  last_event_end_ms_ = now_;
-  const uint64_t seconds = (now_ - e->start_ms + 999) / 1000 + rtc_->event_s_in_window;
-  rtc_->event_s_in_window = static_cast<uint16_t>(seconds < UINT16_MAX ? seconds : UINT16_MAX);
+  if (e->source == Source::Timer) {
+    // Motion that began meanwhile is still to get its event.
+    if (settings_.confirm_motion && shared(capture_.scene_taken) && !pir_.high()) {
+      memcpy(rtc_->scene, confirm_.last().cell, sizeof rtc_->scene);
+      rtc_->scene_known = 1;
+    }
+  } else {
+    last_event_end_ms_ = now_;
+    const uint64_t seconds = (now_ - e->start_ms + 999) / 1000 + rtc_->event_s_in_window;
+    rtc_->event_s_in_window = static_cast<uint16_t>(seconds < UINT16_MAX ? seconds : UINT16_MAX);
+  }
   await_confirmation(false);
   note(Note::EventEnded, e->id, frames, lost);
   update_capture();
@@ -240,6 +309,10 @@ void Camera::drop_false_alarm() {
     dismissed_seq_ = seq_;
   }
   note(Note::AlarmDropped, id);
+  if (rtc_->alarms_dropped < UINT16_MAX) ++rtc_->alarms_dropped;
+  // Capture is off: nobody else has the grid now.
+  memcpy(rtc_->scene, confirm_.last().cell, sizeof rtc_->scene);
+  rtc_->scene_known = 1;
   ring_.release(dismissed_seq_);
   had_event_ = false;
   ending_since_ms_ = 0;
@@ -253,15 +326,24 @@ void Camera::tick_motion() {
   const bool motion = pir_.motion() && pir_useful();
   if (motion) last_motion_ms_ = now_;
   Event* e = open_event();
-  if (e) {
+  if (e && e->source == Source::Timer) {
+    bool taken = false;
+    {
+      Lock lock(platform_);
+      taken = e->frames != 0 && !capture_.busy;
+    }
+    if (taken || now_ - e->start_ms > kPictureMs || battery_ == BatteryLevel::Critical) close_event();
+  } else if (e) {
     if (e->active != motion) {
       e->active = motion;
       e->change_ms = now_;
     }
     if (capture_.confirming) {
       const MotionConfirm::Verdict verdict = shared(capture_.verdict);
-      if (verdict == MotionConfirm::Verdict::Motion) await_confirmation(false);
-      if (verdict == MotionConfirm::Verdict::Nothing) {
+      if (verdict == MotionConfirm::Verdict::Motion || now_ - e->start_ms > kConfirmMs) {
+        await_confirmation(false);
+        update_capture();
+      } else if (verdict == MotionConfirm::Verdict::Nothing) {
         drop_false_alarm();
         return;
       }
@@ -274,7 +356,7 @@ void Camera::tick_motion() {
       }
       if (!waiting || now_ - ending_since_ms_ > 2 * capture_.interval_ms + 500) close_event();
     } else if (now_ - last_motion_ms_ >= stream_limit_s() * 1000ull || now_ - e->start_ms >= event_limit_s() * 1000ull ||
-               pir_.stuck() || !pir_useful()) {
+               (e->ring_ms ? battery_ == BatteryLevel::Critical : pir_.stuck() || !pir_useful())) {
       end_event();
     }
   } else if (motion && pir_.high_since() >= last_event_end_ms_ && !storm_ && state_ != State::Closing &&
@@ -286,7 +368,7 @@ void Camera::tick_motion() {
     }
     if (!storm_) {
       quiet_wake_ = false;
-      start_event();
+      start_event(Source::Pir);
     }
   }
   if (pir_.stuck() && !stuck_told_) {
@@ -298,7 +380,7 @@ void Camera::tick_motion() {
 
 void Camera::update_capture() {
   const Event* e = open_event();
-  const bool event_frames = e && (settings_.pre_roll || welcomed_);
+  const bool event_frames = e && (settings_.pre_roll || welcomed_ || e->source == Source::Timer);
   bool still = false;
   {
     Lock lock(platform_);
@@ -306,13 +388,15 @@ void Camera::update_capture() {
   }
   // The sensor must not come back while the radio or the flash needs the current, or on the way to sleep.
   const bool wanted = (event_frames || streaming() || still) && battery_ != BatteryLevel::Critical &&
-                      state_ != State::Closing && state_ != State::Sleeping && ota_phase_ != OtaPhase::Fetching;
+                      state_ != State::Closing && state_ != State::Sleeping && ota_phase_ != OtaPhase::Fetching &&
+                      !(options_.scarce_memory && put_running_);
   if (wanted && !camera_on_ && now_ >= camera_retry_ms_) {
     Settings s = settings_;
     const int quality = s.jpeg_quality + quality_step_;
     s.jpeg_quality = static_cast<uint8_t>(quality > 63 ? 63 : quality);
-    camera_started_ms_ = platform_.now_ms();
+    camera_started_ms_ = sensor_on_ms_ = platform_.now_ms();
     camera_on_ = platform_.camera_start(s);
+    resync();
     if (!camera_on_) {
       camera_retry_ms_ = now_ + kCameraRetryMs;
       tell("camera does not answer");
@@ -321,7 +405,7 @@ void Camera::update_capture() {
     capture_.since_start = 0;
     capture_.next_ms = 0;
   }
-  if (!wanted && camera_on_ && sleepy()) stop_camera();
+  if (!wanted && camera_on_ && (sleepy() || options_.scarce_memory)) stop_camera();
   const bool flash = camera_on_ && wanted &&
                      (settings_.flash == FlashMode::On || (settings_.flash == FlashMode::Motion && event_frames));
   if (flash != flash_on_) {
@@ -330,9 +414,12 @@ void Camera::update_capture() {
   }
   Lock lock(platform_);
   // Once the last frame of an event is in, its task has switched capture off: not to be undone before close_event().
-  if (!ending_since_ms_) capture_.on = camera_on_ && wanted && (event_frames || streaming());
+  const bool taken = e && e->source == Source::Timer && !capture_.single;
+  if (!ending_since_ms_ && !taken) capture_.on = camera_on_ && wanted && (event_frames || streaming());
   capture_.event = e ? e->id : 0;
   capture_.interval_ms = 1000u / settings_.framerate;
+  // A verdict must not wait for a slow frame rate, nor a picture of a check-in for its sensor to warm up.
+  if ((capture_.confirming || capture_.single) && capture_.interval_ms > kQuickMs) capture_.interval_ms = kQuickMs;
 }
 
 void Camera::stop_camera() {
@@ -340,7 +427,11 @@ void Camera::stop_camera() {
     Lock lock(platform_);
     capture_.on = capture_.still = false;
   }
-  if (camera_on_) platform_.camera_stop();
+  if (camera_on_) {
+    platform_.camera_stop();
+    resync();
+    sensor_total_ms_ += static_cast<uint32_t>(now_ - sensor_on_ms_);
+  }
   camera_on_ = false;
   if (flash_on_) platform_.flash(false);
   flash_on_ = false;
@@ -355,7 +446,7 @@ uint32_t Camera::frame_due() {
 
 void Camera::frame(const uint8_t* jpeg, size_t n, uint64_t t) {
   FrameInfo info;
-  bool confirming = false;
+  bool confirming = false, single = false;
   {
     Lock lock(platform_);
     if (!capture_.on && !capture_.still) return;
@@ -367,9 +458,9 @@ void Camera::frame(const uint8_t* jpeg, size_t n, uint64_t t) {
       if (capture_.oversized < 255) ++capture_.oversized;
       return;
     }
-    const bool warming = capture_.since_start < kWarmFrames;
+    const bool warming = capture_.since_start < (capture_.single ? kPictureWarmFrames : kWarmFrames);
     ++capture_.since_start;
-    if (!capture_.on && warming) return;
+    if ((!capture_.on || capture_.single) && warming) return;
     if (capture_.first_frame_ms == 0) capture_.first_frame_ms = t ? t : 1;
     info.seq = ++seq_;
     info.t_ms = t;
@@ -383,9 +474,14 @@ void Camera::frame(const uint8_t* jpeg, size_t n, uint64_t t) {
       capture_.still = false;
       capture_.still_seq = info.seq;
     }
-    if (capture_.ending) {
+    if (capture_.ring_still && !warming && capture_.on) {
+      flags |= kStill;
+      capture_.ring_still = false;
+    }
+    if (capture_.ending || (capture_.single && capture_.on)) {
       flags |= kLast;
-      capture_.ending = false;
+      single = capture_.single;
+      capture_.ending = capture_.single = false;
       capture_.on = false;
     }
     info.flags = flags;
@@ -395,14 +491,20 @@ void Camera::frame(const uint8_t* jpeg, size_t n, uint64_t t) {
     }
     capture_.busy = true;
     confirming = capture_.confirming;
-    if (capture_.confirm_anew) confirm_.reset();
+    if (capture_.confirm_anew) {
+      confirm_.begin(MotionConfirm::limits_for(settings_.confirm_sensitivity), settings_.ignore_grid,
+                     rtc_->scene_known ? rtc_->scene : nullptr);
+    }
     capture_.confirm_anew = false;
+    if (single) capture_.scene_taken = false;
   }
   if (confirming) confirm_.add(jpeg, n);
+  const bool scene = single && confirm_.look(jpeg, n);
   note(Note::FrameCaptured, info.seq, info.event, info.flags);
   ring_.add(info, jpeg);
   Lock lock(platform_);
   capture_.busy = false;
+  if (single) capture_.scene_taken = scene;
   // Unless another event has begun meanwhile.
   if (confirming && !capture_.confirm_anew) capture_.verdict = confirm_.verdict();
 }
@@ -470,6 +572,17 @@ SleepRequest Camera::plan_sleep() {
   return r;
 }
 
+void Camera::account() {
+  turn_radio_off();
+  const WakeKind kind = cause_ == WakeCause::Pir ? kWakePir : cause_ == WakeCause::Timer ? kWakeTimer
+                        : cause_ == WakeCause::Ring ? kWakeRing : kWakeOther;
+  if (rtc_->wakes_by[kind] < UINT16_MAX) ++rtc_->wakes_by[kind];
+  const uint64_t now = platform_.now_ms();
+  rtc_->awake_ms += static_cast<uint32_t>(now);
+  rtc_->radio_ms += radio_total_ms_;
+  rtc_->sensor_ms += sensor_total_ms_;
+}
+
 bool Camera::may_sleep() {
   if (!sleepy()) return false;
   const uint64_t awake = now_ - wake_ms_;
@@ -493,9 +606,14 @@ void Camera::tick_power() {
   if (confirm_image_ && now_ - wake_ms_ > OtaUpdate::kConfirmMs) {
     log(LogLevel::Error, "new image found no gateway: rolling back");
     rtc_seal(rtc_);
+    const State before = state_;
     enter(State::Sleeping);
-    platform_.ota_rollback();
-    return;
+    if (platform_.ota_rollback()) return;
+    // The one image there is goes on looking for the gateway: LED, console and Home Assistant show a camera that lives.
+    confirm_image_ = false;
+    ota_.confirmed();
+    enter(before);
+    tell("no image to go back to: this one is kept");
   }
   if (state_ == State::Settling || state_ == State::Closing || state_ == State::Setup || registering()) return;
   if (!may_sleep()) return;
@@ -504,10 +622,17 @@ void Camera::tick_power() {
   else go_to_sleep();
 }
 
+void Camera::turn_radio_on() {
+  if (!radio_) radio_on_ms_ = now_;
+  radio_ = true;
+}
+
 void Camera::turn_radio_off() {
   if (!radio_) return;
   platform_.wifi_end();
+  resync();
   radio_ = false;
+  radio_total_ms_ += static_cast<uint32_t>(now_ - radio_on_ms_);
   pir_.radio_off(now_);
 }
 
@@ -522,6 +647,8 @@ void Camera::go_to_sleep() {
 }
 
 void Camera::tick_settling() {
+  // A button that is held down would end the sleep at once; one that is stuck must not keep the camera awake.
+  if (ring_down_ && now_ - state_since_ms_ < kRingDownMs) return;
   if (pir_useful() && !storm_ && !brownout_rest_) {
     if (pir_.doubtful()) return;
     const uint32_t wait = pir_.quiet_in(now_);
@@ -533,10 +660,17 @@ void Camera::tick_settling() {
 
 void Camera::sleep_now() {
   // What stays behind in RAM is gone with this boot; the next hello says so.
-  rtc_->lost_before += (welcomed_ ? 0 : lost_) + ring_.unsent();
+  uint32_t unsent = ring_.unsent();
+  // A check-in's picture that reached nobody is no footage: the next check-in has a newer one.
+  for (const Event& e : events_) {
+    if (e.id && e.source == Source::Timer) unsent -= ring_.unsent_of(e.id);
+  }
+  rtc_->lost_before += (welcomed_ ? 0 : lost_) + unsent;
   if (!welcomed_ && hello_due_ && rtc_->timer_failures < 255) ++rtc_->timer_failures;
   if (!welcomed_ && had_event_ && rtc_->event_failures < 255) ++rtc_->event_failures;
-  const SleepRequest request = plan_sleep();
+  SleepRequest request = plan_sleep();
+  request.ring = ring_useful() && !ring_down_ && !brownout_rest_;
+  account();
   rtc_->pir_wait_low = request.pir == PirWake::OnLow;
   rtc_seal(rtc_);
   enter(State::Sleeping);
@@ -550,6 +684,7 @@ uint32_t Camera::poll() {
   if (state_ == State::Sleeping || state_ == State::Boot) return 1000;
   tick_battery();
   tick_motion();
+  tick_ring();
   if (stream_until_ms_ && now_ >= stream_until_ms_ && sleepy()) {
     stream_until_ms_ = 0;
     update_capture();

@@ -28,6 +28,7 @@ struct Identity {
   const char* model;         ///< "AI-Thinker ESP32-CAM"
   const char* fw;            ///< "1.2.3"
   const char* setup_name;    ///< access point name, "MagicPi-EEFF"
+  bool wired = false;        ///< Ethernet: no Wi-Fi to be given, no access point
   Caps caps;
 };
 
@@ -38,7 +39,8 @@ struct Options {
   const uint8_t* ota_key = nullptr;      ///< P-256 public point, 65 bytes 04|x|y: images must be signed. nullptr: not asked
   BatteryCurve battery;                  ///< thresholds in mV
   PirPolicy::Limits pir;
-  bool confirm_motion = false;           ///< hold the radio until the picture confirms a PIR alarm
+  Supply supply = Supply::Unknown;       ///< Unknown counts as Battery, unless the settings say always on
+  bool scarce_memory = false;            ///< no PSRAM: sensor and second connection never at the same time
   uint32_t camera_lead_ms = 400;         ///< the radio starts after the first frame, or this long after camera_start
 };
 
@@ -106,7 +108,9 @@ class Camera {
   static constexpr uint32_t kPowerOnMs = 60000, kSetupMs = 15 * 60000, kStayAfterClaimMs = 60000;
   static constexpr uint32_t kMaxWakeMs = 30 * 60000;
   static constexpr uint32_t kHeartbeatMs = 10000, kSilenceMs = 30000, kStallMs = 10000;
-  static constexpr uint32_t kLingerMs = 1500;
+  static constexpr uint32_t kLingerMs = 1500, kStopLingerMs = 250;
+  static constexpr uint32_t kConfirmMs = 4000;     ///< no verdict by then is doubt
+  static constexpr uint32_t kPictureMs = 8000;     ///< for the picture of a check-in
   static constexpr uint32_t kRefusedS = 6 * 3600;
 
  private:
@@ -115,8 +119,14 @@ class Camera {
   enum class OtaPhase : uint8_t { None, Waiting, Fetching, Reporting };
   enum class After : uint8_t { Sleep, Restart, Forget, Ota };     // what follows State::Closing
 
+  enum class Source : uint8_t { Pir, Timer, Ring };
+  static const char* source_name(Source s);
+
   struct Event {
     uint16_t id = 0;               // 0 = free
+    Source source = Source::Pir;
+    uint64_t ring_ms = 0;          // the last press, 0 = none
+    bool ring_told = false;        // on this connection
     bool open = false;             // still capturing
     bool active = false;           // PIR high
     bool start_told = false, active_told = false, end_told = false;   // on this connection
@@ -135,6 +145,9 @@ class Camera {
     bool confirm_anew = false;     // the next frame is the first to compare
     MotionConfirm::Verdict verdict = MotionConfirm::Verdict::Undecided;
     bool still = false;            // the next good frame answers `snapshot`
+    bool ring_still = false;       // the next good frame is the doorbell's picture
+    bool single = false;           // one good frame is all
+    bool scene_taken = false;      // the grid of that frame is in confirm_
     bool ending = false;           // the next frame is the event's last
     uint16_t event = 0;
     uint32_t interval_ms = 100;
@@ -157,22 +170,32 @@ class Camera {
     return member;
   }
   bool online() const { return state_ == State::Online; }
+  bool woke_from_sleep() const {
+    return cause_ == WakeCause::Pir || cause_ == WakeCause::Timer || cause_ == WakeCause::Button || cause_ == WakeCause::Ring;
+  }
   bool sleepy() const { return settings_.power_mode == PowerMode::Battery && identity_.caps.sleep; }
   bool registering() const { return token_[0] != 0 && !claim_.claimed(); }
+  bool on_mains() const {
+    return options_.supply == Supply::Mains || (options_.supply == Supply::Unknown && settings_.power_mode == PowerMode::AlwaysOn);
+  }
   uint32_t random32();
   void enter(State s);
+  /// After a call that may have taken long: no budget may be measured by a clock from before it.
+  void resync() { now_ = platform_.now_ms(); }
   void log(LogLevel level, const char* message) { platform_.log(level, message); }
   void tell(const char* message);            // log here and, when online, at the gateway
   void note(Note::Kind kind, uint32_t a = 0, uint32_t b = 0, uint32_t c = 0) { platform_.note(Note{kind, a, b, c}); }
 
   // motion and capture
+  void tick_ring();
   void tick_battery();
   void tick_motion();
-  void start_event();
+  void start_event(Source source);
   void end_event();
   void close_event();
   void await_confirmation(bool wanted);
   void drop_false_alarm();
+  void dismiss_unsent();
   void count_motion_wake();
   Event* open_event();
   Event* event_by_id(uint16_t id);
@@ -208,6 +231,7 @@ class Camera {
   void queue_frame();
   void apply_settings(const SettingsChange& change);
   void save_settings();
+  void send_bye();
   void say_bye(After after, const char* reason, uint32_t next_wake_s);
   void tick_closing();
   const char* api_key() const { return use_new_key_ ? claim_.new_key : claim_.api_key; }
@@ -239,7 +263,10 @@ class Camera {
   bool may_sleep();
   bool streaming() const { return stream_until_ms_ != 0; }
   bool pir_useful() const;
+  bool ring_useful() const { return identity_.caps.ring && battery_ != BatteryLevel::Critical && !rtc_->refused; }
+  void turn_radio_on();
   void turn_radio_off();
+  void account();
   void go_to_sleep();
   void tick_settling();
   void sleep_now();
@@ -297,6 +324,7 @@ class Camera {
   bool quiet_wake_ = false;        // only to arm the PIR again
   bool after_ota_ = false, confirm_image_ = false;
   bool use_new_key_ = false, tried_other_key_ = false;
+  bool saving_ = false;            // the platform was told to save power, in this boot
   bool looking_up_ = false, bye_sent_ = false, flash_on_ = false;
   bool had_event_ = false, brownout_rest_ = false, close_queued_ = false, fetch_checked_ = false;
   size_t put_body_ = 0;
@@ -306,6 +334,12 @@ class Camera {
   bool put_running_ = false;
   bool storm_ = false;
   bool stuck_told_ = false;
+  bool ring_raw_ = false, ring_down_ = false, ring_waiting_ = false;
+  bool bye_due_ = false;           // once the frame on the wire is out
+  const char* bye_reason_ = nullptr;
+  uint32_t bye_wake_s_ = 0;
+  uint64_t radio_on_ms_ = 0, sensor_on_ms_ = 0;
+  uint32_t radio_total_ms_ = 0, sensor_total_ms_ = 0;
   bool button_ = false;
   bool by_hand_ = false;           // setup opened by button on a claimed camera
   bool improv_joining_ = false;

@@ -84,14 +84,14 @@ void Camera::tick_session() {
 }
 
 void Camera::begin_link() {
-  if (!wifi_.present()) {
+  if (!wifi_.present() && !identity_.wired) {
     // Claimed, but the Wi-Fi was forgotten by hand: only a hand can help.
     no_link_until_ms_ = now_ + kPolicyPauseMs;
     enter(State::Idle);
     return;
   }
   link_began_ms_ = now_;
-  radio_ = true;
+  turn_radio_on();
   platform_.wifi_begin(wifi_, &rtc_->wifi);
   enter(State::Linking);
 }
@@ -208,7 +208,9 @@ void Camera::tick_connecting() {
     read_socket();
     return;
   }
-  switch (first_.poll()) {
+  const Exchange::Phase phase = first_.poll();
+  resync();  // public-key maths
+  switch (phase) {
     case Exchange::Phase::Ready: {
       tls_ms_ = first_.handshake_ms();
       note(Note::TlsReady, ws_.resumed(), tls_ms_);
@@ -289,6 +291,13 @@ void Camera::send_hello() {
   h.first_frame_ms = static_cast<uint32_t>(shared(capture_.first_frame_ms));
   h.backlog = ring_.backlog();
   h.lost = frames_lost() + rtc_->lost_before;
+  h.caps = &identity_.caps;
+  h.charging = identity_.caps.charging ? platform_.charging() : -1;
+  h.dropped = rtc_->alarms_dropped;
+  const uint16_t* by = rtc_->wakes_by;
+  const Spent spent = {by[kWakePir], by[kWakeTimer], by[kWakeRing], by[kWakeOther], rtc_->awake_ms / 1000, rtc_->radio_ms / 1000,
+                       rtc_->sensor_ms / 1000};
+  h.spent = rtc_->awake_ms ? &spent : nullptr;
   if (!send(encode_hello(text_, sizeof text_, h))) connection_lost(0);
 }
 
@@ -302,6 +311,8 @@ void Camera::refused() {
 
 void Camera::connection_lost(uint16_t code) {
   note(Note::Closed, code);
+  // The answer to our close proves that what went out before it was read.
+  if (state_ == State::Closing && bye_sent_ && code == kCloseNormal) ring_.release_sent();
   const uint16_t in_flight = writer_.frame_in_flight();
   // 1009 means the frame being sent, or the last one that went out whole.
   if (code == kCloseTooBig && in_flight != FrameRing::kNone) {
@@ -322,7 +333,7 @@ void Camera::connection_lost(uint16_t code) {
   // Nobody watches any more; who still wants to will ask again.
   stream_until_ms_ = 0;
   update_capture();
-  for (Event& e : events_) e.start_told = e.active_told = e.end_told = e.pinged = e.pong = false;
+  for (Event& e : events_) e.start_told = e.active_told = e.ring_told = e.end_told = e.pinged = e.pong = false;
   candidate_ = 0;
   switch (code) {
     case kCloseGoingAway: backoff_.at_least(3); break;
@@ -471,6 +482,9 @@ void Camera::on_welcome(json::Value m) {
   tried_other_key_ = false;
   backoff_.reset();
   rtc_->lost_before = 0;
+  rtc_->alarms_dropped = 0;
+  memset(rtc_->wakes_by, 0, sizeof rtc_->wakes_by);
+  rtc_->awake_ms = rtc_->radio_ms = rtc_->sensor_ms = 0;
   rtc_->timer_failures = rtc_->event_failures = rtc_->brownouts = rtc_->refused = 0;
   copy_string(rtc_->gateway_host, sizeof rtc_->gateway_host, dialed_host_);
   rtc_->gateway_port = dialed_port_;
@@ -533,11 +547,16 @@ void Camera::save_settings() {
   uint8_t blob[kSettingsBlobMax];
   const size_t n = settings_save(settings_, blob, sizeof blob);
   platform_.store_set("config", blob, n);
+  const size_t more = settings_save_more(settings_, blob, sizeof blob);
+  platform_.store_set("config2", blob, more);
 }
 
 void Camera::apply_settings(const SettingsChange& change) {
   if (!change.changed) return;
-  if (camera_on_) platform_.camera_apply(settings_);
+  if (camera_on_) {
+    platform_.camera_apply(settings_);
+    resync();
+  }
   update_capture();
 }
 
@@ -560,6 +579,8 @@ void Camera::on_command(json::Value m) {
     case CommandName::StreamStop:
       stream_until_ms_ = 0;
       update_capture();
+      // Nobody looks any more: what else the gateway has to say comes at once.
+      linger_until_ms_ = now_ + kStopLingerMs;
       break;
     case CommandName::Snapshot: {
       if (battery_ == BatteryLevel::Critical) error = "battery";
@@ -586,7 +607,8 @@ void Camera::on_command(json::Value m) {
         break;
       }
       send(encode_result(text_, sizeof text_, id, true, nullptr));
-      stay_until_ms_ = 0;
+      stay_until_ms_ = stream_until_ms_ = 0;
+      dismiss_unsent();
       say_bye(After::Sleep, "sleep", next_wake_s());
       return;
     case CommandName::Rekey: {
@@ -648,10 +670,16 @@ void Camera::queue_messages() {
     if (!e) break;
     after = e->id;
     if ((e->open && capture_.confirming) || !writer_.room(3 * kRoom)) continue;
+    const char* source = source_name(e->source);
     if (!e->start_told) {
-      e->start_told = e->active_told = send(encode_motion(text_, sizeof text_, e->id, true, e->start_ms));
+      e->start_told = e->active_told = send(encode_motion(text_, sizeof text_, e->id, true, e->start_ms, source));
+      if (e->source == Source::Ring && e->ring_ms == e->start_ms) e->ring_told = e->start_told;
     }
-    if (e->active_told != e->active && send(encode_motion(text_, sizeof text_, e->id, e->active, e->change_ms))) {
+    if (e->ring_ms && !e->ring_told) {
+      e->ring_told = send(encode_motion(text_, sizeof text_, e->id, true, e->ring_ms, source_name(Source::Ring)));
+      e->active_told = e->active_told || e->ring_told;
+    }
+    if (e->active_told != e->active && send(encode_motion(text_, sizeof text_, e->id, e->active, e->change_ms, source))) {
       e->active_told = e->active;
     }
     if (!e->open && !e->end_told && !busy && ring_.unsent_of(e->id) == 0) {
@@ -665,7 +693,8 @@ void Camera::queue_messages() {
   }
   if (now_ - last_beat_ms_ >= kHeartbeatMs && writer_.room(kRoom)) {
     last_beat_ms_ = now_;
-    send(encode_heartbeat(text_, sizeof text_, now_, platform_.rssi(), battery_mv_, platform_.free_heap(), ring_.backlog()));
+    send(encode_heartbeat(text_, sizeof text_, now_, platform_.rssi(), battery_mv_,
+                          identity_.caps.charging ? platform_.charging() : -1, platform_.free_heap(), ring_.backlog()));
     writer_.control(WsOp::Ping, nullptr, 0);
   }
 }
@@ -724,29 +753,58 @@ void Camera::say_bye(After after, const char* reason, uint32_t next_wake) {
   after_ = after;
   stop_camera();
   stream_until_ms_ = 0;
-  if (open_event()) {
-    close_event();
-    queue_messages();
-  }
-  send(encode_bye(text_, sizeof text_, reason, next_wake));
-  bye_sent_ = true;
-  close_queued_ = false;
+  if (open_event()) close_event();
+  bye_reason_ = reason;
+  bye_wake_s_ = next_wake;
+  bye_due_ = true;
+  bye_sent_ = close_queued_ = false;
   enter(State::Closing);
+  send_bye();
+}
+
+/// What is known of an event is said before bye, and waits for the frame that is on the wire.
+void Camera::send_bye() {
+  if (writer_.frame_in_flight() != FrameRing::kNone && now_ - state_since_ms_ < kClosingMs / 2) return;
+  queue_messages();
+  send(encode_bye(text_, sizeof text_, bye_reason_, bye_wake_s_));
+  bye_due_ = false;
+  bye_sent_ = true;
+}
+
+void Camera::dismiss_unsent() {
+  stop_camera();
+  if (open_event()) close_event();
+  uint32_t all = 0;
+  {
+    // Frames of an event that nobody wants are neither kept nor lost.
+    for (Event& e : events_) {
+      const uint32_t n = e.id ? ring_.ready_of(e.id) : 0;
+      Lock lock(platform_);
+      e.frames -= n < e.frames ? n : e.frames;
+      all += n;
+    }
+  }
+  if (all == 0) return;
+  ring_.release(UINT32_MAX);
+  dismissed_seq_ = frames_captured();
+  last_sent_seq_ = dismissed_seq_;
+  note(Note::Dismissed, all);
 }
 
 void Camera::tick_closing() {
   bool done = now_ - state_since_ms_ > kClosingMs;
-  if (!done && bye_sent_) {
+  if (!done && (bye_sent_ || bye_due_)) {
     uint16_t sent = FrameRing::kNone;
     const WsWriter::Progress p = writer_.pump(ws_, &sent);
     if (sent != FrameRing::kNone) ring_.sent(sent);
     if (p == WsWriter::Progress::Dead) done = true;
-    if (writer_.text_out() && !close_queued_) close_queued_ = writer_.close(kCloseNormal, "");
+    if (bye_due_) send_bye();
+    if (bye_sent_ && writer_.text_out() && !close_queued_) close_queued_ = writer_.close(kCloseNormal, "");
     // False means that the peer's close came, or the stream ended.
     if (!done && !read_socket()) done = true;
   }
   if (!done) return;
-  bye_sent_ = false;
+  bye_sent_ = bye_due_ = false;
   switch (after_) {
     case After::Sleep: go_to_sleep(); return;
     case After::Forget: factory_reset(); return;
@@ -755,7 +813,7 @@ void Camera::tick_closing() {
   }
   first_.reset();
   second_.reset();
-  turn_radio_off();
+  account();
   rtc_->lost_before += ring_.unsent();
   rtc_seal(rtc_);
   enter(State::Sleeping);
@@ -774,7 +832,7 @@ void Camera::tick_second() {
     return;
   }
   if (!online()) return;
-  if (settings_dirty_ && now_ >= put_retry_ms_ && ota_phase_ == OtaPhase::None) {
+  if (settings_dirty_ && now_ >= put_retry_ms_ && ota_phase_ == OtaPhase::None && !(options_.scarce_memory && camera_on_)) {
     start_put();
   } else if (ota_phase_ == OtaPhase::Waiting && !open_event() && !undelivered()) {
     start_fetch();
@@ -787,7 +845,9 @@ void Camera::start_put() {
 }
 
 void Camera::finish_put() {
-  switch (second_.poll()) {
+  const Exchange::Phase phase = second_.poll();
+  resync();
+  switch (phase) {
     case Exchange::Phase::Ready: {
       json::Writer w(text_, sizeof text_);
       w.begin().num("rev", settings_.rev);
@@ -869,7 +929,9 @@ void Camera::start_fetch() {
   stream_until_ms_ = 0;
   ota_phase_ = OtaPhase::Fetching;
   last_percent_ = 0;
-  if (!ota_.start()) {
+  const bool open = ota_.start();
+  resync();
+  if (!open) {
     ota_failed("slot");
     return;
   }
@@ -880,6 +942,7 @@ void Camera::start_fetch() {
 
 void Camera::tick_fetch() {
   const Exchange::Phase phase = second_.poll();
+  resync();
   if (phase == Exchange::Phase::Ready) {
     char authorization[kKeyMax + 8] = "Bearer ";
     copy_string(authorization + 7, kKeyMax, claim_.api_key);
@@ -942,6 +1005,7 @@ void Camera::tick_fetch() {
       second_.reset();
       report_ota("verifying", 100, nullptr);
       const char* error = ota_.finish();
+      resync();
       if (error) {
         ota_failed(error);
         return;

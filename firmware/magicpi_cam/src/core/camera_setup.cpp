@@ -26,13 +26,13 @@ void Camera::print_code() {
 void Camera::begin_setup() {
   setup_until_ms_ = now_ + kSetupMs;
   enter(State::Setup);
-  if (wifi_.present()) join();
+  if (wifi_.present() || identity_.wired) join();
   else open_portal();
 }
 
 void Camera::open_portal() {
   turn_radio_off();
-  radio_ = true;
+  turn_radio_on();
   setup_phase_ = SetupPhase::Portal;
   platform_.setup_open(true);
 }
@@ -42,7 +42,7 @@ void Camera::join() {
   turn_radio_off();
   setup_phase_ = SetupPhase::Joining;
   link_began_ms_ = now_;
-  radio_ = true;
+  turn_radio_on();
   platform_.wifi_begin(wifi_, &rtc_->wifi);
 }
 
@@ -88,7 +88,7 @@ void Camera::tick_setup() {
         improv_joining_ = false;
       }
       // Credentials that worked a minute ago are right: the network will come back.
-      if (joined_) join();
+      if (joined_ || identity_.wired) join();
       else open_portal();
     }
   } else if (setup_phase_ == SetupPhase::Serving && platform_.wifi_status() != LinkStatus::Up) {
@@ -99,7 +99,7 @@ void Camera::tick_setup() {
     leave_setup();
     turn_radio_off();
     enter(State::Idle);
-  } else if (identity_.caps.battery && identity_.caps.sleep) {
+  } else if (!on_mains()) {
     // Waiting for an owner must not empty the cell; power or button begins anew.
     leave_setup();
     turn_radio_off();
@@ -215,7 +215,7 @@ void Camera::registration_failed(bool for_good) {
 }
 
 bool Camera::set_wifi(const char* ssid, const char* password) {
-  if (!wifi_valid(ssid, password)) return false;
+  if (identity_.wired || !wifi_valid(ssid, password)) return false;
   copy_string(wifi_.ssid, sizeof wifi_.ssid, ssid);
   copy_string(wifi_.password, sizeof wifi_.password, password);
   memset(&rtc_->wifi, 0, sizeof rtc_->wifi);
@@ -254,7 +254,7 @@ void Camera::button(bool pressed) {
   const uint64_t held = now - button_since_ms_;
   if (held >= kButtonForgetMs) {
     factory_reset();
-  } else if (held >= kButtonPortalMs && claim_.claimed() && state_ != State::Setup && state_ != State::Sleeping) {
+  } else if (held >= kButtonPortalMs && !identity_.wired && claim_.claimed() && state_ != State::Setup && state_ != State::Sleeping) {
     now_ = now;
     first_.reset();
     second_.reset();
@@ -273,6 +273,7 @@ void Camera::factory_reset() {
   claim_erase(platform_);
   platform_.store_erase("wifi");
   platform_.store_erase("config");
+  platform_.store_erase("config2");
   platform_.store_erase("dirty");
   claim_ = Claim();
   memset(static_cast<void*>(rtc_), 0, sizeof *rtc_);
@@ -339,7 +340,10 @@ void Camera::improv_rpc() {
       improv_send(packet, improv_result(packet, ImprovCommand::DeviceInfo, strings, 4));
       return;
     }
-    case ImprovCommand::Scan: platform_.wifi_scan(); return;
+    case ImprovCommand::Scan:
+      platform_.wifi_scan();
+      resync();
+      return;
     default: improv_send(packet, improv_error(packet, ImprovError::UnknownRpc)); return;
   }
 }

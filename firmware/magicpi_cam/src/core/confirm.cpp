@@ -235,35 +235,63 @@ bool Decoder::run(LumaGrid* out) {
 
 bool luma_grid(const uint8_t* jpeg, size_t n, LumaGrid* out) { return Decoder(jpeg, n).run(out); }
 
+MotionConfirm::Limits MotionConfirm::limits_for(uint8_t sensitivity) {
+  Limits l;
+  if (sensitivity < 1) sensitivity = 1;
+  if (sensitivity > 10) sensitivity = 10;
+  l.luma = static_cast<uint8_t>(24 - 2 * sensitivity);
+  l.cells = static_cast<uint8_t>(sensitivity < 7 ? 9 - sensitivity : 2);
+  return l;
+}
+
+void MotionConfirm::begin(const Limits& limits, const uint8_t* ignore, const uint8_t* scene) {
+  limits_ = limits;
+  seen_ = 0;
+  have_first_ = false;
+  verdict_ = Verdict::Undecided;
+  if (ignore) memcpy(ignore_, ignore, sizeof ignore_);
+  else memset(ignore_, 0, sizeof ignore_);
+  have_scene_ = scene != nullptr;
+  if (scene) memcpy(scene_.cell, scene, sizeof scene_.cell);
+}
+
+bool MotionConfirm::differs(const LumaGrid& now, const LumaGrid& before, int luma) const {
+  // Exposure shifts the whole picture; movement shifts some cells against the rest.
+  int32_t common = 0, watching = 0;
+  for (int i = 0; i < kGridW * kGridH; ++i) {
+    if (!watched(i)) continue;
+    common += now.cell[i] - before.cell[i];
+    ++watching;
+  }
+  if (watching == 0) return true;
+  common /= watching;
+  if (common > limits_.common || common < -limits_.common) return true;
+  int changed = 0;
+  for (int i = 0; i < kGridW * kGridH; ++i) {
+    int32_t d = now.cell[i] - before.cell[i] - common;
+    if (d < 0) d = -d;
+    if (watched(i) && d > luma) ++changed;
+  }
+  return changed >= limits_.cells;
+}
+
 MotionConfirm::Verdict MotionConfirm::add(const uint8_t* jpeg, size_t n) {
   if (verdict_ != Verdict::Undecided) return verdict_;
   ++seen_;
   if (seen_ <= limits_.warm) return verdict_;
-  LumaGrid grid;
-  const bool good = luma_grid(jpeg, n, &grid);
-  if (first_size_ == 0 || seen_ == limits_.warm + 1) {
-    first_size_ = n;
-    have_grid_ = good;
-    if (good) first_ = grid;
+  if (!luma_grid(jpeg, n, &last_)) return verdict_ = Verdict::Motion;
+  uint32_t mean = 0;
+  for (int i = 0; i < kGridW * kGridH; ++i) mean += last_.cell[i];
+  mean /= kGridW * kGridH;
+  if (mean < limits_.dark || mean > limits_.glaring) return verdict_ = Verdict::Motion;
+  if (have_scene_ && differs(last_, scene_, limits_.luma + limits_.scene_margin)) return verdict_ = Verdict::Motion;
+  if (!have_first_) {
+    have_first_ = true;
+    first_ = last_;
     return verdict_;
   }
-  if (good && have_grid_) {
-    // Exposure shifts the whole picture; movement shifts some cells against the rest.
-    int32_t common = 0;
-    for (int i = 0; i < kGridW * kGridH; ++i) common += grid.cell[i] - first_.cell[i];
-    common /= kGridW * kGridH;
-    int changed = 0;
-    for (int i = 0; i < kGridW * kGridH; ++i) {
-      int32_t d = grid.cell[i] - first_.cell[i] - common;
-      if (d < 0) d = -d;
-      if (d > limits_.luma) ++changed;
-    }
-    if (changed >= limits_.cells) verdict_ = Verdict::Motion;
-  } else {
-    const size_t d = n > first_size_ ? n - first_size_ : first_size_ - n;
-    if (d * 100 > first_size_ * limits_.size_percent) verdict_ = Verdict::Motion;
-  }
-  if (verdict_ == Verdict::Undecided && seen_ >= limits_.warm + limits_.frames) verdict_ = Verdict::Nothing;
+  if (differs(last_, first_, limits_.luma)) return verdict_ = Verdict::Motion;
+  if (seen_ >= limits_.warm + limits_.frames) verdict_ = Verdict::Nothing;
   return verdict_;
 }
 

@@ -1,4 +1,4 @@
-// Does the picture agree with the PIR? Two cheap signs: the JPEG's size and the coarse luma of its 8x8 blocks.
+// Does the picture agree with the PIR? A cheap sign: the coarse luma of its 8x8 blocks.
 #pragma once
 
 #include <stddef.h>
@@ -14,7 +14,10 @@ struct LumaGrid {
 /// False if the JPEG is not baseline, 8-bit, with interleaved YCbCr or gray, or is damaged.
 bool luma_grid(const uint8_t* jpeg, size_t n, LumaGrid* out);
 
-/// Frame by frame: does something move? The first `warm` frames are ignored (exposure still changes).
+/// Frame by frame: does something move? The first `warm` frames are ignored (exposure still changes). Compared are the first
+/// picture after them, and where it is known the scene as it is when nothing moves: whoever stands still is not in that.
+/// Nothing is said only when the pictures can tell: an unreadable, a dark or a glaring picture, and a light that was switched
+/// on, count as motion.
 class MotionConfirm {
  public:
   enum class Verdict : uint8_t { Undecided, Motion, Nothing };
@@ -23,21 +26,33 @@ class MotionConfirm {
     uint8_t frames = 12;           ///< undecided frames after which the verdict is Nothing
     uint8_t luma = 14;             ///< a cell has changed if its luma, less the common change, differs by more
     uint8_t cells = 4;             ///< changed cells that make motion
-    uint8_t size_percent = 8;      ///< change of JPEG size that makes motion
+    uint8_t scene_margin = 8;      ///< the scene is older: it must differ by so much more
+    uint8_t common = 40;           ///< a change of the whole picture by more is no exposure's
+    uint8_t dark = 14, glaring = 245;
   };
+  /// `sensitivity` 1..10, 5 as above.
+  static Limits limits_for(uint8_t sensitivity);
 
   MotionConfirm() = default;
   explicit MotionConfirm(const Limits& limits) : limits_(limits) {}
-  void reset() { seen_ = 0; verdict_ = Verdict::Undecided; have_grid_ = false; }
+  /// Begins anew. `ignore`: kGridW x kGridH bits, or nullptr; `scene` may be nullptr. Both are copied.
+  void begin(const Limits& limits, const uint8_t* ignore, const uint8_t* scene);
+  void reset() { begin(limits_, nullptr, nullptr); }
   Verdict add(const uint8_t* jpeg, size_t n);
   Verdict verdict() const { return verdict_; }
+  /// Keeps the grid of a picture as last(), without a verdict; false if it cannot be read.
+  bool look(const uint8_t* jpeg, size_t n) { return luma_grid(jpeg, n, &last_); }
+  /// The last picture that was compared.
+  const LumaGrid& last() const { return last_; }
 
  private:
+  bool watched(int cell) const { return !(ignore_[cell / 8] >> (7 - cell % 8) & 1); }
+  bool differs(const LumaGrid& now, const LumaGrid& before, int luma) const;
   Limits limits_;
-  LumaGrid first_;
-  size_t first_size_ = 0;
+  LumaGrid first_, last_, scene_;
+  uint8_t ignore_[kGridW * kGridH / 8] = {0};
   uint8_t seen_ = 0;
-  bool have_grid_ = false;
+  bool have_first_ = false, have_scene_ = false;
   Verdict verdict_ = Verdict::Undecided;
 };
 

@@ -211,6 +211,15 @@ void FrameRing::release(uint32_t seq) {
   }
 }
 
+void FrameRing::release_sent() {
+  Guard guard(platform_);
+  for (uint16_t i = oldest_; i != kNone;) {
+    const uint16_t after = frames_[i].next;
+    if (frames_[i].status == Sent) free_frame(i);
+    i = after;
+  }
+}
+
 void FrameRing::rewind() {
   Guard guard(platform_);
   for (uint16_t i = oldest_; i != kNone; i = frames_[i].next) {
@@ -256,6 +265,14 @@ uint32_t FrameRing::unsent_of(uint16_t event) const {
 
 uint32_t FrameRing::held_of(uint16_t event) const {
   return count([](const Frame& f, uint16_t e) { return f.info.event == e; }, event);
+}
+
+uint32_t FrameRing::ready_of(uint16_t event) const {
+  return count([](const Frame& f, uint16_t e) { return f.status == Ready && f.info.event == e; }, event);
+}
+
+uint32_t FrameRing::ready() const {
+  return count([](const Frame& f, uint16_t) { return f.status == Ready; }, 0);
 }
 
 size_t FrameRing::used_bytes() const {

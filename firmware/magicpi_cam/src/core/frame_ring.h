@@ -57,6 +57,8 @@ class FrameRing {
   void discard(uint16_t frame);
   /// Releases every frame with seq <= `seq`.
   void release(uint32_t seq);
+  /// The peer has read all that was sent: releases it.
+  void release_sent();
   /// The connection is gone: what was sent but not released becomes unsent (though it may have arrived).
   void rewind();
   /// The peer has said what it has (see release()): what is still here has not arrived.
@@ -68,6 +70,9 @@ class FrameRing {
   uint32_t unsent() const;
   uint32_t unsent_of(uint16_t event) const;
   uint32_t held_of(uint16_t event) const;
+  /// Unsent, and none of it on the wire.
+  uint32_t ready_of(uint16_t event) const;
+  uint32_t ready() const;
   size_t capacity_bytes() const { return size_t(blocks_) * kBlock; }
   size_t used_bytes() const;
 

@@ -13,7 +13,7 @@
 namespace magicpi {
 
 /// Why the machine runs: hello.reason. Software = a restart the firmware asked for (the core tells whether for OTA).
-enum class WakeCause : uint8_t { Power, Pir, Timer, Brownout, Watchdog, Button, Crash, Software };
+enum class WakeCause : uint8_t { Power, Pir, Timer, Brownout, Watchdog, Button, Crash, Software, Ring };
 
 /// Camera states, for LED and log; docs/design/firmware.md has the drawing.
 enum class State : uint8_t {
@@ -96,10 +96,14 @@ struct GatewayAddress {
 
 enum class PirWake : uint8_t { Off, OnHigh, OnLow };
 
+/// What feeds the board: a camera without an owner must not empty a cell.
+enum class Supply : uint8_t { Unknown, Battery, Mains };
+
 /// How to sleep. The shell holds camera power-down and flash pins, arms ext1 and the timer, and sleeps.
 struct SleepRequest {
   uint32_t timer_s;           ///< wake after this long; 0 = no timer
   PirWake pir;                ///< level of the PIR pin that wakes
+  bool ring = false;          ///< the doorbell button wakes
 };
 
 enum class LogLevel : uint8_t { Debug, Info, Warning, Error };
@@ -117,6 +121,8 @@ struct Note {
     ConfigApplied,   ///< a = rev
     PirStuck,        ///<
     AlarmDropped,    ///< motion not confirmed by the picture; a = event
+    Dismissed,       ///< frames that an order to sleep left unsent: neither kept nor lost; a = how many
+    RingPressed,     ///< a = event, 0 if none began
     OtaProgress,     ///< a = percent
     TlsReady,        ///< a = 1 if resumed, b = handshake ms
     CommandDone,     ///< a = 1 if ok
@@ -151,6 +157,10 @@ class Platform {
   // --- sensors and LEDs ---------------------------------------------------
   virtual WakeCause wake_cause() = 0;
   virtual bool pir_level() = 0;
+  /// The doorbell button is down; debounced by the core.
+  virtual bool ring_level() { return false; }
+  /// 1 = the cell is being charged, 0 = it is not, -1 = no pin tells.
+  virtual int charging() { return -1; }
   /// Millivolts of the cell (averaged, divider undone), or -1 when the board has none.
   virtual int battery_mv() = 0;
   /// dBm, 0 when not joined.
@@ -171,6 +181,9 @@ class Platform {
   virtual void camera_apply(const Settings& settings) = 0;
   /// Stops and powers down; waits until the capture task has given its buffer back.
   virtual void camera_stop() = 0;
+  /// After the supply came: standby for a sensor that has no power-down pin, and may draw 20 mA until told otherwise. It
+  /// lasts through deep sleep. May take 0.5 s.
+  virtual void camera_park() = 0;
 
   // --- Wi-Fi --------------------------------------------------------------
   /// Starts joining as a station, returns at once. Uses `cache` where it is filled and falls back to a full scan
@@ -209,8 +222,8 @@ class Platform {
   /// This image boots for the first time and is not confirmed.
   virtual bool ota_pending() = 0;
   virtual void ota_confirm() = 0;
-  /// Boots the previous image; does not return on hardware.
-  virtual void ota_rollback() = 0;
+  /// Boots the previous image; does not return on hardware unless there is none: false, and this one is accepted.
+  virtual bool ota_rollback() = 0;
 
   // --- the end of a wake --------------------------------------------------
   /// Deep sleep; does not return on hardware. In a simulation it returns and the core stays in State::Sleeping.

@@ -40,14 +40,22 @@ size_t encode_hello(char* out, size_t cap, const Hello& h) {
   if (h.battery_mv >= 0) w.num("battery_mv", h.battery_mv).num("battery_pct", h.battery_pct);
   w.num("heap", h.heap).num("config_rev", h.config_rev);
   w.begin("timing").num("wifi_ms", h.wifi_ms).num("tls_ms", h.tls_ms).num("first_frame_ms", h.first_frame_ms).end();
-  w.num("backlog", h.backlog).num("lost", h.lost).end();
+  w.num("backlog", h.backlog).num("lost", h.lost);
+  if (h.charging >= 0) w.boolean("charging", h.charging != 0);
+  if (h.dropped) w.num("dropped", h.dropped);
+  if (h.caps) write_features(w, *h.caps);
+  if (const Spent* s = h.spent) {
+    w.begin("spent").num("pir", s->pir).num("timer", s->timer).num("ring", s->ring).num("other", s->other);
+    w.num("awake_s", s->awake_s).num("radio_s", s->radio_s).num("sensor_s", s->sensor_s).end();
+  }
+  w.end();
   return w.finish();
 }
 
-size_t encode_motion(char* out, size_t cap, uint16_t event, bool active, uint64_t t) {
+size_t encode_motion(char* out, size_t cap, uint16_t event, bool active, uint64_t t, const char* source) {
   json::Writer w(out, cap);
   w.begin().str("type", "motion").num("event", event).boolean("active", active).num("t", static_cast<int64_t>(t));
-  w.str("source", "pir").end();
+  w.str("source", source).end();
   return w.finish();
 }
 
@@ -58,10 +66,11 @@ size_t encode_event_end(char* out, size_t cap, uint16_t event, uint64_t t, uint3
   return w.finish();
 }
 
-size_t encode_heartbeat(char* out, size_t cap, uint64_t uptime_ms, int rssi, int battery_mv, uint32_t heap, uint32_t backlog) {
+size_t encode_heartbeat(char* out, size_t cap, uint64_t uptime_ms, int rssi, int battery_mv, int charging, uint32_t heap, uint32_t backlog) {
   json::Writer w(out, cap);
   w.begin().str("type", "heartbeat").num("uptime_ms", static_cast<int64_t>(uptime_ms)).num("rssi", rssi);
   if (battery_mv >= 0) w.num("battery_mv", battery_mv);
+  if (charging >= 0) w.boolean("charging", charging != 0);
   w.num("heap", heap).num("backlog", backlog).end();
   return w.finish();
 }
@@ -115,6 +124,16 @@ size_t encode_bye(char* out, size_t cap, const char* reason, uint32_t next_wake_
   return w.finish();
 }
 
+void write_features(json::Writer& w, const Caps& caps) {
+  w.begin_array("features");
+  // A camera that never sleeps has no check-ins, and its radio is on before a picture could confirm anything.
+  if (caps.sleep) w.element("checkin_picture");
+  if (caps.sleep && caps.pir) w.element("confirm_motion");
+  if (caps.ring) w.element("ring");
+  if (caps.charging) w.element("charging");
+  w.end_array();
+}
+
 void write_caps(json::Writer& w, const Caps& caps) {
   w.begin("caps").begin_array("resolutions");
   for (uint8_t i = 0; i < kResolutions; ++i) {
@@ -123,7 +142,9 @@ void write_caps(json::Writer& w, const Caps& caps) {
   w.end_array().num("psram", caps.psram_bytes).boolean("battery", caps.battery).boolean("flash", caps.flash);
   w.boolean("sd", caps.sd).begin_array("motion");
   if (caps.pir) w.element("pir");
-  w.end_array().boolean("sleep", caps.sleep).boolean("ota", caps.ota).end();
+  w.end_array().boolean("sleep", caps.sleep).boolean("ota", caps.ota);
+  write_features(w, caps);
+  w.end();
 }
 
 MessageType parse_message(const char* text, size_t n, json::Value* object) {
@@ -157,6 +178,7 @@ const char* reason_name(WakeCause cause, bool after_ota) {
     case WakeCause::Button: return "button";
     case WakeCause::Crash: return "crash";
     case WakeCause::Software: return after_ota ? "ota" : "power";
+    case WakeCause::Ring: return "ring";
     case WakeCause::Power: break;
   }
   return "power";

@@ -9,7 +9,7 @@ namespace magicpi {
 namespace {
 
 constexpr uint32_t kMagic = 0x4d504331;  // "MPC1"
-constexpr uint16_t kVersion = 1;
+constexpr uint16_t kVersion = 2;
 
 uint32_t checksum(const RtcState& s) {
   const size_t head = offsetof(RtcState, crc) + sizeof s.crc;

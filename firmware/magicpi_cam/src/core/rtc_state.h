@@ -8,6 +8,8 @@
 
 namespace magicpi {
 
+enum WakeKind : uint8_t { kWakePir, kWakeTimer, kWakeRing, kWakeOther };
+
 constexpr size_t kTlsSessionMax = 1344;
 
 /// Lives in Platform::rtc_memory(). seal() before every sleep and restart; after a crash in between the CRC does not
@@ -36,6 +38,11 @@ struct RtcState {
   uint16_t event_s_in_window;      ///< seconds of events in the current hour
   uint32_t lost_before;            ///< frames lost in earlier boots that no hello has told yet
   uint32_t wakes;                  ///< since power-on
+  uint16_t alarms_dropped;         ///< by the camera itself, not told yet; up to the limit
+  uint16_t wakes_by[4];            ///< WakeKind, of earlier boots, not told yet
+  uint32_t awake_ms, radio_ms, sensor_ms;   ///< of the same
+  uint8_t scene_known;             ///< 1: `scene` is what the camera sees when nothing moves
+  uint8_t scene[16 * 12];
   uint64_t next_timer_ms;          ///< rtc_ms() of the next due timer wake: PIR wakes do not postpone it
 };
 

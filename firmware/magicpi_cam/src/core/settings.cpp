@@ -1,18 +1,20 @@
 #include "settings.h"
 
+#include <string.h>
+
 #include "codec.h"
 
 namespace magicpi {
 
 namespace {
 
-constexpr uint8_t kBlobVersion = 1;
+constexpr uint8_t kBlobVersion = 1, kMoreVersion = 1;
 
 const char* const kResolutionNames[kResolutions] = {"QVGA", "VGA", "SVGA", "XGA", "HD", "SXGA", "UXGA"};
 const char* const kPowerNames[] = {"battery", "always_on"};
 const char* const kFlashNames[] = {"off", "motion", "on"};
 
-enum class Type : uint8_t { Integer, Boolean, Choice };
+enum class Type : uint8_t { Integer, Boolean, Choice, Grid };
 
 struct Row {
   const char* key;
@@ -54,11 +56,26 @@ const Row kRows[kSettingsKeys] = {
     MAGICPI_INT(saturation, -2, 2),
     MAGICPI_INT(exposure, -2, 2),
     MAGICPI_BOOL(night_mode),
+    MAGICPI_BOOL(checkin_picture),
+    MAGICPI_BOOL(confirm_motion),
+    MAGICPI_INT(confirm_sensitivity, 1, 10),
+    {"ignore_grid", Type::Grid, 0, 0, nullptr, nullptr, nullptr},
 };
+
+bool grid_of(json::Value v, uint8_t out[kIgnoreBytes]) {
+  char text[2 * kIgnoreBytes + 1];
+  size_t n = 0;
+  return v.to_string(text, sizeof text, &n) && n == 2 * kIgnoreBytes && hex_decode(text, out, kIgnoreBytes);
+}
 
 /// nullptr if the value is good, else why not.
 const char* check(const Row& row, json::Value v, const Caps& caps, int32_t* out) {
   switch (row.type) {
+    case Type::Grid: {
+      uint8_t grid[kIgnoreBytes];
+      if (!v.is(json::Kind::String)) return "type";
+      return grid_of(v, grid) ? nullptr : "range";
+    }
     case Type::Boolean: {
       bool b = false;
       if (!v.to_bool(&b)) return "type";
@@ -99,6 +116,13 @@ SettingsChange settings_merge(Settings& settings, json::Value object, const Caps
       continue;
     }
     change.applied |= 1u << i;
+    if (kRows[i].type == Type::Grid) {
+      uint8_t grid[kIgnoreBytes];
+      if (!grid_of(v, grid) || memcmp(grid, settings.ignore_grid, sizeof grid) == 0) continue;
+      memcpy(settings.ignore_grid, grid, sizeof grid);
+      change.changed |= 1u << i;
+      continue;
+    }
     if (n == kRows[i].get(settings)) continue;
     change.changed |= 1u << i;
     kRows[i].set(settings, n);
@@ -114,15 +138,24 @@ const char* settings_refusal(size_t index, json::Value object, const Caps& caps)
 
 void settings_copy(Settings& to, const Settings& from, uint32_t mask) {
   for (size_t i = 0; i < kSettingsKeys; ++i) {
-    if (mask >> i & 1) kRows[i].set(to, kRows[i].get(from));
+    if (!(mask >> i & 1)) continue;
+    if (kRows[i].type == Type::Grid) memcpy(to.ignore_grid, from.ignore_grid, sizeof to.ignore_grid);
+    else kRows[i].set(to, kRows[i].get(from));
   }
 }
 
 void settings_write(json::Writer& out, const Settings& settings, uint32_t mask) {
   for (size_t i = 0; i < kSettingsKeys; ++i) {
     if (!(mask >> i & 1)) continue;
+    if (kRows[i].type == Type::Grid) {
+      char text[2 * kIgnoreBytes + 1];
+      hex_encode(settings.ignore_grid, kIgnoreBytes, text);
+      out.str(kRows[i].key, text);
+      continue;
+    }
     const int32_t v = kRows[i].get(settings);
     switch (kRows[i].type) {
+      case Type::Grid: break;
       case Type::Boolean: out.boolean(kRows[i].key, v != 0); break;
       case Type::Integer: out.num(kRows[i].key, v); break;
       case Type::Choice: out.str(kRows[i].key, kRows[i].choices[v]); break;
@@ -133,7 +166,8 @@ void settings_write(json::Writer& out, const Settings& settings, uint32_t mask) 
 size_t settings_save(const Settings& settings, uint8_t* out, size_t cap) {
   BlobWriter w(out, cap, kBlobVersion);
   w.u32(settings.rev);
-  for (const Row& row : kRows) {
+  for (size_t i = 0; i < kFirstSettingsKeys; ++i) {
+    const Row& row = kRows[i];
     if (row.max > 32767) w.u32(static_cast<uint32_t>(row.get(settings)));
     else w.u16(static_cast<uint16_t>(row.get(settings)));
   }
@@ -144,12 +178,36 @@ bool settings_load(Settings& settings, const uint8_t* data, size_t len, const Ca
   BlobReader r(data, len, kBlobVersion);
   Settings loaded;
   loaded.rev = r.u32();
-  for (const Row& row : kRows) {
+  for (size_t i = 0; i < kFirstSettingsKeys; ++i) {
+    const Row& row = kRows[i];
     const int32_t v = row.max > 32767 ? static_cast<int32_t>(r.u32()) : static_cast<int16_t>(r.u16());
     if (!r.ok() || v < row.min || v > row.max) return false;
     row.set(loaded, v);
   }
   if (!r.done() || !(caps.resolutions >> static_cast<int>(loaded.resolution) & 1)) return false;
+  settings = loaded;
+  return true;
+}
+
+size_t settings_save_more(const Settings& settings, uint8_t* out, size_t cap) {
+  BlobWriter w(out, cap, kMoreVersion);
+  w.u32(settings.rev);
+  w.u8(settings.checkin_picture);
+  w.u8(settings.confirm_motion);
+  w.u8(settings.confirm_sensitivity);
+  w.bytes(settings.ignore_grid, sizeof settings.ignore_grid);
+  return w.finish();
+}
+
+bool settings_load_more(Settings& settings, const uint8_t* data, size_t len) {
+  BlobReader r(data, len, kMoreVersion);
+  Settings loaded = settings;
+  const bool same = r.u32() == settings.rev;
+  loaded.checkin_picture = r.u8() != 0;
+  loaded.confirm_motion = r.u8() != 0;
+  loaded.confirm_sensitivity = r.u8();
+  r.bytes(loaded.ignore_grid, sizeof loaded.ignore_grid);
+  if (!r.done() || !same || loaded.confirm_sensitivity < 1 || loaded.confirm_sensitivity > 10) return false;
   settings = loaded;
   return true;
 }

@@ -27,7 +27,12 @@ struct Caps {
   bool pir = true;
   bool sleep = true;             ///< can sleep deeply and wake by PIR or timer
   bool ota = true;
+  bool ring = false;             ///< has a doorbell button
+  bool charging = false;         ///< a pin tells whether the cell is being charged
 };
+
+/// Cells of a picture that do not count as motion: 16 x 12 bits, row by row from the top left, highest bit first.
+constexpr size_t kIgnoreBytes = 16 * 12 / 8;
 
 struct Settings {
   uint32_t rev = 0;              ///< revision the gateway gave; 0 = factory defaults
@@ -48,9 +53,15 @@ struct Settings {
   int8_t saturation = 0;
   int8_t exposure = 0;
   bool night_mode = false;
+  // Those below came after 0.1.0: a gateway sends them only to a camera that lists them among its features.
+  bool checkin_picture = false;  ///< one picture at each timer wake
+  bool confirm_motion = false;   ///< the picture must agree with the PIR before the radio starts
+  uint8_t confirm_sensitivity = 5;   ///< 1..10, higher keeps more
+  uint8_t ignore_grid[kIgnoreBytes] = {0};
 };
 
-constexpr size_t kSettingsKeys = 17;
+constexpr size_t kSettingsKeys = 21;
+constexpr size_t kFirstSettingsKeys = 17;   ///< those of 0.1.0
 /// Wire name of key `index` (0..kSettingsKeys-1).
 const char* settings_key(size_t index);
 
@@ -70,10 +81,15 @@ void settings_write(json::Writer& out, const Settings& settings, uint32_t mask);
 /// Why key `index` can be refused: "type", "range" or "unsupported", for config_ack.rejected.
 const char* settings_refusal(size_t index, json::Value object, const Caps& caps);
 
-/// Serialized size bound for NVS.
+/// Serialized size bound for NVS, of the keys of 0.1.0: firmware of that age reads this blob after a rollback.
 constexpr size_t kSettingsBlobMax = 64;
 size_t settings_save(const Settings& settings, uint8_t* out, size_t cap);
 /// False (and settings untouched) if the blob is not whole, of another version or out of range.
 bool settings_load(Settings& settings, const uint8_t* data, size_t len, const Caps& caps);
+/// The newer keys, in a blob of their own.
+size_t settings_save_more(const Settings& settings, uint8_t* out, size_t cap);
+/// False (and settings untouched) if the blob is not whole or out of range, or belongs to another revision: firmware that
+/// does not know these keys has taken settings since.
+bool settings_load_more(Settings& settings, const uint8_t* data, size_t len);
 
 }  // namespace magicpi

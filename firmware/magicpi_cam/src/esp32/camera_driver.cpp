@@ -48,6 +48,18 @@ bool CameraDriver::start(const Settings& settings) {
   return wanted_;
 }
 
+void CameraDriver::park() {
+  // Its registers are reached only while the driver gives it a clock, hence a start and a stop.
+  if (kBoard.camera.pwdn >= 0 || running_) return;
+  xSemaphoreTake(driver_, portMAX_DELAY);
+  if (open(settings_)) {
+    stand_by();
+    esp_camera_deinit();
+  }
+  xSemaphoreGive(driver_);
+  board_->sensor_off();
+}
+
 void CameraDriver::stop() {
   wanted_ = false;
   stop_sensor();

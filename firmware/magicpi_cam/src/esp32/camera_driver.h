@@ -24,6 +24,8 @@ class CameraDriver {
   void apply(const Settings& settings);
   /// Waits until the task has given its buffer back, then powers the sensor down.
   void stop();
+  /// Puts a sensor that runs on after its supply came into standby, where no power-down pin does that. May take 0.5 s.
+  void park();
   bool running() const { return running_; }
   /// Starts the sensor anew if it went silent, or did not come back from a change. Network task.
   void revive(uint64_t now_ms);

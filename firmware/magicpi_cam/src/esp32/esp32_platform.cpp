@@ -7,6 +7,7 @@
 #include <esp_timer.h>
 
 #include "../core/camera.h"
+#include "console.h"
 #include "entropy.h"
 #include "store.h"
 
@@ -32,9 +33,10 @@ void Esp32Platform::attach(Camera* camera, bool has_psram) {
 
 void Esp32Platform::tick() {
   const uint64_t now = now_ms();
-  for (int i = 0; i < kConsoleBytes && Serial.available() > 0; ++i) {
-    camera_->console_byte(static_cast<uint8_t>(Serial.read()));
+  for (int i = 0, byte = 0; i < kConsoleBytes && (byte = console_read()) >= 0; ++i) {
+    camera_->console_byte(static_cast<uint8_t>(byte));
   }
+  console_poll();
   bool known = false;
   const bool pressed = board_.button(now, driver_.running(), &known);
   if (known) camera_->button(pressed);
@@ -103,18 +105,17 @@ void Esp32Platform::setup_close() {
   mdns_.stop();
 }
 
-void Esp32Platform::console_write(const uint8_t* data, size_t n) { Serial.write(data, n); }
+void Esp32Platform::console_write(const uint8_t* data, size_t n) { console_put(data, n); }
 
 void Esp32Platform::log(LogLevel level, const char* message) {
   static const char* const kLevels[] = {"debug: ", "info: ", "warning: ", "error: "};
-  Serial.print(kLevels[static_cast<uint8_t>(level) & 3]);
-  Serial.println(message);
+  console_line(kLevels[static_cast<uint8_t>(level) & 3], message);
 }
 
 void Esp32Platform::sleep(const SleepRequest& request) {
   setup_close();
   wifi_end();
-  Serial.flush();
+  console_drain();
   board_.sleep(request);
 }
 
@@ -122,7 +123,7 @@ void Esp32Platform::restart() {
   if (driver_.running()) driver_.stop();
   setup_close();
   wifi_end();
-  Serial.flush();
+  console_drain();
   esp_restart();
 }
 

@@ -48,6 +48,7 @@ class Esp32Platform final : public Platform {
   bool camera_start(const Settings& settings) override { return driver_.start(settings); }
   void camera_apply(const Settings& settings) override { driver_.apply(settings); }
   void camera_stop() override { driver_.stop(); }
+  void camera_park() override { driver_.park(); }
   void wifi_begin(const WifiCredentials& credentials, WifiCache* cache) override;
   LinkStatus wifi_status() override { return radio_.status(); }
   void wifi_end() override;
@@ -63,7 +64,7 @@ class Esp32Platform final : public Platform {
   void ota_abort() override { ota_.abort(); }
   bool ota_pending() override { return OtaSlot::pending(); }
   void ota_confirm() override { OtaSlot::confirm(); }
-  void ota_rollback() override { OtaSlot::rollback(); }
+  bool ota_rollback() override { return OtaSlot::rollback(); }
   void sleep(const SleepRequest& request) override;
   void restart() override;
   void log(LogLevel level, const char* message) override;

@@ -2,10 +2,6 @@
 
 #include <esp_partition.h>
 
-// A new image stays on trial until the gateway has welcomed it; without this the Arduino core accepts it before setup().
-// Here and not in the sketch, whose prototypes the Arduino builder writes itself and without C linkage.
-extern "C" bool verifyRollbackLater() { return true; }
-
 namespace magicpi {
 
 bool OtaSlot::available() { return esp_ota_get_next_update_partition(nullptr) != nullptr; }
@@ -40,10 +36,11 @@ bool OtaSlot::pending() {
 
 void OtaSlot::confirm() { esp_ota_mark_app_valid_cancel_rollback(); }
 
-void OtaSlot::rollback() {
+bool OtaSlot::rollback() {
   esp_ota_mark_app_invalid_rollback_and_reboot();
   // Nothing to go back to: a camera that runs is better than one that judges itself at every boot.
   esp_ota_mark_app_valid_cancel_rollback();
+  return false;
 }
 
 }  // namespace magicpi

@@ -17,8 +17,8 @@ class OtaSlot {
   void abort();
   static bool pending();
   static void confirm();
-  /// Does not return if there is an image to go back to.
-  static void rollback();
+  /// Does not return if there is an image to go back to; false if there is none.
+  static bool rollback();
 
  private:
   const esp_partition_t* partition_ = nullptr;

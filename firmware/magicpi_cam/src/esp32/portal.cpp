@@ -12,8 +12,7 @@ namespace magicpi {
 
 namespace {
 
-constexpr uint8_t kAddress[4] = {192, 168, 4, 1};
-constexpr char kHome[] = "http://192.168.4.1/";
+constexpr char kHome[] = "http://4.3.2.1/";
 constexpr uint32_t kChosenMs = 700;      // the browser shows the answer before its network goes away
 
 constexpr char kTop[] =
@@ -61,6 +60,14 @@ class Text {
   HttpReply& reply_;
 };
 
+/// Some probes want a page with the redirect and take an empty one for a broken network.
+void lead_home(HttpReply& reply) {
+  reply.status = 302;
+  reply.location = kHome;
+  reply.type = "text/html; charset=utf-8";
+  Text(reply).raw("<!doctype html><title>MagicPi camera</title><a href='").raw(kHome).raw("'>Set up the camera</a>");
+}
+
 bool equals(const char* a, const char* b) { return strcmp(a, b) == 0; }
 
 /// An address, or a name of the local network: any other name could be a web page's trick to read the setup code.
@@ -77,7 +84,7 @@ void Portal::open(bool access_point) {
   access_point_ = access_point;
   open_ = server_.open(http_port_, handle, this);
   if (access_point) {
-    dns_.open(dns_port_, kAddress);
+    dns_.open(dns_port_, kPortalAddress);
     radio_.scan(false);
   }
 }
@@ -128,9 +135,9 @@ void Portal::respond(const HttpQuery& query, HttpReply& reply) {
     return;
   }
   if (!local_host(query.host)) {
-    // A phone that asks whether there is internet is led to the page.
-    reply.status = access_point_ ? 302 : 403;
-    if (access_point_) reply.location = kHome;
+    // A phone or computer that asks whether there is internet, by a name of its maker, is led to the page.
+    if (access_point_) lead_home(reply);
+    else reply.status = 403;
     return;
   }
   if (equals(query.path, "/") && get) {
@@ -140,8 +147,8 @@ void Portal::respond(const HttpQuery& query, HttpReply& reply) {
   } else if (access_point_ && equals(query.path, "/wifi") && post) {
     choose_wifi(query, reply);
   } else {
-    reply.status = access_point_ && get ? 302 : 404;
-    if (reply.status == 302) reply.location = kHome;
+    if (access_point_ && get) lead_home(reply);
+    else reply.status = 404;
   }
 }
 

@@ -16,7 +16,9 @@
 #include "../../board.h"
 #include "../core/camera.h"
 #include "../core/codec.h"
+#include "../core/memory_plan.h"
 #include "../net/tls_mbedtls.h"
+#include "console.h"
 #include "esp32_platform.h"
 
 namespace magicpi {
@@ -24,9 +26,8 @@ namespace magicpi {
 namespace {
 
 constexpr uint32_t kWatchdogMs = 30000;
-constexpr size_t kSmallRing = 64 * 1024, kSmallestRing = 16 * 1024;
-// One buffer, TLS and the ring share some 200 KB of heap then.
-constexpr uint8_t kOnlyQvga = 0x01;
+constexpr uint8_t kOnlyQvga = 0x01;      // without PSRAM
+constexpr uint8_t kSmallFramerate = 5;
 constexpr uint32_t kRestartMs = 5000;
 
 #ifndef MAGICPI_STREAM_DURATION_S
@@ -44,6 +45,9 @@ constexpr uint32_t kRestartMs = 5000;
 #ifndef MAGICPI_ALWAYS_ON
 #define MAGICPI_ALWAYS_ON 0
 #endif
+#ifndef MAGICPI_SUPPLY
+#define MAGICPI_SUPPLY 0
+#endif
 #ifndef MAGICPI_CONFIRM_MOTION
 #define MAGICPI_CONFIRM_MOTION 0
 #endif
@@ -55,6 +59,7 @@ constexpr uint32_t kRestartMs = 5000;
 #endif
 
 static_assert(MAGICPI_STREAM_DURATION_S >= 3 && MAGICPI_STREAM_DURATION_S <= 300, "MAGICPI_STREAM_DURATION_S: 3..300");
+static_assert(MAGICPI_SUPPLY >= 0 && MAGICPI_SUPPLY <= MAGICPI_SUPPLY_MAINS, "MAGICPI_SUPPLY: a name from config.h");
 static_assert(MAGICPI_FRAMERATE >= 1 && MAGICPI_FRAMERATE <= 25, "MAGICPI_FRAMERATE: 1..25");
 static_assert(MAGICPI_JPEG_QUALITY >= 4 && MAGICPI_JPEG_QUALITY <= 63, "MAGICPI_JPEG_QUALITY: 4..63");
 
@@ -72,19 +77,6 @@ TlsTransport* g_ws;
 TlsTransport* g_https;
 Camera* g_camera;
 
-void start_console() {
-#if ARDUINO_USB_CDC_ON_BOOT && ARDUINO_USB_MODE
-  // Nobody may be listening: never wait for a host.
-  Serial.setTxTimeoutMs(0);
-  Serial.begin();
-#elif ARDUINO_USB_CDC_ON_BOOT
-  Serial.begin();
-#else
-  Serial.setTxBufferSize(2048);
-  Serial.begin(115200);
-#endif
-}
-
 void start_watchdog() {
   esp_task_wdt_config_t config = {};
   config.timeout_ms = kWatchdogMs;
@@ -94,18 +86,16 @@ void start_watchdog() {
   esp_task_wdt_add(nullptr);
 }
 
-/// Half of the PSRAM holds frames, the rest is for the driver's buffers and TLS. Without PSRAM a little of the heap.
+/// Half of the PSRAM holds frames, the rest is for the driver's buffers and TLS. Without PSRAM as memory_plan.h says, or
+/// not at all: a camera that stalls after two frames helps nobody.
 uint8_t* ring_memory(size_t psram, size_t* bytes) {
-  uint8_t* memory = nullptr;
   if (psram) {
     *bytes = psram / 2;
-    memory = static_cast<uint8_t*>(heap_caps_malloc(*bytes, MALLOC_CAP_SPIRAM | MALLOC_CAP_8BIT));
+    return static_cast<uint8_t*>(heap_caps_malloc(*bytes, MALLOC_CAP_SPIRAM | MALLOC_CAP_8BIT));
   }
-  for (size_t n = kSmallRing; !memory && n >= kSmallestRing; n /= 2) {
-    *bytes = n;
-    memory = static_cast<uint8_t*>(heap_caps_malloc(n, MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT));
-  }
-  return memory;
+  if (!works_without_psram(heap_caps_get_free_size(MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT))) return nullptr;
+  *bytes = kPlanRing;
+  return static_cast<uint8_t*>(heap_caps_malloc(*bytes, MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT));
 }
 
 const uint8_t* ota_key() {
@@ -147,11 +137,13 @@ Options options(bool has_psram) {
   Options o;
   o.settings.stream_duration_s = MAGICPI_STREAM_DURATION_S;
   if (o.settings.max_event_s < o.settings.stream_duration_s) o.settings.max_event_s = o.settings.stream_duration_s;
-  o.settings.framerate = MAGICPI_FRAMERATE;
+  o.settings.framerate = has_psram || MAGICPI_FRAMERATE < kSmallFramerate ? MAGICPI_FRAMERATE : kSmallFramerate;
   o.settings.resolution = has_psram ? Resolution::MAGICPI_RESOLUTION : Resolution::QVGA;
   o.settings.jpeg_quality = MAGICPI_JPEG_QUALITY;
   if (MAGICPI_ALWAYS_ON) o.settings.power_mode = PowerMode::AlwaysOn;
-  o.confirm_motion = MAGICPI_CONFIRM_MOTION != 0;
+  o.supply = static_cast<Supply>(MAGICPI_SUPPLY);
+  o.scarce_memory = !has_psram;
+  o.settings.confirm_motion = MAGICPI_CONFIRM_MOTION != 0;
   if (wifi_valid(MAGICPI_WIFI_SSID, MAGICPI_WIFI_PASSWORD)) {
     copy_string(o.wifi.ssid, sizeof o.wifi.ssid, MAGICPI_WIFI_SSID);
     copy_string(o.wifi.password, sizeof o.wifi.password, MAGICPI_WIFI_PASSWORD);
@@ -183,7 +175,7 @@ void wait(uint32_t ms) {
 }  // namespace
 
 void shell_begin() {
-  start_console();
+  console_begin();
   start_watchdog();
   const size_t psram = psramFound() ? heap_caps_get_total_size(MALLOC_CAP_SPIRAM) : 0;
   const Identity identity = identify_board(psram);
@@ -192,7 +184,8 @@ void shell_begin() {
   size_t bytes = 0;
   uint8_t* ring = ring_memory(psram, &bytes);
   if (!ring) {
-    g_platform->log(LogLevel::Error, "no memory for frames");
+    g_platform->log(LogLevel::Error, "too little memory: this board needs PSRAM (S3: OPI PSRAM in the board menu)");
+    console_drain();
     delay(kRestartMs);
     esp_restart();
   }

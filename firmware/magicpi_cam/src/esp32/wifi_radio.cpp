@@ -287,6 +287,15 @@ bool WifiRadio::access_point(const char* ssid) {
   config.ap.max_connection = 4;
   config.ap.beacon_interval = 100;
   connect_on_start_ = false;
+  // Several Android phones open no portal that has a private address (arduino-esp32 #10330).
+  esp_netif_ip_info_t ip = {};
+  const uint8_t mask[4] = {255, 255, 255, 0};
+  memcpy(&ip.ip.addr, kPortalAddress, sizeof ip.ip.addr);
+  memcpy(&ip.gw.addr, kPortalAddress, sizeof ip.gw.addr);
+  memcpy(&ip.netmask.addr, mask, sizeof ip.netmask.addr);
+  esp_netif_dhcps_stop(point_);
+  esp_netif_set_ip_info(point_, &ip);
+  esp_netif_dhcps_start(point_);
   running_ = esp_wifi_set_config(WIFI_IF_AP, &config) == ESP_OK && esp_wifi_start() == ESP_OK;
   if (running_) {
     set_tx_power();

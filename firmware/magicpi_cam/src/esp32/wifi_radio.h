@@ -12,6 +12,9 @@
 
 namespace magicpi {
 
+/// Of the portal's access point.
+inline constexpr uint8_t kPortalAddress[4] = {4, 3, 2, 1};
+
 /// One network in sight.
 struct Network {
   char ssid[33];
@@ -30,7 +33,7 @@ class WifiRadio {
   void join(const WifiCredentials& credentials, WifiCache* cache, bool reuse_lease);
   /// Advances the join; to be called until Up or Failed, and later to see a loss.
   LinkStatus status();
-  /// Open access point with a DHCP server on 192.168.4.1.
+  /// Open access point with a DHCP server on 4.3.2.1.
   bool access_point(const char* ssid);
   void off();
 

@@ -22,6 +22,7 @@ from home_assistant import (
     HomeAssistantError,
     HomeAssistantProcess,
     free_port,
+    own_address,
     wait_until,
 )
 from virtual_camera import SourceError, read_frame_number
@@ -58,22 +59,6 @@ class Steps:
         took = time.monotonic() - began
         fact = f": {', '.join(facts)}" if facts else ""
         print(f"  [{took:5.1f} s] {name}{fact}", flush=True)
-
-
-def own_address() -> str:
-    """Return the address of this machine that mDNS can announce."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # Nothing is sent: a UDP socket only looks up the route.
-            probe.connect(("224.0.0.251", 5353))
-            address = probe.getsockname()[0]
-        except OSError:
-            address = "127.0.0.1"
-    if address.startswith("127."):
-        raise DemoError(
-            "cameras are found by mDNS, which does not travel over loopback: connect this machine to a network"
-        )
-    return str(address)
 
 
 def check_gateway_port() -> None:

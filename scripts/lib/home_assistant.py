@@ -93,6 +93,22 @@ def free_port() -> int:
             return port
 
 
+def own_address() -> str:
+    """Return the address of this machine that mDNS can announce; raises HomeAssistantError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: a UDP socket only looks up the route.
+            probe.connect(("224.0.0.251", 5353))
+            address = str(probe.getsockname()[0])
+        except OSError:
+            address = "127.0.0.1"
+    if address.startswith("127."):
+        raise HomeAssistantError(
+            "cameras are found by mDNS, which does not travel over loopback: connect this machine to a network"
+        )
+    return address
+
+
 @overload
 async def wait_until[T](
     probe: Callable[[], Awaitable[T]], timeout: float, what: str

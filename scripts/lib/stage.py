@@ -17,7 +17,6 @@ from datetime import UTC, date, datetime, time, timedelta
 import json
 from pathlib import Path
 import random
-import socket
 import subprocess
 import sys
 from typing import Any, Self
@@ -31,6 +30,7 @@ from home_assistant import (
     HomeAssistantError,
     HomeAssistantProcess,
     free_port,
+    own_address,
     wait_until,
 )
 from virtual_camera import FrameSource, GeneratedSource, VirtualCamera, make_picture
@@ -51,22 +51,6 @@ KEY_EVERY = 10  # pictures
 HOUR_MS = 3_600_000
 BUSY_DAY = 2  # days ago
 CALM_DAY = 1
-
-
-def own_address() -> str:
-    """Return the address of this machine that mDNS can announce; raises HomeAssistantError."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # Nothing is sent: a UDP socket only looks up the route.
-            probe.connect(("224.0.0.251", 5353))
-            address = str(probe.getsockname()[0])
-        except OSError:
-            address = "127.0.0.1"
-    if address.startswith("127."):
-        raise HomeAssistantError(
-            "cameras are found by mDNS, which does not travel over loopback: connect this machine to a network"
-        )
-    return address
 
 
 @dataclass(frozen=True)

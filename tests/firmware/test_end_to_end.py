@@ -23,9 +23,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 import pytest
 
 from firmware_camera import FirmwareCamera, build_firmware, render_pictures
-from home_assistant import HomeAssistantProcess, free_port, wait_until
+from home_assistant import HomeAssistantProcess, free_port, own_address, wait_until
 from homeassistant.const import __version__
-from stage import own_address
 from virtual_camera import read_frame_number
 
 DOMAIN = "magicpi_nvr"

@@ -34,7 +34,7 @@ from .delegate import CameraDelegate
 from .entries import Entries
 from .firmware import FirmwareFolder
 from .issues import ISSUE_PORT, ISSUE_STORAGE, Issues
-from .lifecycle import Lifecycle, Step
+from .lifecycle import Lifecycle
 from .pictures import LastPicture, LastPictures
 from .recordings import Recordings, StorageUnavailable
 from .stores import NvrSettings, RegistryStorage
@@ -42,6 +42,21 @@ from .stores import NvrSettings, RegistryStorage
 DATA_NVR: HassKey[Nvr] = HassKey(DOMAIN)
 
 SNAPSHOT_TIMEOUT: Final = 10.0
+
+# The steps of a start in their order, methods of Nvr; a move begins at one of the two named
+STEP_RECORDINGS: Final = "open_recordings"
+STEP_LISTEN: Final = "listen"
+STEPS: Final = (
+    "load_authority",
+    "load_cameras",
+    "load_pictures",
+    "read_firmware",
+    STEP_RECORDINGS,
+    STEP_LISTEN,
+    "forget_orphans",
+    "follow_time",
+    "announce",
+)
 
 
 class PortUnavailable(OSError):
@@ -108,19 +123,7 @@ class Nvr:
             pictures=self.pictures,
             firmware_folder=self.firmware_folder,
         )
-        self.life = Lifecycle(
-            (
-                self._load_authority,
-                self._load_cameras,
-                self._load_pictures,
-                self._read_firmware,
-                self._open_recordings,
-                self._listen,
-                self._forget_orphans,
-                self._follow_time,
-                self._announce,
-            )
-        )
+        self.life = Lifecycle({name: getattr(self, f"_{name}") for name in STEPS})
         # One for all starts: what it has yet to write is read by the next one
         self._storage = RegistryStorage(hass)
         self._users = 0
@@ -175,9 +178,9 @@ class Nvr:
             with self._issues_of_start(plan):
                 if plan.recording.root != before.recording.root:
                     await self.recordings.async_make_root(plan.recording)
-                    await self._async_move(plan, self._open_recordings)
+                    await self._async_move(plan, STEP_RECORDINGS)
                 elif plan.options.port != before.options.port:
-                    await self._async_move(plan, self._listen)
+                    await self._async_move(plan, STEP_LISTEN)
             self.plan = plan
             self.recordings.update_settings(plan.recording)
             self.recordings.schedule_cleanup(plan.options.cleanup)
@@ -191,10 +194,10 @@ class Nvr:
                 await self.life.up()
             except BaseException:
                 # Entities that are there hold the cameras: those outlive a move that failed
-                await self.life.down(self._open_recordings if self._users else None)
+                await self.life.down(STEP_RECORDINGS if self._users else None)
                 raise
 
-    async def _async_move(self, plan: Plan, first: Step) -> None:
+    async def _async_move(self, plan: Plan, first: str) -> None:
         """Do the steps from `first` on again, by another plan."""
         before, self.plan = self.plan, plan
         try:

@@ -109,10 +109,15 @@ def read_folders(
     images: list[FirmwareImage] = []
     refused: dict[str, str] = {}
     for folder in folders:
-        if not folder.is_dir():
+        try:
+            names = sorted(folder.iterdir()) if folder.is_dir() else []
+        except OSError as err:
+            refused[folder.name] = str(err)
             continue
-        keys = _read_keys(folder, refused)
-        for manifest in sorted(folder.glob("*.json")):
+        keys = _read_keys([path for path in names if path.suffix == ".pem"], refused)
+        for manifest in names:
+            if manifest.suffix != ".json":
+                continue
             try:
                 images.append(_read_image(manifest, keys))
             except (OSError, ValueError, KeyError, TypeError) as err:
@@ -122,12 +127,27 @@ def read_folders(
     return tuple(images), refused
 
 
+def _size(path: Path, maximum: int) -> int:
+    """Return the size of a file; raises ValueError for what is none, or too big."""
+    # Reading anything else, such as a pipe, might never end
+    if not path.is_file():
+        raise ValueError(f"{path.name} is not a file")
+    if (size := path.stat().st_size) > maximum:
+        raise ValueError(f"{path.name} is too big")
+    return size
+
+
 def _read_keys(
-    folder: Path, refused: dict[str, str]
+    paths: Iterable[Path], refused: dict[str, str]
 ) -> list[ec.EllipticCurvePublicKey]:
     keys: list[ec.EllipticCurvePublicKey] = []
     sources = [("built in", pem.encode()) for pem in FIRMWARE_PUBLIC_KEYS]
-    sources += [(path.name, path.read_bytes()) for path in sorted(folder.glob("*.pem"))]
+    for path in paths:
+        try:
+            _size(path, MAX_MANIFEST)
+            sources.append((path.name, path.read_bytes()))
+        except (OSError, ValueError) as err:
+            refused[path.name] = str(err)
     for name, pem in sources:
         try:
             key = load_pem_public_key(pem)
@@ -143,8 +163,7 @@ def _read_keys(
 
 def _read_image(manifest: Path, keys: list[ec.EllipticCurvePublicKey]) -> FirmwareImage:
     """Check one image; raises ValueError with the reason."""
-    if manifest.stat().st_size > MAX_MANIFEST:
-        raise ValueError("the manifest is too big")
+    _size(manifest, MAX_MANIFEST)
     data: Any = json.loads(manifest.read_text(encoding="utf-8"))
     if not isinstance(data, dict):
         raise ValueError("the manifest is no object")  # noqa: TRY004 - a file's content, not a type
@@ -152,8 +171,7 @@ def _read_image(manifest: Path, keys: list[ec.EllipticCurvePublicKey]) -> Firmwa
     if Path(name).name != name:
         raise ValueError("the file is not beside its manifest")
     path = manifest.parent / name
-    size = path.stat().st_size
-    if not 0 < size <= MAX_IMAGE or size != data["size"]:
+    if not (size := _size(path, MAX_IMAGE)) or size != data["size"]:
         raise ValueError("its size is not the manifest's")
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -1,6 +1,6 @@
 """What runs between start and stop, as steps that are undone in the opposite order."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -14,9 +14,9 @@ class Lifecycle:
     begins where it failed, and `down` leaves nothing of what it undoes.
     """
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Mapping[str, Step]) -> None:
         """Name the steps in their order."""
-        self.steps: Final = tuple(steps)
+        self.steps: Final = dict(steps)
         self._done: list[AsyncExitStack] = []
 
     @property
@@ -26,18 +26,18 @@ class Lifecycle:
 
     async def up(self) -> None:
         """Do the steps that are not done; raises what the first that fails raises."""
-        for step in self.steps[len(self._done) :]:
+        for step in list(self.steps.values())[len(self._done) :]:
             async with AsyncExitStack() as stack:
                 await step(stack)
                 self._done.append(stack.pop_all())
 
-    async def down(self, to: Step | None = None) -> None:
-        """Undo the last steps back to `to` and that itself, all without it.
+    async def down(self, first: str | None = None) -> None:
+        """Undo the steps from `first` on, all without it.
 
         Each is undone whatever the others raise; raises what the last one raised.
         """
-        first = 0 if to is None else self.steps.index(to)
+        begin = 0 if first is None else list(self.steps).index(first)
         async with AsyncExitStack() as undo:
-            for stack in self._done[first:]:
+            for stack in self._done[begin:]:
                 undo.push_async_exit(stack)
-            del self._done[first:]
+            del self._done[begin:]

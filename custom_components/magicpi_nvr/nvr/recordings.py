@@ -1,8 +1,15 @@
 """What was recorded, and what is being recorded: recorder and library, last events, usage, cleanup."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+)
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,10 +44,34 @@ from .issues import Issues
 from .manual import ManualRecordings
 
 USAGE_COOLDOWN: Final = 10.0
+# A file system that hangs raises nothing: longer than this, a start fails and a stop goes on without
+OPEN_TIMEOUT_S: Final = 60.0
+CLOSE_TIMEOUT_S: Final = 15.0
 
 
 class StorageUnavailable(OSError):
     """The folder of recordings cannot be used."""
+
+
+@asynccontextmanager
+async def _storage_errors() -> AsyncGenerator[None]:
+    """Raise StorageUnavailable for what a storage answers, and for one that does not answer."""
+    try:
+        async with asyncio.timeout(OPEN_TIMEOUT_S):
+            yield
+    except TimeoutError as err:
+        raise StorageUnavailable("The storage does not answer") from err
+    except OSError as err:
+        raise StorageUnavailable(*err.args) from err
+
+
+async def _bounded(close: Callable[[], Awaitable[None]]) -> None:
+    """Close, or go on without after a while: its thread may never come back."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await close()
+    except TimeoutError:
+        LOGGER.error("The storage does not answer, what it was given last may be lost")
 
 
 class Recordings:
@@ -71,12 +102,10 @@ class Recordings:
 
     async def async_make_root(self, settings: RecordingSettings) -> None:
         """Make the folder of recordings; raises StorageUnavailable."""
-        try:
+        async with _storage_errors():
             await self._hass.async_add_executor_job(
                 lambda: settings.root.mkdir(parents=True, exist_ok=True)
             )
-        except OSError as err:
-            raise StorageUnavailable(*err.args) from err
 
     async def async_open(
         self,
@@ -96,16 +125,14 @@ class Recordings:
         self._camera_ids = camera_ids
         self._last_events.clear()
         undo.callback(self._forget)
-        undo.push_async_callback(library.close)
+        undo.push_async_callback(_bounded, library.close)
         undo.push_async_callback(self._async_end_tasks)
         # The recorder's last clips may ask the library for something yet
-        undo.push_async_callback(recorder.stop)
-        try:
+        undo.push_async_callback(_bounded, recorder.stop)
+        async with _storage_errors():
             await library.open()
             await recorder.start()
-        except OSError as err:
-            raise StorageUnavailable(*err.args) from err
-        await self._async_refresh_last_events()
+            await self._async_refresh_last_events()
         self._schedule_usage()
 
     async def _async_end_tasks(self) -> None:

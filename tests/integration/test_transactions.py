@@ -1,0 +1,279 @@
+"""Start and move are transactions: whichever step fails, a retry records and plays."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+import errno
+import os
+from pathlib import Path
+import socket
+import threading
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_STORAGE
+from custom_components.magicpi_nvr.nvr import async_get_nvr, recordings
+from custom_components.magicpi_nvr.nvr.core import STEP_RECORDINGS, STEPS
+from custom_components.magicpi_nvr.nvr.lifecycle import Lifecycle
+from custom_components.magicpi_nvr.recording.library import Library
+from custom_components.magicpi_nvr.recording.recorder import Recorder
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+
+from .house import CAMERA_ID, House, nvr_options
+
+MOVE_STEPS = STEPS[STEPS.index(STEP_RECORDINGS) :]
+
+
+@asynccontextmanager
+async def failing(life: Lifecycle, name: str, *, after: bool) -> AsyncGenerator[None]:
+    """Have a step fail once, before it did anything or after it did everything."""
+    step = life.steps[name]
+    failed = False
+
+    async def fail(undo: AsyncExitStack) -> None:
+        nonlocal failed
+        if after or failed:
+            await step(undo)
+        if not failed:
+            failed = True
+            raise OSError(errno.EIO, f"{name} failed")
+
+    life.steps[name] = fail
+    yield
+    assert failed
+    life.steps[name] = step
+
+
+async def records_and_plays(
+    house: House, hass_client: ClientSessionGenerator, root: Path
+) -> None:
+    """Record an event below a folder, and play its clip."""
+    nvr, camera = house.nvr, house.cameras[0]
+    before = nvr.recordings.last_event(CAMERA_ID)
+    mark = camera.mark()
+    camera.trigger_motion(0.5)
+    await camera.wait_event("event_ended", after=mark)
+    await camera.wait_all_acked(timeout=60)
+    await house.wait_until(
+        lambda: (
+            (event := nvr.recordings.last_event(CAMERA_ID)) is not None
+            and event != before
+            and event.state == "ready"
+        )
+    )
+    event = nvr.recordings.last_event(CAMERA_ID)
+    assert event
+    assert (root / DOMAIN / event.path).is_file()
+    client = await hass_client()
+    response = await client.get(f"/api/magicpi_nvr/clip/event/{event.id}")
+    assert response.status == 200
+    clip = await response.read()
+    assert clip[4:8] == b"ftyp"
+    assert len(clip) == int(response.headers["Content-Length"])
+    await house.wait_until(lambda: house.camera().session is None)
+
+
+async def unload_all(hass: HomeAssistant) -> None:
+    """Unload all entries."""
+    for entry in hass.config_entries.async_entries(DOMAIN):
+        await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def set_up_all(hass: HomeAssistant) -> list[ConfigEntryState]:
+    """Set up, or try again, what is not loaded; return the states."""
+    entries = hass.config_entries.async_entries(DOMAIN)
+    for entry in entries:
+        if entry.state is not ConfigEntryState.LOADED:
+            await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    return [entry.state for entry in entries]
+
+
+def issues(hass: HomeAssistant) -> set[str]:
+    """Return the repairs that are open."""
+    return {
+        issue.issue_id
+        for issue in ir.async_get(hass).issues.values()
+        if issue.domain == DOMAIN and issue.active
+    }
+
+
+@pytest.mark.parametrize("name", STEPS)
+async def test_start(
+    clip_house: House,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    name: str,
+) -> None:
+    """After a start that failed nothing runs, and the next one does all that it does."""
+    nvr = clip_house.nvr
+    (camera_entry,) = (
+        entry for entry in hass.config_entries.async_entries(DOMAIN) if entry.data
+    )
+    for after in (False, True):
+        await unload_all(hass)
+        async with failing(nvr.life, name, after=after):
+            await hass.config_entries.async_setup(camera_entry.entry_id)
+            assert camera_entry.state is ConfigEntryState.SETUP_RETRY
+            assert not nvr.running
+            with socket.create_server(("127.0.0.1", clip_house.port)):
+                pass
+            assert set(await set_up_all(hass)) == {ConfigEntryState.LOADED}
+        assert issues(hass) == set()
+        await records_and_plays(clip_house, hass_client, clip_house.media)
+
+
+@pytest.mark.parametrize("name", MOVE_STEPS)
+async def test_move(
+    clip_house: House,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """After a move that failed the old folder is recorded to, and a retry moves."""
+    nvr = clip_house.nvr
+    entry = nvr.entries.nvr
+    assert entry
+    folders = [clip_house.media]
+    for number, after in enumerate((False, True)):
+        folders.append(tmp_path / f"disk{number}")
+        folders[-1].mkdir()
+        hass.config.media_dirs[f"disk{number}"] = str(folders[-1])
+        options = nvr_options(clip_house.port)
+        options[SECTION_STORAGE][CONF_MEDIA_DIR] = f"disk{number}"
+        hass.config_entries.async_update_entry(entry, options=options)
+        async with failing(nvr.life, name, after=after):
+            await hass.config_entries.async_reload(entry.entry_id)
+            assert entry.state is ConfigEntryState.SETUP_RETRY
+            await records_and_plays(clip_house, hass_client, folders[-2])
+        assert set(await set_up_all(hass)) == {ConfigEntryState.LOADED}
+        assert issues(hass) == set()
+        await records_and_plays(clip_house, hass_client, folders[-1])
+
+
+async def test_neither_new_nor_old_folder_works(
+    clip_house: House,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    tmp_path: Path,
+) -> None:
+    """A move that cannot go back either leaves nothing that takes frames, and a retry starts."""
+    nvr = clip_house.nvr
+    entry = nvr.entries.nvr
+    assert entry
+    other = tmp_path / "other"
+    other.mkdir()
+    hass.config.media_dirs["other"] = str(other)
+    options = nvr_options(clip_house.port)
+    options[SECTION_STORAGE][CONF_MEDIA_DIR] = "other"
+    hass.config_entries.async_update_entry(entry, options=options)
+    with patch.object(Recorder, "start", side_effect=OSError(errno.EROFS, "read-only")):
+        await hass.config_entries.async_reload(entry.entry_id)
+        assert entry.state is ConfigEntryState.SETUP_RETRY
+        assert not nvr.running
+        assert issues(hass) == {"storage_gone"}
+        with socket.create_server(("127.0.0.1", clip_house.port)):
+            pass
+    assert set(await set_up_all(hass)) == {ConfigEntryState.LOADED}
+    assert issues(hass) == set()
+    await records_and_plays(clip_house, hass_client, other)
+
+
+async def test_media_folders_changed_in_yaml(
+    clip_house: House,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    tmp_path: Path,
+) -> None:
+    """Recorder and library follow together where the media folders are other ones."""
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    hass.config.media_dirs = {"local": str(other)}
+    await hass.config.async_update(time_zone="Pacific/Auckland")
+    await hass.async_block_till_done()
+    await clip_house.wait_until(
+        lambda: clip_house.nvr.media_root == other / DOMAIN and clip_house.nvr.running
+    )
+    assert str(clip_house.nvr.recordings.library.settings.time_zone) == (
+        "Pacific/Auckland"
+    )
+    await records_and_plays(clip_house, hass_client, other)
+
+
+async def test_odd_files_among_the_firmware_images(
+    house: House, hass: HomeAssistant
+) -> None:
+    """A folder named like a key, a pipe and what may not be read keep nothing from starting."""
+    folder = Path(hass.config.path(DOMAIN, "firmware"))
+
+    def make() -> None:
+        (folder / "x.pem").mkdir(parents=True)
+        (folder / "y.json").mkdir()
+        os.mkfifo(folder / "z.pem")
+        os.mkfifo(folder / "z.json")
+
+    await hass.async_add_executor_job(make)
+    entry = house.add_nvr_entry()
+    try:
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        refused = house.nvr.firmware_folder.refused
+        assert set(refused) == {"x.pem", "y.json", "z.pem", "z.json"}
+    finally:
+        await hass.async_add_executor_job(_remove, folder)
+
+
+def _remove(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.rmdir() if path.is_dir() else path.unlink()
+    folder.rmdir()
+
+
+@pytest.mark.parametrize("name", ["read_firmware", "load_pictures"])
+async def test_other_failures_have_a_message_of_their_own(
+    house: House, hass: HomeAssistant, name: str
+) -> None:
+    """What is neither port nor storage is not taken for them."""
+    entry = house.add_nvr_entry()
+    async with failing((await async_get_nvr(hass)).life, name, after=False):
+        await hass.config_entries.async_setup(entry.entry_id)
+        assert entry.error_reason_translation_key == "start_failed"
+        assert issues(hass) == set()
+
+
+@pytest.mark.parametrize("method", ["open", "events"])
+async def test_storage_that_does_not_answer(
+    clip_house: House,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:
+    """A file system that hangs costs a bounded time, is reported, and is tried again."""
+    await unload_all(hass)
+    entry = clip_house.nvr.entries.nvr
+    assert entry
+    released = threading.Event()
+    monkeypatch.setattr(recordings, "OPEN_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(recordings, "CLOSE_TIMEOUT_S", 0.2)
+
+    async def hang(self: Library, *_: Any, **__: Any) -> None:
+        await self._indexed(released.wait)
+
+    try:
+        with patch.object(Library, method, hang):
+            await hass.config_entries.async_setup(entry.entry_id)
+            assert entry.state is ConfigEntryState.SETUP_RETRY
+            assert entry.error_reason_translation_key == "storage_failed"
+            assert issues(hass) == {"storage_gone"}
+            assert not clip_house.nvr.running
+    finally:
+        released.set()
+    monkeypatch.undo()
+    assert set(await set_up_all(hass)) == {ConfigEntryState.LOADED}
+    assert issues(hass) == set()
+    await records_and_plays(clip_house, hass_client, clip_house.media)

@@ -3,9 +3,17 @@
 import pytest
 
 from .house import clip_house, house, nvr_house
-from .scene import everything_enabled, scene, writes
+from .scene import everything_enabled, no_browser, scene, writes
 
-__all__ = ["clip_house", "everything_enabled", "house", "nvr_house", "scene", "writes"]
+__all__ = [
+    "clip_house",
+    "everything_enabled",
+    "house",
+    "no_browser",
+    "nvr_house",
+    "scene",
+    "writes",
+]
 
 
 @pytest.fixture

@@ -190,6 +190,7 @@ async def house(
     socket_enabled: None,
     hass: HomeAssistant,
     mock_async_zeroconf: None,
+    no_browser: None,
     unused_tcp_port: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

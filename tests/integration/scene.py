@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import AsyncMock, patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -228,10 +228,21 @@ def writes(hass: HomeAssistant) -> Writes:
 
 
 @pytest.fixture
+def no_browser() -> Generator[None]:
+    """Look for no other gateway: the zeroconf of these tests is a mock."""
+    with patch(
+        "custom_components.magicpi_nvr.nvr.announcement.AsyncServiceBrowser",
+        return_value=AsyncMock(),
+    ):
+        yield
+
+
+@pytest.fixture
 async def scene(
     hass: HomeAssistant,
     socket_enabled: None,
     mock_async_zeroconf: Any,
+    no_browser: None,
     unused_tcp_port: int,
     tmp_path: Path,
 ) -> AsyncGenerator[Scene]:

@@ -274,7 +274,7 @@ def test_manifest_values() -> None:
     content = manifest()
     assert content["domain"] == FOLDER.name
     assert content["config_flow"] is True
-    assert content["integration_type"] == "device"
+    assert content["integration_type"] == "hub"
     assert content["iot_class"] == "local_push"
     assert content["quality_scale"] in {"bronze", "silver", "gold", "platinum"}
     assert content["requirements"] == []

@@ -1,5 +1,6 @@
 """Start and move are transactions: whichever step fails, a retry records and plays."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 import errno
@@ -17,8 +18,7 @@ from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_
 from custom_components.magicpi_nvr.nvr import async_get_nvr, recordings
 from custom_components.magicpi_nvr.nvr.core import STEP_RECORDINGS, STEPS
 from custom_components.magicpi_nvr.nvr.lifecycle import Lifecycle
-from custom_components.magicpi_nvr.recording.library import Library
-from custom_components.magicpi_nvr.recording.recorder import Recorder
+from custom_components.magicpi_nvr.recording import Library, Recorder
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
@@ -261,8 +261,8 @@ async def test_storage_that_does_not_answer(
     monkeypatch.setattr(recordings, "OPEN_TIMEOUT_S", 0.2)
     monkeypatch.setattr(recordings, "CLOSE_TIMEOUT_S", 0.2)
 
-    async def hang(self: Library, *_: Any, **__: Any) -> None:
-        await self._indexed(released.wait)
+    async def hang(*_: Any, **__: Any) -> None:
+        await asyncio.to_thread(released.wait)
 
     try:
         with patch.object(Library, method, hang):

@@ -306,6 +306,7 @@ class Nvr:
             self.hass,
             port=self.gateway.port,
             ca_fingerprint=self.authority.ca_fingerprint,
+            on_clone=self.issues.clone_found,
         )
         undo.push_async_callback(announcement.stop)
         announcement.start()

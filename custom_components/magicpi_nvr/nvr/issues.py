@@ -28,6 +28,7 @@ WEAK_HYSTERESIS: Final = 5
 ISSUE_CAMERA_LATE: Final = "camera_late"
 ISSUE_CERTIFICATE: Final = "certificate"
 ISSUE_CA_RECREATED: Final = "ca_recreated"
+ISSUE_CLONE: Final = "duplicate_nvr"
 ISSUE_CLOCK: Final = "clock_stepped"
 ISSUE_PORT: Final = "port_in_use"
 ISSUE_STORAGE: Final = "storage_gone"
@@ -108,6 +109,18 @@ class Issues:
             self._check_wifi(camera)
         if change & Change.STATUS:
             self.check_late(camera)
+
+    @callback
+    def clone_found(self, addresses: str | None) -> None:
+        """Report another gateway that shows our authority, None when it is gone."""
+        if addresses is None:
+            self.clear(ISSUE_CLONE)
+        else:
+            self.report(
+                ISSUE_CLONE,
+                severity=ir.IssueSeverity.WARNING,
+                addresses=addresses,
+            )
 
     @callback
     def camera_gone(self, camera_id: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import hashlib
 import json
 from pathlib import Path
+import stat
 from typing import Any, Final
 
 from awesomeversion import AwesomeVersion
@@ -129,12 +130,13 @@ def read_folders(
 
 def _size(path: Path, maximum: int) -> int:
     """Return the size of a file; raises ValueError for what is none, or too big."""
+    status = path.stat()
     # Reading anything else, such as a pipe, might never end
-    if not path.is_file():
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"{path.name} is not a file")
-    if (size := path.stat().st_size) > maximum:
+    if status.st_size > maximum:
         raise ValueError(f"{path.name} is too big")
-    return size
+    return status.st_size
 
 
 def _read_keys(

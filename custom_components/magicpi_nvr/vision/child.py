@@ -1,0 +1,42 @@
+"""The child's entry point: `python -I child.py --param FILE --weights FILE`, requests on standard input, answers on standard output.
+
+Run as a file, so that nothing of the integration around this folder is imported.
+"""
+
+import argparse
+import importlib
+import os
+from pathlib import Path
+import sys
+from types import ModuleType
+
+_NAME = "magicpi_vision"
+
+
+def _package() -> None:
+    """Make this folder a package of another name: the one above it belongs to Home Assistant."""
+    package = ModuleType(_NAME)
+    package.__path__ = [str(Path(__file__).parent)]
+    sys.modules[_NAME] = package
+
+
+def main() -> int:
+    """Answer until standard input ends."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--param")
+    parser.add_argument("--weights")
+    # Where Home Assistant finds its packages; behind Python's own, so that none of them takes their place
+    parser.add_argument("--path", action="append", default=[])
+    options = parser.parse_args()
+    sys.path += [path for path in options.path if path not in sys.path]
+    _package()
+    # One thread each: a second core belongs to the encoder
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    lanes = importlib.import_module(f"{_NAME}.lanes")
+    result: int = lanes.serve(options.param, options.weights)
+    return result
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,202 @@
+"""The child at work: limits first, then two lanes, each a thread that answers one request after another."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+import os
+from pathlib import Path
+from queue import SimpleQueue
+import resource
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import numpy as np
+
+from . import motion, pictures
+from .grid import HEIGHT, WIDTH
+from .model import Label
+from .wire import (
+    HEADER,
+    MAX_PICTURE,
+    Kind,
+    Message,
+    WireError,
+    pack,
+    unpack_header,
+    unpack_meta,
+)
+
+if TYPE_CHECKING:
+    from .nanodet import NanoDet
+
+_MEMORY: Final = 448 * 1024 * 1024
+_NICE: Final = 15
+_STREAMS: Final = 64
+_QUIET_BYTES: Final = WIDTH * HEIGHT
+
+
+def limit() -> None:
+    """Be the first to wait and the first to go."""
+    with suppress(OSError):
+        os.nice(_NICE)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("800")
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    pictures.set_limits()
+
+
+class Child:
+    """Reads requests, hands them to the lanes."""
+
+    def __init__(self, source: BinaryIO, target: BinaryIO) -> None:
+        """Take the two pipes."""
+        self._source = source
+        self._target = target
+        self._writing = threading.Lock()
+        self._streams: OrderedDict[str, motion.Stream] = OrderedDict()
+        self._detector: NanoDet | None = None
+
+    def load(self, param: str | None, weights: str | None) -> dict[str, Any]:
+        """Load the detector where there is one; returns what `READY` says."""
+        if not param or not weights:
+            return {"detector": False, "error": ""}
+        try:
+            from .nanodet import NanoDet  # noqa: PLC0415 - only where ncnn is
+
+            self._detector = NanoDet(param, weights)
+        except Exception as err:  # noqa: BLE001 - whatever a native library raises
+            return {"detector": False, "error": f"{type(err).__name__}: {err}"}
+        return {"detector": True, "error": ""}
+
+    def serve(self) -> None:
+        """Answer until the input ends."""
+        lanes: dict[bool, SimpleQueue[Message]] = {}
+        for detects in (False, True):
+            lanes[detects] = SimpleQueue()
+            threading.Thread(
+                target=self._work, args=(lanes[detects],), daemon=True
+            ).start()
+        while (message := self._read()) is not None:
+            lanes[message.kind is Kind.DETECT].put(message)
+
+    def _read(self) -> Message | None:
+        header = self._source.read(HEADER.size)
+        if len(header) < HEADER.size:
+            return None
+        kind, request, meta, data = unpack_header(header, MAX_PICTURE + _QUIET_BYTES)
+        return Message(
+            kind, request, unpack_meta(self._source.read(meta)), self._source.read(data)
+        )
+
+    def send(
+        self, kind: Kind, request: int, meta: dict[str, Any], data: bytes = b""
+    ) -> None:
+        """Write one answer."""
+        with self._writing:
+            self._target.write(pack(kind, request, meta, data) + data)
+            self._target.flush()
+
+    def _work(self, lane: SimpleQueue[Message]) -> None:
+        handlers: dict[Kind, Callable[[Message], tuple[dict[str, Any], bytes]]] = {
+            Kind.MOTION: self._motion,
+            Kind.FINISH: self._finish,
+            Kind.DETECT: self._detect,
+        }
+        while True:
+            message = lane.get()
+            try:
+                meta, data = handlers[message.kind](message)
+            except pictures.BadPicture as err:
+                meta, data = {"bad": str(err)}, b""
+            except (MemoryError, ValueError, KeyError, TypeError) as err:
+                meta, data = (
+                    {"bad": "error", "error": f"{type(err).__name__}: {err}"},
+                    b"",
+                )
+            try:
+                self.send(message.kind, message.request, meta, data)
+            except OSError:
+                os._exit(0)
+
+    def _motion(self, message: Message) -> tuple[dict[str, Any], bytes]:
+        name, data = message.meta["stream"], message.data
+        if message.meta.get("begin"):
+            quiet = None
+            if length := message.meta.get("quiet", 0):
+                if length != _QUIET_BYTES:
+                    raise WireError("a quiet picture of another size")
+                levels = np.frombuffer(data[:length], np.uint8)
+                quiet = levels.reshape(HEIGHT, WIDTH).astype(np.float32)
+                data = data[length:]
+            self._streams[name] = motion.Stream(quiet)
+            if len(self._streams) > _STREAMS:
+                self._streams.popitem(last=False)
+        stream = self._streams.get(name)
+        if stream is None:
+            stream = self._streams[name] = motion.Stream()
+        self._streams.move_to_end(name)
+        measured = stream.measure(pictures.luma(data))
+        if measured.reason == "noise":
+            raise pictures.BadPicture("noise")
+        return {
+            "usable": measured.usable,
+            "reason": measured.reason,
+            "compared": measured.compared,
+            "moved": _hex(measured.moved),
+            "unlike": _hex(measured.unlike),
+        }, measured.strength.tobytes()
+
+    def _finish(self, message: Message) -> tuple[dict[str, Any], bytes]:
+        stream = self._streams.pop(message.meta["stream"], None)
+        quiet = stream.finish() if stream else None
+        if quiet is None:
+            return {}, b""
+        return {}, np.clip(np.rint(quiet), 0, 255).astype(np.uint8).tobytes()
+
+    def _detect(self, message: Message) -> tuple[dict[str, Any], bytes]:
+        if self._detector is None:
+            raise ValueError("no detector")
+        from .nanodet import SQUARE, WIDE  # noqa: PLC0415 - only where ncnn is
+
+        crop = message.meta.get("crop")
+        thresholds = {
+            label: float(message.meta["thresholds"][label]) for label in Label
+        }
+        target = WIDE
+        pixels, shown = pictures.pixels(
+            message.data, tuple(crop) if crop else None, target
+        )
+        if pixels.shape[0] == target[1] and pixels.shape[1] < target[0] * 0.9:
+            # Higher than wide: a turned picture or a narrow crop
+            target = SQUARE
+            pixels, shown = pictures.pixels(
+                message.data, tuple(crop) if crop else None, target
+            )
+        found = self._detector.find(pixels, shown, target, thresholds)
+        return {
+            "found": [[str(label), score, list(box)] for label, score, box in found]
+        }, b""
+
+
+def _hex(mask: Any) -> str:
+    """Return a grid's cells, the first cell as the lowest bit."""
+    packed = np.packbits(mask.ravel(), bitorder="little")
+    return f"{int.from_bytes(packed.tobytes(), 'little'):x}"
+
+
+def serve(param: str | None, weights: str | None) -> int:
+    """Be the child."""
+    # What a library prints must not stand between the answers
+    target = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    limit()
+    child = Child(sys.stdin.buffer, target)
+    child.send(Kind.READY, 0, child.load(param, weights))
+    with suppress(WireError):
+        child.serve()
+    # Threads may be inside of native code
+    os._exit(0)

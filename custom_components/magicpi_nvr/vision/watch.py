@@ -1,0 +1,502 @@
+"""One event as vision sees it: which pictures to look at, what was found, and what the event is worth. No clock but the camera's."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from .grid import CELLS, Box, around, cells_in, cells_of, grow
+from .model import (
+    FLAG_STILL,
+    FLAG_WARMING_UP,
+    Detection,
+    Label,
+    Motion,
+    Verdict,
+    overlap,
+)
+from .zones import Zones, names
+
+# At most three pictures a second; two once an event is ten seconds old.
+INTERVAL_MS: Final = 333
+LATER_INTERVAL_MS: Final = 500
+# Late frames of the camera's memory have earlier times: so far back they are pictures of their own.
+FAR_MS: Final = 5_000
+LATER_AFTER_MS: Final = 10_000
+QUICK_LOOKS: Final = 2
+LOOK_EVERY_MS: Final = 2_000
+LATER_LOOK_EVERY_MS: Final = 4_000
+FIRST_LOOK_EVERY_MS: Final = 700
+FIRST_MOTION_MS: Final = 3_000
+SURE_LOOK_EVERY_MS: Final = 8_000
+NEW_MOTION_AFTER_MS: Final = 1_000
+QUIET_MS: Final = 2_000
+QUIET_PICTURES: Final = 5
+SURE_BY: Final = 0.1
+# What is this far below its threshold is no detection, but keeps the camera awake for another look.
+NEARLY_BY: Final = 0.15
+MOVING_LOOKS: Final = 2
+SURE_LOOKS: Final = 2
+MAX_DETECTIONS: Final = 12
+PER_LABEL: Final = 4
+# A part is looked at on its own when all that moves fits into it, and never smaller than this.
+SMALL: Final = 0.34
+MIN_CROP: Final = 0.26
+_SAME_THING: Final = 0.3
+_SAME_PLACE: Final = 0.7
+_SAME_PARKED: Final = 0.5
+_STANDS_MS: Final = 1_500
+_MAX_STILL: Final = 32
+_FORGOTTEN_AFTER: Final = 8
+
+DEFAULT_THRESHOLDS: Final[Mapping[Label, float]] = {
+    Label.PERSON: 0.45,
+    Label.VEHICLE: 0.4,
+    Label.ANIMAL: 0.45,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSettings:
+    """What is asked of a camera's events. `labels`: what counts; empty: whatever moves."""
+
+    zones: Zones = field(default_factory=Zones)
+    labels: frozenset[Label] = frozenset()
+    thresholds: Mapping[Label, float] = field(
+        default_factory=lambda: DEFAULT_THRESHOLDS
+    )
+    max_pictures: int = 12
+    detects: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """Something that stands where it stood before; `missed`: events in a row without it."""
+
+    label: Label
+    box: Box
+    missed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A picture, or a part of one, that the detector is to look at."""
+
+    t: int
+    jpeg: bytes
+    crop: Box | None
+    moving: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What is known of an event so far. `cells` moved at all; `strength` is the most in one picture, percent."""
+
+    verdict: Verdict | None
+    detections: tuple[Detection, ...]
+    zones: tuple[str, ...]
+    cells: int
+    strength: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One box of one look."""
+
+    label: Label
+    score: float
+    box: Box
+    t: int
+
+
+class EventWatch:
+    """Ask `wants`, say `measured` and `looked`, read `result`, `sure` and `may_sleep`."""
+
+    def __init__(
+        self,
+        settings: WatchSettings,
+        still: Sequence[Still] = (),
+        *,
+        has_quiet: bool = False,
+    ) -> None:
+        """Begin with what the camera's earlier events saw standing, and whether they left a quiet picture."""
+        self.settings = settings
+        self.still = tuple(still)
+        self.best: tuple[int, bytes] | None = None  # t and picture of the best view
+        self.looks = 0
+        self.pending = 0
+        self._has_quiet = has_quiet
+        self.map = [0] * CELLS
+        self._watched = settings.zones.watched
+        self._began: int | None = None
+        self._due: int | None = None
+        self._last_look: int | None = None
+        self._last_moving: int | None = None
+        self._before = 0  # cells that moved in the picture before
+        self._moved = 0
+        self._counted = 0  # of these, in zones to watch and in two pictures
+        self._unlike = 0
+        self._strength = 0
+        self._compared: list[int] = []
+        self._answered = 0
+        self._moving_looks = 0
+        self._moving_since: int | None = None
+        self._nearly: list[_Seen] = []
+        self._looked_at = 0  # cells that the detector has looked at since they moved
+        self._seen: list[_Seen] = []
+        self._candidate: Look | None = None
+        self._candidate_weight = 0
+        self._best_view = 0.0
+
+    # Pictures in
+
+    def wants(self, t: int, flags: int) -> bool:
+        """Say whether a picture is to be measured, and count it as measured."""
+        if flags & (FLAG_STILL | FLAG_WARMING_UP):
+            return False
+        if self._began is None:
+            self._began = t
+        if self._due is not None and t < self._due:
+            if t > self._due - FAR_MS:
+                return False
+            self._due = None
+        interval = (
+            LATER_INTERVAL_MS if t - self._began > LATER_AFTER_MS else INTERVAL_MS
+        )
+        # From the last that was due, so that a camera's own rhythm does not add to it
+        self._due = max((self._due or t) + interval, t + interval // 2)
+        return True
+
+    def measured(self, t: int, jpeg: bytes, motion: Motion) -> list[Look]:
+        """Take in a picture's motion; returns what to look at now."""
+        if not motion.usable:
+            return []
+        moving = motion.moved & self._watched
+        lasting = moving & grow(self._before)
+        self._before = moving
+        self._moved |= motion.moved
+        self._counted |= lasting
+        self._unlike = motion.unlike & self._watched
+        self._strength = max(self._strength, motion.strength)
+        for column, row in cells_in(motion.moved):
+            self.map[row * 16 + column] += 1
+        if motion.compared:
+            self._compared.append(t)
+        is_new = bool(lasting) and (
+            self._last_moving is None or t - self._last_moving > NEW_MOTION_AFTER_MS
+        )
+        if is_new:
+            self._moving_since = t
+        if lasting:
+            self._last_moving = t
+        return self._choose(t, jpeg, motion, moving, is_new)
+
+    def _choose(
+        self, t: int, jpeg: bytes, motion: Motion, moving: int, is_new: bool
+    ) -> list[Look]:
+        if not self.settings.detects or self.looks >= self.settings.max_pictures:
+            return []
+        if self.looks < QUICK_LOOKS:
+            if self._last_look is not None and t - self._last_look < INTERVAL_MS // 2:
+                return []
+            return [self._look(Look(t, jpeg, None, moving), t)]
+        standing = motion.unlike & self._watched & ~self._looked_at
+        weight = motion.weight(self._watched) + standing.bit_count()
+        if weight > self._candidate_weight:
+            self._candidate_weight = weight
+            self._candidate = Look(
+                t, jpeg, _crop(moving or standing), moving or standing
+            )
+        if self._candidate is None:
+            return []
+        since = t - self._last_look if self._last_look is not None else LOOK_EVERY_MS
+        if since < self._pace(t) and not (is_new and since >= INTERVAL_MS):
+            return []
+        return [self._look(self._candidate, t)]
+
+    def _pace(self, t: int) -> int:
+        assert self._began is not None
+        if self._is_sure_of_all():
+            return SURE_LOOK_EVERY_MS
+        if self._moving_since is not None and t - self._moving_since < FIRST_MOTION_MS:
+            return FIRST_LOOK_EVERY_MS
+        if t - self._began > LATER_AFTER_MS:
+            return LATER_LOOK_EVERY_MS
+        return LOOK_EVERY_MS
+
+    def _look(self, look: Look, now: int) -> Look:
+        # Every third part is looked at with all around it: who is near may fill more than what moves
+        if look.crop is not None and self.looks % 3 == 1:
+            look = replace(look, crop=None)
+        self.looks += 1
+        self.pending += 1
+        self._last_look = now
+        self._candidate, self._candidate_weight = None, 0
+        return look
+
+    def last_looks(self) -> list[Look]:
+        """Return what is still worth a look at the event's end."""
+        if (
+            self._candidate is None
+            or not self.settings.detects
+            or self.looks >= self.settings.max_pictures
+            or self._is_sure_of_all()
+        ):
+            return []
+        return [self._look(self._candidate, self._candidate.t)]
+
+    def looked(
+        self, look: Look, found: Iterable[tuple[Label, float, Box]] | None
+    ) -> bool:
+        """Take in an answer of the detector, None when there was none; True when something came of it."""
+        self.pending -= 1
+        if found is None:
+            return False
+        self._answered += 1
+        self._looked_at |= cells_of(look.crop) if look.crop else look.moving
+        self._moving_looks += bool(look.moving)
+        news = False
+        view = 0.0
+        for label, score, box in found:
+            if self.settings.zones.ignores(box):
+                continue
+            seen = _Seen(label, score, box, look.t)
+            if score < self.settings.thresholds[label]:
+                self._nearly.append(seen)
+                continue
+            self._seen.append(seen)
+            news = True
+            if self.settings.zones.watches(box) and not self._stands(seen):
+                # Persons first: a face at the door says more than the car that brought it
+                bonus = 0.3 if label is Label.PERSON else 0.0
+                view = max(view, score + bonus + 0.5 * (box[2] * box[3]) ** 0.5)
+        if view > self._best_view:
+            self._best_view = view
+            self.best = (look.t, look.jpeg)
+        return news
+
+    # What is known
+
+    def _stands(self, seen: _Seen) -> bool:
+        """Say whether something stood there in earlier events and does so still."""
+        for still in self.still:
+            if still.label is not seen.label:
+                continue
+            if seen.label is Label.VEHICLE:
+                if overlap(still.box, seen.box) >= _SAME_PARKED:
+                    return True
+            elif overlap(still.box, seen.box) >= _SAME_PLACE and not (
+                cells_of(seen.box) & (self._moved | self._unlike)
+            ):
+                return True
+        return False
+
+    def _is_new(self, seen: _Seen) -> bool:
+        """Say whether something moves there, or is not known to look as ever."""
+        return not self._has_quiet or bool(
+            cells_of(seen.box) & (self._moved | self._unlike)
+        )
+
+    def _is_sure(self, seen: _Seen) -> bool:
+        """Say whether one look is enough, or whether another saw the same thing."""
+        threshold = self.settings.thresholds[seen.label]
+        if seen.score >= threshold + SURE_BY:
+            return True
+        looks = {
+            other.t
+            for other in self._seen
+            if other.label is seen.label and other.score >= threshold
+        }
+        return len(looks) >= SURE_LOOKS
+
+    def sure(self) -> dict[Label, Detection]:
+        """Return the best sure detection of each label that counts."""
+        found: dict[Label, Detection] = {}
+        for detection in self.detections():
+            if detection.counts and detection.label not in found:
+                found[detection.label] = detection
+        return found
+
+    def _is_sure_of_all(self) -> bool:
+        wanted = self.settings.labels or {Label.PERSON}
+        sure = self.sure()
+        return all(label in sure for label in wanted) or len(sure) >= 2
+
+    def detections(self) -> tuple[Detection, ...]:
+        """Return what was seen, the best view of each thing, best first."""
+        zones = self.settings.zones
+        groups: list[list[_Seen]] = []
+        for seen in sorted(self._seen, key=lambda item: -item.score):
+            for group in groups:
+                if group[0].label is seen.label and any(
+                    overlap(other.box, seen.box) > _SAME_THING for other in group
+                ):
+                    group.append(seen)
+                    break
+            else:
+                groups.append([seen])
+        result: list[Detection] = []
+        per_label = dict.fromkeys(Label, 0)
+        for group in groups:
+            best = group[0]
+            per_label[best.label] += 1
+            if per_label[best.label] > PER_LABEL:
+                continue
+            still = all(self._stands(seen) for seen in group)
+            result.append(
+                Detection(
+                    label=best.label,
+                    score=best.score,
+                    box=_clip(best.box),
+                    zones=names(zones.around(seen.box) for seen in group),
+                    t=best.t,
+                    still=still,
+                    counts=not still
+                    and self._is_sure(best)
+                    and any(zones.watches(seen.box) for seen in group),
+                )
+            )
+        return tuple(result[:MAX_DETECTIONS])
+
+    @property
+    def asked(self) -> dict[Label, float]:
+        """The scores from which on the detector is to answer."""
+        return {
+            label: max(0.1, threshold - NEARLY_BY)
+            for label, threshold in self.settings.thresholds.items()
+        }
+
+    @property
+    def has_moved(self) -> bool:
+        """Say whether something moved where it counts."""
+        return bool(self._counted)
+
+    def _uses_labels(self) -> bool:
+        return bool(self.settings.labels) and self._answered > 0
+
+    def verdict(self) -> Verdict | None:
+        """Return what the event is worth so far; None when too little was looked at."""
+        sure = self.sure()
+        if self._uses_labels():
+            if any(label in self.settings.labels for label in sure):
+                return Verdict.SEEN
+        elif self._counted or sure:
+            return Verdict.SEEN
+        if len(self._compared) < QUIET_PICTURES:
+            return None
+        return Verdict.NOTHING_SEEN
+
+    def result(self) -> Result:
+        """Return all that is known."""
+        detections = self.detections()
+        return Result(
+            verdict=self.verdict(),
+            detections=detections,
+            zones=names(
+                (
+                    *(item.zones for item in detections if item.counts),
+                    self.settings.zones.touched(self._counted),
+                )
+            ),
+            cells=self._moved,
+            strength=self._strength,
+        )
+
+    def may_sleep(self) -> bool:
+        """Say whether enough was looked at to send the camera back to sleep."""
+        compared = self._compared
+        if (
+            len(compared) < QUIET_PICTURES
+            or max(compared) - min(compared) < QUIET_MS
+            or self.pending
+            or self.verdict() is not Verdict.NOTHING_SEEN
+        ):
+            return False
+        if self._uses_labels():
+            # What moves has been looked at, and nothing was nearly what is asked for
+            nearly = any(
+                seen.label in self.settings.labels
+                and self.settings.zones.watches(seen.box)
+                and not self._stands(seen)
+                for seen in (
+                    *self._seen,
+                    *(seen for seen in self._nearly if self._is_new(seen)),
+                )
+            )
+            unseen = (self._counted | self._unlike) & ~grow(self._looked_at)
+            if self._counted and self._moving_looks < MOVING_LOOKS:
+                return False
+            return not nearly and not unseen
+        seen = grow(self._looked_at) if self._answered else 0
+        return not self._unlike & ~seen
+
+    def standing(self) -> tuple[Still, ...]:
+        """Return what the camera's next event is to take for standing."""
+        first: list[_Seen] = []
+        kept: list[Still] = []
+        for seen in sorted((*self._seen, *self._nearly), key=lambda item: item.t):
+            start = next(
+                (
+                    item
+                    for item in first
+                    if item.label is seen.label
+                    and overlap(item.box, seen.box) >= _SAME_PLACE
+                ),
+                None,
+            )
+            if start is None:
+                first.append(seen)
+            elif self._has_stood(start, seen) and not _is_among(kept, seen):
+                kept.append(Still(seen.label, seen.box))
+        for old in self.still:
+            if _is_among(kept, old):
+                continue
+            is_here = _is_among((*self._seen, *self._nearly), old) or not self._answered
+            missed = 0 if is_here else old.missed + 1
+            if missed < _FORGOTTEN_AFTER:
+                kept.append(replace(old, missed=missed))
+        return tuple(kept[:_MAX_STILL])
+
+    def _has_stood(self, start: _Seen, end: _Seen) -> bool:
+        if start.label is Label.VEHICLE and end.t - start.t >= _STANDS_MS:
+            return True
+        return end.t > start.t and not cells_of(end.box) & self._moved
+
+
+def _is_among(things: Iterable[_Seen | Still], thing: _Seen | Still) -> bool:
+    """Say whether one of them is of the same label in the same place."""
+    return any(
+        other.label is thing.label and overlap(other.box, thing.box) >= _SAME_PARKED
+        for other in things
+    )
+
+
+def _clip(box: Box) -> Box:
+    x, y, w, h = box
+    left, top = max(0.0, x), max(0.0, y)
+    return (left, top, min(1.0, x + w) - left, min(1.0, y + h) - top)
+
+
+def _crop(cells: int) -> Box | None:
+    """Return the part of a picture to look at on its own; None when that is most of it."""
+    if not cells or (box := around(_largest(cells))) is None:
+        return None
+    x, y, w, h = box
+    if w > SMALL or h > SMALL:
+        return None
+    size = max(MIN_CROP, w * 1.6, h * 1.6)
+    left = min(max(0.0, x + w / 2 - size / 2), 1 - size)
+    top = min(max(0.0, y + h / 2 - size / 2), 1 - size)
+    return (left, top, size, size)
+
+
+def _largest(cells: int) -> int:
+    """Return the largest group of cells that touch each other."""
+    best = 0
+    while cells:
+        group, grown = 0, cells & -cells
+        while grown != group:
+            group, grown = grown, grow(grown) & cells
+        cells &= ~group
+        if group.bit_count() > best.bit_count():
+            best = group
+    return best

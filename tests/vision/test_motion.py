@@ -1,0 +1,97 @@
+"""Motion: what moves, and what only looks as if."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from custom_components.magicpi_nvr.vision import pictures
+from custom_components.magicpi_nvr.vision.motion import Stream, is_nonsense
+from virtual_camera.pictures import make_picture
+from vision_scenes import film, white_noise
+
+
+def cells(scene: str, quiet: Any = None) -> tuple[list[set[tuple[int, int]]], Stream]:
+    """Return the cells (column, row) that moved, per picture."""
+    stream = Stream(quiet)
+    moved = []
+    for jpeg in film(scene):
+        measured = stream.measure(pictures.luma(jpeg))
+        rows, columns = np.nonzero(measured.moved)
+        moved.append({(int(x), int(y)) for x, y in zip(columns, rows, strict=True)})
+    return moved, stream
+
+
+@pytest.mark.parametrize("scene", ["empty", "noise", "light", "cloud", "rain"])
+def test_nothing_moves(scene: str) -> None:
+    """Noise, light, clouds, rain and a burned-in clock are no motion."""
+    moved, _ = cells(scene)
+    assert sum(map(len, moved)) == 0
+
+
+@pytest.mark.parametrize("scene", ["branch", "cat", "person_30", "person_60"])
+def test_something_moves(scene: str) -> None:
+    """From the third picture on, each shows what moves."""
+    moved, _ = cells(scene)
+    assert all(moved[3:])
+
+
+def test_motion_is_where_it_is() -> None:
+    """The person of 30 pixels is within a cell of where it was drawn."""
+    moved, _ = cells("person_30")
+    for number, found in enumerate(moved[3:], 3):
+        column = int((200 + number * 30 * 0.29) / 50)
+        for x, y in found:
+            assert abs(x - column) <= 1
+            assert 5 <= y <= 7
+
+
+def test_all_that_changes_as_a_whole_says_nothing() -> None:
+    """When the picture is another one altogether, nothing is said of it."""
+    stream = Stream()
+    one = pictures.luma(make_picture(1))
+    stream.measure(one)
+    other = np.ascontiguousarray(one[::-1, ::-1])
+    assert not stream.measure(other).usable
+    assert stream.measure(one).reason == "everywhere"
+
+
+def test_who_stands_still_is_unlike_the_quiet_picture() -> None:
+    """Somebody who does not move is seen against the picture of before, in another light."""
+    _, stream = cells("empty")
+    quiet = stream.finish()
+    assert quiet is not None
+    standing = Stream(quiet)
+    jpeg = film("person_60", 1)[0]
+    measured = standing.measure(pictures.luma(jpeg) * 0.8 + 10)
+    rows, columns = np.nonzero(measured.unlike)
+    assert set(zip(columns.tolist(), rows.tolist(), strict=True)) <= {
+        (3, 5),
+        (3, 6),
+        (4, 5),
+        (4, 6),
+        (3, 7),
+        (4, 7),
+    }
+    assert measured.unlike.any()
+    assert not Stream(quiet).measure(quiet * 0.8 + 10).unlike.any()
+
+
+def test_a_quiet_picture_is_kept_until_there_is_another() -> None:
+    """An event that never becomes still leaves the old quiet picture."""
+    old = np.full((72, 96), 80, np.float32)
+    _, stream = cells("branch", old)
+    assert stream.finish() is old
+
+
+def test_noise_is_no_picture() -> None:
+    """White noise is told from a place, and from a dark picture that shows nothing."""
+    assert is_nonsense(pictures.luma(white_noise()))
+    assert not is_nonsense(pictures.luma(make_picture(1)))
+    assert not is_nonsense(np.random.default_rng(1).normal(5, 1, (72, 96)))
+
+
+@pytest.mark.parametrize("resolution", ["QVGA", "VGA", "HD", "UXGA"])
+def test_any_resolution_has_the_same_grid(resolution: str) -> None:
+    """All of a camera's sizes come down to 96 x 72."""
+    assert pictures.luma(make_picture(1, resolution=resolution)).shape == (72, 96)

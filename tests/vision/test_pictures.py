@@ -1,0 +1,68 @@
+"""Decoding with limits."""
+
+from io import BytesIO
+
+from PIL import Image
+import pytest
+
+from custom_components.magicpi_nvr.vision import pictures
+from custom_components.magicpi_nvr.vision.pictures import BadPicture
+from virtual_camera.pictures import make_picture
+
+GOOD = make_picture(1)
+
+
+def with_size(jpeg: bytes, width: int, height: int) -> bytes:
+    """Return a JPEG whose header lies about its size."""
+    at = jpeg.index(b"\xff\xc0")
+    return jpeg[: at + 5] + height.to_bytes(2) + width.to_bytes(2) + jpeg[at + 9 :]
+
+
+def a_png() -> bytes:
+    """Return a picture in another format."""
+    out = BytesIO()
+    Image.new("L", (100, 100)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("jpeg", "reason"),
+    [
+        (b"", "format"),
+        (b"\xff\xd8\xff\xd9", "format"),
+        (a_png(), "format"),
+        (GOOD[:3000], "decode"),
+        (with_size(GOOD, 65500, 65500), "format"),
+        (with_size(GOOD, 1600, 2000), "format"),
+        (with_size(GOOD, 1700, 1700), "size"),
+        (with_size(GOOD, 800, 1500), "decode"),
+        (with_size(GOOD, 8, 8), "size"),
+    ],
+    ids=[
+        "empty",
+        "no picture",
+        "png",
+        "cut",
+        "huge",
+        "large",
+        "wide",
+        "higher",
+        "tiny",
+    ],
+)
+def test_bad_pictures_are_refused(jpeg: bytes, reason: str) -> None:
+    """What is no picture, lies about its size or ends too early has a reason."""
+    pictures.set_limits()
+    with pytest.raises(BadPicture) as error:
+        pictures.luma(jpeg)
+    assert str(error.value) == reason
+
+
+def test_a_crop_has_the_pictures_own_pixels() -> None:
+    """A quarter of the picture fills the detector's input, and says which part it is."""
+    whole, shown = pictures.pixels(GOOD, None, (416, 320))
+    assert whole.shape == (312, 416, 3)
+    assert shown == (0.0, 0.0, 1.0, 1.0)
+    part, shown = pictures.pixels(GOOD, (0.5, 0.25, 0.26, 0.26), (416, 320))
+    assert part.shape == (312, 416, 3)
+    assert shown == pytest.approx((0.5, 0.25, 0.26, 0.26))

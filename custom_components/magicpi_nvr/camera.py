@@ -5,7 +5,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final, override
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from homeassistant.components.camera import Camera, CameraEntityDescription
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
@@ -137,10 +137,13 @@ class MagicPiCamera(MagicPiEntity, Camera):
             headers={
                 "Cache-Control": "no-store",
                 "Content-Type": f"multipart/x-mixed-replace;boundary={BOUNDARY}",
+                # A proxy that collects would keep a picture until the next one
+                "X-Accel-Buffering": "no",
             }
         )
         await response.prepare(request)
-        await response.write(f"--{BOUNDARY}\r\n".encode())
+        parts = PartWriter(response, is_browser(request))
+        await parts.begin()
         wakes = asyncio.Event()
         unsubscribe = self.camera.subscribe(lambda _: wakes.set(), Change.STATUS)
         shown: bytes | None = None
@@ -152,12 +155,12 @@ class MagicPiCamera(MagicPiEntity, Camera):
                     wakes.clear()
                     if picture := self.nvr.last_picture(self.camera.id):
                         shown = picture.jpeg
-                        await _write_part(response, shown)
+                        await parts.write(shown)
                     async with aclosing(self.camera.frames()) as frames:
                         async for frame in frames:
                             if frame.jpeg is not shown:
                                 shown = frame.jpeg
-                                await _write_part(response, shown)
+                                await parts.write(shown)
                     with suppress(TimeoutError):
                         async with asyncio.timeout(REPEAT_AFTER):
                             await wakes.wait()
@@ -170,10 +173,37 @@ class MagicPiCamera(MagicPiEntity, Camera):
         return response
 
 
-async def _write_part(response: web.StreamResponse, jpeg: bytes) -> None:
-    """Write a picture and the boundary behind it, by which browsers know that it is whole."""
-    await response.write(
-        f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
-    )
-    await response.write(jpeg)
-    await response.write(f"\r\n--{BOUNDARY}\r\n".encode())
+def is_browser(request: web.Request) -> bool:
+    """Return whether a browser asks, or a view of one in an app."""
+    return request.headers.get(hdrs.USER_AGENT, "").startswith("Mozilla/")
+
+
+class PartWriter:
+    """Writes pictures as parts, so that each is shown when it comes.
+
+    Chromium paints a part once the header of the next one is there. So browsers get that header
+    behind each picture, without the length, which is not known yet. Others look for the length.
+    """
+
+    def __init__(self, response: web.StreamResponse, header_ahead: bool) -> None:
+        """Write to a prepared response."""
+        self._response = response
+        self._boundary = f"--{BOUNDARY}\r\n".encode()
+        if header_ahead:
+            self._boundary += b"Content-Type: image/jpeg\r\n\r\n"
+        self._header_ahead = header_ahead
+
+    async def begin(self) -> None:
+        """Write what comes before the first picture."""
+        await self._response.write(self._boundary)
+
+    async def write(self, jpeg: bytes) -> None:
+        """Write a picture and all that shows that it is whole."""
+        header = (
+            ""
+            if self._header_ahead
+            else f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+        )
+        await self._response.write(
+            b"".join((header.encode(), jpeg, b"\r\n", self._boundary))
+        )

@@ -82,6 +82,24 @@ async def test_pictures_pass_untouched(
     await nvr_house.wait_until(lambda: hass.states.get(entity_id).state == "idle")
 
 
+async def test_browser_knows_at_once_that_a_picture_is_whole(
+    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+) -> None:
+    """A browser paints a part when the next one's header is there, so that comes behind each picture."""
+    entity_id = clip_house.entity_id("camera", "camera")
+    last = (await async_get_image(hass, entity_id)).content
+    client = await hass_client()
+    response = await client.get(
+        f"/api/camera_proxy_stream/{entity_id}",
+        headers={"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"},
+    )
+    header = b"--frame\r\nContent-Type: image/jpeg\r\n\r\n"
+    whole = header + last + b"\r\n" + header
+    assert await response.content.readexactly(len(whole)) == whole
+    await hass.config_entries.async_unload(clip_house.entry().entry_id)
+    await client.close()
+
+
 async def test_sleeping_camera_shows_its_last_picture(
     nvr_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
 ) -> None:

@@ -1,0 +1,1 @@
+"""Live pictures and video, inside of Home Assistant."""

@@ -99,6 +99,9 @@ class Delegate:
         self._kept[camera.id, frame.boot] = frame.seq
         return True
 
+    async def ready(self) -> None:
+        """Frames are taken from the beginning."""
+
     def persisted(self, camera_id: str, boot: int) -> int:
         """Return the last one."""
         return self._kept.get((camera_id, boot), 0)

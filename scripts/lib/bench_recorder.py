@@ -146,6 +146,9 @@ class Joint:
             self.last[camera.id] = time.monotonic()
         return self.recorder.add_frame(frame, reason="pir")
 
+    async def ready(self) -> None:
+        """Frames are taken from the beginning."""
+
     def persisted(self, camera_id: str, boot: int) -> int:
         """Ask the recorder."""
         return self.recorder.persisted(camera_id, boot)

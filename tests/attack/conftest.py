@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from tests.integration.house import clip_house, house, nvr_house  # noqa: F401 - fixtures
-from tests.integration.scene import no_browser  # noqa: F401 - fixture
+from tests.integration.scene import no_browser, patient  # noqa: F401 - fixtures
 
 
 @pytest.fixture(autouse=True)

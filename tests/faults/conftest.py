@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from tests.integration.house import House, house, nvr_house  # noqa: F401 - fixtures
-from tests.integration.scene import no_browser  # noqa: F401 - fixture
+from tests.integration.scene import no_browser, patient  # noqa: F401 - fixtures
 from tests.recording.frames import RECORDING
 
 from .proof import Proof

@@ -145,6 +145,9 @@ class Owner:
         self.motions.append((camera.id, boot, event, active, at_ms, source))
         self.news.set()
 
+    async def ready(self) -> None:
+        """Frames are taken from the beginning."""
+
     def persisted(self, camera_id: str, boot: int) -> int:
         """Return what was kept."""
         return self.persisted_seq.get((camera_id, boot), 0)

@@ -3,7 +3,7 @@
 import pytest
 
 from .house import clip_house, house, nvr_house
-from .scene import everything_enabled, no_browser, scene, writes
+from .scene import everything_enabled, no_browser, patient, scene, writes
 
 __all__ = [
     "clip_house",
@@ -11,6 +11,7 @@ __all__ = [
     "house",
     "no_browser",
     "nvr_house",
+    "patient",
     "scene",
     "writes",
 ]

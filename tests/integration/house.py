@@ -191,6 +191,7 @@ async def house(
     hass: HomeAssistant,
     mock_async_zeroconf: None,
     no_browser: None,
+    patient: None,
     unused_tcp_port: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -238,11 +238,19 @@ def no_browser() -> Generator[None]:
 
 
 @pytest.fixture
+def patient() -> Generator[None]:
+    """Have set-up wait until the storage is open, however busy the machine is."""
+    with patch("custom_components.magicpi_nvr.nvr.recordings.PATIENCE_S", 60.0):
+        yield
+
+
+@pytest.fixture
 async def scene(
     hass: HomeAssistant,
     socket_enabled: None,
     mock_async_zeroconf: Any,
     no_browser: None,
+    patient: None,
     unused_tcp_port: int,
     tmp_path: Path,
 ) -> AsyncGenerator[Scene]:

@@ -277,3 +277,54 @@ async def test_storage_that_does_not_answer(
     assert set(await set_up_all(hass)) == {ConfigEntryState.LOADED}
     assert issues(hass) == set()
     await records_and_plays(clip_house, hass_client, clip_house.media)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_large_storage_is_opened_behind(
+    clip_house: House,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: bool,
+) -> None:
+    """Cameras connect before everything is read, and nothing comes twice; a late failure is one."""
+    await unload_all(hass)
+    entry = clip_house.nvr.entries.nvr
+    assert entry
+    camera = clip_house.cameras[0]
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+    start = Recorder.start
+
+    async def slow(self: Recorder) -> None:
+        begun.set()
+        await goes_on.wait()
+        if fails:
+            raise OSError(errno.EIO, "broken")
+        await start(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recordings, "PATIENCE_S", 0)
+        patched.setattr(Recorder, "start", slow)
+        assert set(await set_up_all(hass)) == {ConfigEntryState.LOADED}
+        await begun.wait()
+        mark = camera.mark()
+        camera.trigger_motion(0.5)
+        await camera.wait_event("connected", after=mark)
+        assert clip_house.camera().session is None
+        goes_on.set()
+        if fails:
+            await clip_house.wait_until(lambda: issues(hass) == {"storage_gone"})
+            await clip_house.wait_until(
+                lambda: entry.state is ConfigEntryState.SETUP_RETRY
+            )
+            assert entry.error_reason_translation_key == "storage_failed"
+            assert not clip_house.nvr.running
+    if fails:
+        await hass.config_entries.async_reload(entry.entry_id)
+    await camera.wait_event("event_ended", after=mark)
+    await camera.wait_all_acked(timeout=60)
+    await clip_house.wait_until(lambda: clip_house.camera().session is None)
+    assert issues(hass) == set()
+    page = await clip_house.nvr.recordings.library.events(camera=CAMERA_ID)
+    assert sum(event.frames for event in page.events) == camera.counters.captured
+    await records_and_plays(clip_house, hass_client, clip_house.media)

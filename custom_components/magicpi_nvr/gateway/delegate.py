@@ -11,6 +11,9 @@ from .protocol import Frame
 class GatewayDelegate(Protocol):
     """What the owner of a gateway answers; all called in the event loop, none may block."""
 
+    async def ready(self) -> None:
+        """Return once frames can be taken and `persisted` is true; welcomes wait for it."""
+
     def frame_received(self, camera: Camera, frame: Frame) -> bool:
         """Take a good frame; True: `persisted` will come to cover it, False: refused for good."""
 

@@ -58,6 +58,7 @@ ACK_TICKS: Final = 2
 # Far above what a camera sends, far below what costs anything.
 TEXT_BURST: Final = 200
 TEXT_RATE: Final = 20
+READY_TIMEOUT_S: Final = 8
 MAX_FLOOD: Final = 2000
 # A camera takes 25 pictures a second, and sends at once what its ring kept while it was away.
 FRAME_BURST: Final = 2000
@@ -200,10 +201,19 @@ class Session:
             self.close(CloseCode.POLICY, f"proto {PROTOCOL_VERSION} expected")
         elif hello.id != self.camera.id:
             self.close(CloseCode.POLICY, "hello of another id")
-        elif not self._closing:
+        elif await self._is_ready():
             self._welcome(hello, arrived_ms)
             return True
         return False
+
+    async def _is_ready(self) -> bool:
+        """Wait until the owner takes frames, for less than cameras wait for their welcome."""
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                await self._delegate.ready()
+        except TimeoutError:
+            self.close(CloseCode.GOING_AWAY, "still starting")
+        return not self._closing
 
     def _welcome(self, hello: Hello, arrived_ms: int) -> None:
         camera = self.camera

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +69,8 @@ class Plan:
 
     options: NvrOptions
     recording: RecordingSettings
+    # Whether a storage that takes long to open is waited for: only then can a move go back
+    waits: bool = False
 
     @property
     def gateway(self) -> GatewaySettings:
@@ -127,6 +129,7 @@ class Nvr:
         # One for all starts: what it has yet to write is read by the next one
         self._storage = RegistryStorage(hass)
         self._users = 0
+        self._storage_failed = False
         self._lock = asyncio.Lock()
         self._entry_lock = asyncio.Lock()
 
@@ -199,7 +202,7 @@ class Nvr:
 
     async def _async_move(self, plan: Plan, first: str) -> None:
         """Do the steps from `first` on again, by another plan."""
-        before, self.plan = self.plan, plan
+        before, self.plan = self.plan, replace(plan, waits=True)
         try:
             await self.life.down(first)
             await self.life.up()
@@ -225,6 +228,11 @@ class Nvr:
             self.issues.report(ISSUE_PORT, port=str(plan.options.port))
             raise
         self.issues.clear(ISSUE_PORT)
+        if self.recordings.ready.is_set():
+            self._storage_works()
+
+    def _storage_works(self) -> None:
+        self._storage_failed = False
         # The recorder takes back what it raised itself
         if ISSUE_STORAGE not in self.recordings.problems:
             self.issues.clear(ISSUE_STORAGE)
@@ -267,7 +275,13 @@ class Nvr:
 
     async def _open_recordings(self, undo: AsyncExitStack) -> None:
         await self.recordings.async_open(
-            undo, self.plan.recording, self.gateway.cameras
+            undo,
+            self.plan.recording,
+            self.gateway.cameras,
+            # What failed behind is waited for, so that the entry's retries become fewer
+            None
+            if self.plan.waits or self._storage_failed
+            else self._recordings_opened,
         )
 
     async def _listen(self, undo: AsyncExitStack) -> None:
@@ -312,6 +326,21 @@ class Nvr:
         announcement.start()
 
     # ---- what the steps hand out ----
+
+    def _recordings_opened(self, error: StorageUnavailable | None) -> None:
+        """Follow a storage that was opened behind the set-up: where that failed, begin again from it."""
+        if error is None:
+            self._storage_works()
+            return
+        self._storage_failed = True
+        self.issues.report(ISSUE_STORAGE, detail=str(error))
+        self.hass.async_create_task(self._async_retry(), "magicpi_nvr retry")
+
+    async def _async_retry(self) -> None:
+        async with self._lock:
+            await self.life.down(STEP_RECORDINGS)
+        if entry := self.entries.nvr:
+            self.hass.config_entries.async_schedule_reload(entry.entry_id)
 
     async def _async_handle_stop(self, _event: HassEvent) -> None:
         await self.async_shutdown()

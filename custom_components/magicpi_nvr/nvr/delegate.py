@@ -191,6 +191,10 @@ class CameraDelegate:
             if len(reasons) > MAX_REASONS:
                 del reasons[next(iter(reasons))]
 
+    async def ready(self) -> None:
+        """Return once the recorder knows what an earlier run has on disk."""
+        await self._recordings.ready.wait()
+
     def persisted(self, camera_id: str, boot: int) -> int:
         """Return the highest seq that is safe on disk."""
         return self._recordings.recorder.persisted(camera_id, boot)

@@ -44,8 +44,11 @@ from .issues import Issues
 from .manual import ManualRecordings
 
 USAGE_COOLDOWN: Final = 10.0
-# A file system that hangs raises nothing: longer than this, a start fails and a stop goes on without
-OPEN_TIMEOUT_S: Final = 60.0
+# Set-up waits so long for a storage that may fail at once; a large one is opened behind it
+PATIENCE_S: Final = 1.0
+# A file system that hangs raises nothing: longer than this, it does not answer
+FOLDER_TIMEOUT_S: Final = 10.0
+OPEN_TIMEOUT_S: Final = 300.0
 CLOSE_TIMEOUT_S: Final = 15.0
 
 
@@ -54,10 +57,10 @@ class StorageUnavailable(OSError):
 
 
 @asynccontextmanager
-async def _storage_errors() -> AsyncGenerator[None]:
+async def _storage_errors(timeout_s: float) -> AsyncGenerator[None]:
     """Raise StorageUnavailable for what a storage answers, and for one that does not answer."""
     try:
-        async with asyncio.timeout(OPEN_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             yield
     except TimeoutError as err:
         raise StorageUnavailable("The storage does not answer") from err
@@ -72,6 +75,12 @@ async def _bounded(close: Callable[[], Awaitable[None]]) -> None:
             await close()
     except TimeoutError:
         LOGGER.error("The storage does not answer, what it was given last may be lost")
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """End a task."""
+    task.cancel()
+    await asyncio.wait({task})
 
 
 class Recordings:
@@ -89,6 +98,8 @@ class Recordings:
         self.storage: StorageStats | None = None
         # What is wrong with recording, by kind
         self.problems: dict[str, str] = {}
+        # Set while the recorder takes frames
+        self.ready = asyncio.Event()
         self._camera_ids: Collection[str] = ()
         self._tasks: set[asyncio.Task[None]] = set()
         self._recording_now: dict[str, set[str]] = {}
@@ -102,7 +113,7 @@ class Recordings:
 
     async def async_make_root(self, settings: RecordingSettings) -> None:
         """Make the folder of recordings; raises StorageUnavailable."""
-        async with _storage_errors():
+        async with _storage_errors(FOLDER_TIMEOUT_S):
             await self._hass.async_add_executor_job(
                 lambda: settings.root.mkdir(parents=True, exist_ok=True)
             )
@@ -112,10 +123,12 @@ class Recordings:
         undo: AsyncExitStack,
         settings: RecordingSettings,
         camera_ids: Collection[str],
+        on_opened: Callable[[StorageUnavailable | None], None] | None,
     ) -> None:
         """Begin to record; `undo` ends it, and writes what is in memory first.
 
-        `camera_ids` follows the cameras that there are. Raises StorageUnavailable.
+        `camera_ids` follows the cameras that there are. Raises StorageUnavailable. With
+        `on_opened` a storage that takes long is opened behind, and that hears how it went.
         """
         await self.async_make_root(settings)
         library = self.library = Library(settings, on_purge=self.handle_purge)
@@ -129,9 +142,38 @@ class Recordings:
         undo.push_async_callback(self._async_end_tasks)
         # The recorder's last clips may ask the library for something yet
         undo.push_async_callback(_bounded, recorder.stop)
-        async with _storage_errors():
+        opening = self._hass.async_create_background_task(
+            self._async_begin(library, recorder), "magicpi_nvr open recordings"
+        )
+        undo.push_async_callback(_cancelled, opening)
+        undo.callback(self.ready.clear)
+        done, _ = await asyncio.wait(
+            {opening}, timeout=PATIENCE_S if on_opened else None
+        )
+        if done:
+            opening.result()
+            return
+        LOGGER.debug("The recordings are opened behind the set-up")
+
+        def opened(task: asyncio.Task[None]) -> None:
+            if task.cancelled() or on_opened is None:
+                return
+            match task.exception():
+                case None:
+                    on_opened(None)
+                case StorageUnavailable() as error:
+                    on_opened(error)
+                case error:
+                    LOGGER.error("Opening the recordings failed", exc_info=error)
+                    on_opened(StorageUnavailable(str(error)))
+
+        opening.add_done_callback(opened)
+
+    async def _async_begin(self, library: Library, recorder: Recorder) -> None:
+        async with _storage_errors(OPEN_TIMEOUT_S):
             await library.open()
             await recorder.start()
+            self.ready.set()
             await self._async_refresh_last_events()
         self._schedule_usage()
 

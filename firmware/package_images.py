@@ -26,6 +26,7 @@ class Board(NamedTuple):
 
     model: str
     esp32s3: bool
+    wired: bool
 
 
 def boards() -> dict[str, Board]:
@@ -33,11 +34,16 @@ def boards() -> dict[str, Board]:
     text = (HERE / "magicpi_cam" / "board.h").read_text(encoding="utf-8")
     numbers = re.findall(r"#define (MAGICPI_BOARD_\w+) (\d+)", text)
     table = text[text.index("kBoards[] = {") :]
-    rows = re.findall(r'^    \{"([^"]+)", \w+, (true|false),', table, re.MULTILINE)
+    rows = re.findall(
+        r'^    \{"([^"]+)", \w+, (true|false), .*, (\w+)\},$', table, re.MULTILINE
+    )
     if len(rows) != len(numbers):
         raise SystemExit("board.h: not as many rows as names")
     return {
-        name: Board(rows[int(n)][0], rows[int(n)][1] == "true") for name, n in numbers
+        name: Board(
+            rows[int(n)][0], rows[int(n)][1] == "true", rows[int(n)][2] != "kNoEthernet"
+        )
+        for name, n in numbers
     }
 
 
@@ -80,6 +86,8 @@ def package_flash(
         "version": version,
         "home_assistant_domain": "magicpi_nvr",
         "new_install_prompt_erase": True,
+        # A cable needs no password: the dialog would wait for Improv in vain.
+        **({"new_install_improv_wait_time": 0} if board.wired else {}),
         "builds": [
             {
                 "chipFamily": "ESP32-S3" if board.esp32s3 else "ESP32",

@@ -10,6 +10,8 @@
 #define MAGICPI_BOARD_XIAO_SENSE 3
 #define MAGICPI_BOARD_M5_TIMER_CAM 4
 #define MAGICPI_BOARD_T_CAMERA_17 5
+#define MAGICPI_BOARD_WAVESHARE_ETH 6
+#define MAGICPI_BOARD_LILYGO_ETH 7
 
 #ifndef MAGICPI_BOARD
 #if defined(ARDUINO_XIAO_ESP32S3)
@@ -40,21 +42,28 @@ struct Board {
   int8_t battery_adc;          ///< an ADC1 pin: ADC2 does not work beside Wi-Fi
   uint16_t battery_permille;   ///< cell voltage / pin voltage * 1000
   bool ip5306;                 ///< power chip that switches off below 45 mA unless told not to (I2C 21, 22)
+  int8_t ring;                 ///< doorbell button to ground; must be an RTC pin with a pull-up to wake the chip
+  int8_t charge;               ///< low while the cell is being charged (open-drain output of a charger chip)
+  EthernetPins ethernet;
 };
 
 inline constexpr Board kBoards[] = {
-    // PIR on GPIO13 (free while the card slot is empty). GPIO0 is XCLK and the button of the USB base board. No divider.
-    {"AI-Thinker ESP32-CAM", kPinsAiThinker, false, false, 13, 0, 33, true, 4, -1, -1, 0, false},
-    // GPIO14 is on the header and an RTC pin; GPIO2 is the blue LED. Both from the vendor's pin drawing, not tried.
-    {"Freenove ESP32-S3 CAM", kPinsEsp32S3Eye, true, true, 14, 0, 2, false, -1, -1, -1, 0, false},
+    // PIR on GPIO13, ring on GPIO14 (free while the card slot is empty). GPIO0 is XCLK and the button of the USB base board.
+    {"AI-Thinker ESP32-CAM", kPinsAiThinker, false, false, 13, 0, 33, true, 4, -1, -1, 0, false, 14, -1, kNoEthernet},
+    // GPIO14 and GPIO21 (ring) are on the header and RTC pins; GPIO2 is the blue LED. Both from the vendor's pin drawing, not tried.
+    {"Freenove ESP32-S3 CAM", kPinsEsp32S3Eye, true, true, 14, 0, 2, false, -1, -1, -1, 0, false, 21, -1, kNoEthernet},
     // All RTC pins have a use on this board: no PIR pin, unless one is soldered and named in config.h. LED GPIO3. Not tried.
-    {"Espressif ESP32-S3-EYE", kPinsEsp32S3Eye, true, true, -1, 0, 3, false, -1, -1, -1, 0, false},
-    // PIR on D0. The user LED shares GPIO21 with the card's chip select. The cell's voltage is on no pin.
-    {"XIAO ESP32S3 Sense", kPinsXiaoSense, true, false, 1, 0, 21, true, -1, -1, -1, 0, false},
-    // PIR on the Grove port's GPIO13. GPIO33 holds the supply, GPIO38 measures the cell over 0.661 (M5Stack's library).
-    {"M5Stack Timer Camera", kPinsM5TimerCam, false, true, 13, -1, 2, false, -1, 33, 38, 1513, false},
+    {"Espressif ESP32-S3-EYE", kPinsEsp32S3Eye, true, true, -1, 0, 3, false, -1, -1, -1, 0, false, -1, -1, kNoEthernet},
+    // PIR on D0, ring on D1. The user LED shares GPIO21 with the card's chip select. The cell's voltage is on no pin.
+    {"XIAO ESP32S3 Sense", kPinsXiaoSense, true, false, 1, 0, 21, true, -1, -1, -1, 0, false, 2, -1, kNoEthernet},
+    // PIR on the Grove port's GPIO13, ring on its GPIO4. GPIO33 holds the supply, GPIO38 measures the cell over 0.661 (M5Stack's library).
+    {"M5Stack Timer Camera", kPinsM5TimerCam, false, true, 13, -1, 2, false, -1, 33, 38, 1513, false, 4, -1, kNoEthernet},
     // On-board AS312 at GPIO33, button at GPIO34 (V1.7; on V1.6 the PIR is at GPIO19, which cannot wake the chip). Not tried.
-    {"LilyGO T-Camera V1.7", kPinsTCamera17, false, false, 33, 34, -1, false, -1, -1, -1, 0, true},
+    {"LilyGO T-Camera V1.7", kPinsTCamera17, false, false, 33, 34, -1, false, -1, -1, -1, 0, true, -1, -1, kNoEthernet},
+    // PIR on GPIO17, ring on GPIO16, both on the header. GPIO21 is an addressable LED. Not tried.
+    {"Waveshare ESP32-S3-ETH", kPinsWaveshareEth, true, false, 17, 0, -1, false, -1, -1, -1, 0, false, 16, -1, kEthernetWaveshare},
+    // With the camera shield; PIR on GPIO21, ring on GPIO4, both on the header. Not tried.
+    {"LilyGO T-ETH-Lite-S3", kPinsLilygoEth, true, false, 21, 0, -1, false, -1, -1, -1, 0, false, 4, -1, kEthernetLilygo},
 };
 
 constexpr Board chosen_board() {
@@ -64,6 +73,12 @@ constexpr Board chosen_board() {
 #endif
 #ifdef MAGICPI_BUTTON_PIN
   b.button = MAGICPI_BUTTON_PIN;
+#endif
+#ifdef MAGICPI_RING_PIN
+  b.ring = MAGICPI_RING_PIN;
+#endif
+#ifdef MAGICPI_CHARGE_PIN
+  b.charge = MAGICPI_CHARGE_PIN;
 #endif
 #ifdef MAGICPI_BATTERY_PIN
   b.battery_adc = MAGICPI_BATTERY_PIN;
@@ -78,6 +93,8 @@ constexpr Board chosen_board() {
 }
 
 inline constexpr Board kBoard = chosen_board();
+inline constexpr bool kWired = kBoard.ethernet.cs >= 0;
+static_assert(kBoard.ring < 0 || (kBoard.ring != kBoard.pir && kBoard.ring != kBoard.button), "the doorbell needs a pin of its own");
 static_assert(kBoard.pir < 0 || kBoard.pir != kBoard.button, "motion sensor and button share a pin");
 
 #if defined(CONFIG_IDF_TARGET_ESP32S3)

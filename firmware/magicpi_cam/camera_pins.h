@@ -22,4 +22,21 @@ inline constexpr CameraPins kPinsXiaoSense{ -1, -1,  10, 40, 39, 15, 17, 18, 16,
 inline constexpr CameraPins kPinsM5TimerCam{-1, 15,  27, 25, 23, 32, 35, 34,  5, 39, 18, 36, 19, 22, 26, 21};
 inline constexpr CameraPins kPinsTCamera17{ -1, -1,  32, 13, 12,  5, 14,  4, 15, 18, 23, 36, 39, 27, 25, 19};
 
+// Waveshare's table leaves pwdn out; with it low the sensor answers (Waveshare's camera example, ESPHome reports).
+inline constexpr CameraPins kPinsWaveshareEth{ 8, -1,  3, 48, 47, 41, 45, 46, 42, 40, 38, 15, 18,  1,  2, 39};
+// LilyGO-T-ETH-Series, examples/CameraShield.
+inline constexpr CameraPins kPinsLilygoEth{ -1, 47,  45, 38, 39, 17,  8,  3, 18, 16,  1,  2, 41, 40, 48, 15};
+
+/// W5500 on SPI, -1 = the board has Wi-Fi only.
+struct EthernetPins {
+  int8_t miso, mosi, sclk, cs;
+  int8_t irq;
+  int8_t reset;  ///< low = reset
+};
+
+inline constexpr EthernetPins kNoEthernet{-1, -1, -1, -1, -1, -1};
+//                                                  miso mosi sclk cs irq rst
+inline constexpr EthernetPins kEthernetWaveshare{    12,  11,  13, 14, 10,  9};  // Waveshare's wiki, CircuitPython's board file
+inline constexpr EthernetPins kEthernetLilygo{       11,  12,  10,  9, 13, 14};  // LilyGO-T-ETH-Series, utilities.h
+
 }  // namespace magicpi

@@ -52,6 +52,10 @@ check() {
       echo "$start $(defines "$entry") -include Arduino.h -x c++ magicpi_cam/magicpi_cam.ino" >> "$commands"
     fi
   done
+  # The build that prints figures.
+  for chip in ESP32 ESP32S3; do
+    echo "$start -DMAGICPI_BENCH=1 -DCONFIG_IDF_TARGET_$chip=1 magicpi_cam/src/esp32/bench.cpp" >> "$commands"
+  done
   # Every option of config.h at once.
   echo "$start -DCONFIG_IDF_TARGET_ESP32=1 '-DMAGICPI_WIFI_SSID=\"net\"' '-DMAGICPI_WIFI_PASSWORD=\"password\"'" \
     "-DMAGICPI_PIR_PIN=14 -DMAGICPI_BUTTON_PIN=-1 -DMAGICPI_RING_PIN=15 -DMAGICPI_CHARGE_PIN=2 -DMAGICPI_SUPPLY=MAGICPI_SUPPLY_MAINS" \

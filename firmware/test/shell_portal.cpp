@@ -175,6 +175,8 @@ int main() {
   std::string page = get("/");
   CHECK(has(page, "200 OK") && has(page, "text/html") && has(page, camera.setup_code()) && has(page, "</html>"));
   CHECK(has(page, "Test &lt;board>") && has(page, "name=ssid"));
+  CHECK(has(page, "<svg ") && has(page, "'/></svg>"));
+  CHECK(has(page, std::string("?domain=magicpi_nvr#AA:BB:CC:DD:EE:FF/") + camera.setup_code()));
   if (const char* file = getenv("MAGICPI_PAGE")) {
     FILE* f = fopen(file, "we");
     fputs(page.substr(page.find("\r\n\r\n") + 4).c_str(), f);

@@ -1,6 +1,7 @@
 // Vectors and corner cases of the parts.
 #include <doctest/doctest.h>
 
+#include "../magicpi_cam/src/core/qr.h"
 #include "../magicpi_cam/src/core/exchange.h"
 #include "jpegs.h"
 #include "sim.h"
@@ -1156,6 +1157,96 @@ TEST_CASE("coarse luma and motion confirmation") {
   }
   CHECK(MotionConfirm::limits_for(10).luma < MotionConfirm::limits_for(1).luma);
   CHECK(MotionConfirm::limits_for(10).cells < MotionConfirm::limits_for(1).cells);
+}
+
+TEST_CASE("QR code: read back as a reader does, check words and all") {
+  char link[128];
+  REQUIRE(setup_link("24:6F:28:12:34:56", "7K3M-Q9TR-2XH4-WBNV", link, sizeof link));
+  CHECK(std::string(link) == "https://my.home-assistant.io/redirect/config_flow_start/?domain=magicpi_nvr#24:6F:28:12:34:56/7K3M-Q9TR-2XH4-WBNV");
+  CHECK(!setup_link("24:6F:28:12:34:56", "7K3M-Q9TR-2XH4-WBNV", link, 60));
+  QrCode qr;
+  CHECK(!qr.encode(std::string(QrCode::kMaxText + 1, 'x').c_str()));
+  if (const char* folder = getenv("MAGICPI_QR")) {
+    REQUIRE(setup_link("24:6F:28:12:34:56", "7K3M-Q9TR-2XH4-WBNV", link, sizeof link));
+    REQUIRE(qr.encode(link));
+    FILE* f = fopen((std::string(folder) + "/qr.pbm").c_str(), "we");
+    constexpr int kScale = 6, kSide = (QrCode::kSize + 8) * kScale;
+    fprintf(f, "P1\n%d %d\n", kSide, kSide);
+    for (int y = 0; y < kSide; ++y) {
+      for (int x = 0; x < kSide; ++x) {
+        const int mx = x / kScale - 4, my = y / kScale - 4;
+        const bool inside = mx >= 0 && my >= 0 && mx < QrCode::kSize && my < QrCode::kSize;
+        fputs(inside && qr.dark(mx, my) ? "1 " : "0 ", f);
+      }
+      fputc('\n', f);
+    }
+    fclose(f);
+  }
+  auto multiply = [](unsigned a, unsigned b) {
+    unsigned p = 0;
+    for (; b; b >>= 1) {
+      if (b & 1) p ^= a;
+      a = a << 1 ^ (a & 0x80 ? 0x11d : 0);
+    }
+    return p;
+  };
+  for (const size_t n : {size_t{0}, size_t{1}, size_t{77}, size_t{133}, QrCode::kMaxText}) {
+    std::string text;
+    for (size_t i = 0; i < n; ++i) text += static_cast<char>('!' + i * 37 % 90);
+    REQUIRE(qr.encode(text.c_str()));
+    // Finders, timing, the dark module, and both copies of the format: level L, mask 0.
+    CHECK((qr.dark(0, 0) && qr.dark(40, 0) && qr.dark(0, 40) && !qr.dark(7, 7) && qr.dark(8, 33)));
+    for (int i = 8; i < 33; ++i) CHECK(qr.dark(i, 6) == (i % 2 == 0));
+    const int xs[] = {0, 1, 2, 3, 4, 5, 7, 8, 8, 8, 8, 8, 8, 8, 8}, ys[] = {8, 8, 8, 8, 8, 8, 8, 8, 7, 5, 4, 3, 2, 1, 0};
+    unsigned one = 0, two = 0;
+    for (int i = 0; i < 15; ++i) {
+      one = one << 1 | qr.dark(xs[i], ys[i]);
+      two = two << 1 | (i < 7 ? qr.dark(8, 40 - i) : qr.dark(26 + i, 8));
+    }
+    CHECK(one == two);
+    CHECK(((one ^ 0x5412) >> 10) == 0x08u);
+    unsigned rest = one ^ 0x5412;
+    for (int i = 14; i >= 10; --i) {
+      if (rest >> i & 1) rest ^= 0x537u << (i - 10);
+    }
+    CHECK(rest == 0);
+    std::vector<uint8_t> words(172);
+    size_t bit = 0;
+    bool up = true;
+    for (int right = 40; right > 0; right -= 2, up = !up) {
+      if (right == 6) right = 5;
+      for (int step = 0; step < 41; ++step) {
+        const int y = up ? 40 - step : step;
+        for (int x = right; x > right - 2; --x) {
+          const bool corner = (x < 9 && y < 9) || (x < 9 && y > 32) || (x > 32 && y < 9);
+          const bool alignment = x > 31 && x < 37 && y > 31 && y < 37;
+          if (corner || alignment || x == 6 || y == 6) continue;
+          if (bit < 1376 && (qr.dark(x, y) != ((x + y) % 2 == 0))) words[bit / 8] = static_cast<uint8_t>(words[bit / 8] | 0x80 >> bit % 8);
+          ++bit;
+        }
+      }
+    }
+    CHECK(bit == 1383);
+    std::string data;
+    for (size_t b = 0; b < 2; ++b) {
+      std::vector<uint8_t> block;
+      for (size_t i = 0; i < 68; ++i) block.push_back(words[2 * i + b]);
+      data.append(block.begin(), block.end());
+      for (size_t i = 0; i < 18; ++i) block.push_back(words[136 + 2 * i + b]);
+      unsigned root = 1;
+      for (int i = 0; i < 18; ++i, root = multiply(root, 2)) {
+        unsigned sum = 0;
+        for (const uint8_t w : block) sum = multiply(sum, root) ^ w;
+        CHECK(sum == 0);
+      }
+    }
+    auto nibble = [&](size_t i) { return static_cast<uint8_t>(data[i / 2]) >> (i % 2 ? 0 : 4) & 15; };
+    CHECK(nibble(0) == 4);
+    CHECK(static_cast<size_t>(nibble(1) << 4 | nibble(2)) == n);
+    std::string read;
+    for (size_t i = 0; i < n; ++i) read += static_cast<char>(nibble(3 + 2 * i) << 4 | nibble(4 + 2 * i));
+    CHECK(read == text);
+  }
 }
 
 TEST_CASE("OTA offers") {

@@ -6,6 +6,9 @@
 #include "freertos/task.h"
 // The macros of the real header that a name could collide with.
 #define HIGH 0x1
+#define ESP_ARDUINO_VERSION_MAJOR 3
+#define ESP_ARDUINO_VERSION_MINOR 3
+#define ESP_ARDUINO_VERSION_PATCH 7
 #define LOW 0x0
 #define INPUT 0x01
 #define OUTPUT 0x03

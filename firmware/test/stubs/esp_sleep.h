@@ -17,6 +17,7 @@ typedef enum {
 typedef esp_sleep_source_t esp_sleep_wakeup_cause_t;
 esp_err_t esp_sleep_disable_wakeup_source(esp_sleep_source_t source);
 esp_err_t esp_sleep_enable_timer_wakeup(uint64_t time_in_us);
+esp_err_t esp_sleep_enable_ext0_wakeup(gpio_num_t gpio_num, int level);
 esp_err_t esp_sleep_enable_ext1_wakeup(uint64_t io_mask, esp_sleep_ext1_wakeup_mode_t level_mode);
 uint64_t esp_sleep_get_ext1_wakeup_status(void);
 esp_sleep_wakeup_cause_t esp_sleep_get_wakeup_cause(void);

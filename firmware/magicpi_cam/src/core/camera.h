@@ -79,7 +79,7 @@ class Camera {
   bool change_settings(const char* object, size_t n);
 
   // --- hands on the device, network task ----------------------------------
-  /// One byte from the serial console: Improv Serial packets, or the lines `code`, `status`, `reset claim`.
+  /// One byte from the serial console: Improv Serial packets, or the lines `code`, `qr`, `status`, `reset claim`.
   void console_byte(uint8_t byte);
   /// Network in sight, answering Platform::wifi_scan().
   void improv_network(const char* ssid, int rssi, bool secured);
@@ -257,6 +257,7 @@ class Camera {
   void improv_rpc();
   void improv_send(const uint8_t* packet, size_t n) { platform_.console_write(packet, n); }
   void print_code();
+  void print_qr();
 
   // power
   void tick_power();

@@ -5,6 +5,7 @@
 
 #include "codec.h"
 #include "crypto.h"
+#include "qr.h"
 
 namespace magicpi {
 
@@ -21,6 +22,36 @@ void Camera::print_code() {
   platform_.console_write(reinterpret_cast<const uint8_t*>(kText), sizeof kText - 1);
   platform_.console_write(reinterpret_cast<const uint8_t*>(code_.grouped()), 19);
   platform_.console_write(reinterpret_cast<const uint8_t*>("\r\n"), 2);
+  char link[128];
+  if (claim_.claimed() || !setup_link(identity_.id, code_.grouped(), link, sizeof link - 2)) return;
+  const size_t n = strlen(link);
+  memcpy(link + n, "\r\n", 2);
+  platform_.console_write(reinterpret_cast<const uint8_t*>(link), n + 2);
+  wipe(link, sizeof link);
+}
+
+void Camera::print_qr() {
+  char link[128];
+  QrCode qr;
+  if (!setup_link(identity_.id, code_.grouped(), link, sizeof link) || !qr.encode(link)) return;
+  wipe(link, sizeof link);
+  // Two rows of modules are one line of half blocks, light on a dark console: what is dark is left out.
+  constexpr int kQuiet = 4;
+  auto light = [&qr](int x, int y) {
+    return x < 0 || y < 0 || x >= QrCode::kSize || y >= QrCode::kSize || !qr.dark(x, y);
+  };
+  for (int y = -kQuiet; y < QrCode::kSize + kQuiet; y += 2) {
+    char line[3 * (QrCode::kSize + 2 * kQuiet) + 2];
+    size_t n = 0;
+    for (int x = -kQuiet; x < QrCode::kSize + kQuiet; ++x) {
+      const bool above = light(x, y), below = y + 1 < QrCode::kSize + kQuiet && light(x, y + 1);
+      const char* block = above && below ? "\xe2\x96\x88" : above ? "\xe2\x96\x80" : below ? "\xe2\x96\x84" : " ";
+      while (*block) line[n++] = *block++;
+    }
+    line[n++] = '\r';
+    line[n++] = '\n';
+    platform_.console_write(reinterpret_cast<const uint8_t*>(line), n);
+  }
 }
 
 void Camera::begin_setup() {
@@ -298,6 +329,7 @@ void Camera::console_byte(uint8_t byte) {
     }
     case ImprovParser::Event::Line:
       if (strcmp(improv_.line(), "code") == 0) print_code();
+      else if (strcmp(improv_.line(), "qr") == 0) print_qr();
       else if (strcmp(improv_.line(), "status") == 0) log(LogLevel::Info, state_name(state()));
       else if (strcmp(improv_.line(), "reset claim") == 0) factory_reset();
       return;

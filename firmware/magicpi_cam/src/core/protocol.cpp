@@ -36,7 +36,8 @@ bool parse_frame_header(const uint8_t* data, size_t n, FrameInfo* info) {
 size_t encode_hello(char* out, size_t cap, const Hello& h) {
   json::Writer w(out, cap);
   w.begin().str("type", "hello").num("proto", 1).str("id", h.id).str("fw", h.fw).str("model", h.model);
-  w.num("boot", h.boot).str("reason", h.reason).num("uptime_ms", static_cast<int64_t>(h.uptime_ms)).num("rssi", h.rssi);
+  w.num("boot", h.boot).str("reason", h.reason).num("uptime_ms", static_cast<int64_t>(h.uptime_ms));
+  if (h.rssi) w.num("rssi", h.rssi);   // a cable has none
   if (h.battery_mv >= 0) w.num("battery_mv", h.battery_mv).num("battery_pct", h.battery_pct);
   w.num("heap", h.heap).num("config_rev", h.config_rev);
   w.begin("timing").num("wifi_ms", h.wifi_ms).num("tls_ms", h.tls_ms).num("first_frame_ms", h.first_frame_ms).end();
@@ -68,7 +69,8 @@ size_t encode_event_end(char* out, size_t cap, uint16_t event, uint64_t t, uint3
 
 size_t encode_heartbeat(char* out, size_t cap, uint64_t uptime_ms, int rssi, int battery_mv, int charging, uint32_t heap, uint32_t backlog) {
   json::Writer w(out, cap);
-  w.begin().str("type", "heartbeat").num("uptime_ms", static_cast<int64_t>(uptime_ms)).num("rssi", rssi);
+  w.begin().str("type", "heartbeat").num("uptime_ms", static_cast<int64_t>(uptime_ms));
+  if (rssi) w.num("rssi", rssi);
   if (battery_mv >= 0) w.num("battery_mv", battery_mv);
   if (charging >= 0) w.boolean("charging", charging != 0);
   w.num("heap", heap).num("backlog", backlog).end();

@@ -94,6 +94,7 @@ WakeCause find_cause() {
   }
   switch (esp_sleep_get_wakeup_cause()) {
     case ESP_SLEEP_WAKEUP_TIMER: return WakeCause::Timer;
+    case ESP_SLEEP_WAKEUP_EXT0: return WakeCause::Ring;
     case ESP_SLEEP_WAKEUP_EXT1: {
       const uint64_t pins = esp_sleep_get_ext1_wakeup_status();
       const bool button = kBoard.button >= 0 && (pins >> kBoard.button & 1);
@@ -127,8 +128,11 @@ void BoardIo::begin() {
   gpio_deep_sleep_hold_dis();
   end_wake_pin(kBoard.pir);
   end_wake_pin(kBoard.button);
+  end_wake_pin(kBoard.ring);
   if (kBoard.pir >= 0) make_input(kBoard.pir, false, true);
   if (kBoard.button >= 0) make_input(kBoard.button, true, false);
+  if (kBoard.ring >= 0) make_input(kBoard.ring, true, false);
+  if (kBoard.charge >= 0) make_input(kBoard.charge, true, false);
   if (kBoard.status_led >= 0) make_output(kBoard.status_led, kBoard.status_led_low);
 #if MAGICPI_BOARD == MAGICPI_BOARD_T_CAMERA_17
   keep_supply_on();
@@ -136,6 +140,10 @@ void BoardIo::begin() {
 }
 
 bool BoardIo::pir() const { return kBoard.pir >= 0 && gpio_get_level(gpio(kBoard.pir)) != 0; }
+
+bool BoardIo::ring() const { return kBoard.ring >= 0 && gpio_get_level(gpio(kBoard.ring)) == 0; }
+
+int BoardIo::charging() const { return kBoard.charge < 0 ? -1 : gpio_get_level(gpio(kBoard.charge)) == 0; }
 
 bool BoardIo::button(uint64_t now_ms, bool sensor_on, bool* known) {
   *known = kBoard.button >= 0 && !(sensor_on && kBoard.button == kBoard.camera.xclk);
@@ -212,6 +220,14 @@ void BoardIo::sleep(const SleepRequest& request) {
   } else if (kBoard.button >= 0 && rtc_gpio_is_valid_gpio(gpio(kBoard.button))) {
     // One level serves all ext1 pins of an ESP32, so the button wakes only while the PIR does not.
     arm(kBoard.button, false, true);
+  }
+  if (request.ring && kBoard.ring >= 0 && rtc_gpio_is_valid_gpio(gpio(kBoard.ring))) {
+    // ext0 has a level of its own, whatever ext1 waits for.
+    rtc_gpio_init(gpio(kBoard.ring));
+    rtc_gpio_set_direction(gpio(kBoard.ring), RTC_GPIO_MODE_INPUT_ONLY);
+    rtc_gpio_pulldown_dis(gpio(kBoard.ring));
+    rtc_gpio_pullup_en(gpio(kBoard.ring));
+    esp_sleep_enable_ext0_wakeup(gpio(kBoard.ring), 0);
   }
   esp_deep_sleep_start();
 }

@@ -15,6 +15,9 @@ class BoardIo {
   WakeCause wake_cause() const { return cause_; }
 
   bool pir() const;
+  bool ring() const;
+  /// As Platform::charging().
+  int charging() const;
   /// Level of the button, debounced; `known` is false while its pin is driven by the camera.
   bool button(uint64_t now_ms, bool sensor_on, bool* known);
   /// Cell voltage in mV, -1 without a divider or without a cell.

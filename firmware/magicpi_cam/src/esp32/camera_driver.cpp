@@ -53,7 +53,7 @@ void CameraDriver::park() {
   if (kBoard.camera.pwdn >= 0 || running_) return;
   xSemaphoreTake(driver_, portMAX_DELAY);
   if (open(settings_)) {
-    stand_by();
+    sensor_stand_by();
     esp_camera_deinit();
   }
   xSemaphoreGive(driver_);
@@ -95,7 +95,7 @@ bool CameraDriver::start_sensor(const Settings& settings) {
   return true;
 }
 
-bool CameraDriver::open(const Settings& settings) {
+camera_config_t sensor_config(const Settings& settings, bool has_psram) {
   const CameraPins& pins = kBoard.camera;
   camera_config_t config;
   memset(&config, 0, sizeof config);
@@ -121,9 +121,14 @@ bool CameraDriver::open(const Settings& settings) {
   config.pixel_format = PIXFORMAT_JPEG;
   config.frame_size = kSizes[static_cast<uint8_t>(settings.resolution) % kResolutions];
   config.jpeg_quality = settings.jpeg_quality;
-  config.fb_count = has_psram_ ? 2 : 1;
-  config.fb_location = has_psram_ ? CAMERA_FB_IN_PSRAM : CAMERA_FB_IN_DRAM;
-  config.grab_mode = has_psram_ ? CAMERA_GRAB_LATEST : CAMERA_GRAB_WHEN_EMPTY;
+  config.fb_count = has_psram ? 2 : 1;
+  config.fb_location = has_psram ? CAMERA_FB_IN_PSRAM : CAMERA_FB_IN_DRAM;
+  config.grab_mode = has_psram ? CAMERA_GRAB_LATEST : CAMERA_GRAB_WHEN_EMPTY;
+  return config;
+}
+
+bool CameraDriver::open(const Settings& settings) {
+  const camera_config_t config = sensor_config(settings, has_psram_);
   if (esp_camera_init(&config) != ESP_OK) return false;
   set_registers(settings);
   return true;
@@ -161,15 +166,13 @@ void CameraDriver::apply(const Settings& settings) {
 void CameraDriver::stop_sensor() {
   running_ = false;
   xSemaphoreTake(driver_, portMAX_DELAY);
-  stand_by();
+  sensor_stand_by();
   esp_camera_deinit();
   xSemaphoreGive(driver_);
   board_->sensor_off();
 }
 
-/// Where no power-down pin is wired: software standby, which the next start's reset ends. The OV2640's is left alone: it
-/// holds the bus low until its supply is cut.
-void CameraDriver::stand_by() {
+void sensor_stand_by() {
   sensor_t* sensor = kBoard.camera.pwdn < 0 ? esp_camera_sensor_get() : nullptr;
   if (!sensor || !sensor->set_reg) return;
   if (sensor->id.PID != OV3660_PID && sensor->id.PID != OV5640_PID) return;

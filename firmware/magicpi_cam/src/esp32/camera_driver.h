@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include <esp_camera.h>
 #include <freertos/FreeRTOS.h>
 #include <freertos/semphr.h>
 #include <freertos/task.h>
@@ -10,6 +11,12 @@
 #include "../core/settings.h"
 
 namespace magicpi {
+
+/// The board's pins and what the settings ask for.
+camera_config_t sensor_config(const Settings& settings, bool has_psram);
+/// Where no power-down pin is wired: software standby, which the next start's reset ends. The OV2640's is left alone: it
+/// holds the bus low until its supply is cut.
+void sensor_stand_by();
 
 class BoardIo;
 class Camera;
@@ -38,7 +45,6 @@ class CameraDriver {
   void stop_sensor();
   bool open(const Settings& settings);
   void set_registers(const Settings& settings);
-  void stand_by();
 
   Camera* camera_ = nullptr;
   BoardIo* board_ = nullptr;

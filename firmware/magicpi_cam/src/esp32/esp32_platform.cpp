@@ -6,6 +6,7 @@
 #include <esp_system.h>
 #include <esp_timer.h>
 
+#include "../../board.h"
 #include "../core/camera.h"
 #include "console.h"
 #include "entropy.h"
@@ -73,14 +74,21 @@ void Esp32Platform::power_saving(bool on) {
 }
 
 void Esp32Platform::wifi_begin(const WifiCredentials& credentials, WifiCache* cache) {
+  if (kWired) {
+    ethernet_.begin();
+    return;
+  }
   // A camera that never sleeps would outlive its lease.
   const bool sleeps = camera_->settings().power_mode == PowerMode::Battery && camera_->identity().caps.sleep;
   radio_.join(credentials, cache, sleeps);
 }
 
+LinkStatus Esp32Platform::wifi_status() { return kWired ? ethernet_.status() : radio_.status(); }
+
 void Esp32Platform::wifi_end() {
   mdns_.stop();
-  radio_.off();
+  // The cable stays up: it has no energy to save, and its lease takes longer than a new connection.
+  if (!kWired) radio_.off();
 }
 
 void Esp32Platform::wifi_scan() {

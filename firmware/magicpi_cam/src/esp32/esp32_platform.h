@@ -7,6 +7,7 @@
 #include "../core/platform.h"
 #include "board_io.h"
 #include "camera_driver.h"
+#include "ethernet.h"
 #include "mdns_responder.h"
 #include "ota_slot.h"
 #include "portal.h"
@@ -19,7 +20,7 @@ class Camera;
 class Esp32Platform final : public Platform {
  public:
   /// `name` is the access point's, `hostname` the one for DHCP and mDNS; both live as long as this.
-  Esp32Platform(const char* name, const char* hostname) : name_(name), radio_(hostname), mdns_(hostname), portal_(radio_) {}
+  Esp32Platform(const char* name, const char* hostname) : name_(name), radio_(hostname), ethernet_(hostname), mdns_(hostname), portal_(radio_) {}
 
   /// Pins, cause of the start, entropy, clock. Before the Camera exists.
   void begin();
@@ -38,6 +39,8 @@ class Esp32Platform final : public Platform {
   bool store_set(const char* key, const void* data, size_t n) override;
   void store_erase(const char* key) override;
   WakeCause wake_cause() override { return board_.wake_cause(); }
+  bool ring_level() override { return board_.ring(); }
+  int charging() override { return board_.charging(); }
   bool pir_level() override { return board_.pir(); }
   int battery_mv() override { return board_.battery_mv(); }
   int rssi() override { return radio_.rssi(); }
@@ -50,7 +53,7 @@ class Esp32Platform final : public Platform {
   void camera_stop() override { driver_.stop(); }
   void camera_park() override { driver_.park(); }
   void wifi_begin(const WifiCredentials& credentials, WifiCache* cache) override;
-  LinkStatus wifi_status() override { return radio_.status(); }
+  LinkStatus wifi_status() override;
   void wifi_end() override;
   void wifi_scan() override;
   void mdns_find_begin(const char* ca16) override { mdns_.find_begin(ca16); }
@@ -75,6 +78,7 @@ class Esp32Platform final : public Platform {
   BoardIo board_;
   CameraDriver driver_;
   WifiRadio radio_;
+  Ethernet ethernet_;
   Mdns mdns_;
   Portal portal_;
   OtaSlot ota_;

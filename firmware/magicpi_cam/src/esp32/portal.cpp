@@ -6,6 +6,7 @@
 
 #include "../core/camera.h"
 #include "../core/crypto.h"
+#include "../core/qr.h"
 #include "wifi_radio.h"
 
 namespace magicpi {
@@ -66,6 +67,31 @@ void lead_home(HttpReply& reply) {
   reply.location = kHome;
   reply.type = "text/html; charset=utf-8";
   Text(reply).raw("<!doctype html><title>MagicPi camera</title><a href='").raw(kHome).raw("'>Set up the camera</a>");
+}
+
+/// The link as a picture for another device, and as itself for this one. Each row is one stroke with gaps.
+void qr(Text& text, const char* id, const char* code) {
+  char link[128];
+  QrCode picture;
+  if (!setup_link(id, code, link, sizeof link) || !picture.encode(link)) return;
+  text.raw("<p>Or scan this with the device on which you use Home Assistant, and paste the link where it asks for the code.</p>"
+           "<svg xmlns='http://www.w3.org/2000/svg' viewBox='-4 -4 49 49' role=img aria-label='Link with the setup code' "
+           "style='width:100%;max-width:16em;display:block;margin:auto;background:#fff'><path stroke=#000 d='");
+  for (int y = 0; y < QrCode::kSize; ++y) {
+    char number[24];
+    snprintf(number, sizeof number, "M0 %d.5", y);
+    text.raw(number);
+    for (int x = 0, from = 0; x <= QrCode::kSize; ++x) {
+      // A run ends where the colour changes.
+      if (x < QrCode::kSize && x > from && picture.dark(x, y) == picture.dark(from, y)) continue;
+      if (x == from) continue;
+      snprintf(number, sizeof number, picture.dark(from, y) ? "h%d" : "m%d 0", x - from);
+      text.raw(number);
+      from = x;
+    }
+  }
+  text.raw("'/></svg><p><a href='").html(link).raw("'>Add it in Home Assistant</a></p>");
+  wipe(link, sizeof link);
 }
 
 bool equals(const char* a, const char* b) { return strcmp(a, b) == 0; }
@@ -164,6 +190,7 @@ void Portal::page(HttpReply& reply) {
   } else {
     text.raw("<p>Settings, Devices &amp; services, and the camera that Home Assistant found there. Setup code:</p><code>");
     text.html(camera_->setup_code()).raw("</code>");
+    qr(text, identity.id, camera_->setup_code());
   }
   text.raw("</html>");
 }

@@ -129,7 +129,11 @@ Identity identify_board(size_t psram) {
   identity.caps.pir = kBoard.pir >= 0;
   // A sensor that cannot wake the chip would miss everything while it sleeps.
   identity.caps.sleep = kBoard.pir < 0 || rtc_gpio_is_valid_gpio(static_cast<gpio_num_t>(kBoard.pir));
+  if (kWired) identity.caps.sleep = false;
   identity.caps.ota = OtaSlot::available();
+  identity.caps.ring = kBoard.ring >= 0;
+  identity.caps.charging = kBoard.charge >= 0;
+  identity.wired = kWired;
   return identity;
 }
 
@@ -140,8 +144,8 @@ Options options(bool has_psram) {
   o.settings.framerate = has_psram || MAGICPI_FRAMERATE < kSmallFramerate ? MAGICPI_FRAMERATE : kSmallFramerate;
   o.settings.resolution = has_psram ? Resolution::MAGICPI_RESOLUTION : Resolution::QVGA;
   o.settings.jpeg_quality = MAGICPI_JPEG_QUALITY;
-  if (MAGICPI_ALWAYS_ON) o.settings.power_mode = PowerMode::AlwaysOn;
-  o.supply = static_cast<Supply>(MAGICPI_SUPPLY);
+  if (MAGICPI_ALWAYS_ON || kWired) o.settings.power_mode = PowerMode::AlwaysOn;
+  o.supply = kWired ? Supply::Mains : static_cast<Supply>(MAGICPI_SUPPLY);
   o.scarce_memory = !has_psram;
   o.settings.confirm_motion = MAGICPI_CONFIRM_MOTION != 0;
   if (wifi_valid(MAGICPI_WIFI_SSID, MAGICPI_WIFI_PASSWORD)) {

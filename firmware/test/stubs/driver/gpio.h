@@ -18,6 +18,7 @@ esp_err_t gpio_set_level(gpio_num_t gpio_num, uint32_t level);
 int gpio_get_level(gpio_num_t gpio_num);
 esp_err_t gpio_hold_en(gpio_num_t gpio_num);
 esp_err_t gpio_hold_dis(gpio_num_t gpio_num);
+esp_err_t gpio_install_isr_service(int intr_alloc_flags);
 void gpio_deep_sleep_hold_en(void);
 void gpio_deep_sleep_hold_dis(void);
 }

@@ -8,39 +8,41 @@ import subprocess
 import sys
 from typing import Any
 
+import probatio
 import pytest
-import probatio as vol
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
 PARTS = ("bootloader.bin", "partitions.bin", "firmware.bin")
 # `Manifest` and `Build` in ESP Web Tools 10, src/const.ts.
-MANIFEST = vol.Schema(
+MANIFEST = probatio.Schema(
     {
-        vol.Required("name"): vol.All(str, vol.Length(min=1)),
-        vol.Required("version"): vol.All(str, vol.Length(min=1)),
-        vol.Optional("home_assistant_domain"): str,
-        vol.Optional("funding_url"): str,
-        vol.Optional("new_install_skip_erase"): bool,
-        vol.Optional("new_install_prompt_erase"): bool,
-        vol.Optional("new_install_improv_wait_time"): int,
-        vol.Required("builds"): vol.All(
-            vol.Length(min=1),
+        probatio.Required("name"): probatio.All(str, probatio.Length(min=1)),
+        probatio.Required("version"): probatio.All(str, probatio.Length(min=1)),
+        probatio.Optional("home_assistant_domain"): str,
+        probatio.Optional("funding_url"): str,
+        probatio.Optional("new_install_skip_erase"): bool,
+        probatio.Optional("new_install_prompt_erase"): bool,
+        probatio.Optional("new_install_improv_wait_time"): int,
+        probatio.Required("builds"): probatio.All(
+            probatio.Length(min=1),
             [
                 {
-                    vol.Required("chipFamily"): vol.In(
+                    probatio.Required("chipFamily"): probatio.In(
                         (
                             *("ESP32", "ESP32-C2", "ESP32-C3", "ESP32-C5", "ESP32-C6"),
                             *("ESP32-H2", "ESP32-P4", "ESP32-S2", "ESP32-S3"),
                             "ESP8266",
                         )
                     ),
-                    vol.Required("parts"): vol.All(
-                        vol.Length(min=1),
+                    probatio.Required("parts"): probatio.All(
+                        probatio.Length(min=1),
                         [
                             {
-                                vol.Required("path"): str,
-                                vol.Required("offset"): vol.All(int, vol.Range(min=0)),
+                                probatio.Required("path"): str,
+                                probatio.Required("offset"): probatio.All(
+                                    int, probatio.Range(min=0)
+                                ),
                             }
                         ],
                     ),

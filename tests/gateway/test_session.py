@@ -77,7 +77,7 @@ async def test_whole_way(house: House) -> None:
 
 
 async def test_wall_time(house: House) -> None:
-    """Wall time = arrival of hello - uptime + t, whatever the host's clock does then."""
+    """Wall time = arrival of hello - uptime + t; in an event, whatever the host's clock does then."""
     _, auth = await house.register()
     async with house.connect(auth) as wire:
         before = house.clock.now_ms()
@@ -98,6 +98,79 @@ async def test_wall_time(house: House) -> None:
     assert captured == [-5000, 0, 500]
     assert [frame.t for frame in house.owner.frames] == [0, 5000, 5500]
     assert house.owner.motions == [(CAMERA_ID, 77, 1, True, arrived + 600, "pir")]
+
+
+async def test_events_follow_the_hosts_clock(house: House) -> None:
+    """An event that begins after a step has the new time; one that runs keeps its own, also over a new link."""
+    _, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet(uptime_ms=1000)
+        await wire.send_frame(1, t=1000)
+        await house.owner.until(lambda: house.owner.frames)
+        house.clock.wall_ahead_ms = 3_600_000
+        await wire.send_frame(2, t=1100)
+        await wire.send_frame(3, t=1200, event=2)
+        await wire.send(
+            {"type": "motion", "event": 2, "active": True, "t": 1300, "source": "pir"}
+        )
+        await house.owner.until(lambda: house.owner.motions)
+        after = house.clock.now_ms()
+        house.clock.wall_ahead_ms = -3_600_000
+    async with house.connect(auth) as wire:
+        await wire.greet(uptime_ms=1500)
+        await wire.send_frame(4, t=1400, event=2)
+        await wire.send_frame(5, t=1500, event=3)
+        await house.owner.until(lambda: len(house.owner.frames) == 5)
+    first, second, third, fourth, fifth = (
+        frame.captured_ms for frame in house.owner.frames
+    )
+    assert second - first == 100
+    assert third == pytest.approx(after, abs=1000)
+    assert house.owner.motions[0][4] - third == 100
+    assert fourth - third == 200
+    assert fifth == pytest.approx(house.clock.now_ms(), abs=1000)
+
+
+@pytest.mark.parametrize("drift", [-0.01, 0.01], ids=["slow", "fast"])
+async def test_drift_is_followed(house: House, drift: float) -> None:
+    """An hour with a clock that is 1 % off: an event then begins within a second of the host's time."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet(uptime_ms=1000)
+        uptime = 1000.0
+        for number in range(1, 361):
+            house.clock.ahead += 10
+            uptime += 10_000 * (1 + drift)
+            await wire.send(
+                {"type": "heartbeat", "uptime_ms": int(uptime), "backlog": number}
+            )
+            await until(lambda number=number: camera.telemetry.backlog == number)
+        await wire.send_frame(1, t=int(uptime))
+        await house.owner.until(lambda: house.owner.frames)
+        assert house.owner.frames[0].captured_ms == pytest.approx(
+            house.clock.now_ms(), abs=1000
+        )
+
+
+async def test_late_heartbeats_move_nothing(house: House) -> None:
+    """Heartbeats that waited behind frames, or while the host was stopped, say an old uptime."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet(uptime_ms=1000)
+        house.clock.ahead += 40
+        for number, uptime in enumerate((11_000, 21_000, 31_000, 41_000), 1):
+            await wire.send(
+                {"type": "heartbeat", "uptime_ms": uptime, "backlog": number}
+            )
+        await until(lambda: camera.telemetry.backlog == 4)
+        house.clock.ahead += 10
+        await wire.send({"type": "heartbeat", "uptime_ms": 42_000, "backlog": 5})
+        await until(lambda: camera.telemetry.backlog == 5)
+        await wire.send_frame(1, t=51_000)
+        await house.owner.until(lambda: house.owner.frames)
+        assert house.owner.frames[0].captured_ms == pytest.approx(
+            house.clock.now_ms(), abs=1000
+        )
 
 
 async def test_fragmented_frame(house: House) -> None:

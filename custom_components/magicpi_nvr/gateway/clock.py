@@ -1,6 +1,14 @@
-"""Time as the rooms use it; tests bring their own."""
+"""The host's clocks; tests bring their own."""
 
 import time
+from typing import NamedTuple
+
+
+class Reading(NamedTuple):
+    """Both clocks at one moment."""
+
+    steady_s: float
+    wall_ms: int
 
 
 class Clock:
@@ -13,3 +21,7 @@ class Clock:
     def monotonic(self) -> float:
         """Seconds that never jump."""
         return time.monotonic()
+
+    def read(self) -> Reading:
+        """Read both."""
+        return Reading(self.monotonic(), self.now_ms())

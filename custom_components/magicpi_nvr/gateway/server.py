@@ -26,6 +26,10 @@ _LOGGER = logging.getLogger(__name__)
 TICKED_TOGETHER: Final = 16
 RENEWAL_CHECK_S: Final = 12 * 3600
 SHUTDOWN_TIMEOUT_S: Final = 5
+# A gap between two ticks above this is a pause of the host, not a busy loop.
+PAUSE_S: Final = 2.0
+# A change of the wall clock below this is slewing, not a step.
+MIN_STEP_MS: Final = 1000
 
 
 class Gateway:
@@ -50,6 +54,8 @@ class Gateway:
         self._listener: Listener | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._renewal: asyncio.Task[None] | None = None
+        self._looked_at = 0.0
+        self._wall_ms = 0
 
     # Life
 
@@ -96,6 +102,9 @@ class Gateway:
             raise
         self._runner = runner
         self._listener = listener
+        clock = self._registry.clock
+        self._looked_at = asyncio.get_running_loop().time()
+        self._wall_ms = clock.now_ms() - round(clock.monotonic() * 1000)
         self._every("tick", self.settings.tick_s, self._tick)
         self._every("renewal", RENEWAL_CHECK_S, self._check_certificate)
         _LOGGER.debug("Gateway listens on port %s", listener.port)
@@ -125,10 +134,30 @@ class Gateway:
         for session in self._api.sessions:
             session.close(CloseCode.GOING_AWAY, "gateway stops")
 
+    def _look_at_clocks(self) -> None:
+        """Give cameras grace when the host did not run; move wall times when its clock was set."""
+        now = asyncio.get_running_loop().time()
+        paused = now - self._looked_at > PAUSE_S
+        self._looked_at = now
+        clock = self._registry.clock
+        wall_ms = clock.now_ms() - round(clock.monotonic() * 1000)
+        step_ms = wall_ms - self._wall_ms
+        if not paused and abs(step_ms) < MIN_STEP_MS:
+            return
+        for camera in self._registry.cameras.values():
+            if paused:
+                camera.host_paused()
+            if abs(step_ms) >= MIN_STEP_MS:
+                camera.clock_stepped(step_ms)
+        if abs(step_ms) >= MIN_STEP_MS:
+            self._wall_ms = wall_ms
+            _LOGGER.info("The host's clock was set by %.1f s", step_ms / 1000)
+
     def _tick(self) -> None:
         """Tick every session and camera, in parts that are spread over the interval."""
         loop = asyncio.get_running_loop()
         begin = loop.time()
+        self._look_at_clocks()
         self._registry.expire_tokens()
         ticked: list[Session | Camera] = [
             *self._api.sessions,
@@ -145,6 +174,8 @@ class Gateway:
             self._tick_part(parts[0])
 
     def _tick_part(self, part: Iterable[Session | Camera]) -> None:
+        # After a pause of the host this may run before the tick does.
+        self._look_at_clocks()
         for item in part:
             item.tick()
 

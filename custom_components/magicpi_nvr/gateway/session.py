@@ -10,7 +10,7 @@ from aiohttp import WSMsgType, web
 
 from .camera.camera import Camera
 from .camera.commands import CommandFailed
-from .clock import Clock
+from .clock import Clock, Reading
 from .jpeg import MAX_JPEG_BYTES, JpegError, check_jpeg
 from .protocol import (
     FLAG_LAST,
@@ -101,7 +101,6 @@ class Session:
         self._silent = 0
         self._since_bye: int | None = None
         self._boot = 0
-        self._offset_ms = 0
         self._horizon_t = 0
         self._arrived = 0.0
         self._ticks_since_ack = 0
@@ -183,7 +182,7 @@ class Session:
         except TimeoutError:
             self.close(CloseCode.POLICY, "no hello")
             return False
-        arrived_ms = self._clock.now_ms()
+        arrived = self._clock.read()
         if message.type is not WSMsgType.TEXT:
             if message.type is WSMsgType.BINARY:
                 self.close(CloseCode.POLICY, "hello expected")
@@ -202,7 +201,7 @@ class Session:
         elif hello.id != self.camera.id:
             self.close(CloseCode.POLICY, "hello of another id")
         elif await self._is_ready():
-            self._welcome(hello, arrived_ms)
+            self._welcome(hello, arrived)
             return True
         return False
 
@@ -215,10 +214,9 @@ class Session:
             self.close(CloseCode.GOING_AWAY, "still starting")
         return not self._closing
 
-    def _welcome(self, hello: Hello, arrived_ms: int) -> None:
+    def _welcome(self, hello: Hello, arrived: Reading) -> None:
         camera = self.camera
         self._boot = hello.boot
-        self._offset_ms = arrived_ms - hello.uptime_ms
         self._arrived = self._clock.monotonic()
         self._horizon_t = hello.uptime_ms + MAX_AHEAD_MS
         stay_awake_s = camera.stay_awake_s
@@ -226,12 +224,15 @@ class Session:
         if replaced is not None:
             replaced.close(CloseCode.REPLACED, "replaced by a newer connection")
         assert camera.progress is not None
+        assert camera.boot_clock is not None
+        self._boot_clock = camera.boot_clock
+        self._boot_clock.report(hello.uptime_ms, arrived)
         persisted = self._delegate.persisted(camera.id, hello.boot)
         camera.progress.resume(persisted)
         self._acked = camera.progress.acknowledge(persisted)
         self.send(
             encode_welcome(
-                time_ms=arrived_ms,
+                time_ms=arrived.wall_ms,
                 config=camera.config_for(hello.config_rev),
                 have=self._acked,
                 stay_awake_s=stay_awake_s,
@@ -365,7 +366,7 @@ class Session:
             seq,
             flags,
             t,
-            self._offset_ms + t,
+            self._boot_clock.wall_ms(event, t),
             jpeg,
             width,
             height,
@@ -432,7 +433,7 @@ class Session:
                     self._boot,
                     message.event,
                     message.active,
-                    self._offset_ms + message.t,
+                    self._boot_clock.wall_ms(message.event, message.t),
                     message.source,
                 )
             case EventEnd():
@@ -444,6 +445,7 @@ class Session:
                     camera, self._boot, message.event, message.lost
                 )
             case Heartbeat():
+                self._boot_clock.report(message.uptime_ms, self._clock.read())
                 camera.handle_heartbeat(message)
             case ConfigAck():
                 if not camera.handle_config_ack(message):

@@ -99,6 +99,70 @@ async def test_jump_of_the_hosts_clock(house: House) -> None:
     assert camera.status is CameraStatus.ASLEEP
 
 
+async def test_times_follow_the_hosts_clock(house: House) -> None:
+    """When it is set, the next check-in and the last sign of life are shown by the new time."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        await wire.leave(next_wake_s=600)
+    await until(lambda: camera.session is None)
+    due, seen = camera.next_check_in_ms, camera.last_seen_ms
+    assert due is not None
+    assert seen is not None
+    listener = Listener(camera)
+    house.clock.wall_ahead_ms = 3_600_000
+    await until(lambda: camera.next_check_in_ms != due)
+    assert camera.next_check_in_ms == pytest.approx(due + 3_600_000, abs=1000)
+    assert camera.last_seen_ms == pytest.approx(seen + 3_600_000, abs=1000)
+    await until(lambda: Change.STATUS in listener.all)
+
+
+async def test_times_of_an_earlier_run_stay(tmp_path: Path) -> None:
+    """A host that starts without a clock gets one: what was stored before was true."""
+    async with run_house(tmp_path) as house:
+        camera, auth = await house.register()
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            await wire.leave(next_wake_s=600)
+        await until(lambda: camera.session is None)
+        due, seen, storage = (
+            camera.next_check_in_ms,
+            camera.last_seen_ms,
+            house.storage,
+        )
+    async with run_house(tmp_path, storage) as house:
+        camera = house.gateway.cameras[CAMERA_ID]
+        listener = Listener(camera)
+        house.clock.wall_ahead_ms = 86_400_000 * 90
+        await until(lambda: Change.STATUS in listener.all)
+        assert (camera.next_check_in_ms, camera.last_seen_ms) == (due, seen)
+
+
+async def test_pause_of_the_host(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped for longer than two check-ins and continued: late only after one more."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        await wire.leave(next_wake_s=600)
+    await until(lambda: camera.status is CameraStatus.ASLEEP)
+    loop = asyncio.get_running_loop()
+    steady, ticks = loop.time, 0
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        Camera.tick(camera)
+
+    monkeypatch.setattr(camera, "tick", tick)
+    # What SIGSTOP and SIGCONT do to a process
+    house.clock.ahead += 3600
+    monkeypatch.setattr(loop, "time", lambda: steady() + 3600)
+    await until(lambda: ticks >= 3)
+    assert camera.status is CameraStatus.ASLEEP
+    house.clock.ahead += 670
+    await until(lambda: camera.status is CameraStatus.LATE)
+
+
 async def test_link_lost(house: House) -> None:
     """Who sleeps by trade is asleep, who is always on is offline."""
     camera, auth = await house.register()

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import logging
 from typing import Any, Final, Protocol, Self
 
+from ..boot_clock import BootClock
 from ..clock import Clock
 from ..progress import BootProgress
 from ..protocol import (
@@ -108,6 +109,7 @@ class Camera:
         self.motion = False
         self.event = 0
         self.progress: BootProgress | None = None
+        self.boot_clock: BootClock | None = None
         self.stay_awake_s = 0
         """Seconds that the next welcome asks the camera to stay."""
         self._host = host
@@ -232,6 +234,7 @@ class Camera:
         new_boot = self.progress is None or self.progress.boot != hello.boot
         if new_boot:
             self.progress = BootProgress(hello.boot)
+            self.boot_clock = BootClock(self._host.clock)
             self.counters.wakes += 1
             changes |= Change.WOKE
         if self.late_since_ms is not None:
@@ -294,6 +297,15 @@ class Camera:
         self._live.disconnected()
         self.notify(changes)
         self._host.save()
+
+    def clock_stepped(self, step_ms: int) -> None:
+        """The host's wall clock was set: times of status follow."""
+        self._presence.clock_stepped(step_ms)
+        self.notify(Change.STATUS | Change.TELEMETRY)
+
+    def host_paused(self) -> None:
+        """The host did not run for a while: nobody is late at once."""
+        self._presence.host_paused()
 
     def tick(self) -> None:
         """Look at what passes by itself; called at each tick of the gateway."""

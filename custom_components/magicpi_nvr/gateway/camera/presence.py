@@ -40,6 +40,8 @@ class Presence:
         self._interval_s = interval_s
         self._late_at: float | None = None
         self._quiet_ticks = 0
+        # Names of the wall times that were read from the clock in this run.
+        self._read_here: set[str] = set()
         self._rest(expected=sleeps)
 
     def as_dict(self) -> dict[str, Any]:
@@ -66,13 +68,14 @@ class Presence:
     def connected(self, *, interval_s: int) -> None:
         """The camera said hello."""
         self.status = CameraStatus.AWAKE
-        self.last_seen_ms = self._clock.now_ms()
+        self.seen()
         self.next_check_in_ms = self.late_since_ms = self._late_at = None
         self._interval_s = interval_s
 
     def seen(self) -> None:
         """The camera sent a sign of life."""
         self.last_seen_ms = self._clock.now_ms()
+        self._read_here.add("last_seen_ms")
 
     def streams(self) -> bool:
         """A frame came over a connection; returns whether the status changed."""
@@ -85,7 +88,7 @@ class Presence:
     def disconnected(self, bye: Bye | None, *, sleeps: bool, interval_s: int) -> None:
         """The connection ended; `interval_s` counts where the camera named no other time."""
         now_ms = self._clock.now_ms()
-        self.last_seen_ms = now_ms
+        self.seen()
         if bye and bye.next_wake_s is not None:
             self._interval_s = bye.next_wake_s
         elif bye and bye.reason != "sleep":
@@ -93,6 +96,7 @@ class Presence:
         else:
             self._interval_s = interval_s
         self._rest(expected=sleeps or bye is not None)
+        self._read_here |= {"next_check_in_ms", "late_since_ms"}
         if self.status is CameraStatus.OFFLINE:
             self.late_since_ms = now_ms
         else:
@@ -107,6 +111,21 @@ class Presence:
             self.status = CameraStatus.OFFLINE
             self._late_at = None
 
+    def clock_stepped(self, step_ms: int) -> None:
+        """The host's wall clock was set: times that were read from it follow.
+
+        Times of an earlier run stay: that run's clock may have been right.
+        """
+        for name in self._read_here:
+            if (value := getattr(self, name)) is not None:
+                setattr(self, name, value + step_ms)
+
+    def host_paused(self) -> None:
+        """The host did not run for a while: a check-in missed then may still come."""
+        if self._late_at is not None:
+            grace_ends = self._clock.monotonic() + self._interval_s + RESTART_S
+            self._late_at = max(self._late_at, grace_ends)
+
     def tick(self, *, connected: bool) -> bool:
         """Look at what passes by itself; returns whether the status changed."""
         if connected:
@@ -119,6 +138,7 @@ class Presence:
             return False
         self._late_at = None
         self.late_since_ms = self._clock.now_ms()
+        self._read_here.add("late_since_ms")
         self.status = CameraStatus.LATE
         return True
 

@@ -70,7 +70,7 @@ BINARY_SENSORS: Final = (
         translation_key="problem",
         device_class=BinarySensorDeviceClass.PROBLEM,
         entity_category=EntityCategory.DIAGNOSTIC,
-        changes=Change.WOKE,
+        changes=Change.WOKE | Change.STATUS,
         value_fn=_trouble,
         attributes_fn=lambda camera: {
             "reason": camera.hello.reason if camera.hello else None

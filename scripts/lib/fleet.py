@@ -13,6 +13,9 @@ class _Host:
     def save(self) -> None:
         """Keep nothing."""
 
+    def save_later(self) -> None:
+        """Keep nothing."""
+
     async def begin_rekey(self, camera_id: str) -> str:
         """Hand out no key."""
         return ""
@@ -46,7 +49,8 @@ def stored_cameras(count: int) -> dict[str, Any]:
             caps=caps,
             host=_Host(),
         )
-        camera.last_seen_ms = camera.next_check_in_ms = Clock().now_ms()
+        camera.presence.last_seen_ms = Clock().now_ms()
+        camera.presence.next_check_in_ms = camera.presence.last_seen_ms
         cameras[camera.id] = {
             "key_hash": "0" * 64,
             "new_key_hash": None,

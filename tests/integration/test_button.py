@@ -38,7 +38,7 @@ async def test_a_late_camera_says_so(scene: Scene) -> None:
     """A time in the past is no promise."""
     actor = await scene.add_camera()
     await actor.sleep()
-    actor.camera._late_at = 0.0
+    actor.camera.presence._late_at = 0.0
     actor.camera.tick()
     await actor.status("late")
     with pytest.raises(HomeAssistantError) as caught:

@@ -53,8 +53,8 @@ async def next_round(hass: HomeAssistant) -> None:
 async def late_house(clip_house: House) -> House:
     """A house with a camera that has been late for a day and an hour."""
     camera = clip_house.camera()
-    camera.status = CameraStatus.LATE
-    camera.late_since_ms = now_ms() - 25 * HOUR_MS
+    camera.presence.status = CameraStatus.LATE
+    camera.presence.late_since_ms = now_ms() - 25 * HOUR_MS
     camera.notify(Change.STATUS)
     await clip_house.hass.async_block_till_done()
     return clip_house
@@ -129,13 +129,13 @@ async def test_late_for_an_hour_is_no_issue(
 ) -> None:
     """Being late is a state first; only the hours of the option make it an issue."""
     camera = clip_house.camera()
-    camera.status = CameraStatus.LATE
-    camera.late_since_ms = now_ms() - HOUR_MS
-    camera.last_seen_ms = None
+    camera.presence.status = CameraStatus.LATE
+    camera.presence.late_since_ms = now_ms() - HOUR_MS
+    camera.presence.last_seen_ms = None
     camera.notify(Change.STATUS)
     await hass.async_block_till_done()
     assert issue(hass, LATE) is None
-    camera.late_since_ms = now_ms() - 25 * HOUR_MS
+    camera.presence.late_since_ms = now_ms() - 25 * HOUR_MS
     await next_round(hass)
     found = issue(hass, LATE)
     assert found

@@ -158,7 +158,7 @@ async def test_a_day_of_sleep_changes_nothing(scene: Scene) -> None:
         for state in scene.hass.states.async_all()
         if state.entity_id != actor.entity_id("sensor", "status")
     }
-    actor.camera._late_at = 0.0
+    actor.camera.presence._late_at = 0.0
     actor.camera.tick()
     await actor.status("late")
     assert scene.unavailable() == []

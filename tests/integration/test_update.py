@@ -214,7 +214,7 @@ async def test_a_failure_is_told_again_after_a_reload(
     actor = await scene.add_camera()
     await actor.sleep()
     await scene.hass.config_entries.async_unload(actor.entry.entry_id)
-    actor.camera._update.progress = OtaProgress(
+    actor.camera.update.progress = OtaProgress(
         "1.1.0", OtaStep.FAILED, error="flash_write"
     )
     assert issue(actor) is None

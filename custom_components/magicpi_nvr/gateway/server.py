@@ -122,6 +122,10 @@ class Gateway:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        try:
+            await self._registry.flush()
+        except OSError as err:
+            _LOGGER.warning("Cannot save the cameras' state: %s", err)
 
     def _every(self, name: str, seconds: float, work: Callable[[], None]) -> None:
         def fire() -> None:
@@ -158,7 +162,7 @@ class Gateway:
         loop = asyncio.get_running_loop()
         begin = loop.time()
         self._look_at_clocks()
-        self._registry.expire_tokens()
+        self._registry.tick()
         ticked: list[Session | Camera] = [
             *self._api.sessions,
             *self._registry.cameras.values(),

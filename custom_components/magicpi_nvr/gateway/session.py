@@ -220,14 +220,14 @@ class Session:
         self._arrived = self._clock.monotonic()
         self._horizon_t = hello.uptime_ms + MAX_AHEAD_MS
         stay_awake_s = camera.stay_awake_s
-        replaced = camera.connected(self, hello)
+        persisted = self._delegate.persisted(camera.id, hello.boot)
+        replaced = camera.connected(self, hello, recorded=persisted > 0)
         if replaced is not None:
             replaced.close(CloseCode.REPLACED, "replaced by a newer connection")
         assert camera.progress is not None
         assert camera.boot_clock is not None
         self._boot_clock = camera.boot_clock
         self._boot_clock.report(hello.uptime_ms, arrived)
-        persisted = self._delegate.persisted(camera.id, hello.boot)
         camera.progress.resume(persisted)
         self._acked = camera.progress.acknowledge(persisted)
         self.send(

@@ -85,9 +85,8 @@ class CameraDelegate:
 
     @callback
     def _handle_camera(self, camera: Camera, change: Change) -> None:
-        if change & Change.WOKE:
-            self._handle_woke(camera)
         if change & Change.STATUS:
+            self._handle_boot(camera)
             if camera.session is None:
                 if (boot := self._boots.get(camera.id)) is not None:
                     self._recordings.recorder.camera_left(camera.id, boot)
@@ -98,14 +97,15 @@ class CameraDelegate:
         self._issues.camera_changed(camera, change)
 
     @callback
-    def _handle_woke(self, camera: Camera) -> None:
+    def _handle_boot(self, camera: Camera) -> None:
         """End what an earlier boot left open: its camera restarted before it could say so."""
         if camera.hello is None:
             return
         boot = camera.hello.boot
-        before = self._boots.get(camera.id)
+        if (before := self._boots.get(camera.id)) == boot:
+            return
         self._boots[camera.id] = boot
-        if before is not None and before != boot:
+        if before is not None:
             self._recordings.recorder.camera_left(camera.id, before)
         self._knows_authority(camera.id)
 

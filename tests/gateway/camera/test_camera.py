@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+import hashlib
 from hashlib import sha256
 import json
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.gateway.support import (
     OTHER_ID,
     House,
     MemoryStorage,
+    Owner,
     Wire,
     headers,
     make_jpeg,
@@ -744,7 +746,6 @@ async def test_check_ins_missed_while_nobody_listened(tmp_path: Path) -> None:
         {"key_hash": None},
         {"caps": 5},
         {"caps": {"resolutions": 5}},
-        {"model": ...},
     ],
     ids=str,
 )
@@ -800,3 +801,120 @@ async def test_broken_storage(tmp_path: Path, data: dict[str, Any]) -> None:
     async with run_house(tmp_path, MemoryStorage(data)) as house:
         assert not house.gateway.cameras
         await house.register()
+
+
+async def test_restart_of_the_gateway_is_no_wake(tmp_path: Path) -> None:
+    """A boot that was known before is neither announced nor counted; the next one is."""
+    async with run_house(tmp_path) as house:
+        camera, auth = await house.register()
+        async with house.connect(auth) as wire:
+            await wire.greet(lost=3)
+            await until(lambda: camera.session is not None)
+        assert (camera.counters.wakes, camera.counters.lost) == (1, 3)
+        storage = house.storage
+    async with run_house(tmp_path, storage) as house:
+        camera = house.gateway.cameras[CAMERA_ID]
+        listener = Listener(camera)
+        async with house.connect(auth) as wire:
+            await wire.greet(lost=3)
+            await until(lambda: Change.STATUS in listener.all)
+            assert Change.WOKE not in listener.all
+            assert (camera.counters.wakes, camera.counters.lost) == (1, 3)
+        async with house.connect(auth) as wire:
+            await wire.greet(boot=78)
+            await until(lambda: Change.WOKE in listener.all)
+        assert camera.counters.wakes == 2
+
+
+async def test_boot_that_has_recordings_is_no_wake(tmp_path: Path) -> None:
+    """After a crash the stored state is old, but the recordings know the boot."""
+    owner = Owner(persisted_seq={(CAMERA_ID, 77): 5})
+    async with run_house(tmp_path, owner=owner) as house:
+        camera, auth = await house.register()
+        async with house.connect(auth) as wire:
+            await wire.greet()
+        assert camera.counters.wakes == 0
+
+
+async def test_wakes_write_nothing(tmp_path: Path) -> None:
+    """What changes at each wake is stored within an hour and at the stop; a setting soon."""
+    async with run_house(tmp_path) as house:
+        camera, auth = await house.register()
+        async with house.connect(auth) as wire:
+            await wire.greet()
+        await until(lambda: camera.session is None)
+        before = house.storage.saves
+        for boot in range(78, 83):
+            async with house.connect(auth) as wire:
+                await wire.greet(boot=boot)
+                await wire.send({"type": "heartbeat", "uptime_ms": 2000})
+                await wire.send_frame(1)
+                await wire.leave()
+            await until(lambda: camera.session is None)
+        assert house.storage.saves == before
+        house.clock.ahead += 3601
+        await until(lambda: house.storage.saves == before + 1)
+        camera.set_config({"vflip": True})
+        assert house.storage.saves == before + 2
+        async with house.connect(auth) as wire:
+            await wire.greet(boot=90, config_rev=2)
+        await until(lambda: camera.session is None)
+        wakes, saves, storage = (
+            camera.counters.wakes,
+            house.storage.saves,
+            house.storage,
+        )
+    assert storage.saves == saves + 1
+    async with run_house(tmp_path, storage) as house:
+        assert house.gateway.cameras[CAMERA_ID].counters.wakes == wakes
+
+
+# Stored by another version
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+async def test_stored_by_version_0_1_0(tmp_path: Path) -> None:
+    """Everything is there: name, settings, counters, update, times, and the key's hash."""
+    data = json.loads((FIXTURES / "registry-0.1.0.json").read_text())
+    stored = data["cameras"][CAMERA_ID]
+    async with run_house(tmp_path, MemoryStorage(data)) as house:
+        camera, other = (house.gateway.cameras[item] for item in (CAMERA_ID, OTHER_ID))
+        assert (camera.name, camera.firmware) == ("Gate", "0.1.0")
+        assert camera.status is CameraStatus.ASLEEP
+        assert other.status is CameraStatus.LATE
+        assert camera.next_check_in_ms == stored["next_check_in_ms"]
+        assert camera.config.pending == {"vflip": True}
+        assert camera.counters.as_dict().items() >= stored["counters"].items()
+        assert camera.offer is not None
+        assert camera.ota is not None
+        assert camera.ota.state is OtaStep.PENDING
+        house.registry.save()
+        saved = house.storage.flush()
+    assert saved is not None
+    assert saved["version"] == 1
+    assert saved["cameras"][CAMERA_ID]["key_hash"] == stored["key_hash"]
+
+
+async def test_stored_without_what_has_a_default(tmp_path: Path) -> None:
+    """A camera needs its key alone; the rest is said again by its next hello."""
+    key = "a" * 43
+    hashed = hashlib.sha256(key.encode()).hexdigest()
+    storage = MemoryStorage({"cameras": {CAMERA_ID: {"key_hash": hashed}}})
+    async with run_house(tmp_path, storage) as house:
+        camera = house.gateway.cameras[CAMERA_ID]
+        assert camera.name == "Camera BB:CC"
+        async with house.connect(headers(key)) as wire:
+            await wire.greet()
+        assert camera.model == "ai-thinker"
+
+
+async def test_stored_by_a_later_version(tmp_path: Path) -> None:
+    """What is unknown is left out, the rest is read."""
+    data = json.loads((FIXTURES / "registry-0.1.0.json").read_text())
+    data["version"] = 9
+    data["more"] = {}
+    data["cameras"][CAMERA_ID]["more"] = 1
+    data["cameras"][CAMERA_ID]["offer"]["more"] = 1
+    async with run_house(tmp_path, MemoryStorage(data)) as house:
+        assert set(house.gateway.cameras) == {CAMERA_ID, OTHER_ID}

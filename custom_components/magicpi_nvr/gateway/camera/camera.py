@@ -5,15 +5,13 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import asdict, dataclass
 import logging
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 from ..boot_clock import BootClock
-from ..clock import Clock
 from ..progress import BootProgress
 from ..protocol import (
     Bye,
     Caps,
-    CloseCode,
     ConfigAck,
     Frame,
     Heartbeat,
@@ -29,6 +27,7 @@ from .changes import ALL_BUT_FRAMES, Change, Subscribers
 from .commands import CameraAsleep, CommandFailed, CommandRefused, Commands
 from .configuration import Configuration
 from .counters import Counters, Telemetry
+from .host import CameraHost, CameraLink
 from .live import LiveView
 from .presence import CameraStatus, Presence
 from .update import FirmwareOffer, OtaProgress, OtaStep, Update
@@ -36,6 +35,7 @@ from .update import FirmwareOffer, OtaProgress, OtaStep, Update
 _LOGGER = logging.getLogger(__name__)
 
 MAX_LOG_LINES: Final = 50
+UNKNOWN: Final = "unknown"
 # Counters change with every frame; subscribers hear of it every so many ticks of the gateway.
 COUNTER_TICKS: Final = 20
 
@@ -51,33 +51,6 @@ class LogLine:
     at_ms: int
     level: str
     message: str
-
-
-class CameraHost(Protocol):
-    """What a camera needs of its registry."""
-
-    clock: Clock
-
-    def save(self) -> None:
-        """Write soon what must survive a restart."""
-
-    async def begin_rekey(self, camera_id: str) -> str:
-        """Return a new key that is good beside the old one, once it is on disk."""
-
-    def abandon_rekey(self, camera_id: str) -> None:
-        """Forget the new key."""
-
-
-class CameraLink(Protocol):
-    """The connection of a camera, as far as the camera needs it."""
-
-    address: str
-
-    def send(self, text: str) -> None:
-        """Send a message soon."""
-
-    def close(self, code: CloseCode, reason: str = "") -> None:
-        """Begin to close."""
 
 
 class Camera:
@@ -113,15 +86,16 @@ class Camera:
         self.stay_awake_s = 0
         """Seconds that the next welcome asks the camera to stay."""
         self._host = host
-        self._presence = Presence(
+        self.presence = Presence(
             host.clock, sleeps=self.sleeps, interval_s=self._heartbeat_s()
         )
         self._live = LiveView(self._request_stream)
         self._commands = Commands()
-        self._update = Update()
+        self.update = Update()
         self._subscribers = Subscribers(camera_id)
         self._rekey_pending = False
         self._bye: Bye | None = None
+        self._known_boot: int | None = None
         self._counter_ticks = 0
         self._notified_bytes = 0
 
@@ -135,36 +109,39 @@ class Camera:
             "fw": self.firmware,
             "caps": self.caps.as_dict(),
             "address": self.address,
+            "boot": self.progress.boot if self.progress else self._known_boot,
             "rekey_wanted": self._rekey_pending,
             "telemetry": asdict(self.telemetry),
             "config": self.config.as_dict(),
             "counters": self.counters.as_dict(),
-            **self._presence.as_dict(),
-            **self._update.as_dict(),
+            **self.presence.as_dict(),
+            **self.update.as_dict(),
         }
 
     @classmethod
     def restore(cls, camera_id: str, data: Mapping[str, Any], host: CameraHost) -> Self:
-        """Read a camera back; raises one of RESTORE_ERRORS when nothing can be made of it."""
+        """Read a stored camera, with defaults for what is missing; raises one of RESTORE_ERRORS."""
         camera = cls(
             camera_id,
-            name=str(data["name"]),
-            model=str(data["model"]),
-            firmware=str(data["fw"]),
-            caps=Caps.from_dict(data["caps"]),
+            name=str(data.get("name") or f"Camera {camera_id[-5:]}"),
+            model=str(data.get("model") or UNKNOWN),
+            firmware=str(data.get("fw") or UNKNOWN),
+            caps=Caps.from_dict(data.get("caps", {})),
             host=host,
         )
         address = data.get("address")
         camera.address = address if isinstance(address, str) else None
         camera._rekey_pending = data.get("rekey_wanted") is True
+        boot = data.get("boot")
+        camera._known_boot = boot if isinstance(boot, int) else None
         camera.telemetry = Telemetry.from_dict(data.get("telemetry"))
         camera.config = Configuration.from_dict(data.get("config"), camera.caps)
         camera.counters = Counters.from_dict(data.get("counters"))
-        camera._update.restore(data)
-        camera._presence = Presence(
+        camera.update.restore(data)
+        camera.presence = Presence(
             host.clock, sleeps=camera.sleeps, interval_s=camera._heartbeat_s()
         )
-        camera._presence.restore(data, sleeps=camera.sleeps)
+        camera.presence.restore(data, sleeps=camera.sleeps)
         return camera
 
     # What others read
@@ -172,22 +149,22 @@ class Camera:
     @property
     def status(self) -> CameraStatus:
         """Where the camera is in its life."""
-        return self._presence.status
+        return self.presence.status
 
     @property
     def last_seen_ms(self) -> int | None:
         """Wall time of its last sign of life."""
-        return self._presence.last_seen_ms
+        return self.presence.last_seen_ms
 
     @property
     def next_check_in_ms(self) -> int | None:
         """Wall time at which a camera that sleeps is expected."""
-        return self._presence.next_check_in_ms
+        return self.presence.next_check_in_ms
 
     @property
     def late_since_ms(self) -> int | None:
         """Wall time since when it is late or offline."""
-        return self._presence.late_since_ms
+        return self.presence.late_since_ms
 
     @property
     def latest(self) -> Frame | None:
@@ -197,12 +174,12 @@ class Camera:
     @property
     def offer(self) -> FirmwareOffer | None:
         """The image that it may fetch."""
-        return self._update.offer
+        return self.update.offer
 
     @property
     def ota(self) -> OtaProgress | None:
         """The last update that was ordered."""
-        return self._update.progress
+        return self.update.progress
 
     @property
     def sleeps(self) -> bool:
@@ -227,20 +204,30 @@ class Camera:
 
     # Connection
 
-    def connected(self, session: CameraLink, hello: Hello) -> CameraLink | None:
-        """Take the camera's hello; returns the older session that this one replaces."""
+    def connected(
+        self, session: CameraLink, hello: Hello, *, recorded: bool = False
+    ) -> CameraLink | None:
+        """Take the camera's hello; returns the older session that this one replaces.
+
+        `recorded`: frames of this boot are on disk.
+        """
         replaced, self.session = self.session, session
         changes = Change.STATUS | Change.TELEMETRY
-        new_boot = self.progress is None or self.progress.boot != hello.boot
-        if new_boot:
+        if self.progress is None or self.progress.boot != hello.boot:
             self.progress = BootProgress(hello.boot)
             self.boot_clock = BootClock(self._host.clock)
-            self.counters.wakes += 1
-            changes |= Change.WOKE
+            # After a restart of this side a boot that was known is no wake.
+            if hello.boot != self._known_boot and not recorded:
+                self.counters.wakes += 1
+                self.counters.lost += hello.lost
+                changes |= Change.WOKE
+            self._known_boot = hello.boot
         if self.late_since_ms is not None:
             _LOGGER.info("Camera %s (%s) is back", self.name, self.id)
+            self._host.save()
         else:
             _LOGGER.debug("Camera %s connected, woken by %s", self.id, hello.reason)
+            self._host.save_later()
         if (self.model, self.firmware, self.address) != (
             hello.model,
             hello.fw,
@@ -249,21 +236,21 @@ class Camera:
             self.model, self.firmware = hello.model, hello.fw
             self.address = session.address
             changes |= Change.INFO
+            self._host.save()
         self.hello = hello
         self.stay_awake_s = 0
         self._bye = None
-        self._presence.connected(interval_s=self._heartbeat_s())
+        self.presence.connected(interval_s=self._heartbeat_s())
         self.counters.connections += 1
-        self.counters.lost += hello.lost if new_boot else 0
         self.telemetry = Telemetry.from_hello(hello)
         self.notify(changes)
         return replaced
 
     def welcomed(self) -> None:
         """Send what was pending until this connection."""
-        before = self._update.progress
-        self._update.judge(running=self.firmware)
-        if (progress := self._update.progress) is not before and progress:
+        before = self.update.progress
+        self.update.judge(running=self.firmware)
+        if (progress := self.update.progress) is not before and progress:
             if progress.state is OtaStep.DONE:
                 _LOGGER.info("Camera %s runs firmware %s", self.id, progress.version)
             else:
@@ -283,7 +270,7 @@ class Camera:
             return
         self.session = None
         bye, self._bye = self._bye, None
-        self._presence.disconnected(
+        self.presence.disconnected(
             bye, sleeps=self.sleeps, interval_s=self._heartbeat_s()
         )
         if self.status is CameraStatus.OFFLINE:
@@ -296,21 +283,21 @@ class Camera:
         self._commands.disconnected()
         self._live.disconnected()
         self.notify(changes)
-        self._host.save()
+        self._host.save_later()
 
     def clock_stepped(self, step_ms: int) -> None:
         """The host's wall clock was set: times of status follow."""
-        self._presence.clock_stepped(step_ms)
+        self.presence.clock_stepped(step_ms)
         self.notify(Change.STATUS | Change.TELEMETRY)
 
     def host_paused(self) -> None:
         """The host did not run for a while: nobody is late at once."""
-        self._presence.host_paused()
+        self.presence.host_paused()
 
     def tick(self) -> None:
         """Look at what passes by itself; called at each tick of the gateway."""
         connected = self.session is not None
-        if self._presence.tick(connected=connected):
+        if self.presence.tick(connected=connected):
             if self.status is CameraStatus.LATE:
                 _LOGGER.info("Camera %s (%s) is late", self.name, self.id)
                 self._host.save()
@@ -327,7 +314,7 @@ class Camera:
 
     def handle_frame(self, frame: Frame) -> None:
         """Show a good frame."""
-        if self.session is not None and self._presence.streams():
+        if self.session is not None and self.presence.streams():
             self.notify(Change.STATUS)
         self._live.show(frame)
         self._subscribers.notify(_FRAME)
@@ -341,15 +328,17 @@ class Camera:
 
     def handle_heartbeat(self, heartbeat: Heartbeat) -> None:
         """Take measurements; what the camera leaves out stays."""
-        self._presence.seen()
+        self.presence.seen()
         self.telemetry.update(heartbeat)
         self.notify(Change.TELEMETRY)
+        self._host.save_later()
 
     def handle_config_ack(self, ack: ConfigAck) -> bool:
         """Take the answer to a configuration; returns False when none was sent."""
+        before = self.config.as_dict()
         if not self.config.acknowledge(ack):
             return False
-        self._config_changed()
+        self._config_changed(before)
         return True
 
     def handle_result(self, result: Result) -> bool:
@@ -358,7 +347,7 @@ class Camera:
 
     def handle_ota(self, state: OtaState) -> bool:
         """Take the progress of an update; returns False when none was ordered."""
-        if not self._update.handle_state(state):
+        if not self.update.handle_state(state):
             return False
         if state.state == "failed":
             _LOGGER.warning("Camera %s could not update: %s", self.id, state.error)
@@ -377,36 +366,38 @@ class Camera:
         """The camera is about to leave."""
         self._bye = bye
         if bye.reason == "ota":
-            self._update.restarts()
+            self.update.restarts()
             self.notify(Change.OTA)
 
     # Settings
 
     def set_config(self, changes: Mapping[str, Any]) -> int:
         """Set what is desired, now or at the next wake; returns the revision. Raises ConfigError."""
-        before = self.config.rev
+        before = self.config.as_dict()
         rev = self.config.set(changes)
-        if rev != before:
-            if self.session is not None:
-                self.session.send(encode_config(self.config.message()))
-            self._config_changed()
+        if rev != before["rev"] and self.session is not None:
+            self.session.send(encode_config(self.config.message()))
+        self._config_changed(before)
         return rev
 
     def merge_config(self, changes: Mapping[str, Any]) -> int:
         """Take settings changed at the camera; returns the merged revision. Raises ConfigError."""
+        before = self.config.as_dict()
         rev = self.config.merge(changes)
-        self._config_changed()
+        self._config_changed(before)
         return rev
 
     def config_for(self, config_rev: int) -> dict[str, Any] | None:
         """Return the settings that a camera with `config_rev` needs, None when it has them."""
+        before = self.config.as_dict()
         needed = self.config.needs_delivery(config_rev)
-        self._config_changed()
+        self._config_changed(before)
         return self.config.message() if needed else None
 
-    def _config_changed(self) -> None:
-        self.notify(Change.CONFIG)
-        self._host.save()
+    def _config_changed(self, before: Mapping[str, Any]) -> None:
+        if self.config.as_dict() != before:
+            self.notify(Change.CONFIG)
+            self._host.save()
 
     def reclaim(self, request: Registration, *, name: str | None) -> None:
         """The camera was reset and claimed again: it has forgotten its settings."""
@@ -490,7 +481,7 @@ class Camera:
 
     def offer_firmware(self, offer: FirmwareOffer | None) -> None:
         """Offer an image, now or at the next wake that the battery allows; None withdraws it."""
-        self._update.order(offer, running=self.firmware)
+        self.update.order(offer, running=self.firmware)
         self._update_changed()
         self._send_offer()
 
@@ -499,9 +490,9 @@ class Camera:
         self._host.save()
 
     def _send_offer(self) -> None:
-        if self.session is None or self._update.offer is None:
+        if self.session is None or self.update.offer is None:
             return
-        message = self._update.next_message(battery_pct=self.telemetry.battery_pct)
+        message = self.update.next_message(battery_pct=self.telemetry.battery_pct)
         if message is not None:
             self.session.send(message)
         self._update_changed()

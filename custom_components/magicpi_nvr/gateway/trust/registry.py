@@ -17,6 +17,9 @@ from .limits import FailureLimit
 
 _LOGGER = logging.getLogger(__name__)
 
+# Of what is stored. A later version is read as far as this one understands it.
+VERSION: Final = 1
+SAVE_LATER_S: Final = 3600
 TOKEN_LIFETIME_S: Final = 600
 MAX_TOKENS: Final = 256
 SECRET_BYTES: Final = 32
@@ -85,6 +88,8 @@ class Registry:
         self.clock = clock or Clock()
         self.cameras: dict[str, Camera] = {}
         self._storage = storage
+        self._unsaved = False
+        self._saved_at = self.clock.monotonic()
         self._credentials: dict[str, _Credentials] = {}
         self._tokens: dict[str, _Token] = {}
         self._by_address = FailureLimit(
@@ -112,14 +117,36 @@ class Registry:
 
     def save(self) -> None:
         """Write soon."""
+        self._saved()
         self._storage.save(self._as_dict)
 
     async def save_now(self) -> None:
         """Write what a camera is about to rely on."""
+        self._saved()
         await self._storage.save_now(self._as_dict)
+
+    def save_later(self) -> None:
+        """Write within an hour or at the stop: what changes at each wake must not wear an SD card."""
+        self._unsaved = True
+
+    async def flush(self) -> None:
+        """Write what waits for `save_later`."""
+        if self._unsaved:
+            await self.save_now()
+
+    def tick(self) -> None:
+        """Write what has waited for an hour, and end the wait for cameras whose token ran out."""
+        if self._unsaved and self.clock.monotonic() - self._saved_at >= SAVE_LATER_S:
+            self.save()
+        self._expire_tokens()
+
+    def _saved(self) -> None:
+        self._unsaved = False
+        self._saved_at = self.clock.monotonic()
 
     def _as_dict(self) -> dict[str, Any]:
         return {
+            "version": VERSION,
             "cameras": {
                 camera_id: {
                     "key_hash": self._credentials[camera_id].key_hash,
@@ -127,7 +154,7 @@ class Registry:
                     **camera.as_dict(),
                 }
                 for camera_id, camera in self.cameras.items()
-            }
+            },
         }
 
     # Registration
@@ -152,8 +179,7 @@ class Registry:
         if (token := self._tokens.pop(camera_id, None)) is not None:
             _expire(token)
 
-    def expire_tokens(self) -> None:
-        """End the wait for cameras whose token ran out."""
+    def _expire_tokens(self) -> None:
         now = self.clock.monotonic()
         for token in self._tokens.values():
             if now >= token.expires:

@@ -1,12 +1,14 @@
-"""Config flow: claim a camera, and the options of cameras and of the NVR."""
+"""Config flow: claim a camera, again or for the first time."""
 
-import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from ipaddress import IPv6Address
 from typing import Any, Final, override
 
 import probatio
 from yarl import URL
 
+from homeassistant.components import network
 from homeassistant.config_entries import (
     SOURCE_IMPORT,
     SOURCE_REAUTH,
@@ -18,6 +20,7 @@ from homeassistant.config_entries import (
 )
 from homeassistant.const import CONF_HOST, CONF_MODEL, CONF_NAME
 from homeassistant.core import callback
+from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.selector import (
@@ -30,17 +33,20 @@ from homeassistant.helpers.selector import (
 )
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
+from .claiming import Claim, ClaimInProgress, ClaimWithdrawn
 from .const import (
+    CONF_HOSTS,
     CONF_ID,
     CONF_SETUP_CODE,
     DEFAULT_CAMERA_PORT,
     DOMAIN,
+    LOGGER,
     NAME,
     REGISTRATION_TIMEOUT,
+    SECTION_NETWORK,
 )
 from .gateway import (
     AlreadyClaimed,
-    Camera,
     CannotConnect,
     ClaimError,
     InvalidCode,
@@ -52,7 +58,7 @@ from .gateway import (
     is_camera_id,
     normalize_code,
 )
-from .nvr import Nvr, StorageUnavailable, async_get_nvr, is_nvr_entry
+from .nvr import Nvr, PortUnavailable, StorageUnavailable, async_get_nvr, is_nvr_entry
 from .options_flow import CameraOptionsFlow, NvrOptionsFlow, is_host
 
 ERRORS: Final[dict[type[ClaimError], str]] = {
@@ -63,6 +69,11 @@ ERRORS: Final[dict[type[ClaimError], str]] = {
     StaleNonce: "cannot_connect",
     TooManyTries: "too_many_tries",
     WrongCode: "wrong_code",
+}
+HOSTS_FIELD: Final[dict[probatio.Marker, TextSelector]] = {
+    probatio.Optional(CONF_HOSTS, default=list): TextSelector(
+        TextSelectorConfig(multiple=True)
+    )
 }
 CODE_SELECTOR: Final = TextSelector(TextSelectorConfig(autocomplete="off"))
 TEXT_SELECTOR: Final = TextSelector()
@@ -77,12 +88,14 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
     _address: str
     _name: str
     _release: Callable[[], Coroutine[Any, Any, None]] | None = None
-    _waiting: asyncio.Task[Camera] | None = None
+    _claim: Claim | None = None
+    _hosts: list[str] | None = None
     _id: str
     _model: str
     _firmware: str
     _placeholders: dict[str, str]
     _finished: bool = False
+    _closed: bool = False
 
     @staticmethod
     @callback
@@ -110,6 +123,8 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         camera_id = str(properties.get("id", "")).upper()
         if not is_camera_id(camera_id) or properties.get("proto") != "1":
             return self.async_abort(reason="not_a_camera")
+        if not _is_device_address(camera_id):
+            return self.async_abort(reason="bad_id")
         host = next(
             (str(item) for item in discovery_info.ip_addresses if item.version == 4),
             discovery_info.host,
@@ -160,6 +175,8 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             except ClaimError as err:
                 errors[CONF_HOST] = ERRORS[type(err)]
             else:
+                if not _is_device_address(info.id):
+                    return self.async_abort(reason="bad_id")
                 await self.async_set_unique_id(
                     format_mac(info.id), raise_on_progress=False
                 )
@@ -210,20 +227,28 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         }
         if user_input is not None:
             self._name = user_input[CONF_NAME].strip() or self._name
-            errors = await self._async_claim(user_input[CONF_SETUP_CODE])
+            self._hosts = user_input.get(CONF_HOSTS) or self._hosts
+            if not all(map(is_host, self._hosts or ())):
+                errors = {CONF_HOSTS: "invalid_host"}
+            else:
+                errors = await self._async_claim(user_input[CONF_SETUP_CODE])
             if not errors:
                 return await self.async_step_wait()
-            placeholders["port"] = str(self._nvr.options.port)
+            placeholders["port"] = str(
+                (await async_get_nvr(self.hass)).entries.options.port
+            )
+        fields: dict[probatio.Marker, TextSelector] = {
+            probatio.Required(CONF_SETUP_CODE): CODE_SELECTOR,
+            probatio.Required(CONF_NAME): TEXT_SELECTOR,
+        }
+        if self._hosts or self._has_own_network():
+            fields |= HOSTS_FIELD
         return self.async_show_form(
             step_id="claim",
             data_schema=self.add_suggested_values_to_schema(
-                probatio.Schema(
-                    {
-                        probatio.Required(CONF_SETUP_CODE): CODE_SELECTOR,
-                        probatio.Required(CONF_NAME): TEXT_SELECTOR,
-                    }
-                ),
-                {CONF_NAME: self._name} | (user_input or {}),
+                probatio.Schema(fields),
+                {CONF_NAME: self._name, CONF_HOSTS: self._hosts or []}
+                | (user_input or {}),
             ),
             errors=errors,
             description_placeholders=placeholders,
@@ -233,16 +258,15 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Wait until the claimed camera has registered."""
-        assert self._waiting is not None
-        if not self._waiting.done():
+        assert self._claim and self._claim.registered
+        if not self._claim.registered.done():
             return self.async_show_progress(
                 step_id="wait",
                 progress_action="wait_for_camera",
-                progress_task=self._waiting,
+                progress_task=self._claim.registered,
                 description_placeholders=self._placeholders,
             )
-        failed = self._waiting.cancelled() or self._waiting.exception() is not None
-        if failed:
+        if not self._claim.has_registered:
             next_step = "not_registered"
         elif self.source == SOURCE_REAUTH:
             next_step = "reauth_finish"
@@ -253,13 +277,24 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_not_registered(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Say what to check when the camera did not come."""
+        """Say what to check when the camera did not come, and ask where it can reach Home Assistant."""
         if user_input is not None:
+            self._hosts = user_input[CONF_HOSTS]
+            if not all(map(is_host, self._hosts)):
+                return self._show_not_registered({CONF_HOSTS: "invalid_host"})
             if self.source == SOURCE_REAUTH:
                 return await self.async_step_reauth_confirm()
             return await self.async_step_claim()
+        return self._show_not_registered({})
+
+    def _show_not_registered(self, errors: dict[str, str]) -> ConfigFlowResult:
         return self.async_show_form(
-            step_id="not_registered", description_placeholders=self._placeholders
+            step_id="not_registered",
+            data_schema=self.add_suggested_values_to_schema(
+                probatio.Schema(HOSTS_FIELD), {CONF_HOSTS: self._hosts or []}
+            ),
+            errors=errors,
+            description_placeholders=self._placeholders,
         )
 
     async def async_step_finish(
@@ -267,6 +302,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Make the camera's entry."""
         self._abort_if_unique_id_configured()
+        await self._async_keep_hosts()
         self._finished = True
         return self.async_create_entry(title=self._name, data=self._entry_data)
 
@@ -290,7 +326,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             errors = await self._async_claim(user_input[CONF_SETUP_CODE])
             if not errors:
                 return await self.async_step_wait()
-            placeholders["port"] = str(self._nvr.options.port)
+            placeholders["port"] = str(self._nvr.entries.options.port)
         return self.async_show_form(
             step_id="reauth_confirm",
             data_schema=self.add_suggested_values_to_schema(
@@ -358,15 +394,18 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
     @callback
     @override
     def async_remove(self) -> None:
-        """Finish for who closed the dialog where the camera has registered, else take the token back."""
-        if (waiting := self._waiting) and not self._finished:
-            if waiting.done() and not waiting.cancelled() and not waiting.exception():
+        """Withdraw the claim of a dialog that was closed, at whatever moment; a camera that has registered gets its entry."""
+        self._closed = True
+        if (claim := self._claim) and not self._finished:
+            if claim.has_registered:
+                claim.close()
                 self.hass.async_create_task(
                     self._async_finish_alone(), "magicpi_nvr finish"
                 )
                 return
-            waiting.cancel()
-            self._nvr.gateway.revoke_token(self._id)
+            claim.withdraw()
+        elif claim:
+            claim.close()
         if self._release:
             self.hass.async_create_task(self._release(), "magicpi_nvr release")
 
@@ -375,6 +414,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         if self.source == SOURCE_REAUTH:
             await self.hass.config_entries.async_reload(self._reauth_entry_id)
         else:
+            await self._async_keep_hosts()
             await self.hass.config_entries.flow.async_init(
                 DOMAIN,
                 context={"source": SOURCE_IMPORT},
@@ -415,33 +455,35 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             # The gateway has to listen before the camera knows its address
             if self._release is None:
                 self._release = await nvr.async_acquire()
-            cameras = nvr.gateway.cameras
-            if self._id not in cameras and len(cameras) >= nvr.options.max_cameras:
+                if self._closed:
+                    await self._release()
+                    return {"base": "cannot_connect"}
+            if not nvr.gateway.has_room(self._id):
                 return {"base": "camera_limit"}
             client = self._client()
             if (await client.info()).id != self._id:
                 return {"base": "wrong_camera"}
             host, _ = _split_address(self._address) or ("", 0)
-            hosts = await nvr.async_hosts(host)
-            token = nvr.gateway.issue_token(self._id, data={"name": self._name})
-            try:
-                await client.claim(
-                    code, nvr.gateway.bundle(token=token, name=self._name, hosts=hosts)
-                )
-            except BaseException:
-                nvr.gateway.revoke_token(self._id)
-                raise
+            hosts = self._hosts or await nvr.async_hosts(host)
+            if self._closed:
+                return {"base": "cannot_connect"}
+            self._claim = Claim(nvr, self._id, self._name)
+            await self._claim.hand_over(client, code, hosts)
         except StorageUnavailable:
             return {"base": "storage_unavailable"}
-        except OSError:
+        except PortUnavailable:
             return {"base": "port_in_use"}
+        except OSError:
+            LOGGER.exception("MagicPi NVR cannot start")
+            return {"base": "start_failed"}
+        except ClaimInProgress:
+            return {"base": "claim_in_progress"}
+        except ClaimWithdrawn:
+            return {"base": "cannot_connect"}
         except ClaimError as err:
             if not isinstance(err, WrongCode):
                 field = "base"
             return {field: ERRORS[type(err)]}
-        self._waiting = self.hass.async_create_task(
-            self._async_wait(), "magicpi_nvr wait for camera"
-        )
         self._placeholders = {
             "name": self._name,
             "hosts": ", ".join(hosts),
@@ -450,10 +492,29 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         }
         return {}
 
-    async def _async_wait(self) -> Camera:
-        """Return the registered camera; raises TimeoutError."""
-        async with asyncio.timeout(REGISTRATION_TIMEOUT.total_seconds()):
-            return await self._nvr.gateway.wait_registered(self._id)
+    async def _async_keep_hosts(self) -> None:
+        """Keep addresses that were typed here as the option for all cameras."""
+        if not self._hosts:
+            return
+        await self._nvr.async_ensure_entry()
+        if entry := self._nvr.entries.nvr:
+            network = {
+                **entry.options.get(SECTION_NETWORK, {}),
+                CONF_HOSTS: self._hosts,
+            }
+            self.hass.config_entries.async_update_entry(
+                entry, options={**entry.options, SECTION_NETWORK: network}
+            )
+            await self._nvr.async_apply_options()
+
+    def _has_own_network(self) -> bool:
+        """Say whether Home Assistant runs in a container whose addresses no camera can reach."""
+        return (
+            ir.async_get(self.hass).async_get_issue(
+                network.DOMAIN, "docker_host_network"
+            )
+            is not None
+        )
 
 
 def _address(host: str, port: int | None) -> str:
@@ -465,7 +526,15 @@ def _address(host: str, port: int | None) -> str:
 
 def _typed_address(text: str) -> str:
     """Return an address as people type or paste it, without what is around it."""
-    return text.strip().removeprefix("http://").rstrip("/")
+    text = text.strip().removeprefix("http://").rstrip("/")
+    with suppress(ValueError):
+        return f"[{IPv6Address(text)}]"
+    return text
+
+
+def _is_device_address(camera_id: str) -> bool:
+    """Say whether a MAC address is one of a single device: neither empty, nor broadcast or multicast."""
+    return camera_id != "00:00:00:00:00:00" and not int(camera_id[:2], 16) & 1
 
 
 def _split_address(text: str) -> tuple[str, int] | None:

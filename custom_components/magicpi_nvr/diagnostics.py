@@ -1,6 +1,9 @@
 """Diagnostics, without what identifies a person or opens a door."""
 
-from dataclasses import asdict
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from homeassistant.components.diagnostics import async_redact_data
@@ -38,13 +41,30 @@ async def async_get_config_entry_diagnostics(
     return redacted
 
 
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it; `dataclasses.asdict` cannot copy a Counter."""
+    match value:
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset() | deque():
+            return [_plain(item) for item in value]
+        case Path():
+            return str(value)
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return {
+                item.name: _plain(getattr(value, item.name)) for item in fields(value)
+            }
+        case _:
+            return value
+
+
 def _nvr(nvr: Nvr) -> dict[str, Any]:
     return {
         "version": nvr.version,
         "running": nvr.running,
-        "options": asdict(nvr.options),
+        "options": _plain(nvr.options),
         "counters": dict(nvr.gateway.counters),
-        "recorder": asdict(nvr.recordings.recorder.stats),
+        "recorder": _plain(nvr.recordings.recorder.stats),
         "storage": storage_stats(nvr),
         "problems": dict(nvr.recordings.problems),
         "recording": nvr.settings.recording,
@@ -62,7 +82,7 @@ def _camera(nvr: Nvr, camera: Camera) -> dict[str, Any]:
         "status": camera_status(nvr, camera),
         "stats": camera_stats(nvr, camera),
         "caps": camera.caps.as_dict(),
-        "telemetry": asdict(camera.telemetry),
+        "telemetry": _plain(camera.telemetry),
         "hello": {
             "boot": camera.hello.boot,
             "reason": camera.hello.reason,
@@ -72,6 +92,6 @@ def _camera(nvr: Nvr, camera: Camera) -> dict[str, Any]:
         }
         if camera.hello
         else None,
-        "ota": asdict(camera.ota) if camera.ota else None,
-        "log": [asdict(line) for line in camera.log],
+        "ota": _plain(camera.ota) if camera.ota else None,
+        "log": [_plain(line) for line in camera.log],
     }

@@ -28,7 +28,7 @@ from .access import POLICY_CONTROL, POLICY_EDIT, POLICY_READ, async_check, async
 from .clip import event_response, iso_time, signed
 from .const import DOMAIN
 from .gateway import Camera
-from .nvr import AlreadyRecording, Nvr, running_nvr
+from .nvr import AlreadyRecording, NoPicture, Nvr, running_nvr
 from .recording import (
     ClipGone,
     ClipSpec,
@@ -298,7 +298,7 @@ async def _async_record(call: ServiceCall) -> ServiceResponse:
             event = await nvr.recordings.async_record(camera, call.data[ATTR_DURATION])
     except AlreadyRecording as err:
         raise _invalid("already_recording", name=name) from err
-    except TimeoutError as err:
+    except NoPicture as err:
         raise HomeAssistantError(
             translation_domain=DOMAIN,
             translation_key="nothing_came",

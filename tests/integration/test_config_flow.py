@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 import socket
@@ -12,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 import pytest
 
+from custom_components.magicpi_nvr import config_flow
 from custom_components.magicpi_nvr.const import (
     CONF_CLEANUP,
     CONF_HOSTS,
@@ -23,7 +26,8 @@ from custom_components.magicpi_nvr.const import (
     SECTION_NETWORK,
     SECTION_STORAGE,
 )
-from custom_components.magicpi_nvr.gateway import RegistrationExpired
+from custom_components.magicpi_nvr.gateway import RegistrationExpired, SetupClient
+from custom_components.magicpi_nvr.nvr import async_get_nvr
 from custom_components.magicpi_nvr.nvr.entries import Entries
 from custom_components.magicpi_nvr.options import NvrOptions
 from homeassistant.config_entries import (
@@ -40,8 +44,8 @@ from homeassistant.config_entries import (
 )
 from homeassistant.const import CONF_HOST, CONF_NAME, CONF_PORT
 from homeassistant.core import HomeAssistant
-from homeassistant.data_entry_flow import FlowResultType
-from homeassistant.helpers import device_registry as dr
+from homeassistant.data_entry_flow import FlowResultType, UnknownFlow
+from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 from virtual_camera import VirtualCamera
 
@@ -370,7 +374,7 @@ async def test_camera_does_not_register(
     """Who waits in vain is told what to look at, and may try again."""
     result = await discover(hass, await device(fake_camera()))
     with patch(
-        "custom_components.magicpi_nvr.config_flow.REGISTRATION_TIMEOUT",
+        "custom_components.magicpi_nvr.claiming.REGISTRATION_TIMEOUT",
         timedelta(seconds=0.01),
     ):
         result = await configure(hass, result, CODE)
@@ -414,6 +418,188 @@ async def test_dialog_closed_after_registration(
     await hass.async_block_till_done()
     assert nvr_house.entry().state is ConfigEntryState.LOADED
     assert nvr_house.entry().title == "Front door"
+
+
+async def test_dialog_closed_while_the_camera_answers(
+    nvr_house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim that was withdrawn before its answer came lets nobody register."""
+    camera = await nvr_house.switch_on()
+    result = await claim_form(nvr_house, camera)
+    asked, answer = asyncio.Event(), asyncio.Event()
+    claim = SetupClient.claim
+
+    async def slow(self: SetupClient, *args: Any) -> None:
+        asked.set()
+        await answer.wait()
+        await claim(self, *args)
+
+    monkeypatch.setattr(SetupClient, "claim", slow)
+    dialog = asyncio.ensure_future(configure(hass, result, CODE))
+    await asked.wait()
+    mark = camera.mark()
+    hass.config_entries.flow.async_abort(result["flow_id"])
+    answer.set()
+    with pytest.raises(UnknownFlow):
+        await dialog
+    await camera.wait_event("register_failed", after=mark)
+    await hass.async_block_till_done()
+    assert not nvr_house.nvr.gateway.cameras
+    assert len(hass.config_entries.async_entries(DOMAIN)) == 1
+    # Nothing is left that keeps the next dialog from claiming it
+    monkeypatch.setattr(SetupClient, "claim", claim)
+    mark = camera.mark()
+    camera.factory_reset()
+    await camera.wait_event("setup_opened", after=mark)
+    await nvr_house.claim(camera)
+
+
+async def test_dialog_closed_before_the_answer_of_a_registered_camera(
+    nvr_house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera that was faster than its own answer gets its entry."""
+    camera = await nvr_house.switch_on()
+    result = await claim_form(nvr_house, camera)
+    answer = asyncio.Event()
+    claim = SetupClient.claim
+
+    async def slow(self: SetupClient, *args: Any) -> None:
+        await claim(self, *args)
+        await answer.wait()
+
+    monkeypatch.setattr(SetupClient, "claim", slow)
+    dialog = asyncio.ensure_future(configure(hass, result, CODE))
+    await camera.wait_event("welcome")
+    hass.config_entries.flow.async_abort(result["flow_id"])
+    answer.set()
+    with pytest.raises(UnknownFlow):
+        await dialog
+    await hass.async_block_till_done()
+    assert nvr_house.entry().state is ConfigEntryState.LOADED
+    assert nvr_house.entry().title == "Front door"
+
+
+async def test_dialog_closed_while_the_nvr_starts(
+    house: House, hass: HomeAssistant, device: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was started for the claim is stopped again."""
+    monkeypatch.setattr(
+        Entries,
+        "options",
+        property(lambda _: NvrOptions.from_mapping(nvr_options(house.port))),
+    )
+    result = await discover(hass, await device(fake_camera()))
+    nvr = await async_get_nvr(hass)
+    step = nvr.life.steps["announce"]
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(undo: AsyncExitStack) -> None:
+        begun.set()
+        await goes_on.wait()
+        await step(undo)
+
+    nvr.life.steps["announce"] = slow
+    dialog = asyncio.ensure_future(configure(hass, result, CODE))
+    await begun.wait()
+    hass.config_entries.flow.async_abort(result["flow_id"])
+    goes_on.set()
+    with pytest.raises(UnknownFlow):
+        await dialog
+    await hass.async_block_till_done()
+    assert not nvr.running
+    assert not nvr.claiming
+
+
+async def test_two_dialogs_for_one_id(
+    nvr_house: House, hass: HomeAssistant, device: Any
+) -> None:
+    """Two devices that show one id are not claimed at once, so that their names stay apart."""
+    camera = await nvr_house.switch_on()
+    first = await discover(hass, await device(fake_camera()))
+    first = await configure(hass, first, CODE)
+    assert first["type"] is FlowResultType.SHOW_PROGRESS
+    second = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_USER}
+    )
+    second = await configure(
+        hass, second, {CONF_HOST: f"127.0.0.1:{camera.setup_port}"}
+    )
+    other = CODE | {CONF_NAME: "Back door"}
+    refused = await configure(hass, second, other)
+    assert refused["errors"] == {"base": "claim_in_progress"}
+    hass.config_entries.flow.async_abort(first["flow_id"])
+    second = await configure(hass, second, other)
+    await camera.wait_event("welcome")
+    await hass.async_block_till_done()
+    second = await configure(hass, second)
+    assert second["type"] is FlowResultType.CREATE_ENTRY
+    assert second["title"] == "Back door"
+    assert camera.flash.bundle["name"] == "Back door"
+    await hass.async_block_till_done()
+
+
+async def test_container_with_a_network_of_its_own(
+    house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dialog of the first camera asks for the address, and all cameras get it."""
+    options = Entries.options
+    monkeypatch.setattr(
+        Entries,
+        "options",
+        property(lambda self: replace(options.fget(self), port=house.port)),
+    )
+    ir.async_create_issue(
+        hass,
+        "network",
+        "docker_host_network",
+        is_fixable=False,
+        severity=ir.IssueSeverity.WARNING,
+        translation_key="docker_host_network",
+    )
+    camera = await house.switch_on()
+    result = await claim_form(house, camera)
+    assert CONF_HOSTS in result["data_schema"].schema
+    result = await configure(hass, result, CODE | {CONF_HOSTS: ["not an address"]})
+    assert result["errors"] == {CONF_HOSTS: "invalid_host"}
+    result = await configure(hass, result, CODE | {CONF_HOSTS: ["127.0.0.1"]})
+    assert result["description_placeholders"]["hosts"] == "127.0.0.1"
+    await hass.async_block_till_done()
+    result = await configure(hass, result)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+    assert camera.flash.bundle["gateway"]["hosts"] == ["127.0.0.1"]
+    entry = house.nvr.entries.nvr
+    assert entry
+    assert entry.options[SECTION_NETWORK] == {CONF_HOSTS: ["127.0.0.1"]}
+    assert await house.nvr.async_hosts(None) == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    "camera_id", ["00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF", "01:00:5E:00:00:01"]
+)
+async def test_ids_of_no_single_device(
+    nvr_house: House, hass: HomeAssistant, device: Any, camera_id: str
+) -> None:
+    """An id that many devices could have is refused, found or typed."""
+    port = await device(fake_camera(camera_id=camera_id))
+    result = await discover(hass, port, camera_id)
+    assert result["reason"] == "bad_id"
+    result = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_USER}
+    )
+    result = await configure(hass, result, {CONF_HOST: f"127.0.0.1:{port}"})
+    assert result["reason"] == "bad_id"
+
+
+def test_typed_addresses() -> None:
+    """Addresses work as people paste them, also a bare IPv6 address."""
+    for text, parts in (
+        ("2001:db8::5", ("2001:db8::5", 80)),
+        ("[2001:db8::5]:8080", ("2001:db8::5", 8080)),
+        (" http://camera.local/ ", ("camera.local", 80)),
+        ("10.0.0.5:81", ("10.0.0.5", 81)),
+    ):
+        assert config_flow._split_address(config_flow._typed_address(text)) == parts
 
 
 async def test_dialog_closed_without_nvr_entry(
@@ -540,7 +726,7 @@ async def test_reauth_in_vain(
     result = await nvr_house.start_flow(SOURCE_REAUTH, "aa:bb:cc:dd:ee:01")
     port = await device(fake_camera())
     with patch(
-        "custom_components.magicpi_nvr.config_flow.REGISTRATION_TIMEOUT",
+        "custom_components.magicpi_nvr.claiming.REGISTRATION_TIMEOUT",
         timedelta(seconds=0.01),
     ):
         result = await configure(

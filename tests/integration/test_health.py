@@ -1,6 +1,8 @@
 """What goes wrong and is told: repairs, diagnostics, system health."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 import json
 from pathlib import Path
@@ -292,6 +294,29 @@ async def test_diagnostics(clip_house: House, hass: HomeAssistant) -> None:
     for secret in (CAMERA_ID, "127.0.0.1", flash.api_key, SETUP_CODE, "Front door"):
         assert secret not in text
     assert "key_hash" not in text
+
+
+async def test_diagnostics_with_every_counter(
+    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+) -> None:
+    """Diagnostics can be downloaded whatever was counted."""
+    nvr, camera = clip_house.nvr, clip_house.camera()
+    for counters in (nvr.recordings.recorder.stats, camera.counters):
+        for item in fields(counters):
+            if isinstance(value := getattr(counters, item.name), Counter):
+                value.update({"reason": 3})
+            else:
+                setattr(counters, item.name, 3)
+    nvr.gateway.counters["refused"] = 3
+    nvr.recordings.handle_notice(Problem("storage_gone", "why"))
+    assert await async_setup_component(hass, "diagnostics", {})
+    client = await hass_client()
+    for entry in hass.config_entries.async_entries(DOMAIN):
+        response = await client.get(f"/api/diagnostics/config_entry/{entry.entry_id}")
+        assert response.status == 200
+        data = (await response.json())["data"]
+        assert data["nvr"]["recorder"]["drops"] == {"reason": 3}
+        assert data["nvr"]["problems"] == {"storage_gone": "why"}
 
 
 async def test_system_health(clip_house: House, hass: HomeAssistant) -> None:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import AsyncMock, patch
 
 import probatio
 import pytest
@@ -11,7 +11,9 @@ from pytest_homeassistant_custom_component.common import MockUser
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.magicpi_nvr.const import DOMAIN
-from custom_components.magicpi_nvr.nvr import NotRunning
+from custom_components.magicpi_nvr.gateway import Camera
+from custom_components.magicpi_nvr.nvr import EventChange, NotRunning, manual
+from custom_components.magicpi_nvr.recording import Event, EventDropped
 from custom_components.magicpi_nvr.recording.errors import (
     ClipGone,
     EventBusy,
@@ -124,6 +126,55 @@ async def test_record_errors(nvr_house: House, hass: HomeAssistant) -> None:
     await refused(
         hass, HomeAssistantError, "camera_offline", "record", camera=entity_id
     )
+
+
+async def test_record_without_a_picture(
+    nvr_house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording of which no picture came is over at once, not after the clip's patience."""
+    await nvr_house.claimed(always_on=True)
+    monkeypatch.setattr(Camera, "command", AsyncMock())
+    # Longer than this test may take
+    monkeypatch.setattr(manual, "CLIP_TIMEOUT", 10_000)
+    await refused(
+        hass,
+        HomeAssistantError,
+        "nothing_came",
+        "record",
+        camera=nvr_house.entity_id("camera", "camera"),
+        duration=1,
+    )
+
+
+async def test_record_of_which_all_is_dropped(
+    nvr_house: House, hass: HomeAssistant
+) -> None:
+    """An event that the recorder gave up is not waited for."""
+    await nvr_house.claimed(always_on=True)
+    nvr = nvr_house.nvr
+    dropped: list[str] = []
+
+    def drop(change: EventChange, event: Event) -> None:
+        if change is EventChange.READY:
+            dropped.append(event.id)
+            nvr.recordings.handle_notice(EventDropped(event))
+
+    # It hears of the clip first, and the recording hears that it is gone
+    unsubscribe = nvr.changes.subscribe_events(drop)
+    with (
+        patch.object(manual, "ENDS", (EventChange.DELETED,)),
+        patch.object(manual, "CLIP_TIMEOUT", 10_000),
+    ):
+        await refused(
+            hass,
+            HomeAssistantError,
+            "nothing_came",
+            "record",
+            camera=nvr_house.entity_id("camera", "camera"),
+            duration=1,
+        )
+    unsubscribe()
+    assert dropped
 
 
 async def test_snapshot(

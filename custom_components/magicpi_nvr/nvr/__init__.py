@@ -12,7 +12,7 @@ from .core import (
     running_nvr,
 )
 from .entries import is_nvr_entry
-from .manual import AlreadyRecording
+from .manual import AlreadyRecording, NoPicture
 from .recordings import StorageUnavailable, event_as_dict
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "EventChange",
     "MagicPiConfigEntry",
     "MagicPiRuntimeData",
+    "NoPicture",
     "NotRunning",
     "Nvr",
     "NvrChange",

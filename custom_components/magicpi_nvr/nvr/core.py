@@ -128,6 +128,8 @@ class Nvr:
         self.life = Lifecycle({name: getattr(self, f"_{name}") for name in STEPS})
         # One for all starts: what it has yet to write is read by the next one
         self._storage = RegistryStorage(hass)
+        # Cameras that a dialog claims right now
+        self.claiming: set[str] = set()
         self._users = 0
         self._storage_failed = False
         self._lock = asyncio.Lock()

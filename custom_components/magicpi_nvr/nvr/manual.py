@@ -15,6 +15,8 @@ from ..recording import Event, Recorder, event_id
 from .changes import Changes, EventChange
 
 CLIP_TIMEOUT: Final = 60.0
+# After these an event has its clip, or never will have one
+ENDS: Final = (EventChange.READY, EventChange.DELETED)
 # A manual recording's frames carry no event on the wire, where the number has
 # sixteen bits, so a number above cannot meet one of the camera's own
 FIRST_MANUAL_EVENT: Final = 1 << 16
@@ -22,6 +24,10 @@ FIRST_MANUAL_EVENT: Final = 1 << 16
 
 class AlreadyRecording(Exception):
     """A person's recording of this camera runs already."""
+
+
+class NoPicture(Exception):
+    """No clip came of a person's recording."""
 
 
 @dataclass(slots=True)
@@ -59,7 +65,7 @@ class ManualRecordings:
         """Record an awake camera for `duration` seconds; returns the event once its clip is ready.
 
         While motion is recorded too, the pictures belong to the motion's event, and that is returned.
-        Raises CameraAsleep, CommandFailed, AlreadyRecording, or TimeoutError when there is no clip.
+        Raises CameraAsleep, CommandFailed, AlreadyRecording, or NoPicture.
         """
         if camera.session is None or camera.hello is None:
             raise CameraAsleep
@@ -68,15 +74,15 @@ class ManualRecordings:
         boot = camera.hello.boot
         number = FIRST_MANUAL_EVENT + int(dt_util.utcnow().timestamp())
         manual = self._running[camera.id] = ManualRecording(number)
-        ready: asyncio.Queue[Event] = asyncio.Queue(16)
+        ended: asyncio.Queue[tuple[EventChange, Event]] = asyncio.Queue(16)
 
         @callback
-        def clip_ready(change: EventChange, event: Event) -> None:
-            if change is EventChange.READY and event.camera == camera.id:
+        def note(change: EventChange, event: Event) -> None:
+            if change in ENDS and event.camera == camera.id:
                 with suppress(asyncio.QueueFull):
-                    ready.put_nowait(event)
+                    ended.put_nowait((change, event))
 
-        unsubscribe = self._changes.subscribe_events(clip_ready)
+        unsubscribe = self._changes.subscribe_events(note)
         try:
             try:
                 await camera.command("stream_start", {"duration_s": ceil(duration)})
@@ -92,8 +98,14 @@ class ManualRecordings:
                 for item in ({number} if number in manual.events else manual.events)
             }
             async with asyncio.timeout(CLIP_TIMEOUT):
-                while (event := await ready.get()).id not in wanted:
-                    pass
-            return event
+                # Without a picture there will be no clip, however long one waits
+                while wanted:
+                    change, event = await ended.get()
+                    if event.id in wanted and change is EventChange.READY:
+                        return event
+                    wanted.discard(event.id)
+            raise NoPicture
+        except TimeoutError as err:
+            raise NoPicture from err
         finally:
             unsubscribe()

@@ -1,0 +1,96 @@
+"""One claim of a camera, from its token until the camera has registered or the claim is withdrawn."""
+
+import asyncio
+
+from homeassistant.core import callback
+
+from .const import REGISTRATION_TIMEOUT
+from .gateway import Camera, SetupClient
+from .nvr import Nvr
+
+
+class ClaimInProgress(Exception):
+    """Another dialog claims a camera with this id."""
+
+
+class ClaimWithdrawn(Exception):
+    """The dialog was closed."""
+
+
+class Claim:
+    """A claim; whoever makes one withdraws it, unless the camera gets its entry."""
+
+    _deadline: asyncio.Timeout
+
+    def __init__(self, nvr: Nvr, camera_id: str, name: str) -> None:
+        """Nothing is issued yet."""
+        self._nvr = nvr
+        self._id = camera_id
+        self._name = name
+        self._is_open = False
+        self.registered: asyncio.Task[Camera] | None = None
+
+    async def hand_over(self, client: SetupClient, code: str, hosts: list[str]) -> None:
+        """Give the camera its bundle, and begin to wait for it.
+
+        Raises ClaimError, ClaimInProgress or ClaimWithdrawn; the claim is over then.
+        """
+        if self._id in self._nvr.claiming:
+            raise ClaimInProgress
+        self._nvr.claiming.add(self._id)
+        self._is_open = True
+        gateway = self._nvr.gateway
+        token = gateway.issue_token(self._id, data={"name": self._name})
+        # The camera may register before its answer is here
+        waiting = self.registered = self._nvr.hass.async_create_task(
+            self._wait(), "magicpi_nvr wait for camera"
+        )
+        try:
+            await client.claim(
+                code, gateway.bundle(token=token, name=self._name, hosts=hosts)
+            )
+        except BaseException:
+            self.withdraw()
+            raise
+        if not self._is_open:
+            raise ClaimWithdrawn
+        if not waiting.done():
+            self._deadline.reschedule(
+                self._nvr.hass.loop.time() + REGISTRATION_TIMEOUT.total_seconds()
+            )
+
+    async def _wait(self) -> Camera:
+        """Return the registered camera; raises TimeoutError, and the token is worthless then."""
+        try:
+            async with asyncio.timeout(None) as self._deadline:
+                return await self._nvr.gateway.wait_registered(self._id)
+        except TimeoutError:
+            self.withdraw()
+            raise
+
+    @property
+    def has_registered(self) -> bool:
+        """Whether the camera came and has its key."""
+        return (
+            self.registered is not None
+            and self.registered.done()
+            and not self.registered.cancelled()
+            and self.registered.exception() is None
+        )
+
+    @callback
+    def withdraw(self) -> None:
+        """Make the token worthless; a camera that has not registered cannot any more."""
+        if not self._is_open:
+            return
+        self.close()
+        self._nvr.gateway.revoke_token(self._id)
+        if self.registered and asyncio.current_task() is not self.registered:
+            self.registered.cancel()
+
+    @callback
+    def close(self) -> None:
+        """End the claim; another one of this id may begin."""
+        if self._is_open:
+            self._is_open = False
+            self._nvr.claiming.discard(self._id)

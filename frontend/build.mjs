@@ -1,7 +1,7 @@
 import { build } from "esbuild";
 
 await build({
-  entryPoints: ["src/magicpi-timeline-card.ts"],
+  entryPoints: ["src/main.ts"],
   outfile: "../custom_components/magicpi_nvr/frontend/magicpi-timeline-card.js",
   bundle: true,
   minify: true,

@@ -336,11 +336,13 @@ class PictureView(MagicPiView):
         self.check(request, camera_id)
         if (picture := self.nvr.last_picture(camera_id)) is None:
             raise not_found("No picture of this camera")
-        return web.Response(
+        response = web.Response(
             body=picture.jpeg,
             content_type="image/jpeg",
             headers={"Cache-Control": "private, no-cache"},
         )
+        response.last_modified = picture.captured_ms / 1000
+        return response
 
 
 # ---- exports ----

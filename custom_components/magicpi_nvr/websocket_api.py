@@ -13,7 +13,14 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import format_mac
 
-from .access import POLICY_READ, async_events, camera_entity_id, may
+from .access import (
+    POLICY_CONTROL,
+    POLICY_EDIT,
+    POLICY_READ,
+    async_events,
+    camera_entity_id,
+    may,
+)
 from .const import DOMAIN
 from .nvr import EventChange, NotRunning, Nvr, running_nvr
 from .recording import Event, InvalidValue
@@ -94,12 +101,17 @@ async def ws_cameras(
                     ),
                     "status": camera.status,
                     "recording": nvr.recordings.is_recording(camera.id),
-                    "picture": (
-                        picture_url(camera.id) if nvr.last_picture(camera.id) else None
-                    ),
+                    "picture": picture_url(camera.id) if picture else None,
+                    "picture_at": picture.captured_ms if picture else None,
+                    "rights": [
+                        policy
+                        for policy in (POLICY_CONTROL, POLICY_EDIT)
+                        if may(hass, connection.user, camera.id, policy)
+                    ],
                 }
                 for camera in nvr.gateway.cameras.values()
                 if may(hass, connection.user, camera.id, POLICY_READ)
+                for picture in (nvr.last_picture(camera.id),)
             ]
         },
     )

@@ -1,8 +1,8 @@
-import type { Camera, HomeAssistant, RecordedEvent, Span } from "./types";
+import type { Camera, HomeAssistant, RecordedEvent, Span, Zone } from "./types";
 
 const PAGE = 500;
-const THUMBNAILS = 200;
-const CLIP_EXPIRES = 6 * 3600;
+export const CLIP_EXPIRES = 6 * 3600;
+export const SHARE_EXPIRES = 24 * 3600;
 
 interface EventPage {
   events: RecordedEvent[];
@@ -28,8 +28,8 @@ export async function* fetchEvents(
     const page: EventPage = await hass.callWS({
       type: "magicpi_nvr/events",
       camera_ids: cameras,
-      start: span.start,
-      end: span.end,
+      start: Math.floor(span.start),
+      end: Math.ceil(span.end),
       limit: PAGE,
       ...(cursor && { cursor }),
     });
@@ -38,58 +38,55 @@ export async function* fetchEvents(
   } while (cursor);
 }
 
-export function subscribe(
+/** The newest events, at most so many. */
+export async function fetchLatest(
   hass: HomeAssistant,
-  callback: (notice: Notice) => void,
-): Promise<() => Promise<void>> {
-  return hass.connection.subscribeMessage<Notice>(callback, { type: "magicpi_nvr/subscribe" });
+  cameras: string[],
+  limit: number,
+): Promise<RecordedEvent[]> {
+  const page: EventPage = await hass.callWS({
+    type: "magicpi_nvr/events",
+    camera_ids: cameras,
+    limit,
+  });
+  return page.events;
 }
 
 /** An address that a `<video>` can open: it sends no Authorization header. */
-export async function signPath(hass: HomeAssistant, path: string): Promise<string> {
+export async function signPath(hass: HomeAssistant, path: string, expires: number): Promise<string> {
   const { path: signed } = await hass.callWS<{ path: string }>({
     type: "auth/sign_path",
     path,
-    expires: CLIP_EXPIRES,
+    expires,
   });
   return hass.hassUrl(signed);
 }
 
-/** Thumbnails as object URLs; the oldest are revoked beyond a bound. */
-export class Thumbnails {
-  private urls = new Map<string, Promise<string | null>>();
+export function act(hass: HomeAssistant, action: string, data: Record<string, unknown>): Promise<unknown> {
+  return hass.callService("magicpi_nvr", action, data);
+}
 
-  public get(hass: HomeAssistant, path: string): Promise<string | null> {
-    const known = this.urls.get(path);
-    if (known) {
-      this.urls.delete(path);
-      this.urls.set(path, known);
-      return known;
-    }
-    const url = this.load(hass, path);
-    this.urls.set(path, url);
-    if (this.urls.size > THUMBNAILS) {
-      const [oldest, gone] = this.urls.entries().next().value!;
-      this.urls.delete(oldest);
-      void gone.then((old) => old && URL.revokeObjectURL(old));
-    }
-    return url;
-  }
-
-  public clear(): void {
-    for (const url of this.urls.values()) {
-      void url.then((old) => old && URL.revokeObjectURL(old));
-    }
-    this.urls.clear();
-  }
-
-  private async load(hass: HomeAssistant, path: string): Promise<string | null> {
-    try {
-      const response = await hass.fetchWithAuth(path);
-      return response.ok ? URL.createObjectURL(await response.blob()) : null;
-    } catch {
-      this.urls.delete(path);
+/** The zones of a camera; null where the integration has none. */
+export async function fetchZones(hass: HomeAssistant, camera: string): Promise<Zone[] | null> {
+  try {
+    const answer = await hass.callWS<{ zones: Zone[] }>({
+      type: "magicpi_nvr/zones/get",
+      camera_id: camera,
+    });
+    return answer.zones;
+  } catch (error) {
+    if ((error as { code?: string }).code === "unknown_command") {
       return null;
     }
+    throw error;
   }
+}
+
+export function saveZones(hass: HomeAssistant, camera: string, zones: Zone[]): Promise<unknown> {
+  return hass.callWS({ type: "magicpi_nvr/zones/set", camera_id: camera, zones });
+}
+
+/** The words of an error, of Home Assistant's or of the browser. */
+export function errorText(error: unknown): string {
+  return (error as { message?: string } | null)?.message ?? String(error);
 }

@@ -1,128 +1,120 @@
-const EN = {
-  name: "MagicPi timeline",
-  description: "A day of your MagicPi cameras on a line: hover, click, scrub.",
-  previous_day: "Previous day",
-  next_day: "Next day",
-  day: "Day",
-  today: "Today",
-  live: "Live",
-  live_of: "Live picture of {camera}",
-  events_of: "Events of {camera}",
-  events: "{count} events",
-  event: "1 event",
-  no_events: "No events on this day",
-  no_event_here: "No event selected",
-  event_of: "event {index} of {count}",
-  loading: "Loading …",
-  failed: "The recordings could not be loaded: {error}",
-  clip_failed: "This clip cannot be played. It may have been deleted.",
-  no_cameras: "No MagicPi camera has been added yet.",
-  zoom_in: "Zoom in",
-  zoom_out: "Zoom out",
-  protected: "protected",
-  recording: "recording",
-  asleep: "asleep, last picture",
-  no_picture: "no picture yet",
-  title: "Title",
-  entities: "Cameras (none = all)",
-};
+import type en from "../../custom_components/magicpi_nvr/translations/en.json";
+import type { Formats } from "./time";
+import type { HomeAssistant } from "./types";
 
-type Key = keyof typeof EN;
+type CommonKey = keyof (typeof en)["common"];
+type WithPrefix<Prefix extends string> = CommonKey extends infer Key
+  ? Key extends `${Prefix}${infer Rest}`
+    ? Rest
+    : never
+  : never;
+export type Key = WithPrefix<"card_">;
+type PluralKey = Key extends infer Each ? (Each extends `${infer Rest}_one` ? Rest : never) : never;
+type Values = Record<string, string | number>;
 
-const TEXTS: Record<string, Record<Key, string>> = {
-  en: EN,
+/** The integration's own translations, in the user's language. */
+export class Texts {
+  public constructor(
+    private readonly localize: (key: string, values?: Values) => string,
+    public readonly language: string,
+  ) {}
+
+  public get(key: Key, values?: Values): string {
+    return this.localize(`component.magicpi_nvr.common.card_${key}`, values) || key;
+  }
+
+  /** One or several: `key_one` or `key_other`. */
+  public count(key: PluralKey, count: number, formats: Formats): string {
+    return this.get(`${key}_${formats.plural(count)}` as Key, { count });
+  }
+
+  /** A label; the detector's are translated, others are shown as they are. */
+  public label(label: string): string {
+    return this.localize(`component.magicpi_nvr.common.card_label_${label}`) || label;
+  }
+
+  /** The reason of an event; one that has no text is shown as it is. */
+  public reason(reason: string): string {
+    return this.localize(`component.magicpi_nvr.common.reason_${reason}`) || reason;
+  }
+}
+
+const loaded = new Map<string, Promise<Texts>>();
+
+/** Load the texts once per language; what fails is asked for again. */
+export function loadTexts(hass: HomeAssistant): Promise<Texts> {
+  let texts = loaded.get(hass.language);
+  if (!texts) {
+    const { language } = hass;
+    texts = hass
+      .loadBackendTranslation("common", "magicpi_nvr")
+      .then((localize) => new Texts(localize, language));
+    loaded.set(language, texts);
+    texts.catch(() => loaded.delete(language));
+  }
+  return texts;
+}
+
+// Pickers show these before anything of Home Assistant can be asked.
+type PickerKey =
+  | "timeline"
+  | "timeline_about"
+  | "cameras"
+  | "cameras_about"
+  | "camera"
+  | "camera_about"
+  | "form_title"
+  | "form_entities"
+  | "form_entity";
+
+const NAMES: Record<string, Record<PickerKey, string>> = {
+  en: {
+    timeline: "MagicPi timeline",
+    timeline_about: "Your MagicPi cameras on a line: look, play, keep, share.",
+    cameras: "MagicPi cameras",
+    cameras_about: "Tiles, timeline, latest clips and problems of your MagicPi cameras.",
+    camera: "MagicPi camera",
+    camera_about: "The last picture of a camera, with its age, status, battery and clips of today.",
+    form_title: "Title",
+    form_entities: "Cameras (none = all)",
+    form_entity: "Camera",
+  },
   de: {
-    name: "MagicPi-Zeitleiste",
-    description: "Ein Tag deiner MagicPi-Kameras auf einer Linie: zeigen, klicken, ziehen.",
-    previous_day: "Vorheriger Tag",
-    next_day: "Nächster Tag",
-    day: "Tag",
-    today: "Heute",
-    live: "Live",
-    live_of: "Livebild von {camera}",
-    events_of: "Ereignisse von {camera}",
-    events: "{count} Ereignisse",
-    event: "1 Ereignis",
-    no_events: "Keine Ereignisse an diesem Tag",
-    no_event_here: "Kein Ereignis gewählt",
-    event_of: "Ereignis {index} von {count}",
-    loading: "Wird geladen …",
-    failed: "Die Aufnahmen konnten nicht geladen werden: {error}",
-    clip_failed: "Dieser Clip kann nicht abgespielt werden. Vielleicht wurde er gelöscht.",
-    no_cameras: "Es wurde noch keine MagicPi-Kamera hinzugefügt.",
-    zoom_in: "Vergrößern",
-    zoom_out: "Verkleinern",
-    protected: "geschützt",
-    recording: "nimmt auf",
-    asleep: "schläft, letztes Bild",
-    no_picture: "noch kein Bild",
-    title: "Titel",
-    entities: "Kameras (keine = alle)",
+    timeline: "MagicPi-Zeitleiste",
+    timeline_about: "Deine MagicPi-Kameras auf einer Linie: ansehen, abspielen, behalten, teilen.",
+    cameras: "MagicPi-Kameras",
+    cameras_about: "Kacheln, Zeitleiste, neueste Clips und Probleme deiner MagicPi-Kameras.",
+    camera: "MagicPi-Kamera",
+    camera_about: "Das letzte Bild einer Kamera, mit Alter, Status, Batterie und den Clips von heute.",
+    form_title: "Titel",
+    form_entities: "Kameras (keine = alle)",
+    form_entity: "Kamera",
   },
   fr: {
-    name: "Chronologie MagicPi",
-    description: "Une journée de vos caméras MagicPi sur une ligne : survolez, cliquez, faites glisser.",
-    previous_day: "Jour précédent",
-    next_day: "Jour suivant",
-    day: "Jour",
-    today: "Aujourd'hui",
-    live: "Direct",
-    live_of: "Image en direct de {camera}",
-    events_of: "Événements de {camera}",
-    events: "{count} événements",
-    event: "1 événement",
-    no_events: "Aucun événement ce jour-là",
-    no_event_here: "Aucun événement sélectionné",
-    event_of: "événement {index} sur {count}",
-    loading: "Chargement …",
-    failed: "Impossible de charger les enregistrements : {error}",
-    clip_failed: "Ce clip ne peut pas être lu. Il a peut-être été supprimé.",
-    no_cameras: "Aucune caméra MagicPi n'a encore été ajoutée.",
-    zoom_in: "Agrandir",
-    zoom_out: "Réduire",
-    protected: "protégé",
-    recording: "enregistrement en cours",
-    asleep: "en veille, dernière image",
-    no_picture: "pas encore d'image",
-    title: "Titre",
-    entities: "Caméras (aucune = toutes)",
+    timeline: "Chronologie MagicPi",
+    timeline_about: "Vos caméras MagicPi sur une ligne : regarder, lire, garder, partager.",
+    cameras: "Caméras MagicPi",
+    cameras_about: "Tuiles, chronologie, derniers clips et problèmes de vos caméras MagicPi.",
+    camera: "Caméra MagicPi",
+    camera_about: "La dernière image d'une caméra, avec son âge, son état, sa batterie et les clips du jour.",
+    form_title: "Titre",
+    form_entities: "Caméras (aucune = toutes)",
+    form_entity: "Caméra",
   },
   es: {
-    name: "Cronología de MagicPi",
-    description: "Un día de tus cámaras MagicPi en una línea: señala, pulsa, arrastra.",
-    previous_day: "Día anterior",
-    next_day: "Día siguiente",
-    day: "Día",
-    today: "Hoy",
-    live: "En directo",
-    live_of: "Imagen en directo de {camera}",
-    events_of: "Eventos de {camera}",
-    events: "{count} eventos",
-    event: "1 evento",
-    no_events: "No hay eventos en este día",
-    no_event_here: "Ningún evento seleccionado",
-    event_of: "evento {index} de {count}",
-    loading: "Cargando …",
-    failed: "No se pudieron cargar las grabaciones: {error}",
-    clip_failed: "Este clip no se puede reproducir. Puede que se haya eliminado.",
-    no_cameras: "Todavía no se ha añadido ninguna cámara MagicPi.",
-    zoom_in: "Acercar",
-    zoom_out: "Alejar",
-    protected: "protegido",
-    recording: "grabando",
-    asleep: "en reposo, última imagen",
-    no_picture: "todavía sin imagen",
-    title: "Título",
-    entities: "Cámaras (ninguna = todas)",
+    timeline: "Cronología de MagicPi",
+    timeline_about: "Tus cámaras MagicPi en una línea: mirar, reproducir, guardar, compartir.",
+    cameras: "Cámaras MagicPi",
+    cameras_about: "Mosaicos, cronología, últimos clips y problemas de tus cámaras MagicPi.",
+    camera: "Cámara MagicPi",
+    camera_about: "La última imagen de una cámara, con su antigüedad, estado, batería y clips de hoy.",
+    form_title: "Título",
+    form_entities: "Cámaras (ninguna = todas)",
+    form_entity: "Cámara",
   },
 };
 
-/** The text of a key in the user's language, English where there is none. */
-export function localize(
-  language: string | undefined,
-  key: Key,
-  values: Record<string, string | number> = {},
-): string {
-  const texts = TEXTS[(language ?? "en").split("-")[0]] ?? EN;
-  return texts[key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+/** A name for a picker, in the page's language. */
+export function pickerName(key: PickerKey): string {
+  return (NAMES[document.documentElement.lang.split("-")[0]] ?? NAMES.en)[key];
 }

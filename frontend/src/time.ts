@@ -1,18 +1,14 @@
-import type { HomeAssistant, Span } from "./types";
+import type { HomeAssistant, Locale, Span } from "./types";
 
-const HOUR = 3_600_000;
+export const MINUTE = 60_000;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
 
-/** The time zone in which the user reads times: his profile's choice. */
+/** The time zone in which the user reads times: the choice in their profile. */
 export function timeZone(hass: HomeAssistant): string {
   return hass.locale.time_zone === "server"
     ? hass.config.time_zone
     : Intl.DateTimeFormat().resolvedOptions().timeZone;
-}
-
-/** Whether the user reads times with am and pm; undefined = as usual in his language. */
-export function hour12(hass: HomeAssistant): boolean | undefined {
-  const { time_format: format } = hass.locale;
-  return format === "12" ? true : format === "24" ? false : undefined;
 }
 
 /** `YYYY-MM-DD` of an instant. */
@@ -21,34 +17,42 @@ export function localDate(at: number, zone: string): string {
 }
 
 export function shiftDate(date: string, days: number): string {
-  return new Date(Date.parse(`${date}T12:00:00Z`) + days * 24 * HOUR).toISOString().slice(0, 10);
+  return new Date(Date.parse(`${date}T12:00:00Z`) + days * DAY).toISOString().slice(0, 10);
 }
 
-/** Instants between which a local date lasts: 23, 24 or 25 hours. */
-export function daySpan(date: string, zone: string): Span {
-  return { start: midnight(date, zone), end: midnight(shiftDate(date, 1), zone) };
+/** Instants between which some local dates last: 23, 24 or 25 hours each. */
+export function daySpan(date: string, zone: string, days = 1): Span {
+  return { start: localInstant(date, 0, zone), end: localInstant(shiftDate(date, days), 0, zone) };
 }
 
-function midnight(date: string, zone: string): number {
-  const utc = Date.parse(`${date}T00:00:00Z`);
-  // The offset differs between the two guesses only when the clock changes near midnight.
-  let at = utc - offset(utc, zone);
-  at = utc - offset(at, zone);
-  return at;
+/** The instant of a local date and time of day in ms. */
+export function localInstant(date: string, timeOfDay: number, zone: string): number {
+  const utc = Date.parse(`${date}T00:00:00Z`) + timeOfDay;
+  // The offset differs between the two guesses only when the clock changes near it.
+  const guess = utc - offset(utc, zone);
+  return utc - offset(guess, zone);
 }
 
-function offset(at: number, zone: string): number {
-  const parts = new Intl.DateTimeFormat("en-US", {
-    timeZone: zone,
-    hourCycle: "h23",
-    year: "numeric",
-    month: "numeric",
-    day: "numeric",
-    hour: "numeric",
-    minute: "numeric",
-    second: "numeric",
-  }).formatToParts(at);
-  const value = (type: string) => Number(parts.find((part) => part.type === type)?.value);
+const offsets = new Map<string, Intl.DateTimeFormat>();
+
+/** What a local clock is ahead of UTC, in ms. */
+export function offset(at: number, zone: string): number {
+  let format = offsets.get(zone);
+  if (!format) {
+    format = new Intl.DateTimeFormat("en-US", {
+      timeZone: zone,
+      hourCycle: "h23",
+      year: "numeric",
+      month: "numeric",
+      day: "numeric",
+      hour: "numeric",
+      minute: "numeric",
+      second: "numeric",
+    });
+    offsets.set(zone, format);
+  }
+  const parts = format.formatToParts(at);
+  const value = (type: string) => Number(parts.find((part) => part.type === type)!.value);
   const wall = Date.UTC(
     value("year"),
     value("month") - 1,
@@ -60,18 +64,114 @@ function offset(at: number, zone: string): number {
   return wall - Math.floor(at / 1000) * 1000;
 }
 
-/** Marks of the axis inside a span: at most `most`, at round local hours or minutes. */
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720].map((step) => step * MINUTE);
+
+/** Marks of the axis inside a span: at most `most`, at round local times, over changes of the clock. */
 export function ticks(span: Span, zone: string, most: number): number[] {
   const length = span.end - span.start;
   const step =
-    [1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720]
-      .map((minutes) => minutes * 60_000)
-      .find((candidate) => length / candidate <= most) ?? 12 * HOUR;
-  const shift = offset(span.start, zone);
-  const first = Math.ceil((span.start + shift) / step) * step - shift;
+    STEPS.find((candidate) => length / candidate <= most) ?? Math.ceil(length / DAY / most) * DAY;
   const marks: number[] = [];
-  for (let at = first; at <= span.end; at += step) {
-    marks.push(at);
+  const first = Math.ceil((span.start + offset(span.start, zone)) / step) * step;
+  for (let wall = first; ; wall += step) {
+    const at = wall - offset(wall - offset(wall, zone), zone);
+    if (at > span.end) {
+      break;
+    }
+    // A time that the clock skips has no mark
+    if (at >= span.start && at + offset(at, zone) === wall) {
+      marks.push(at);
+    }
   }
   return marks;
+}
+
+/** How a user writes dates and times. */
+export class Formats {
+  private readonly formats = new Map<string, Intl.DateTimeFormat>();
+  private readonly relativeFormat: Intl.RelativeTimeFormat;
+  private readonly plurals: Intl.PluralRules;
+
+  public constructor(
+    private readonly locale: Locale,
+    public readonly zone: string,
+  ) {
+    this.relativeFormat = new Intl.RelativeTimeFormat(locale.language, { numeric: "auto", style: "short" });
+    this.plurals = new Intl.PluralRules(locale.language);
+  }
+
+  /** Whether a number of things is `one` or `other`. */
+  public plural(count: number): "one" | "other" {
+    return this.plurals.select(count) === "one" ? "one" : "other";
+  }
+
+  /** Hours, minutes, seconds. */
+  public time(at: number): string {
+    return this.format("time", { hour: "numeric", minute: "2-digit", second: "2-digit" }).format(at);
+  }
+
+  /** Hours and minutes. */
+  public clock(at: number): string {
+    return this.format("clock", { hour: "numeric", minute: "2-digit" }).format(at);
+  }
+
+  public date(at: number): string {
+    const order = { DMY: "dmy", MDY: "mdy", YMD: "ymd" }[this.locale.date_format ?? ""];
+    if (!order) {
+      return this.format("date", { dateStyle: "medium" }).format(at);
+    }
+    const parts = this.format("parts", { year: "numeric", month: "2-digit", day: "2-digit" }).formatToParts(at);
+    const part = (type: string) => parts.find((found) => found.type === type)!.value;
+    const literal = parts.find((found) => found.type === "literal")?.value ?? "/";
+    const values: Record<string, string> = { d: part("day"), m: part("month"), y: part("year") };
+    return [...order].map((letter) => values[letter]).join(literal.trim() || literal);
+  }
+
+  public dateTime(at: number): string {
+    return `${this.date(at)} ${this.time(at)}`;
+  }
+
+  /** Weekday and date, short: a mark of an axis that spans days. */
+  public weekday(at: number): string {
+    return this.format("weekday", { weekday: "short", day: "numeric" }).format(at);
+  }
+
+  /** `5 min. ago`, `in 2 hr.` */
+  public relative(at: number, now: number): string {
+    const seconds = (at - now) / 1000;
+    const size = Math.abs(seconds);
+    const [unit, length]: [Intl.RelativeTimeFormatUnit, number] =
+      size < 60 ? ["second", 1] : size < 3600 ? ["minute", 60] : size < 86_400 ? ["hour", 3600] : ["day", 86_400];
+    return this.relativeFormat.format(Math.trunc(seconds / length), unit);
+  }
+
+  private format(name: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+    let format = this.formats.get(name);
+    if (!format) {
+      const { time_format: clock, language, date_format: dates } = this.locale;
+      const timed = "hour" in options;
+      const system = timed ? clock === "system" : dates === "system";
+      format = new Intl.DateTimeFormat(system ? undefined : language, {
+        timeZone: this.zone,
+        ...(timed && clock === "12" && { hour12: true }),
+        ...(timed && clock === "24" && { hourCycle: "h23" }),
+        ...options,
+      });
+      this.formats.set(name, format);
+    }
+    return format;
+  }
+}
+
+let latest: { key: string; formats: Formats } | null = null;
+
+/** The same object as long as the user's choices stay. */
+export function formatsOf(hass: HomeAssistant): Formats {
+  const zone = timeZone(hass);
+  const { language, time_format, date_format } = hass.locale;
+  const key = [language, time_format, date_format, zone].join();
+  if (latest?.key !== key) {
+    latest = { key, formats: new Formats(hass.locale, zone) };
+  }
+  return latest.formats;
 }

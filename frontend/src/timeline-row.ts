@@ -1,69 +1,69 @@
 import { css, html, LitElement, nothing, type PropertyValues } from "lit";
-import type { Thumbnails } from "./api";
-import { localize } from "./localize";
-import type { Camera, HomeAssistant, RecordedEvent, Span } from "./types";
+import type { Feed } from "./feed";
+import type { Texts } from "./localize";
+import { lastStarting } from "./store";
+import { type Formats, HOUR } from "./time";
+import type { RecordedEvent, Span } from "./types";
+import { describe } from "./words";
 
 const MIN_WIDTH = 3;
 const REACH = 12;
+const CLICK_REACH = 5;
 const TOOLTIP_WIDTH = 176;
 
-/** What a row asks its card for: play from a moment, or move the cursor there while dragging. */
+/** What a row asks its card for: play from a moment, or move the cursor there while scrubbing. */
 export interface RowMoment {
   camera: string;
   at: number;
   event: RecordedEvent | null;
 }
 
-/** The last event that starts at or before an instant; `events` ascend by start. -1 = none. */
-export function lastStarting(events: readonly RecordedEvent[], at: number): number {
-  let low = 0;
-  let high = events.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (events[middle].start <= at) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low - 1;
-}
-
 /** One camera's events on a line, drawn on a canvas: thousands cost no element each. */
 export class TimelineRow extends LitElement {
   static properties = {
-    hass: { attribute: false },
-    camera: { attribute: false },
+    camera: {},
+    name: {},
     events: { attribute: false },
+    bands: { attribute: false },
     span: { attribute: false },
-    cursor: { attribute: false },
     selected: { attribute: false },
-    thumbnails: { attribute: false },
-    formatTime: { attribute: false },
+    formats: { attribute: false },
+    texts: { attribute: false },
+    seenVersion: { attribute: false },
+    theme: {},
     _hover: { state: true },
     _hoverUrl: { state: true },
   };
 
-  hass!: HomeAssistant;
-  camera!: Camera;
+  camera!: string;
+  name!: string;
   events: readonly RecordedEvent[] = [];
+  bands: readonly RecordedEvent[] = [];
   span: Span = { start: 0, end: 1 };
-  cursor: number | null = null;
   selected: string | null = null;
-  thumbnails!: Thumbnails;
-  formatTime!: (at: number) => string;
+  formats!: Formats;
+  texts!: Texts;
+  seenVersion = 0;
+  theme = "";
+  feed!: Feed;
+  /** Where the card stands; the card draws it over all rows, so it redraws none of them. */
+  cursor: number | null = null;
   _hover: { x: number; event: RecordedEvent } | null = null;
   _hoverUrl: string | null = null;
+  /** How often the canvas was drawn. */
+  draws = 0;
 
   private observer = new ResizeObserver(() => this.draw());
   private pointers = new Map<number, number>();
-  private dragging = false;
+  private gesture: "none" | "press" | "pan" | "scrub" | "pinch" = "none";
+  private pressedAt = 0;
 
   static styles = css`
     :host {
       display: block;
       position: relative;
-      height: 44px;
+      direction: ltr;
+      height: var(--row-height, 44px);
     }
     .track {
       position: absolute;
@@ -121,7 +121,8 @@ export class TimelineRow extends LitElement {
   }
 
   protected updated(changed: PropertyValues): void {
-    if (["events", "span", "cursor", "selected", "hass"].some((name) => changed.has(name))) {
+    const drawn = ["events", "bands", "span", "selected", "seenVersion", "theme"];
+    if (drawn.some((name) => changed.has(name))) {
       this.draw();
     }
   }
@@ -131,37 +132,22 @@ export class TimelineRow extends LitElement {
     return chosen >= 0 || this.cursor === null ? chosen : lastStarting(this.events, this.cursor);
   }
 
-  private describe(event: RecordedEvent): string {
-    const seconds = Math.max(1, Math.round((event.end - event.start) / 1000));
-    const language = this.hass.locale.language;
-    return [
-      this.formatTime(event.start),
-      event.reason,
-      `${seconds} s`,
-      event.state === "recording" && localize(language, "recording"),
-      event.protected && localize(language, "protected"),
-      ...event.labels,
-    ]
-      .filter(Boolean)
-      .join(" · ");
-  }
-
   protected render() {
-    const language = this.hass.locale.language;
+    const { texts, formats } = this;
     const index = this.index();
     const event = this.events[index];
     const hover = this._hover;
     const text = event
-      ? `${this.describe(event)}, ${localize(language, "event_of", { index: index + 1, count: this.events.length })}`
-      : this.events.length > 1
-        ? localize(language, "events", { count: this.events.length })
-        : localize(language, this.events.length ? "event" : "no_events");
+      ? `${describe(event, texts, formats)}, ${texts.get("event_of", { index: index + 1, count: this.events.length })}`
+      : this.events.length
+        ? texts.count("events", this.events.length, formats)
+        : texts.get("no_events");
     return html`
       <div
         class="track"
         role="slider"
         tabindex="0"
-        aria-label=${localize(language, "events_of", { camera: this.camera.name })}
+        aria-label=${texts.get("events_of", { camera: this.name })}
         aria-valuemin="0"
         aria-valuemax=${this.events.length}
         aria-valuenow=${index + 1}
@@ -178,9 +164,9 @@ export class TimelineRow extends LitElement {
       </div>
       ${
         hover
-          ? html`<div class="tooltip" style="left:${hover.x}px" aria-hidden="true">
+          ? html`<div class="tooltip" dir="auto" style="left:${hover.x}px" aria-hidden="true">
               ${this._hoverUrl ? html`<img src=${this._hoverUrl} alt="" />` : html`<div class="blank"></div>`}
-              ${this.describe(hover.event)}
+              ${describe(hover.event, texts, formats)}
             </div>`
           : nothing
       }
@@ -203,6 +189,7 @@ export class TimelineRow extends LitElement {
     if (!canvas || !width) {
       return;
     }
+    this.draws++;
     const ratio = window.devicePixelRatio || 1;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       canvas.width = Math.round(width * ratio);
@@ -215,26 +202,47 @@ export class TimelineRow extends LitElement {
     const kept = color("--warning-color", "#ffa600");
     const running = color("--error-color", "#db4437");
     const chosen = color("--primary-text-color", "#111");
+    const edge = height > 30 ? 8 : 4;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    for (const event of this.events) {
-      if (event.end < this.span.start || event.start > this.span.end) {
-        continue;
+    context.globalAlpha = 0.3;
+    context.fillStyle = normal;
+    for (const band of this.bands) {
+      if (band.end >= this.span.start && band.start <= this.span.end) {
+        const left = this.x(band.start, width);
+        context.fillRect(left, height - edge, Math.max(1, this.x(band.end, width) - left), edge - 2);
+      }
+    }
+    let drawn = -1;
+    let look = "";
+    for (let at = Math.max(0, lastStarting(this.events, this.span.start - HOUR)); at < this.events.length; at++) {
+      const event = this.events[at];
+      if (event.start > this.span.end) {
+        break;
       }
       const left = this.x(event.start, width);
       const wide = Math.max(MIN_WIDTH, this.x(event.end, width) - left);
-      context.fillStyle = event.state === "recording" ? running : event.protected ? kept : normal;
-      context.fillRect(left, 8, wide, height - 16);
+      if (left + wide < 0) {
+        continue;
+      }
+      const bright = event.state === "recording" || !this.feed.seen.has(event);
+      const fill = event.state === "recording" ? running : event.protected ? kept : normal;
+      // Thousands fall on the same few pixels: what would look the same is not drawn again.
+      if (look !== `${fill}${bright}` || left + wide > drawn + 0.5) {
+        look = `${fill}${bright}`;
+        drawn = left + wide;
+        context.globalAlpha = bright ? 1 : 0.5;
+        context.fillStyle = fill;
+        context.fillRect(left, edge, wide, height - 2 * edge);
+      }
       if (event.id === this.selected) {
+        context.globalAlpha = 1;
         context.fillStyle = chosen;
-        context.fillRect(left, 3, wide, 3);
-        context.fillRect(left, height - 6, wide, 3);
+        context.fillRect(left, edge - 4, wide, 3);
+        context.fillRect(left, height - edge + 1, wide, 3);
       }
     }
-    if (this.cursor !== null && this.cursor >= this.span.start && this.cursor <= this.span.end) {
-      context.fillStyle = chosen;
-      context.fillRect(this.x(this.cursor, width) - 1, 0, 2, height);
-    }
+    context.globalAlpha = 1;
   }
 
   /** The event under a point, else the nearest within a finger's reach. */
@@ -262,15 +270,21 @@ export class TimelineRow extends LitElement {
     return event.clientX - this.getBoundingClientRect().left;
   }
 
-  private tell(type: "row-play" | "row-scrub", at: number, event: RecordedEvent | null): void {
-    const detail: RowMoment = { camera: this.camera.id, at, event };
+  private ask(type: string, detail?: unknown): void {
     this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
   }
 
+  private moment(type: "row-play" | "row-scrub", at: number, event: RecordedEvent | null): void {
+    this.ask(type, { camera: this.camera, at, event } satisfies RowMoment);
+  }
+
+  private pan(pixels: number): void {
+    const { width } = this.getBoundingClientRect();
+    this.ask("row-pan", { by: (-pixels / width) * (this.span.end - this.span.start) });
+  }
+
   private zoom(factor: number, around: number): void {
-    this.dispatchEvent(
-      new CustomEvent("row-zoom", { detail: { factor, around }, bubbles: true, composed: true }),
-    );
+    this.ask("row-zoom", { factor, around });
   }
 
   private show(x: number): void {
@@ -284,7 +298,7 @@ export class TimelineRow extends LitElement {
     if (event.id !== this._hover?.event.id) {
       this._hoverUrl = null;
       if (event.thumbnail) {
-        void this.thumbnails.get(this.hass, event.thumbnail).then((url) => {
+        void this.feed.thumbnails.get(this.feed.hass, event.thumbnail).then((url) => {
           if (this._hover?.event.id === event.id) {
             this._hoverUrl = url;
           }
@@ -294,73 +308,112 @@ export class TimelineRow extends LitElement {
     this._hover = { x: left, event };
   }
 
+  /** Whether a press takes the cursor along: on its line, on the clip that is open, or with Shift. */
+  private takesCursor(event: PointerEvent, x: number): boolean {
+    const { width } = this.getBoundingClientRect();
+    return (
+      event.shiftKey ||
+      (this.cursor !== null && Math.abs(this.x(this.cursor, width) - x) <= REACH) ||
+      (this.selected !== null && this.eventNear(x)?.id === this.selected)
+    );
+  }
+
   private pointerDown(event: PointerEvent): void {
     if (event.button !== 0) {
       return;
     }
+    const x = this.local(event);
     (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
-    this.pointers.set(event.pointerId, this.local(event));
-    this.dragging = this.pointers.size === 1;
-    if (this.dragging) {
-      this.scrub(event);
+    this.pointers.set(event.pointerId, x);
+    if (this.pointers.size > 1) {
+      this.gesture = "pinch";
+      this._hover = null;
+      return;
+    }
+    this.pressedAt = x;
+    this.gesture = this.takesCursor(event, x) ? "scrub" : "press";
+    if (this.gesture === "scrub") {
+      this.scrub(x);
     }
   }
 
   private pointerMove(event: PointerEvent): void {
     const x = this.local(event);
-    if (this.pointers.size === 2 && this.pointers.has(event.pointerId)) {
+    const before = this.pointers.get(event.pointerId);
+    if (before === undefined) {
+      if (this.gesture === "none") {
+        this.show(x);
+      }
+      return;
+    }
+    if (this.gesture === "press" && Math.abs(x - this.pressedAt) >= CLICK_REACH) {
+      this.gesture = "pan";
+      this._hover = null;
+    }
+    if (this.gesture === "pinch" && this.pointers.size === 2) {
       const spread = () => {
         const [one, two] = [...this.pointers.values()];
         return Math.max(1, Math.abs(one - two));
       };
-      const before = spread();
+      const middle = () => [...this.pointers.values()].reduce((sum, place) => sum + place, 0) / 2;
+      const [wide, center] = [spread(), middle()];
       this.pointers.set(event.pointerId, x);
-      const [one, two] = [...this.pointers.values()];
-      this.zoom(before / spread(), this.at((one + two) / 2));
+      this.zoom(wide / spread(), this.at(middle()));
+      this.pan(middle() - center);
       return;
     }
-    if (this.dragging) {
-      this.scrub(event);
-    } else {
-      this.show(x);
+    if (this.gesture === "press") {
+      // The way to where it counts as dragged is not lost
+      return;
+    }
+    this.pointers.set(event.pointerId, x);
+    if (this.gesture === "pan") {
+      this.pan(x - before);
+    } else if (this.gesture === "scrub") {
+      this.scrub(x);
     }
   }
 
-  private scrub(event: PointerEvent): void {
-    const x = this.local(event);
+  private scrub(x: number): void {
     this.show(x);
-    this.tell("row-scrub", this.at(x), this.eventNear(x));
+    this.moment("row-scrub", this.at(x), this.eventNear(x));
   }
 
   private pointerUp(event: PointerEvent): void {
-    const wasDragging = this.dragging && this.pointers.has(event.pointerId);
+    const { gesture } = this;
     this.pointers.delete(event.pointerId);
-    this.dragging = false;
-    if (wasDragging) {
+    if (this.pointers.size) {
+      return;
+    }
+    this.gesture = "none";
+    if (gesture === "press" || gesture === "scrub") {
       const x = this.local(event);
-      const found = this.eventNear(x);
-      this.tell("row-play", this.at(x), found);
-      if (event.pointerType !== "mouse") {
-        this._hover = null;
-      }
+      this.moment("row-play", this.at(x), this.eventNear(x));
+    }
+    if (event.pointerType !== "mouse") {
+      this._hover = null;
     }
   }
 
   private pointerLeave(event: PointerEvent): void {
     if (event.type === "pointercancel") {
       this.pointers.delete(event.pointerId);
-      this.dragging = false;
+      this.gesture = "none";
     }
-    if (!this.dragging) {
+    if (this.gesture === "none") {
       this._hover = null;
     }
   }
 
   private wheel(event: WheelEvent): void {
-    // A plain wheel belongs to the page; with Ctrl it is the pinch of a touch pad.
+    // A plain wheel belongs to the page. With Ctrl it is the pinch of a touch pad.
+    const sideways = event.shiftKey && !event.deltaX ? event.deltaY : event.deltaX;
     if (event.ctrlKey) {
       event.preventDefault();
       this.zoom(event.deltaY > 0 ? 1.25 : 0.8, this.at(this.local(event)));
+    } else if (Math.abs(sideways) > (event.shiftKey ? 0 : Math.abs(event.deltaY))) {
+      event.preventDefault();
+      this.pan(-sideways);
     }
   }
 
@@ -376,13 +429,16 @@ export class TimelineRow extends LitElement {
       Home: 0,
       End: this.events.length - 1,
     };
-    if (event.key in target && this.events.length) {
+    if (event.shiftKey && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+      event.preventDefault();
+      this.pan((event.key === "ArrowLeft" ? 0.25 : -0.25) * this.getBoundingClientRect().width);
+    } else if (event.key in target && this.events.length) {
       event.preventDefault();
       const next = this.events[Math.min(this.events.length - 1, Math.max(0, target[event.key]))];
-      this.tell("row-play", next.start, next);
+      this.moment("row-play", next.start, next);
     } else if (event.key === " " || event.key === "Enter") {
       event.preventDefault();
-      this.dispatchEvent(new CustomEvent("row-pause", { bubbles: true, composed: true }));
+      this.ask("row-pause");
     } else if (event.key === "+" || event.key === "-") {
       event.preventDefault();
       const around = this.cursor ?? (this.span.start + this.span.end) / 2;

@@ -3,21 +3,51 @@ export interface HassEntity {
   entity_id: string;
   state: string;
   attributes: Record<string, unknown>;
+  last_changed: string;
 }
+
+export interface HassRegistryEntity {
+  entity_id: string;
+  device_id?: string | null;
+  platform?: string;
+  translation_key?: string;
+}
+
+export interface Connection {
+  connected: boolean;
+  addEventListener(type: string, listener: () => void): void;
+  removeEventListener(type: string, listener: () => void): void;
+  subscribeMessage<T>(
+    callback: (message: T) => void,
+    message: Record<string, unknown>,
+    options?: { resubscribe?: boolean },
+  ): Promise<() => Promise<void>>;
+}
+
+export interface Locale {
+  language: string;
+  time_zone?: "local" | "server";
+  time_format?: string;
+  date_format?: string;
+}
+
+type Localize = (key: string, values?: Record<string, string | number>) => string;
 
 export interface HomeAssistant {
   states: Record<string, HassEntity | undefined>;
+  entities?: Record<string, HassRegistryEntity>;
   config: { time_zone: string };
-  locale: { language: string; time_zone?: "local" | "server"; time_format?: string };
-  connection: {
-    subscribeMessage<T>(
-      callback: (message: T) => void,
-      message: Record<string, unknown>,
-    ): Promise<() => Promise<void>>;
-  };
+  locale: Locale;
+  language: string;
+  user?: { id: string; is_admin: boolean };
+  themes?: { darkMode?: boolean; theme?: string };
+  connection: Connection;
   callWS<T>(message: Record<string, unknown>): Promise<T>;
+  callService(domain: string, action: string, data: Record<string, unknown>): Promise<unknown>;
   hassUrl(path: string): string;
   fetchWithAuth(path: string, init?: RequestInit): Promise<Response>;
+  loadBackendTranslation(category: string, integration: string): Promise<Localize>;
+  formatEntityState(state: HassEntity): string;
 }
 
 export interface Camera {
@@ -27,9 +57,21 @@ export interface Camera {
   status: string;
   /** Path of the last picture; none before the first one. */
   picture: string | null;
+  /** UTC epoch milliseconds of its capture. */
+  picture_at?: number | null;
+  /** What the user may do: `control` (keep, label), `edit` (delete). */
+  rights?: string[];
 }
 
-/** A recorded event; times are epoch milliseconds. */
+/** Something that a detector found. */
+export interface Detection {
+  label: string;
+  score?: number;
+  /** It stood there in the event before. */
+  still?: boolean;
+}
+
+/** A recorded event; times are UTC epoch milliseconds. */
 export interface RecordedEvent {
   id: string;
   camera: string;
@@ -38,9 +80,20 @@ export interface RecordedEvent {
   reason: string;
   state: string;
   labels: string[];
+  description?: string | null;
   protected: boolean;
   thumbnail: string | null;
   clip: string;
+  detections?: Detection[];
+  zones?: string[];
+  verdict?: string | null;
+}
+
+export interface Zone {
+  name: string;
+  kind: "watch" | "ignore";
+  /** Fractions of the picture's width and height. */
+  points: [number, number][];
 }
 
 export interface CardConfig {
@@ -50,7 +103,7 @@ export interface CardConfig {
   entities?: string[];
 }
 
-/** A stretch of time, epoch milliseconds. */
+/** A stretch of time, UTC epoch milliseconds. */
 export interface Span {
   start: number;
   end: number;

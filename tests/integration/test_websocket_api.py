@@ -1,5 +1,6 @@
 """The WebSocket commands that cards use."""
 
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pytest_homeassistant_custom_component.typing import (
@@ -40,6 +41,7 @@ async def test_cameras(
     """Cameras come with what a card draws."""
     (camera,) = (await ask(await hass_ws_client(), "cameras"))["cameras"]
     picture = camera.pop("picture")
+    taken_ms = camera.pop("picture_at")
     assert camera == {
         "id": CAMERA_ID,
         "name": "Front door",
@@ -47,8 +49,12 @@ async def test_cameras(
         "motion_entity_id": clip_house.entity_id("binary_sensor", "motion"),
         "status": "asleep",
         "recording": False,
+        "rights": ["control", "edit"],
     }
-    assert (await (await hass_client()).get(picture)).status == 200
+    response = await (await hass_client()).get(picture)
+    assert response.status == 200
+    taken = parsedate_to_datetime(response.headers["Last-Modified"]).timestamp()
+    assert abs(taken_ms / 1000 - taken) < 1
 
 
 async def test_events_and_days(

@@ -1,10 +1,937 @@
-var O=globalThis,B=O.ShadowRoot&&(O.ShadyCSS===void 0||O.ShadyCSS.nativeShadow)&&"adoptedStyleSheets"in Document.prototype&&"replace"in CSSStyleSheet.prototype,tt=Symbol(),ft=new WeakMap,M=class{constructor(e,t,i){if(this._$cssResult$=!0,i!==tt)throw Error("CSSResult is not constructable. Use `unsafeCSS` or `css` instead.");this.cssText=e,this.t=t}get styleSheet(){let e=this.o,t=this.t;if(B&&e===void 0){let i=t!==void 0&&t.length===1;i&&(e=ft.get(t)),e===void 0&&((this.o=e=new CSSStyleSheet).replaceSync(this.cssText),i&&ft.set(t,e))}return e}toString(){return this.cssText}},_t=r=>new M(typeof r=="string"?r:r+"",void 0,tt),U=(r,...e)=>{let t=r.length===1?r[0]:e.reduce((i,s,n)=>i+(o=>{if(o._$cssResult$===!0)return o.cssText;if(typeof o=="number")return o;throw Error("Value passed to 'css' function must be a 'css' function result: "+o+". Use 'unsafeCSS' to pass non-literal values, but take care to ensure page security.")})(s)+r[n+1],r[0]);return new M(t,r,tt)},bt=(r,e)=>{if(B)r.adoptedStyleSheets=e.map(t=>t instanceof CSSStyleSheet?t:t.styleSheet);else for(let t of e){let i=document.createElement("style"),s=O.litNonce;s!==void 0&&i.setAttribute("nonce",s),i.textContent=t.cssText,r.appendChild(i)}},et=B?r=>r:r=>r instanceof CSSStyleSheet?(e=>{let t="";for(let i of e.cssRules)t+=i.cssText;return _t(t)})(r):r;var{is:te,defineProperty:ee,getOwnPropertyDescriptor:ie,getOwnPropertyNames:se,getOwnPropertySymbols:re,getPrototypeOf:ne}=Object,j=globalThis,$t=j.trustedTypes,oe=$t?$t.emptyScript:"",ae=j.reactiveElementPolyfillSupport,H=(r,e)=>r,it={toAttribute(r,e){switch(e){case Boolean:r=r?oe:null;break;case Object:case Array:r=r==null?r:JSON.stringify(r)}return r},fromAttribute(r,e){let t=r;switch(e){case Boolean:t=r!==null;break;case Number:t=r===null?null:Number(r);break;case Object:case Array:try{t=JSON.parse(r)}catch{t=null}}return t}},wt=(r,e)=>!te(r,e),yt={attribute:!0,type:String,converter:it,reflect:!1,useDefault:!1,hasChanged:wt};Symbol.metadata??=Symbol("metadata"),j.litPropertyMetadata??=new WeakMap;var $=class extends HTMLElement{static addInitializer(e){this._$Ei(),(this.l??=[]).push(e)}static get observedAttributes(){return this.finalize(),this._$Eh&&[...this._$Eh.keys()]}static createProperty(e,t=yt){if(t.state&&(t.attribute=!1),this._$Ei(),this.prototype.hasOwnProperty(e)&&((t=Object.create(t)).wrapped=!0),this.elementProperties.set(e,t),!t.noAccessor){let i=Symbol(),s=this.getPropertyDescriptor(e,i,t);s!==void 0&&ee(this.prototype,e,s)}}static getPropertyDescriptor(e,t,i){let{get:s,set:n}=ie(this.prototype,e)??{get(){return this[t]},set(o){this[t]=o}};return{get:s,set(o){let l=s?.call(this);n?.call(this,o),this.requestUpdate(e,l,i)},configurable:!0,enumerable:!0}}static getPropertyOptions(e){return this.elementProperties.get(e)??yt}static _$Ei(){if(this.hasOwnProperty(H("elementProperties")))return;let e=ne(this);e.finalize(),e.l!==void 0&&(this.l=[...e.l]),this.elementProperties=new Map(e.elementProperties)}static finalize(){if(this.hasOwnProperty(H("finalized")))return;if(this.finalized=!0,this._$Ei(),this.hasOwnProperty(H("properties"))){let t=this.properties,i=[...se(t),...re(t)];for(let s of i)this.createProperty(s,t[s])}let e=this[Symbol.metadata];if(e!==null){let t=litPropertyMetadata.get(e);if(t!==void 0)for(let[i,s]of t)this.elementProperties.set(i,s)}this._$Eh=new Map;for(let[t,i]of this.elementProperties){let s=this._$Eu(t,i);s!==void 0&&this._$Eh.set(s,t)}this.elementStyles=this.finalizeStyles(this.styles)}static finalizeStyles(e){let t=[];if(Array.isArray(e)){let i=new Set(e.flat(1/0).reverse());for(let s of i)t.unshift(et(s))}else e!==void 0&&t.push(et(e));return t}static _$Eu(e,t){let i=t.attribute;return i===!1?void 0:typeof i=="string"?i:typeof e=="string"?e.toLowerCase():void 0}constructor(){super(),this._$Ep=void 0,this.isUpdatePending=!1,this.hasUpdated=!1,this._$Em=null,this._$Ev()}_$Ev(){this._$ES=new Promise(e=>this.enableUpdating=e),this._$AL=new Map,this._$E_(),this.requestUpdate(),this.constructor.l?.forEach(e=>e(this))}addController(e){(this._$EO??=new Set).add(e),this.renderRoot!==void 0&&this.isConnected&&e.hostConnected?.()}removeController(e){this._$EO?.delete(e)}_$E_(){let e=new Map,t=this.constructor.elementProperties;for(let i of t.keys())this.hasOwnProperty(i)&&(e.set(i,this[i]),delete this[i]);e.size>0&&(this._$Ep=e)}createRenderRoot(){let e=this.shadowRoot??this.attachShadow(this.constructor.shadowRootOptions);return bt(e,this.constructor.elementStyles),e}connectedCallback(){this.renderRoot??=this.createRenderRoot(),this.enableUpdating(!0),this._$EO?.forEach(e=>e.hostConnected?.())}enableUpdating(e){}disconnectedCallback(){this._$EO?.forEach(e=>e.hostDisconnected?.())}attributeChangedCallback(e,t,i){this._$AK(e,i)}_$ET(e,t){let i=this.constructor.elementProperties.get(e),s=this.constructor._$Eu(e,i);if(s!==void 0&&i.reflect===!0){let n=(i.converter?.toAttribute!==void 0?i.converter:it).toAttribute(t,i.type);this._$Em=e,n==null?this.removeAttribute(s):this.setAttribute(s,n),this._$Em=null}}_$AK(e,t){let i=this.constructor,s=i._$Eh.get(e);if(s!==void 0&&this._$Em!==s){let n=i.getPropertyOptions(s),o=typeof n.converter=="function"?{fromAttribute:n.converter}:n.converter?.fromAttribute!==void 0?n.converter:it;this._$Em=s;let l=o.fromAttribute(t,n.type);this[s]=l??this._$Ej?.get(s)??l,this._$Em=null}}requestUpdate(e,t,i,s=!1,n){if(e!==void 0){let o=this.constructor;if(s===!1&&(n=this[e]),i??=o.getPropertyOptions(e),!((i.hasChanged??wt)(n,t)||i.useDefault&&i.reflect&&n===this._$Ej?.get(e)&&!this.hasAttribute(o._$Eu(e,i))))return;this.C(e,t,i)}this.isUpdatePending===!1&&(this._$ES=this._$EP())}C(e,t,{useDefault:i,reflect:s,wrapped:n},o){i&&!(this._$Ej??=new Map).has(e)&&(this._$Ej.set(e,o??t??this[e]),n!==!0||o!==void 0)||(this._$AL.has(e)||(this.hasUpdated||i||(t=void 0),this._$AL.set(e,t)),s===!0&&this._$Em!==e&&(this._$Eq??=new Set).add(e))}async _$EP(){this.isUpdatePending=!0;try{await this._$ES}catch(t){Promise.reject(t)}let e=this.scheduleUpdate();return e!=null&&await e,!this.isUpdatePending}scheduleUpdate(){return this.performUpdate()}performUpdate(){if(!this.isUpdatePending)return;if(!this.hasUpdated){if(this.renderRoot??=this.createRenderRoot(),this._$Ep){for(let[s,n]of this._$Ep)this[s]=n;this._$Ep=void 0}let i=this.constructor.elementProperties;if(i.size>0)for(let[s,n]of i){let{wrapped:o}=n,l=this[s];o!==!0||this._$AL.has(s)||l===void 0||this.C(s,void 0,n,l)}}let e=!1,t=this._$AL;try{e=this.shouldUpdate(t),e?(this.willUpdate(t),this._$EO?.forEach(i=>i.hostUpdate?.()),this.update(t)):this._$EM()}catch(i){throw e=!1,this._$EM(),i}e&&this._$AE(t)}willUpdate(e){}_$AE(e){this._$EO?.forEach(t=>t.hostUpdated?.()),this.hasUpdated||(this.hasUpdated=!0,this.firstUpdated(e)),this.updated(e)}_$EM(){this._$AL=new Map,this.isUpdatePending=!1}get updateComplete(){return this.getUpdateComplete()}getUpdateComplete(){return this._$ES}shouldUpdate(e){return!0}update(e){this._$Eq&&=this._$Eq.forEach(t=>this._$ET(t,this[t])),this._$EM()}updated(e){}firstUpdated(e){}};$.elementStyles=[],$.shadowRootOptions={mode:"open"},$[H("elementProperties")]=new Map,$[H("finalized")]=new Map,ae?.({ReactiveElement:$}),(j.reactiveElementVersions??=[]).push("2.1.2");var rt=globalThis,xt=r=>r,V=rt.trustedTypes,At=V?V.createPolicy("lit-html",{createHTML:r=>r}):void 0,nt="$lit$",y=`lit$${Math.random().toFixed(9).slice(2)}$`,ot="?"+y,le=`<${ot}>`,C=document,N=()=>C.createComment(""),z=r=>r===null||typeof r!="object"&&typeof r!="function",at=Array.isArray,Tt=r=>at(r)||typeof r?.[Symbol.iterator]=="function",st=`[ 	
-\f\r]`,D=/<(?:(!--|\/[^a-zA-Z])|(\/?[a-zA-Z][^>\s]*)|(\/?$))/g,Et=/-->/g,Ct=/>/g,A=RegExp(`>|${st}(?:([^\\s"'>=/]+)(${st}*=${st}*(?:[^ 	
-\f\r"'\`<>=]|("|')|))|$)`,"g"),St=/'/g,Pt=/"/g,Rt=/^(?:script|style|textarea|title)$/i,lt=r=>(e,...t)=>({_$litType$:r,strings:e,values:t}),g=lt(1),we=lt(2),xe=lt(3),w=Symbol.for("lit-noChange"),u=Symbol.for("lit-nothing"),kt=new WeakMap,E=C.createTreeWalker(C,129);function Mt(r,e){if(!at(r)||!r.hasOwnProperty("raw"))throw Error("invalid template strings array");return At!==void 0?At.createHTML(e):e}var Ut=(r,e)=>{let t=r.length-1,i=[],s,n=e===2?"<svg>":e===3?"<math>":"",o=D;for(let l=0;l<t;l++){let a=r[l],h,v,c=-1,p=0;for(;p<a.length&&(o.lastIndex=p,v=o.exec(a),v!==null);)p=o.lastIndex,o===D?v[1]==="!--"?o=Et:v[1]!==void 0?o=Ct:v[2]!==void 0?(Rt.test(v[2])&&(s=RegExp("</"+v[2],"g")),o=A):v[3]!==void 0&&(o=A):o===A?v[0]===">"?(o=s??D,c=-1):v[1]===void 0?c=-2:(c=o.lastIndex-v[2].length,h=v[1],o=v[3]===void 0?A:v[3]==='"'?Pt:St):o===Pt||o===St?o=A:o===Et||o===Ct?o=D:(o=A,s=void 0);let d=o===A&&r[l+1].startsWith("/>")?" ":"";n+=o===D?a+le:c>=0?(i.push(h),a.slice(0,c)+nt+a.slice(c)+y+d):a+y+(c===-2?l:d)}return[Mt(r,n+(r[t]||"<?>")+(e===2?"</svg>":e===3?"</math>":"")),i]},L=class r{constructor({strings:e,_$litType$:t},i){let s;this.parts=[];let n=0,o=0,l=e.length-1,a=this.parts,[h,v]=Ut(e,t);if(this.el=r.createElement(h,i),E.currentNode=this.el.content,t===2||t===3){let c=this.el.content.firstChild;c.replaceWith(...c.childNodes)}for(;(s=E.nextNode())!==null&&a.length<l;){if(s.nodeType===1){if(s.hasAttributes())for(let c of s.getAttributeNames())if(c.endsWith(nt)){let p=v[o++],d=s.getAttribute(c).split(y),m=/([.?@])?(.*)/.exec(p);a.push({type:1,index:n,name:m[2],strings:d,ctor:m[1]==="."?q:m[1]==="?"?Z:m[1]==="@"?K:P}),s.removeAttribute(c)}else c.startsWith(y)&&(a.push({type:6,index:n}),s.removeAttribute(c));if(Rt.test(s.tagName)){let c=s.textContent.split(y),p=c.length-1;if(p>0){s.textContent=V?V.emptyScript:"";for(let d=0;d<p;d++)s.append(c[d],N()),E.nextNode(),a.push({type:2,index:++n});s.append(c[p],N())}}}else if(s.nodeType===8)if(s.data===ot)a.push({type:2,index:n});else{let c=-1;for(;(c=s.data.indexOf(y,c+1))!==-1;)a.push({type:7,index:n}),c+=y.length-1}n++}}static createElement(e,t){let i=C.createElement("template");return i.innerHTML=e,i}};function S(r,e,t=r,i){if(e===w)return e;let s=i!==void 0?t._$Co?.[i]:t._$Cl,n=z(e)?void 0:e._$litDirective$;return s?.constructor!==n&&(s?._$AO?.(!1),n===void 0?s=void 0:(s=new n(r),s._$AT(r,t,i)),i!==void 0?(t._$Co??=[])[i]=s:t._$Cl=s),s!==void 0&&(e=S(r,s._$AS(r,e.values),s,i)),e}var W=class{constructor(e,t){this._$AV=[],this._$AN=void 0,this._$AD=e,this._$AM=t}get parentNode(){return this._$AM.parentNode}get _$AU(){return this._$AM._$AU}u(e){let{el:{content:t},parts:i}=this._$AD,s=(e?.creationScope??C).importNode(t,!0);E.currentNode=s;let n=E.nextNode(),o=0,l=0,a=i[0];for(;a!==void 0;){if(o===a.index){let h;a.type===2?h=new k(n,n.nextSibling,this,e):a.type===1?h=new a.ctor(n,a.name,a.strings,this,e):a.type===6&&(h=new F(n,this,e)),this._$AV.push(h),a=i[++l]}o!==a?.index&&(n=E.nextNode(),o++)}return E.currentNode=C,s}p(e){let t=0;for(let i of this._$AV)i!==void 0&&(i.strings!==void 0?(i._$AI(e,i,t),t+=i.strings.length-2):i._$AI(e[t])),t++}},k=class r{get _$AU(){return this._$AM?._$AU??this._$Cv}constructor(e,t,i,s){this.type=2,this._$AH=u,this._$AN=void 0,this._$AA=e,this._$AB=t,this._$AM=i,this.options=s,this._$Cv=s?.isConnected??!0}get parentNode(){let e=this._$AA.parentNode,t=this._$AM;return t!==void 0&&e?.nodeType===11&&(e=t.parentNode),e}get startNode(){return this._$AA}get endNode(){return this._$AB}_$AI(e,t=this){e=S(this,e,t),z(e)?e===u||e==null||e===""?(this._$AH!==u&&this._$AR(),this._$AH=u):e!==this._$AH&&e!==w&&this._(e):e._$litType$!==void 0?this.$(e):e.nodeType!==void 0?this.T(e):Tt(e)?this.k(e):this._(e)}O(e){return this._$AA.parentNode.insertBefore(e,this._$AB)}T(e){this._$AH!==e&&(this._$AR(),this._$AH=this.O(e))}_(e){this._$AH!==u&&z(this._$AH)?this._$AA.nextSibling.data=e:this.T(C.createTextNode(e)),this._$AH=e}$(e){let{values:t,_$litType$:i}=e,s=typeof i=="number"?this._$AC(e):(i.el===void 0&&(i.el=L.createElement(Mt(i.h,i.h[0]),this.options)),i);if(this._$AH?._$AD===s)this._$AH.p(t);else{let n=new W(s,this),o=n.u(this.options);n.p(t),this.T(o),this._$AH=n}}_$AC(e){let t=kt.get(e.strings);return t===void 0&&kt.set(e.strings,t=new L(e)),t}k(e){at(this._$AH)||(this._$AH=[],this._$AR());let t=this._$AH,i,s=0;for(let n of e)s===t.length?t.push(i=new r(this.O(N()),this.O(N()),this,this.options)):i=t[s],i._$AI(n),s++;s<t.length&&(this._$AR(i&&i._$AB.nextSibling,s),t.length=s)}_$AR(e=this._$AA.nextSibling,t){for(this._$AP?.(!1,!0,t);e!==this._$AB;){let i=xt(e).nextSibling;xt(e).remove(),e=i}}setConnected(e){this._$AM===void 0&&(this._$Cv=e,this._$AP?.(e))}},P=class{get tagName(){return this.element.tagName}get _$AU(){return this._$AM._$AU}constructor(e,t,i,s,n){this.type=1,this._$AH=u,this._$AN=void 0,this.element=e,this.name=t,this._$AM=s,this.options=n,i.length>2||i[0]!==""||i[1]!==""?(this._$AH=Array(i.length-1).fill(new String),this.strings=i):this._$AH=u}_$AI(e,t=this,i,s){let n=this.strings,o=!1;if(n===void 0)e=S(this,e,t,0),o=!z(e)||e!==this._$AH&&e!==w,o&&(this._$AH=e);else{let l=e,a,h;for(e=n[0],a=0;a<n.length-1;a++)h=S(this,l[i+a],t,a),h===w&&(h=this._$AH[a]),o||=!z(h)||h!==this._$AH[a],h===u?e=u:e!==u&&(e+=(h??"")+n[a+1]),this._$AH[a]=h}o&&!s&&this.j(e)}j(e){e===u?this.element.removeAttribute(this.name):this.element.setAttribute(this.name,e??"")}},q=class extends P{constructor(){super(...arguments),this.type=3}j(e){this.element[this.name]=e===u?void 0:e}},Z=class extends P{constructor(){super(...arguments),this.type=4}j(e){this.element.toggleAttribute(this.name,!!e&&e!==u)}},K=class extends P{constructor(e,t,i,s,n){super(e,t,i,s,n),this.type=5}_$AI(e,t=this){if((e=S(this,e,t,0)??u)===w)return;let i=this._$AH,s=e===u&&i!==u||e.capture!==i.capture||e.once!==i.once||e.passive!==i.passive,n=e!==u&&(i===u||s);s&&this.element.removeEventListener(this.name,this,i),n&&this.element.addEventListener(this.name,this,e),this._$AH=e}handleEvent(e){typeof this._$AH=="function"?this._$AH.call(this.options?.host??this.element,e):this._$AH.handleEvent(e)}},F=class{constructor(e,t,i){this.element=e,this.type=6,this._$AN=void 0,this._$AM=t,this.options=i}get _$AU(){return this._$AM._$AU}_$AI(e){S(this,e)}},Ht={M:nt,P:y,A:ot,C:1,L:Ut,R:W,D:Tt,V:S,I:k,H:P,N:Z,U:K,B:q,F},ce=rt.litHtmlPolyfillSupport;ce?.(L,k),(rt.litHtmlVersions??=[]).push("3.3.3");var Dt=(r,e,t)=>{let i=t?.renderBefore??e,s=i._$litPart$;if(s===void 0){let n=t?.renderBefore??null;i._$litPart$=s=new k(e.insertBefore(N(),n),n,void 0,t??{})}return s._$AI(r),s};var ct=globalThis,b=class extends ${constructor(){super(...arguments),this.renderOptions={host:this},this._$Do=void 0}createRenderRoot(){let e=super.createRenderRoot();return this.renderOptions.renderBefore??=e.firstChild,e}update(e){let t=this.render();this.hasUpdated||(this.renderOptions.isConnected=this.isConnected),super.update(e),this._$Do=Dt(t,this.renderRoot,this.renderOptions)}connectedCallback(){super.connectedCallback(),this._$Do?.setConnected(!0)}disconnectedCallback(){super.disconnectedCallback(),this._$Do?.setConnected(!1)}render(){return w}};b._$litElement$=!0,b.finalized=!0,ct.litElementHydrateSupport?.({LitElement:b});var he=ct.litElementPolyfillSupport;he?.({LitElement:b});(ct.litElementVersions??=[]).push("4.2.2");var Nt={ATTRIBUTE:1,CHILD:2,PROPERTY:3,BOOLEAN_ATTRIBUTE:4,EVENT:5,ELEMENT:6},zt=r=>(...e)=>({_$litDirective$:r,values:e}),X=class{constructor(e){}get _$AU(){return this._$AM._$AU}_$AT(e,t,i){this._$Ct=e,this._$AM=t,this._$Ci=i}_$AS(e,t){return this.update(e,t)}update(e,t){return this.render(...t)}};var{I:de}=Ht,Lt=r=>r;var It=()=>document.createComment(""),T=(r,e,t)=>{let i=r._$AA.parentNode,s=e===void 0?r._$AB:e._$AA;if(t===void 0){let n=i.insertBefore(It(),s),o=i.insertBefore(It(),s);t=new de(n,o,r,r.options)}else{let n=t._$AB.nextSibling,o=t._$AM,l=o!==r;if(l){let a;t._$AQ?.(r),t._$AM=r,t._$AP!==void 0&&(a=r._$AU)!==o._$AU&&t._$AP(a)}if(n!==s||l){let a=t._$AA;for(;a!==n;){let h=Lt(a).nextSibling;Lt(i).insertBefore(a,s),a=h}}}return t},x=(r,e,t=r)=>(r._$AI(e,t),r),ue={},Ot=(r,e=ue)=>r._$AH=e,Bt=r=>r._$AH,G=r=>{r._$AR(),r._$AA.remove()};var jt=(r,e,t)=>{let i=new Map;for(let s=e;s<=t;s++)i.set(r[s],s);return i},Vt=zt(class extends X{constructor(r){if(super(r),r.type!==Nt.CHILD)throw Error("repeat() can only be used in text expressions")}dt(r,e,t){let i;t===void 0?t=e:e!==void 0&&(i=e);let s=[],n=[],o=0;for(let l of r)s[o]=i?i(l,o):o,n[o]=t(l,o),o++;return{values:n,keys:s}}render(r,e,t){return this.dt(r,e,t).values}update(r,[e,t,i]){let s=Bt(r),{values:n,keys:o}=this.dt(e,t,i);if(!Array.isArray(s))return this.ut=o,n;let l=this.ut??=[],a=[],h,v,c=0,p=s.length-1,d=0,m=n.length-1;for(;c<=p&&d<=m;)if(s[c]===null)c++;else if(s[p]===null)p--;else if(l[c]===o[d])a[d]=x(s[c],n[d]),c++,d++;else if(l[p]===o[m])a[m]=x(s[p],n[m]),p--,m--;else if(l[c]===o[m])a[m]=x(s[c],n[m]),T(r,a[m+1],s[c]),c++,m--;else if(l[p]===o[d])a[d]=x(s[p],n[d]),T(r,s[c],s[p]),p--,d++;else if(h===void 0&&(h=jt(o,d,m),v=jt(l,c,p)),h.has(l[c]))if(h.has(l[p])){let f=v.get(o[d]),Q=f!==void 0?s[f]:null;if(Q===null){let gt=T(r,s[c]);x(gt,n[d]),a[d]=gt}else a[d]=x(Q,n[d]),T(r,s[c],Q),s[f]=null;d++}else G(s[p]),p--;else G(s[c]),c++;for(;d<=m;){let f=T(r,a[m+1]);x(f,n[d]),a[d++]=f}for(;c<=p;){let f=s[c++];f!==null&&G(f)}return this.ut=o,Ot(r,a),w}});async function Wt(r){return(await r.callWS({type:"magicpi_nvr/cameras"})).cameras}async function*qt(r,e,t){let i=null;do{let s=await r.callWS({type:"magicpi_nvr/events",camera_ids:e,start:t.start,end:t.end,limit:500,...i&&{cursor:i}});yield s.events,i=s.cursor}while(i)}function Zt(r,e){return r.connection.subscribeMessage(e,{type:"magicpi_nvr/subscribe"})}async function Kt(r,e){let{path:t}=await r.callWS({type:"auth/sign_path",path:e,expires:21600});return r.hassUrl(t)}var J=class{constructor(){this.urls=new Map}get(e,t){let i=this.urls.get(t);if(i)return this.urls.delete(t),this.urls.set(t,i),i;let s=this.load(e,t);if(this.urls.set(t,s),this.urls.size>200){let[n,o]=this.urls.entries().next().value;this.urls.delete(n),o.then(l=>l&&URL.revokeObjectURL(l))}return s}clear(){for(let e of this.urls.values())e.then(t=>t&&URL.revokeObjectURL(t));this.urls.clear()}async load(e,t){try{let i=await e.fetchWithAuth(t);return i.ok?URL.createObjectURL(await i.blob()):null}catch{return this.urls.delete(t),null}}};var Ft={name:"MagicPi timeline",description:"A day of your MagicPi cameras on a line: hover, click, scrub.",previous_day:"Previous day",next_day:"Next day",day:"Day",today:"Today",live:"Live",live_of:"Live picture of {camera}",events_of:"Events of {camera}",events:"{count} events",event:"1 event",no_events:"No events on this day",no_event_here:"No event selected",event_of:"event {index} of {count}",loading:"Loading \u2026",failed:"The recordings could not be loaded: {error}",clip_failed:"This clip cannot be played. It may have been deleted.",no_cameras:"No MagicPi camera has been added yet.",zoom_in:"Zoom in",zoom_out:"Zoom out",protected:"protected",recording:"recording",asleep:"asleep, last picture",no_picture:"no picture yet",title:"Title",entities:"Cameras (none = all)"},pe={en:Ft,de:{name:"MagicPi-Zeitleiste",description:"Ein Tag deiner MagicPi-Kameras auf einer Linie: zeigen, klicken, ziehen.",previous_day:"Vorheriger Tag",next_day:"N\xE4chster Tag",day:"Tag",today:"Heute",live:"Live",live_of:"Livebild von {camera}",events_of:"Ereignisse von {camera}",events:"{count} Ereignisse",event:"1 Ereignis",no_events:"Keine Ereignisse an diesem Tag",no_event_here:"Kein Ereignis gew\xE4hlt",event_of:"Ereignis {index} von {count}",loading:"Wird geladen \u2026",failed:"Die Aufnahmen konnten nicht geladen werden: {error}",clip_failed:"Dieser Clip kann nicht abgespielt werden. Vielleicht wurde er gel\xF6scht.",no_cameras:"Es wurde noch keine MagicPi-Kamera hinzugef\xFCgt.",zoom_in:"Vergr\xF6\xDFern",zoom_out:"Verkleinern",protected:"gesch\xFCtzt",recording:"nimmt auf",asleep:"schl\xE4ft, letztes Bild",no_picture:"noch kein Bild",title:"Titel",entities:"Kameras (keine = alle)"},fr:{name:"Chronologie MagicPi",description:"Une journ\xE9e de vos cam\xE9ras MagicPi sur une ligne : survolez, cliquez, faites glisser.",previous_day:"Jour pr\xE9c\xE9dent",next_day:"Jour suivant",day:"Jour",today:"Aujourd'hui",live:"Direct",live_of:"Image en direct de {camera}",events_of:"\xC9v\xE9nements de {camera}",events:"{count} \xE9v\xE9nements",event:"1 \xE9v\xE9nement",no_events:"Aucun \xE9v\xE9nement ce jour-l\xE0",no_event_here:"Aucun \xE9v\xE9nement s\xE9lectionn\xE9",event_of:"\xE9v\xE9nement {index} sur {count}",loading:"Chargement \u2026",failed:"Impossible de charger les enregistrements : {error}",clip_failed:"Ce clip ne peut pas \xEAtre lu. Il a peut-\xEAtre \xE9t\xE9 supprim\xE9.",no_cameras:"Aucune cam\xE9ra MagicPi n'a encore \xE9t\xE9 ajout\xE9e.",zoom_in:"Agrandir",zoom_out:"R\xE9duire",protected:"prot\xE9g\xE9",recording:"enregistrement en cours",asleep:"en veille, derni\xE8re image",no_picture:"pas encore d'image",title:"Titre",entities:"Cam\xE9ras (aucune = toutes)"},es:{name:"Cronolog\xEDa de MagicPi",description:"Un d\xEDa de tus c\xE1maras MagicPi en una l\xEDnea: se\xF1ala, pulsa, arrastra.",previous_day:"D\xEDa anterior",next_day:"D\xEDa siguiente",day:"D\xEDa",today:"Hoy",live:"En directo",live_of:"Imagen en directo de {camera}",events_of:"Eventos de {camera}",events:"{count} eventos",event:"1 evento",no_events:"No hay eventos en este d\xEDa",no_event_here:"Ning\xFAn evento seleccionado",event_of:"evento {index} de {count}",loading:"Cargando \u2026",failed:"No se pudieron cargar las grabaciones: {error}",clip_failed:"Este clip no se puede reproducir. Puede que se haya eliminado.",no_cameras:"Todav\xEDa no se ha a\xF1adido ninguna c\xE1mara MagicPi.",zoom_in:"Acercar",zoom_out:"Alejar",protected:"protegido",recording:"grabando",asleep:"en reposo, \xFAltima imagen",no_picture:"todav\xEDa sin imagen",title:"T\xEDtulo",entities:"C\xE1maras (ninguna = todas)"}};function _(r,e,t={}){return(pe[(r??"en").split("-")[0]]??Ft)[e].replace(/\{(\w+)\}/g,(s,n)=>String(t[n]??""))}function R(r){return r.locale.time_zone==="server"?r.config.time_zone:Intl.DateTimeFormat().resolvedOptions().timeZone}function dt(r){let{time_format:e}=r.locale;return e==="12"?!0:e==="24"?!1:void 0}function ut(r,e){return new Intl.DateTimeFormat("sv-SE",{timeZone:e,dateStyle:"short"}).format(r)}function Y(r,e){return new Date(Date.parse(`${r}T12:00:00Z`)+e*24*36e5).toISOString().slice(0,10)}function Gt(r,e){return{start:Xt(r,e),end:Xt(Y(r,1),e)}}function Xt(r,e){let t=Date.parse(`${r}T00:00:00Z`),i=t-ht(t,e);return i=t-ht(i,e),i}function ht(r,e){let t=new Intl.DateTimeFormat("en-US",{timeZone:e,hourCycle:"h23",year:"numeric",month:"numeric",day:"numeric",hour:"numeric",minute:"numeric",second:"numeric"}).formatToParts(r),i=n=>Number(t.find(o=>o.type===n)?.value);return Date.UTC(i("year"),i("month")-1,i("day"),i("hour"),i("minute"),i("second"))-Math.floor(r/1e3)*1e3}function Jt(r,e,t){let i=r.end-r.start,s=[1,2,5,10,15,30,60,120,180,240,360,720].map(a=>a*6e4).find(a=>i/a<=t)??12*36e5,n=ht(r.start,e),o=Math.ceil((r.start+n)/s)*s-n,l=[];for(let a=o;a<=r.end;a+=s)l.push(a);return l}var Yt=3,me=12,pt=176;function I(r,e){let t=0,i=r.length;for(;t<i;){let s=t+i>>1;r[s].start<=e?t=s+1:i=s}return t-1}var mt=class extends b{constructor(){super(...arguments);this.events=[];this.span={start:0,end:1};this.cursor=null;this.selected=null;this._hover=null;this._hoverUrl=null;this.observer=new ResizeObserver(()=>this.draw());this.pointers=new Map;this.dragging=!1}static{this.properties={hass:{attribute:!1},camera:{attribute:!1},events:{attribute:!1},span:{attribute:!1},cursor:{attribute:!1},selected:{attribute:!1},thumbnails:{attribute:!1},formatTime:{attribute:!1},_hover:{state:!0},_hoverUrl:{state:!0}}}static{this.styles=U`
+var nt=globalThis,at=nt.ShadowRoot&&(nt.ShadyCSS===void 0||nt.ShadyCSS.nativeShadow)&&"adoptedStyleSheets"in Document.prototype&&"replace"in CSSStyleSheet.prototype,It=Symbol(),ge=new WeakMap,K=class{constructor(i,t,e){if(this._$cssResult$=!0,e!==It)throw Error("CSSResult is not constructable. Use `unsafeCSS` or `css` instead.");this.cssText=i,this.t=t}get styleSheet(){let i=this.o,t=this.t;if(at&&i===void 0){let e=t!==void 0&&t.length===1;e&&(i=ge.get(t)),i===void 0&&((this.o=i=new CSSStyleSheet).replaceSync(this.cssText),e&&ge.set(t,i))}return i}toString(){return this.cssText}},ve=n=>new K(typeof n=="string"?n:n+"",void 0,It),b=(n,...i)=>{let t=n.length===1?n[0]:i.reduce((e,s,r)=>e+(a=>{if(a._$cssResult$===!0)return a.cssText;if(typeof a=="number")return a;throw Error("Value passed to 'css' function must be a 'css' function result: "+a+". Use 'unsafeCSS' to pass non-literal values, but take care to ensure page security.")})(s)+n[r+1],n[0]);return new K(t,n,It)},be=(n,i)=>{if(at)n.adoptedStyleSheets=i.map(t=>t instanceof CSSStyleSheet?t:t.styleSheet);else for(let t of i){let e=document.createElement("style"),s=nt.litNonce;s!==void 0&&e.setAttribute("nonce",s),e.textContent=t.cssText,n.appendChild(e)}},Ot=at?n=>n:n=>n instanceof CSSStyleSheet?(i=>{let t="";for(let e of i.cssRules)t+=e.cssText;return ve(t)})(n):n;var{is:vi,defineProperty:bi,getOwnPropertyDescriptor:yi,getOwnPropertyNames:_i,getOwnPropertySymbols:wi,getPrototypeOf:$i}=Object,ot=globalThis,ye=ot.trustedTypes,xi=ye?ye.emptyScript:"",Ei=ot.reactiveElementPolyfillSupport,W=(n,i)=>n,Nt={toAttribute(n,i){switch(i){case Boolean:n=n?xi:null;break;case Object:case Array:n=n==null?n:JSON.stringify(n)}return n},fromAttribute(n,i){let t=n;switch(i){case Boolean:t=n!==null;break;case Number:t=n===null?null:Number(n);break;case Object:case Array:try{t=JSON.parse(n)}catch{t=null}}return t}},we=(n,i)=>!vi(n,i),_e={attribute:!0,type:String,converter:Nt,reflect:!1,useDefault:!1,hasChanged:we};Symbol.metadata??=Symbol("metadata"),ot.litPropertyMetadata??=new WeakMap;var k=class extends HTMLElement{static addInitializer(i){this._$Ei(),(this.l??=[]).push(i)}static get observedAttributes(){return this.finalize(),this._$Eh&&[...this._$Eh.keys()]}static createProperty(i,t=_e){if(t.state&&(t.attribute=!1),this._$Ei(),this.prototype.hasOwnProperty(i)&&((t=Object.create(t)).wrapped=!0),this.elementProperties.set(i,t),!t.noAccessor){let e=Symbol(),s=this.getPropertyDescriptor(i,e,t);s!==void 0&&bi(this.prototype,i,s)}}static getPropertyDescriptor(i,t,e){let{get:s,set:r}=yi(this.prototype,i)??{get(){return this[t]},set(a){this[t]=a}};return{get:s,set(a){let o=s?.call(this);r?.call(this,a),this.requestUpdate(i,o,e)},configurable:!0,enumerable:!0}}static getPropertyOptions(i){return this.elementProperties.get(i)??_e}static _$Ei(){if(this.hasOwnProperty(W("elementProperties")))return;let i=$i(this);i.finalize(),i.l!==void 0&&(this.l=[...i.l]),this.elementProperties=new Map(i.elementProperties)}static finalize(){if(this.hasOwnProperty(W("finalized")))return;if(this.finalized=!0,this._$Ei(),this.hasOwnProperty(W("properties"))){let t=this.properties,e=[..._i(t),...wi(t)];for(let s of e)this.createProperty(s,t[s])}let i=this[Symbol.metadata];if(i!==null){let t=litPropertyMetadata.get(i);if(t!==void 0)for(let[e,s]of t)this.elementProperties.set(e,s)}this._$Eh=new Map;for(let[t,e]of this.elementProperties){let s=this._$Eu(t,e);s!==void 0&&this._$Eh.set(s,t)}this.elementStyles=this.finalizeStyles(this.styles)}static finalizeStyles(i){let t=[];if(Array.isArray(i)){let e=new Set(i.flat(1/0).reverse());for(let s of e)t.unshift(Ot(s))}else i!==void 0&&t.push(Ot(i));return t}static _$Eu(i,t){let e=t.attribute;return e===!1?void 0:typeof e=="string"?e:typeof i=="string"?i.toLowerCase():void 0}constructor(){super(),this._$Ep=void 0,this.isUpdatePending=!1,this.hasUpdated=!1,this._$Em=null,this._$Ev()}_$Ev(){this._$ES=new Promise(i=>this.enableUpdating=i),this._$AL=new Map,this._$E_(),this.requestUpdate(),this.constructor.l?.forEach(i=>i(this))}addController(i){(this._$EO??=new Set).add(i),this.renderRoot!==void 0&&this.isConnected&&i.hostConnected?.()}removeController(i){this._$EO?.delete(i)}_$E_(){let i=new Map,t=this.constructor.elementProperties;for(let e of t.keys())this.hasOwnProperty(e)&&(i.set(e,this[e]),delete this[e]);i.size>0&&(this._$Ep=i)}createRenderRoot(){let i=this.shadowRoot??this.attachShadow(this.constructor.shadowRootOptions);return be(i,this.constructor.elementStyles),i}connectedCallback(){this.renderRoot??=this.createRenderRoot(),this.enableUpdating(!0),this._$EO?.forEach(i=>i.hostConnected?.())}enableUpdating(i){}disconnectedCallback(){this._$EO?.forEach(i=>i.hostDisconnected?.())}attributeChangedCallback(i,t,e){this._$AK(i,e)}_$ET(i,t){let e=this.constructor.elementProperties.get(i),s=this.constructor._$Eu(i,e);if(s!==void 0&&e.reflect===!0){let r=(e.converter?.toAttribute!==void 0?e.converter:Nt).toAttribute(t,e.type);this._$Em=i,r==null?this.removeAttribute(s):this.setAttribute(s,r),this._$Em=null}}_$AK(i,t){let e=this.constructor,s=e._$Eh.get(i);if(s!==void 0&&this._$Em!==s){let r=e.getPropertyOptions(s),a=typeof r.converter=="function"?{fromAttribute:r.converter}:r.converter?.fromAttribute!==void 0?r.converter:Nt;this._$Em=s;let o=a.fromAttribute(t,r.type);this[s]=o??this._$Ej?.get(s)??o,this._$Em=null}}requestUpdate(i,t,e,s=!1,r){if(i!==void 0){let a=this.constructor;if(s===!1&&(r=this[i]),e??=a.getPropertyOptions(i),!((e.hasChanged??we)(r,t)||e.useDefault&&e.reflect&&r===this._$Ej?.get(i)&&!this.hasAttribute(a._$Eu(i,e))))return;this.C(i,t,e)}this.isUpdatePending===!1&&(this._$ES=this._$EP())}C(i,t,{useDefault:e,reflect:s,wrapped:r},a){e&&!(this._$Ej??=new Map).has(i)&&(this._$Ej.set(i,a??t??this[i]),r!==!0||a!==void 0)||(this._$AL.has(i)||(this.hasUpdated||e||(t=void 0),this._$AL.set(i,t)),s===!0&&this._$Em!==i&&(this._$Eq??=new Set).add(i))}async _$EP(){this.isUpdatePending=!0;try{await this._$ES}catch(t){Promise.reject(t)}let i=this.scheduleUpdate();return i!=null&&await i,!this.isUpdatePending}scheduleUpdate(){return this.performUpdate()}performUpdate(){if(!this.isUpdatePending)return;if(!this.hasUpdated){if(this.renderRoot??=this.createRenderRoot(),this._$Ep){for(let[s,r]of this._$Ep)this[s]=r;this._$Ep=void 0}let e=this.constructor.elementProperties;if(e.size>0)for(let[s,r]of e){let{wrapped:a}=r,o=this[s];a!==!0||this._$AL.has(s)||o===void 0||this.C(s,void 0,r,o)}}let i=!1,t=this._$AL;try{i=this.shouldUpdate(t),i?(this.willUpdate(t),this._$EO?.forEach(e=>e.hostUpdate?.()),this.update(t)):this._$EM()}catch(e){throw i=!1,this._$EM(),e}i&&this._$AE(t)}willUpdate(i){}_$AE(i){this._$EO?.forEach(t=>t.hostUpdated?.()),this.hasUpdated||(this.hasUpdated=!0,this.firstUpdated(i)),this.updated(i)}_$EM(){this._$AL=new Map,this.isUpdatePending=!1}get updateComplete(){return this.getUpdateComplete()}getUpdateComplete(){return this._$ES}shouldUpdate(i){return!0}update(i){this._$Eq&&=this._$Eq.forEach(t=>this._$ET(t,this[t])),this._$EM()}updated(i){}firstUpdated(i){}};k.elementStyles=[],k.shadowRootOptions={mode:"open"},k[W("elementProperties")]=new Map,k[W("finalized")]=new Map,Ei?.({ReactiveElement:k}),(ot.reactiveElementVersions??=[]).push("2.1.2");var Ut=globalThis,$e=n=>n,lt=Ut.trustedTypes,xe=lt?lt.createPolicy("lit-html",{createHTML:n=>n}):void 0,Ft="$lit$",C=`lit$${Math.random().toFixed(9).slice(2)}$`,Vt="?"+C,ki=`<${Vt}>`,z=document,Z=()=>z.createComment(""),G=n=>n===null||typeof n!="object"&&typeof n!="function",jt=Array.isArray,Re=n=>jt(n)||typeof n?.[Symbol.iterator]=="function",Dt=`[ 	
+\f\r]`,Y=/<(?:(!--|\/[^a-zA-Z])|(\/?[a-zA-Z][^>\s]*)|(\/?$))/g,Ee=/-->/g,ke=/>/g,L=RegExp(`>|${Dt}(?:([^\\s"'>=/]+)(${Dt}*=${Dt}*(?:[^ 	
+\f\r"'\`<>=]|("|')|))|$)`,"g"),Ce=/'/g,Ae=/"/g,Te=/^(?:script|style|textarea|title)$/i,Bt=n=>(i,...t)=>({_$litType$:n,strings:i,values:t}),d=Bt(1),Pe=Bt(2),us=Bt(3),A=Symbol.for("lit-noChange"),h=Symbol.for("lit-nothing"),Se=new WeakMap,H=z.createTreeWalker(z,129);function Me(n,i){if(!jt(n)||!n.hasOwnProperty("raw"))throw Error("invalid template strings array");return xe!==void 0?xe.createHTML(i):i}var Le=(n,i)=>{let t=n.length-1,e=[],s,r=i===2?"<svg>":i===3?"<math>":"",a=Y;for(let o=0;o<t;o++){let l=n[o],c,u,p=-1,f=0;for(;f<l.length&&(a.lastIndex=f,u=a.exec(l),u!==null);)f=a.lastIndex,a===Y?u[1]==="!--"?a=Ee:u[1]!==void 0?a=ke:u[2]!==void 0?(Te.test(u[2])&&(s=RegExp("</"+u[2],"g")),a=L):u[3]!==void 0&&(a=L):a===L?u[0]===">"?(a=s??Y,p=-1):u[1]===void 0?p=-2:(p=a.lastIndex-u[2].length,c=u[1],a=u[3]===void 0?L:u[3]==='"'?Ae:Ce):a===Ae||a===Ce?a=L:a===Ee||a===ke?a=Y:(a=L,s=void 0);let m=a===L&&n[o+1].startsWith("/>")?" ":"";r+=a===Y?l+ki:p>=0?(e.push(c),l.slice(0,p)+Ft+l.slice(p)+C+m):l+C+(p===-2?o:m)}return[Me(n,r+(n[t]||"<?>")+(i===2?"</svg>":i===3?"</math>":"")),e]},X=class n{constructor({strings:i,_$litType$:t},e){let s;this.parts=[];let r=0,a=0,o=i.length-1,l=this.parts,[c,u]=Le(i,t);if(this.el=n.createElement(c,e),H.currentNode=this.el.content,t===2||t===3){let p=this.el.content.firstChild;p.replaceWith(...p.childNodes)}for(;(s=H.nextNode())!==null&&l.length<o;){if(s.nodeType===1){if(s.hasAttributes())for(let p of s.getAttributeNames())if(p.endsWith(Ft)){let f=u[a++],m=s.getAttribute(p).split(C),v=/([.?@])?(.*)/.exec(f);l.push({type:1,index:r,name:v[2],strings:m,ctor:v[1]==="."?dt:v[1]==="?"?ht:v[1]==="@"?pt:O}),s.removeAttribute(p)}else p.startsWith(C)&&(l.push({type:6,index:r}),s.removeAttribute(p));if(Te.test(s.tagName)){let p=s.textContent.split(C),f=p.length-1;if(f>0){s.textContent=lt?lt.emptyScript:"";for(let m=0;m<f;m++)s.append(p[m],Z()),H.nextNode(),l.push({type:2,index:++r});s.append(p[f],Z())}}}else if(s.nodeType===8)if(s.data===Vt)l.push({type:2,index:r});else{let p=-1;for(;(p=s.data.indexOf(C,p+1))!==-1;)l.push({type:7,index:r}),p+=C.length-1}r++}}static createElement(i,t){let e=z.createElement("template");return e.innerHTML=i,e}};function I(n,i,t=n,e){if(i===A)return i;let s=e!==void 0?t._$Co?.[e]:t._$Cl,r=G(i)?void 0:i._$litDirective$;return s?.constructor!==r&&(s?._$AO?.(!1),r===void 0?s=void 0:(s=new r(n),s._$AT(n,t,e)),e!==void 0?(t._$Co??=[])[e]=s:t._$Cl=s),s!==void 0&&(i=I(n,s._$AS(n,i.values),s,e)),i}var ct=class{constructor(i,t){this._$AV=[],this._$AN=void 0,this._$AD=i,this._$AM=t}get parentNode(){return this._$AM.parentNode}get _$AU(){return this._$AM._$AU}u(i){let{el:{content:t},parts:e}=this._$AD,s=(i?.creationScope??z).importNode(t,!0);H.currentNode=s;let r=H.nextNode(),a=0,o=0,l=e[0];for(;l!==void 0;){if(a===l.index){let c;l.type===2?c=new V(r,r.nextSibling,this,i):l.type===1?c=new l.ctor(r,l.name,l.strings,this,i):l.type===6&&(c=new ut(r,this,i)),this._$AV.push(c),l=e[++o]}a!==l?.index&&(r=H.nextNode(),a++)}return H.currentNode=z,s}p(i){let t=0;for(let e of this._$AV)e!==void 0&&(e.strings!==void 0?(e._$AI(i,e,t),t+=e.strings.length-2):e._$AI(i[t])),t++}},V=class n{get _$AU(){return this._$AM?._$AU??this._$Cv}constructor(i,t,e,s){this.type=2,this._$AH=h,this._$AN=void 0,this._$AA=i,this._$AB=t,this._$AM=e,this.options=s,this._$Cv=s?.isConnected??!0}get parentNode(){let i=this._$AA.parentNode,t=this._$AM;return t!==void 0&&i?.nodeType===11&&(i=t.parentNode),i}get startNode(){return this._$AA}get endNode(){return this._$AB}_$AI(i,t=this){i=I(this,i,t),G(i)?i===h||i==null||i===""?(this._$AH!==h&&this._$AR(),this._$AH=h):i!==this._$AH&&i!==A&&this._(i):i._$litType$!==void 0?this.$(i):i.nodeType!==void 0?this.T(i):Re(i)?this.k(i):this._(i)}O(i){return this._$AA.parentNode.insertBefore(i,this._$AB)}T(i){this._$AH!==i&&(this._$AR(),this._$AH=this.O(i))}_(i){this._$AH!==h&&G(this._$AH)?this._$AA.nextSibling.data=i:this.T(z.createTextNode(i)),this._$AH=i}$(i){let{values:t,_$litType$:e}=i,s=typeof e=="number"?this._$AC(i):(e.el===void 0&&(e.el=X.createElement(Me(e.h,e.h[0]),this.options)),e);if(this._$AH?._$AD===s)this._$AH.p(t);else{let r=new ct(s,this),a=r.u(this.options);r.p(t),this.T(a),this._$AH=r}}_$AC(i){let t=Se.get(i.strings);return t===void 0&&Se.set(i.strings,t=new X(i)),t}k(i){jt(this._$AH)||(this._$AH=[],this._$AR());let t=this._$AH,e,s=0;for(let r of i)s===t.length?t.push(e=new n(this.O(Z()),this.O(Z()),this,this.options)):e=t[s],e._$AI(r),s++;s<t.length&&(this._$AR(e&&e._$AB.nextSibling,s),t.length=s)}_$AR(i=this._$AA.nextSibling,t){for(this._$AP?.(!1,!0,t);i!==this._$AB;){let e=$e(i).nextSibling;$e(i).remove(),i=e}}setConnected(i){this._$AM===void 0&&(this._$Cv=i,this._$AP?.(i))}},O=class{get tagName(){return this.element.tagName}get _$AU(){return this._$AM._$AU}constructor(i,t,e,s,r){this.type=1,this._$AH=h,this._$AN=void 0,this.element=i,this.name=t,this._$AM=s,this.options=r,e.length>2||e[0]!==""||e[1]!==""?(this._$AH=Array(e.length-1).fill(new String),this.strings=e):this._$AH=h}_$AI(i,t=this,e,s){let r=this.strings,a=!1;if(r===void 0)i=I(this,i,t,0),a=!G(i)||i!==this._$AH&&i!==A,a&&(this._$AH=i);else{let o=i,l,c;for(i=r[0],l=0;l<r.length-1;l++)c=I(this,o[e+l],t,l),c===A&&(c=this._$AH[l]),a||=!G(c)||c!==this._$AH[l],c===h?i=h:i!==h&&(i+=(c??"")+r[l+1]),this._$AH[l]=c}a&&!s&&this.j(i)}j(i){i===h?this.element.removeAttribute(this.name):this.element.setAttribute(this.name,i??"")}},dt=class extends O{constructor(){super(...arguments),this.type=3}j(i){this.element[this.name]=i===h?void 0:i}},ht=class extends O{constructor(){super(...arguments),this.type=4}j(i){this.element.toggleAttribute(this.name,!!i&&i!==h)}},pt=class extends O{constructor(i,t,e,s,r){super(i,t,e,s,r),this.type=5}_$AI(i,t=this){if((i=I(this,i,t,0)??h)===A)return;let e=this._$AH,s=i===h&&e!==h||i.capture!==e.capture||i.once!==e.once||i.passive!==e.passive,r=i!==h&&(e===h||s);s&&this.element.removeEventListener(this.name,this,e),r&&this.element.addEventListener(this.name,this,i),this._$AH=i}handleEvent(i){typeof this._$AH=="function"?this._$AH.call(this.options?.host??this.element,i):this._$AH.handleEvent(i)}},ut=class{constructor(i,t,e){this.element=i,this.type=6,this._$AN=void 0,this._$AM=t,this.options=e}get _$AU(){return this._$AM._$AU}_$AI(i){I(this,i)}},He={M:Ft,P:C,A:Vt,C:1,L:Le,R:ct,D:Re,V:I,I:V,H:O,N:ht,U:pt,B:dt,F:ut},Ci=Ut.litHtmlPolyfillSupport;Ci?.(X,V),(Ut.litHtmlVersions??=[]).push("3.3.3");var ze=(n,i,t)=>{let e=t?.renderBefore??i,s=e._$litPart$;if(s===void 0){let r=t?.renderBefore??null;e._$litPart$=s=new V(i.insertBefore(Z(),r),r,void 0,t??{})}return s._$AI(n),s};var qt=globalThis,g=class extends k{constructor(){super(...arguments),this.renderOptions={host:this},this._$Do=void 0}createRenderRoot(){let i=super.createRenderRoot();return this.renderOptions.renderBefore??=i.firstChild,i}update(i){let t=this.render();this.hasUpdated||(this.renderOptions.isConnected=this.isConnected),super.update(i),this._$Do=ze(t,this.renderRoot,this.renderOptions)}connectedCallback(){super.connectedCallback(),this._$Do?.setConnected(!0)}disconnectedCallback(){super.disconnectedCallback(),this._$Do?.setConnected(!1)}render(){return A}};g._$litElement$=!0,g.finalized=!0,qt.litElementHydrateSupport?.({LitElement:g});var Ai=qt.litElementPolyfillSupport;Ai?.({LitElement:g});(qt.litElementVersions??=[]).push("4.2.2");async function Ie(n){return(await n.callWS({type:"magicpi_nvr/cameras"})).cameras}async function*Oe(n,i,t){let e=null;do{let s=await n.callWS({type:"magicpi_nvr/events",camera_ids:i,start:Math.floor(t.start),end:Math.ceil(t.end),limit:500,...e&&{cursor:e}});yield s.events,e=s.cursor}while(e)}async function Ne(n,i,t){return(await n.callWS({type:"magicpi_nvr/events",camera_ids:i,limit:t})).events}async function J(n,i,t){let{path:e}=await n.callWS({type:"auth/sign_path",path:i,expires:t});return n.hassUrl(e)}function mt(n,i,t){return n.callService("magicpi_nvr",i,t)}async function ft(n,i){try{return(await n.callWS({type:"magicpi_nvr/zones/get",camera_id:i})).zones}catch(t){if(t.code==="unknown_command")return null;throw t}}function De(n,i,t){return n.callWS({type:"magicpi_nvr/zones/set",camera_id:i,zones:t})}function N(n){return n?.message??String(n)}var gt=class{constructor(){this.urls=new Map}get(i,t){let e=this.urls.get(t);if(e)return this.urls.delete(t),this.urls.set(t,e),e;let s=this.load(i,t);if(this.urls.set(t,s),this.urls.size>200){let[r,a]=this.urls.entries().next().value;this.urls.delete(r),a.then(o=>o&&URL.revokeObjectURL(o))}return s}clear(){for(let i of this.urls.values())i.then(t=>t&&URL.revokeObjectURL(t));this.urls.clear()}async load(i,t){try{let e=await i.fetchWithAuth(t);if(e.ok)return URL.createObjectURL(await e.blob())}catch{}return this.urls.delete(t),null}},vt=class{constructor(i){this.changed=i;this.known=new Map}get(i,t,e){let s=this.known.get(t.id);return t.picture&&s?.version!==e&&(this.known.set(t.id,{version:e,picture:s?.picture??null}),this.load(i,t,e)),this.known.get(t.id)?.picture??null}clear(){for(let{picture:i}of this.known.values())i&&URL.revokeObjectURL(i.url);this.known.clear()}async load(i,t,e){let s=()=>this.known.get(t.id)?.version===e;try{let r=await i.fetchWithAuth(t.picture);if(!s())return;if(r.ok){let a=await r.blob(),o=this.known.get(t.id);if(!o||!s())return;let l=Date.parse(r.headers.get("Last-Modified")??""),c=o.picture;o.picture={url:URL.createObjectURL(a),at:l||t.picture_at||null},this.changed(),c&&window.setTimeout(()=>URL.revokeObjectURL(c.url),5e3);return}}catch{}s()&&(this.known.get(t.id).version="")}};var Wt=class{constructor(i,t){this.localize=i;this.language=t}get(i,t){return this.localize(`component.magicpi_nvr.common.card_${i}`,t)||i}count(i,t,e){return this.get(`${i}_${e.plural(t)}`,{count:t})}label(i){return this.localize(`component.magicpi_nvr.common.card_label_${i}`)||i}reason(i){return this.localize(`component.magicpi_nvr.common.reason_${i}`)||i}},Kt=new Map;function Q(n){let i=Kt.get(n.language);if(!i){let{language:t}=n;i=n.loadBackendTranslation("common","magicpi_nvr").then(e=>new Wt(e,t)),Kt.set(t,i),i.catch(()=>Kt.delete(t))}return i}var Ue={en:{timeline:"MagicPi timeline",timeline_about:"Your MagicPi cameras on a line: look, play, keep, share.",cameras:"MagicPi cameras",cameras_about:"Tiles, timeline, latest clips and problems of your MagicPi cameras.",camera:"MagicPi camera",camera_about:"The last picture of a camera, with its age, status, battery and clips of today.",form_title:"Title",form_entities:"Cameras (none = all)",form_entity:"Camera"},de:{timeline:"MagicPi-Zeitleiste",timeline_about:"Deine MagicPi-Kameras auf einer Linie: ansehen, abspielen, behalten, teilen.",cameras:"MagicPi-Kameras",cameras_about:"Kacheln, Zeitleiste, neueste Clips und Probleme deiner MagicPi-Kameras.",camera:"MagicPi-Kamera",camera_about:"Das letzte Bild einer Kamera, mit Alter, Status, Batterie und den Clips von heute.",form_title:"Titel",form_entities:"Kameras (keine = alle)",form_entity:"Kamera"},fr:{timeline:"Chronologie MagicPi",timeline_about:"Vos cam\xE9ras MagicPi sur une ligne : regarder, lire, garder, partager.",cameras:"Cam\xE9ras MagicPi",cameras_about:"Tuiles, chronologie, derniers clips et probl\xE8mes de vos cam\xE9ras MagicPi.",camera:"Cam\xE9ra MagicPi",camera_about:"La derni\xE8re image d'une cam\xE9ra, avec son \xE2ge, son \xE9tat, sa batterie et les clips du jour.",form_title:"Titre",form_entities:"Cam\xE9ras (aucune = toutes)",form_entity:"Cam\xE9ra"},es:{timeline:"Cronolog\xEDa de MagicPi",timeline_about:"Tus c\xE1maras MagicPi en una l\xEDnea: mirar, reproducir, guardar, compartir.",cameras:"C\xE1maras MagicPi",cameras_about:"Mosaicos, cronolog\xEDa, \xFAltimos clips y problemas de tus c\xE1maras MagicPi.",camera:"C\xE1mara MagicPi",camera_about:"La \xFAltima imagen de una c\xE1mara, con su antig\xFCedad, estado, bater\xEDa y clips de hoy.",form_title:"T\xEDtulo",form_entities:"C\xE1maras (ninguna = todas)",form_entity:"C\xE1mara"}};function y(n){return(Ue[document.documentElement.lang.split("-")[0]]??Ue.en)[n]}function Si(n){return n.locale.time_zone==="server"?n.config.time_zone:Intl.DateTimeFormat().resolvedOptions().timeZone}function yt(n,i){return new Intl.DateTimeFormat("sv-SE",{timeZone:i,dateStyle:"short"}).format(n)}function tt(n,i){return new Date(Date.parse(`${n}T12:00:00Z`)+i*864e5).toISOString().slice(0,10)}function Gt(n,i,t=1){return{start:bt(n,0,i),end:bt(tt(n,t),0,i)}}function bt(n,i,t){let e=Date.parse(`${n}T00:00:00Z`)+i,s=e-j(e,t);return e-j(s,t)}var Fe=new Map;function j(n,i){let t=Fe.get(i);t||(t=new Intl.DateTimeFormat("en-US",{timeZone:i,hourCycle:"h23",year:"numeric",month:"numeric",day:"numeric",hour:"numeric",minute:"numeric",second:"numeric"}),Fe.set(i,t));let e=t.formatToParts(n),s=a=>Number(e.find(o=>o.type===a).value);return Date.UTC(s("year"),s("month")-1,s("day"),s("hour"),s("minute"),s("second"))-Math.floor(n/1e3)*1e3}var Ri=[1,2,5,10,15,30,60,120,180,240,360,720].map(n=>n*6e4);function Ve(n,i,t){let e=n.end-n.start,s=Ri.find(o=>e/o<=t)??Math.ceil(e/864e5/t)*864e5,r=[],a=Math.ceil((n.start+j(n.start,i))/s)*s;for(let o=a;;o+=s){let l=o-j(o-j(o,i),i);if(l>n.end)break;l>=n.start&&l+j(l,i)===o&&r.push(l)}return r}var Zt=class{constructor(i,t){this.locale=i;this.zone=t;this.formats=new Map;this.relativeFormat=new Intl.RelativeTimeFormat(i.language,{numeric:"auto",style:"short"}),this.plurals=new Intl.PluralRules(i.language)}plural(i){return this.plurals.select(i)==="one"?"one":"other"}time(i){return this.format("time",{hour:"numeric",minute:"2-digit",second:"2-digit"}).format(i)}clock(i){return this.format("clock",{hour:"numeric",minute:"2-digit"}).format(i)}date(i){let t={DMY:"dmy",MDY:"mdy",YMD:"ymd"}[this.locale.date_format??""];if(!t)return this.format("date",{dateStyle:"medium"}).format(i);let e=this.format("parts",{year:"numeric",month:"2-digit",day:"2-digit"}).formatToParts(i),s=o=>e.find(l=>l.type===o).value,r=e.find(o=>o.type==="literal")?.value??"/",a={d:s("day"),m:s("month"),y:s("year")};return[...t].map(o=>a[o]).join(r.trim()||r)}dateTime(i){return`${this.date(i)} ${this.time(i)}`}weekday(i){return this.format("weekday",{weekday:"short",day:"numeric"}).format(i)}relative(i,t){let e=(i-t)/1e3,s=Math.abs(e),[r,a]=s<60?["second",1]:s<3600?["minute",60]:s<86400?["hour",3600]:["day",86400];return this.relativeFormat.format(Math.trunc(e/a),r)}format(i,t){let e=this.formats.get(i);if(!e){let{time_format:s,language:r,date_format:a}=this.locale,o="hour"in t,l=o?s==="system":a==="system";e=new Intl.DateTimeFormat(l?void 0:r,{timeZone:this.zone,...o&&s==="12"&&{hour12:!0},...o&&s==="24"&&{hourCycle:"h23"},...t}),this.formats.set(i,e)}return e}},Yt=null;function T(n){let i=Si(n),{language:t,time_format:e,date_format:s}=n.locale,r=[t,e,s,i].join();return Yt?.key!==r&&(Yt={key:r,formats:new Zt(n.locale,i)}),Yt.formats}var je="magicpi_nvr_seen",Be=1e3,Ti=2e3,_t=class{constructor(i){this.changed=i;this.version=0;this.stored={until:Date.now()-864e5,ids:{}}}async load(i){let{value:t}=await i.callWS({type:"frontend/get_user_data",key:je});t&&this.timer===void 0&&(this.stored={until:t.until??0,ids:t.ids??{}},this.note())}has(i){return i.start<this.stored.until||i.id in this.stored.ids}add(i,t){let e=t.filter(r=>!this.has(r));if(!e.length)return;for(let r of e)this.stored.ids[r.id]=r.start;let s=Object.entries(this.stored.ids).sort(([,r],[,a])=>r-a);if(s.length>Be){let r=s.slice(s.length-Be);this.stored={until:r[0][1],ids:Object.fromEntries(r)}}this.note(),window.clearTimeout(this.timer),this.timer=window.setTimeout(()=>{this.timer=void 0,i.callWS({type:"frontend/set_user_data",key:je,value:this.stored}).catch(()=>{})},Ti)}note(){this.version++,this.changed()}};var Xt=1e3,Pi=3e4,qe=1e4,Mi=["status","next_check_in","clips_today"],E=class n extends EventTarget{constructor(t){super();this.hass=t;this.cameras=null;this.texts=null;this.live=!1;this.thumbnails=new gt;this.pictures=new vt(()=>this.tell("changed"));this.seen=new _t(()=>this.tell("changed"));this.users=0;this.attempt=0;this.delay=Xt;this.unsubscribe=null;this.entityIds=new Map;this.cameraEntities="";this.visible=()=>{document.visibilityState==="visible"&&this.tell("tick")};this.reconnected=()=>{this.delay=Xt,this.unsubscribe=null,this.connect()};this.lost=()=>{this.live=!1,this.tell("changed")}}static{this.feeds=new WeakMap}static of(t){let e=n.feeds.get(t.connection);return e||(e=new n(t),n.feeds.set(t.connection,e)),e}use(){++this.users===1&&(this.hass.connection.addEventListener("ready",this.reconnected),this.hass.connection.addEventListener("disconnected",this.lost),document.addEventListener("visibilitychange",this.visible),this.tick=window.setInterval(()=>this.everySoOften(),qe),this.connect());let t=!1;return()=>{!t&&(t=!0,--this.users===0)&&this.close()}}update(t){let e=this.hass;if(this.hass=t,t.language!==e.language&&this.loadTexts(),t.entities!==this.entitiesOf){let s=this.cameraEntities;this.findEntities(),this.live&&s!==this.cameraEntities&&this.loadCameras().catch(()=>{})}return e.locale!==t.locale||e.themes!==t.themes||e.user!==t.user||[...this.entityIds.values()].some(s=>Object.values(s).some(r=>this.differs(e.states[r],t.states[r])))}camera(t){return this.cameras?.find(e=>e.id===t)}info(t){let e=this.entityIds.get(t.id)??{},s=a=>e[a]?this.hass.states[e[a]]:void 0,r=Date.parse(s("next_check_in")?.state??"");return{streaming:["streaming","recording"].includes(s("camera")?.state??""),status:s("status"),battery:s("battery"),nextCheckIn:Number.isNaN(r)?null:r,clipsToday:s("clips_today")}}picture(t){let e=this.entityIds.get(t.id)??{},s=["camera","status"].map(r=>{let a=e[r]?this.hass.states[e[r]]:void 0;return a?`${a.state} ${a.last_changed}`:""});return this.info(t).streaming&&s.push(`${Math.floor(Date.now()/qe)}`),this.pictures.get(this.hass,t,`${t.picture} ${s.join()}`)}may(t,e){return t?.rights?.includes(e)??!!this.hass.user?.is_admin}tell(t,e){this.dispatchEvent(new CustomEvent(t,{detail:e}))}differs(t,e){return t?.state!==e?.state}findEntities(){this.entitiesOf=this.hass.entities,this.entityIds.clear();let t=this.hass.entities??{},e=new Map,s=[];for(let r of Object.values(t))if(r.platform==="magicpi_nvr"&&r.device_id&&(e.set(r.device_id,[...e.get(r.device_id)??[],r.entity_id]),r.entity_id.startsWith("camera."))){let a=this.hass.states[r.entity_id]?.attributes.friendly_name;s.push(`${r.entity_id} ${a}`)}this.cameraEntities=s.sort().join();for(let r of this.cameras??[]){let a={};if(r.entity_id){a.camera=r.entity_id;let o=t[r.entity_id]?.device_id;for(let l of o&&e.get(o)||[]){let c=t[l].translation_key;Mi.some(u=>u===c)?a[c]=l:l.startsWith("sensor.")&&this.hass.states[l]?.attributes.device_class==="battery"&&(a.battery=l)}}this.entityIds.set(r.id,a)}}async loadTexts(){this.texts=await Q(this.hass),this.tell("changed")}async connect(){let t=++this.attempt;window.clearTimeout(this.retry),this.drop();try{this.texts?.language!==this.hass.language&&await this.loadTexts();let e=await this.hass.connection.subscribeMessage(s=>{t===this.attempt&&this.noticed(s)},{type:"magicpi_nvr/subscribe"},{resubscribe:!1});if(t!==this.attempt){e().catch(()=>{});return}if(this.unsubscribe=e,await this.loadCameras(),t!==this.attempt)return;this.live=!0,this.delay=Xt,this.tell("ready"),await this.seen.load(this.hass).catch(()=>{})}catch{t===this.attempt&&this.users&&(this.lost(),this.retry=window.setTimeout(()=>{this.connect()},this.delay),this.delay=Math.min(Pi,this.delay*2))}}async loadCameras(){let t=await Ie(this.hass);t.sort((e,s)=>e.name.localeCompare(s.name)),this.cameras=t,this.findEntities(),this.tell("changed")}noticed(t){this.tell("notice",t),this.camera(t.event.camera)?.picture||this.loadCameras().catch(()=>{})}drop(){let t=this.unsubscribe;this.unsubscribe=null,t?.().catch(()=>{})}close(){this.attempt++,this.live=!1,window.clearTimeout(this.retry),window.clearInterval(this.tick),this.hass.connection.removeEventListener("ready",this.reconnected),this.hass.connection.removeEventListener("disconnected",this.lost),document.removeEventListener("visibilitychange",this.visible),this.drop(),this.thumbnails.clear(),this.pictures.clear()}everySoOften(){document.visibilityState==="visible"&&(this.tell("tick"),this.cameras?.some(t=>this.info(t).streaming)&&this.tell("changed"))}};var Jt=class extends g{constructor(){super(...arguments);this.release=null;this.changed=()=>this.requestUpdate()}static{this.properties={_config:{state:!0}}}static getConfigForm(){return{schema:[{name:"entity",required:!0,selector:{entity:{filter:{domain:"camera",integration:"magicpi_nvr"}}}}],computeLabel:()=>y("form_entity")}}static getStubConfig(t){return{entity:Object.values(t.entities??{}).find(e=>e.platform==="magicpi_nvr"&&e.entity_id.startsWith("camera."))?.entity_id}}setConfig(t){if(!t.entity?.startsWith("camera."))throw new Error("entity must be a camera");this._config=t}set hass(t){let e=!this._hass;this._hass=t,this.feed??=E.of(t),(this.feed.update(t)||e)&&(this.attach(),this.requestUpdate())}getCardSize(){return 4}getGridOptions(){return{columns:6,min_columns:4}}connectedCallback(){super.connectedCallback(),this.attach()}disconnectedCallback(){super.disconnectedCallback(),this.feed?.removeEventListener("changed",this.changed),this.feed?.removeEventListener("tick",this.changed),this.release?.(),this.release=null}attach(){this.feed&&!this.release&&this.isConnected&&(this.feed.addEventListener("changed",this.changed),this.feed.addEventListener("tick",this.changed),this.release=this.feed.use())}open(){this.dispatchEvent(new CustomEvent("hass-more-info",{detail:{entityId:this._config.entity},bubbles:!0,composed:!0}))}render(){let{feed:t,_hass:e}=this,s=t?.cameras?.find(v=>v.entity_id===this._config?.entity);if(!t?.texts||!e||!s)return d`<ha-card><div class="picture"></div></ha-card>`;let{texts:r}=t,a=T(e),o=t.info(s),l=t.picture(s),c=Date.now(),u=l?.at?a.relative(l.at,c):"",p=o.status?.state??s.status,f=Number(o.battery?.state),m=[o.battery&&!Number.isNaN(f)?d`<span class=${f<=15?"bad":""}>
+            <ha-icon icon=${f<=15?"mdi:battery-alert-variant-outline":"mdi:battery"}></ha-icon>
+            ${e.formatEntityState(o.battery)}
+          </span>`:h,o.clipsToday&&!Number.isNaN(Number(o.clipsToday.state))?d`<span>
+            <ha-icon icon="mdi:filmstrip"></ha-icon>
+            ${r.count("clips_today",Number(o.clipsToday.state),a)}
+          </span>`:h,o.nextCheckIn&&o.nextCheckIn>c&&!o.streaming?d`<span>
+            <ha-icon icon="mdi:clock-outline"></ha-icon>
+            ${r.get("next_check_in",{time:a.clock(o.nextCheckIn)})}
+          </span>`:h];return d`<ha-card>
+      <button @click=${this.open} aria-label=${r.get("more_of",{camera:s.name})}>
+        <div class="picture">
+          ${l?d`<img src=${l.url} alt=${r.get("live_of",{camera:s.name})} />`:d`<span class="none">${r.get("no_picture")}</span>`}
+          <span class="caption">
+            ${[s.name,o.status?e.formatEntityState(o.status):"",u].filter(Boolean).join(" \xB7 ")}
+            ${o.streaming?d`<i class="dot"></i>`:h}
+          </span>
+        </div>
+        <div class="facts ${["late","offline"].includes(p)?"bad":""}">${m}</div>
+      </button>
+    </ha-card>`}static{this.styles=b`
+    ha-card {
+      overflow: hidden;
+      height: 100%;
+    }
+    button {
+      display: block;
+      width: 100%;
+      height: 100%;
+      padding: 0;
+      border: none;
+      background: none;
+      color: var(--primary-text-color, #111);
+      font: inherit;
+      text-align: start;
+      cursor: pointer;
+    }
+    button:focus-visible {
+      outline: 2px solid var(--primary-color, #03a9f4);
+      outline-offset: -2px;
+    }
+    .picture {
+      position: relative;
+      aspect-ratio: 4 / 3;
+      background: #000;
+    }
+    img {
+      width: 100%;
+      height: 100%;
+      object-fit: cover;
+      display: block;
+    }
+    .none,
+    .caption {
+      position: absolute;
+      inset-inline-start: 8px;
+      max-width: calc(100% - 32px);
+      bottom: 8px;
+      padding: 2px 8px;
+      border-radius: 10px;
+      background: rgb(0 0 0 / 65%);
+      color: #fff;
+      font-size: 13px;
+    }
+    .none {
+      bottom: 50%;
+    }
+    .dot {
+      display: inline-block;
+      width: 8px;
+      height: 8px;
+      border-radius: 4px;
+      background: #f44336;
+    }
+    .facts {
+      display: flex;
+      flex-wrap: wrap;
+      gap: 4px 12px;
+      padding: 8px 12px;
+      min-height: 20px;
+      font-size: 13px;
+      color: var(--secondary-text-color, #555);
+      --mdc-icon-size: 16px;
+    }
+    .bad {
+      color: var(--error-color, #c62828);
+    }
+  `}};customElements.define("magicpi-camera-card",Jt);var Ke={ATTRIBUTE:1,CHILD:2,PROPERTY:3,BOOLEAN_ATTRIBUTE:4,EVENT:5,ELEMENT:6},We=n=>(...i)=>({_$litDirective$:n,values:i}),wt=class{constructor(i){}get _$AU(){return this._$AM._$AU}_$AT(i,t,e){this._$Ct=i,this._$AM=t,this._$Ci=e}_$AS(i,t){return this.update(i,t)}update(i,t){return this.render(...t)}};var{I:Li}=He,Ye=n=>n;var Ze=()=>document.createComment(""),B=(n,i,t)=>{let e=n._$AA.parentNode,s=i===void 0?n._$AB:i._$AA;if(t===void 0){let r=e.insertBefore(Ze(),s),a=e.insertBefore(Ze(),s);t=new Li(r,a,n,n.options)}else{let r=t._$AB.nextSibling,a=t._$AM,o=a!==n;if(o){let l;t._$AQ?.(n),t._$AM=n,t._$AP!==void 0&&(l=n._$AU)!==a._$AU&&t._$AP(l)}if(r!==s||o){let l=t._$AA;for(;l!==r;){let c=Ye(l).nextSibling;Ye(e).insertBefore(l,s),l=c}}}return t},P=(n,i,t=n)=>(n._$AI(i,t),n),Hi={},Ge=(n,i=Hi)=>n._$AH=i,Xe=n=>n._$AH,$t=n=>{n._$AR(),n._$AA.remove()};var Je=(n,i,t)=>{let e=new Map;for(let s=i;s<=t;s++)e.set(n[s],s);return e},D=We(class extends wt{constructor(n){if(super(n),n.type!==Ke.CHILD)throw Error("repeat() can only be used in text expressions")}dt(n,i,t){let e;t===void 0?t=i:i!==void 0&&(e=i);let s=[],r=[],a=0;for(let o of n)s[a]=e?e(o,a):a,r[a]=t(o,a),a++;return{values:r,keys:s}}render(n,i,t){return this.dt(n,i,t).values}update(n,[i,t,e]){let s=Xe(n),{values:r,keys:a}=this.dt(i,t,e);if(!Array.isArray(s))return this.ut=a,r;let o=this.ut??=[],l=[],c,u,p=0,f=s.length-1,m=0,v=r.length-1;for(;p<=f&&m<=v;)if(s[p]===null)p++;else if(s[f]===null)f--;else if(o[p]===a[m])l[m]=P(s[p],r[m]),p++,m++;else if(o[f]===a[v])l[v]=P(s[f],r[v]),f--,v--;else if(o[p]===a[v])l[v]=P(s[p],r[v]),B(n,l[v+1],s[p]),p++,v--;else if(o[f]===a[m])l[m]=P(s[f],r[m]),B(n,s[p],s[f]),f--,m++;else if(c===void 0&&(c=Je(a,m,v),u=Je(o,p,f)),c.has(o[p]))if(c.has(o[f])){let $=u.get(a[m]),w=$!==void 0?s[$]:null;if(w===null){let _=B(n,s[p]);P(_,r[m]),l[m]=_}else l[m]=P(w,r[m]),B(n,s[p],w),s[$]=null;m++}else $t(s[f]),f--;else $t(s[p]),p++;for(;m<=v;){let $=B(n,l[v+1]);P($,r[m]),l[m++]=$}for(;p<=f;){let $=s[p++];$!==null&&$t($)}return this.ut=a,Ge(n,l),A}});function zi(n){return Math.max(1,Math.round((n.end-n.start)/1e3))}function et(n){let i=(n.detections??[]).filter(t=>!t.still).map(({label:t})=>t);return[...new Set([...n.labels,...i])]}function it(n,i){return[i.reason(n.reason),`${zi(n)} s`,n.state==="recording"&&i.get("recording"),n.protected&&i.get("protected"),n.verdict==="nothing_seen"&&i.get("nothing_seen"),...et(n).map(t=>i.label(t)),...n.zones??[]].filter(t=>!!t)}function Qt(n,i,t){return[t.time(n.start),...it(n,i)].join(" \xB7 ")}var st="nothing_seen",U="continuous",rt="check_in",Qe={cameras:[],labels:[],reasons:[],protected:!1,unseen:!1,nothingSeen:!1,continuous:!1};function Et(n,i){return n.includes(i)?n.filter(t=>t!==i):[...n,i]}function Ii(n,i,t){return n.reason!==rt&&(n.reason!==U||i.continuous)&&(n.verdict!==st||i.nothingSeen)&&(!i.labels.length||et(n).some(e=>i.labels.includes(e)))&&(!i.reasons.length||i.reasons.includes(n.reason))&&(!i.protected||n.protected)&&(!i.unseen||!t(n))}var Oi={events:[],bands:[]},xt=class{constructor(){this.known=new Map}get(i,t,e,s){if(!t||e.cameras.length&&!e.cameras.includes(i))return Oi;let r=JSON.stringify([e,e.unseen&&s.version]),a=this.known.get(i);if(a?.list===t&&a.key===r)return a.shown;let o={events:t.filter(l=>Ii(l,e,c=>s.has(c))),bands:e.continuous?[]:t.filter(l=>l.reason===U)};return this.known.set(i,{list:t,key:r,shown:o}),o}};var ti=2e3,Ni=6e4,Di=31*864e5;function x(n,i){let t=0,e=n.length;for(;t<e;){let s=t+e>>1;n[s].start<=i?t=s+1:e=s}return t-1}function Ct(n,i){let t=new Set(i.map(r=>r.id)),e=n.filter(r=>!t.has(r.id)),s=[...i].sort((r,a)=>r.start-a.start);return!e.length||s.length&&s[0].start>=e[e.length-1].start?[...e,...s]:s.length&&s[s.length-1].start<e[0].start?[...s,...e]:[...e,...s].sort((r,a)=>r.start-a.start)}var kt=class{constructor(i,t,e){this.feed=i;this.changed=t;this.complete=e;this.lists=new Map;this.loading=!1;this.error=null;this.loads=0;this.cameras=[];this.range=null;this.wanted=null;this.run=0;this.stale=!1;this.touched=new Map;this.delay=ti}get count(){return[...this.lists.values()].reduce((i,t)=>i+t.length,0)}setCameras(i){i.join()!==this.cameras.join()&&(this.cameras=i,this.lists=new Map(i.map(t=>[t,this.lists.get(t)??[]])),this.refresh())}want(i){this.wanted=i,this.loading||(this.missing()?this.load():(this.changed(),this.complete()))}refresh(){this.stale=!0,this.run++,window.clearTimeout(this.retry),this.load()}stop(){this.run++,this.loading=!1,window.clearTimeout(this.retry)}trim(i){if(!(!this.range||this.range.start>=i||this.loading)){this.range={...this.range,start:i};for(let[t,e]of this.lists){let s=e.findIndex(r=>r.end>=i);s&&this.lists.set(t,s<0?[]:e.slice(s))}}}noticed(i){let{event:t}=i,e=this.lists.get(t.camera);if(!e)return;let s=i.type==="event_deleted"?null:i.event;this.touched.set(t.id,s);let r=e.filter(a=>a.id!==t.id);if(s&&this.range&&s.end>=this.range.start&&s.start<=this.range.end)r.splice(x(r,s.start)+1,0,s);else if(r.length===e.length)return;this.lists.set(t.camera,r),this.lists=new Map(this.lists),this.changed()}find(i){for(let t of this.lists.values()){let e=t.find(s=>s.id===i);if(e)return e}}missing(){let{range:i,wanted:t}=this;if(!t)return null;if(!i||this.stale)return{span:t,replaces:!0};let e=Math.max(i.end,t.end)-Math.min(i.start,t.start);return t.start>i.end||t.end<i.start||i.end<1/0&&e>Di?{span:t,replaces:!0}:t.start<i.start?{span:{start:t.start,end:i.start},replaces:!1}:t.end>i.end?{span:{start:i.end,end:t.end},replaces:!1}:null}async load(){let i=this.missing();if(!i||!this.feed.live){this.loading&&!i&&(this.loading=!1,this.changed());return}let t=++this.run,{span:e,replaces:s}=i;this.loading=!0,this.touched.clear(),s&&!this.stale&&(this.lists=new Map(this.cameras.map(o=>[o,[]])),this.range=null),this.changed();let r=this.stale?new Map(this.cameras.map(o=>[o,[]])):null,a=e.end>=Date.now();try{if(this.cameras.length)for await(let o of Oe(this.feed.hass,this.cameras,e)){if(t!==this.run)return;this.take(r??this.lists,o),r||(this.lists=new Map(this.lists),this.changed(),await new Promise(l=>window.setTimeout(l)))}}catch(o){t===this.run&&(this.loading=!1,this.error=o,this.changed(),this.retry=window.setTimeout(()=>{this.load()},this.delay),this.delay=Math.min(Ni,this.delay*2));return}if(t===this.run){if(r&&(this.lists=r,this.stale=!1),this.range={start:s?e.start:Math.min(e.start,this.range.start),end:a?1/0:Math.max(e.end,s?e.end:this.range.end)},this.error=null,this.delay=ti,this.loads++,this.missing()){await this.load();return}this.loading=!1,this.changed(),this.complete()}}take(i,t){let e=new Map;for(let s of t){let r=this.touched.has(s.id)?this.touched.get(s.id):s;if(r&&i.has(r.camera)){let a=e.get(r.camera)??[];a.push(r),e.set(r.camera,a)}}for(let[s,r]of e)i.set(s,Ct(i.get(s),r))}};var Ui=5e3,ei=60,te=class extends g{constructor(){super(...arguments);this._events=null;this._urls=new Map;this.release=null;this.run=0;this.changed=()=>this.requestUpdate();this.load=async()=>{let t=++this.run;if(window.clearTimeout(this.timer),!!this.feed.live)try{let e=this.cameras.map(r=>r.id),s=e.length?await Ne(this._hass,e,ei):[];t===this.run&&(this._events=Ct([],s))}catch{t===this.run&&(this.timer=window.setTimeout(()=>{this.load()},Ui))}};this.noticed=t=>{let e=t.detail;if(!this._events||!this.cameras.some(r=>r.id===e.event.camera))return;let s=this._events.filter(r=>r.id!==e.event.id);this._events=e.type==="event_deleted"?s:Ct(s,[e.event]).slice(-2*ei)}}static{this.properties={_config:{state:!0},_events:{state:!0},_urls:{state:!0}}}setConfig(t){this._config=t}set hass(t){let e=!this._hass;this._hass=t,this.feed??=E.of(t),(this.feed.update(t)||e)&&(this.attach(),this.requestUpdate())}getCardSize(){return 4}getGridOptions(){return{columns:"full"}}connectedCallback(){super.connectedCallback(),this.attach()}disconnectedCallback(){super.disconnectedCallback(),window.clearTimeout(this.timer),this.run++,this.feed?.removeEventListener("changed",this.changed),this.feed?.removeEventListener("ready",this.load),this.feed?.removeEventListener("notice",this.noticed),this.release?.(),this.release=null}attach(){this.feed&&!this.release&&this.isConnected&&(this.feed.addEventListener("changed",this.changed),this.feed.addEventListener("ready",this.load),this.feed.addEventListener("notice",this.noticed),this.release=this.feed.use(),this.load())}get cameras(){let t=this._config?.entities;return(this.feed?.cameras??[]).filter(e=>!t?.length||e.entity_id&&t.includes(e.entity_id))}get shown(){return(this._events??[]).filter(t=>t.state!=="recording"&&t.verdict!==st&&t.reason!==U&&t.reason!==rt).slice(-(this._config?.limit??8)).reverse()}play(t){let e=new CustomEvent("magicpi-play",{detail:t,cancelable:!0});window.dispatchEvent(e)&&(history.pushState(null,"","/media-browser/browser/app%2Cmedia-source%3A%2F%2Fmagicpi_nvr"),window.dispatchEvent(new CustomEvent("location-changed",{detail:{replace:!1}})))}picture(t){return t.thumbnail&&!this._urls.has(t.id)&&(this._urls.set(t.id,null),this.feed.thumbnails.get(this._hass,t.thumbnail).then(e=>{this._urls=new Map(this._urls).set(t.id,e)})),this._urls.get(t.id)??null}render(){let{feed:t}=this;if(!t?.texts||!this._events)return h;let e=T(this._hass),s=this.shown;for(let r of this._urls.keys())s.some(a=>a.id===r)||this._urls.delete(r);return d`<ha-card .header=${this._config.title}>
+      ${s.length?h:d`<p>${t.texts.get("no_clips")}</p>`}
+      <div class="clips">
+        ${D(s,r=>r.id,r=>{let a=this.picture(r);return d`<button class=${t.seen.has(r)?"seen":""} @click=${()=>this.play(r)}>
+              ${a?d`<img src=${a} alt="" />`:d`<div class="blank"></div>`}
+              <b>${e.relative(r.start,Date.now())} · ${t.camera(r.camera)?.name??""}</b>
+              <span>${[e.time(r.start),...it(r,t.texts)].join(" \xB7 ")}</span>
+            </button>`})}
+      </div>
+    </ha-card>`}static{this.styles=b`
+    .clips {
+      display: grid;
+      grid-template-columns: repeat(auto-fill, minmax(140px, 1fr));
+      gap: 12px;
+      padding: 12px;
+    }
+    p {
+      margin: 0;
+      padding: 12px 12px 0;
+      color: var(--secondary-text-color, #555);
+    }
+    button {
+      display: block;
+      padding: 0;
+      border: none;
+      background: none;
+      font: inherit;
+      font-size: 13px;
+      text-align: start;
+      color: var(--primary-text-color, #111);
+      cursor: pointer;
+      overflow-wrap: anywhere;
+    }
+    button:focus-visible {
+      outline: 2px solid var(--primary-color, #03a9f4);
+      outline-offset: 2px;
+    }
+    img,
+    .blank {
+      display: block;
+      width: 100%;
+      aspect-ratio: 4 / 3;
+      object-fit: cover;
+      border-radius: 8px;
+      background: #000;
+    }
+    .seen img {
+      opacity: 0.6;
+    }
+    b,
+    span {
+      display: block;
+      font-weight: 500;
+    }
+    span {
+      font-weight: 400;
+      color: var(--secondary-text-color, #555);
+    }
+  `}};customElements.define("magicpi-clips-card",te);var Fi=250,Vi=300,ee=class extends g{constructor(){super(...arguments);this.events=[];this.rate=1;this.at=0;this.paused=!1;this.last=0}static{this.properties={events:{attribute:!1},texts:{attribute:!1},formats:{attribute:!1},rate:{attribute:!1}}}static{this.styles=b`
+    :host {
+      position: absolute;
+      inset: 0;
+      display: grid;
+      grid-template-columns: 1fr 1fr;
+      grid-auto-rows: 1fr;
+      gap: 2px;
+    }
+    .cell {
+      position: relative;
+      background: #000;
+    }
+    .cell.off {
+      opacity: 0.35;
+    }
+    .name {
+      position: absolute;
+      inset-inline-start: 8px;
+      top: 8px;
+      padding: 1px 6px;
+      border-radius: 8px;
+      background: rgb(0 0 0 / 65%);
+      color: #fff;
+      font-size: 12px;
+    }
+  `}connectedCallback(){super.connectedCallback(),this.last=performance.now(),this.timer=window.setInterval(()=>this.correct(),Fi)}disconnectedCallback(){super.disconnectedCallback(),window.clearInterval(this.timer)}get players(){return[...this.renderRoot.querySelectorAll("magicpi-clip-player")]}play(){this.at>=Math.max(...this.events.map(t=>t.end))&&(this.at=Math.min(...this.events.map(t=>t.start))),this.paused=!1,this.correct()}pause(){this.paused=!0,this.correct()}seek(t){this.at=t;for(let e of this.players)e.seek(t);this.correct()}step(t){this.pause(),this.seek(this.at+t*100)}updated(t){t.has("events")&&this.correct()}correct(){let t=performance.now(),e=Math.max(...this.events.map(s=>s.end));this.paused||(this.at=Math.min(e,this.at+(t-this.last)*this.rate)),this.last=t;for(let s of this.players){let{event:r}=s,a=this.at>=r.start&&this.at<r.end;s.parentElement.classList.toggle("off",!a),!a||this.paused?(!s.paused||s.playing)&&s.pause():(s.paused||Math.abs(s.at-this.at)>Vi*Math.max(1,this.rate))&&(s.seek(this.at),s.play())}this.dispatchEvent(new CustomEvent("player-time",{detail:{at:this.at}})),!this.paused&&this.at>=e&&(this.paused=!0,this.dispatchEvent(new CustomEvent("player-state")))}render(){return D(this.events,t=>t.id,t=>{let e=this.feed.camera(t.camera)?.name??"";return d`<div class="cell">
+          <magicpi-clip-player
+            .feed=${this.feed}
+            .event=${t}
+            .from=${this.at}
+            .texts=${this.texts}
+            .formats=${this.formats}
+            .name=${e}
+            .rate=${this.rate}
+            @player-time=${s=>s.stopPropagation()}
+          ></magicpi-clip-player>
+          <span class="name">${e}</span>
+        </div>`})}};customElements.define("magicpi-clip-group",ee);var ie=class extends g{constructor(){super(...arguments);this.lists=[];this.base={start:0,end:1};this.view={start:0,end:1};this.theme="";this.observer=new ResizeObserver(()=>this.draw());this.grip=null}static{this.properties={lists:{attribute:!1},base:{attribute:!1},view:{attribute:!1},theme:{}}}static{this.styles=b`
     :host {
       display: block;
       position: relative;
-      height: 44px;
+      height: 20px;
+      direction: ltr;
+    }
+    .track {
+      position: absolute;
+      inset: 0;
+      border-radius: 4px;
+      background: var(--secondary-background-color, #e8e8e8);
+      cursor: grab;
+      touch-action: none;
+    }
+    canvas {
+      width: 100%;
+      height: 100%;
+      display: block;
+    }
+    .window {
+      position: absolute;
+      inset-block: 0;
+      min-width: 6px;
+      box-sizing: border-box;
+      border: 2px solid var(--primary-text-color, #111);
+      border-radius: 4px;
+      pointer-events: none;
+    }
+  `}connectedCallback(){super.connectedCallback(),this.observer.observe(this)}disconnectedCallback(){super.disconnectedCallback(),this.observer.disconnect()}updated(t){["lists","base","theme"].some(e=>t.has(e))&&this.draw()}render(){let t=this.base.end-this.base.start,e=(this.view.start-this.base.start)/t*100,s=(this.view.end-this.view.start)/t*100;return d`<div
+      class="track"
+      aria-hidden="true"
+      @pointerdown=${this.down}
+      @pointermove=${this.move}
+      @pointerup=${this.up}
+      @pointercancel=${this.up}
+    >
+      <canvas></canvas>
+      <div class="window" style="left:${e}%;width:${s}%"></div>
+    </div>`}draw(){let t=this.renderRoot.querySelector("canvas"),{clientWidth:e,clientHeight:s}=this;if(!t||!e)return;t.width=e,t.height=s;let r=t.getContext("2d");r.fillStyle=getComputedStyle(this).getPropertyValue("--primary-color").trim()||"#03a9f4",r.globalAlpha=.6;let a=e/(this.base.end-this.base.start);for(let o of this.lists){let l=-1;for(let c of o){let u=Math.round((c.start-this.base.start)*a);u!==l&&u>=0&&u<=e&&(r.fillRect(u,5,Math.max(1,(c.end-c.start)*a),s-10),l=u)}}}at(t){let{left:e,width:s}=this.getBoundingClientRect();return this.base.start+(t.clientX-e)/s*(this.base.end-this.base.start)}down(t){t.currentTarget.setPointerCapture(t.pointerId);let e=this.at(t),s=e>=this.view.start&&e<=this.view.end;this.grip=s?e-this.view.start:(this.view.end-this.view.start)/2,this.move(t)}move(t){if(this.grip!==null){let e=this.at(t)-this.grip-this.view.start,s=this.base.end-this.view.end,r=this.base.start-this.view.start;this.dispatchEvent(new CustomEvent("row-pan",{detail:{by:Math.min(s,Math.max(r,e))},bubbles:!0,composed:!0}))}}up(){this.grip=null}};customElements.define("magicpi-minimap",ie);var se=2e3,ji=3e4,si=6e4,Bi=.1,re=class extends g{constructor(){super(...arguments);this.name="";this.rate=1;this.playing=!0;this.from=0;this._url=null;this._trouble=null;this._stamp=0;this.expires=0;this.request=0;this.renewed=!1;this.delay=se;this.frames=[];this.target=null;this.again=()=>{(this._trouble||Date.now()>this.expires-si)&&(this.renewed=!1,this.keepPlace(),this.open())}}static{this.properties={event:{attribute:!1},texts:{attribute:!1},formats:{attribute:!1},name:{},rate:{attribute:!1},_url:{state:!0},_trouble:{state:!0},_stamp:{state:!0}}}static{this.styles=b`
+    :host {
+      position: absolute;
+      inset: 0;
+      display: block;
+    }
+    video {
+      width: 100%;
+      height: 100%;
+      object-fit: contain;
+      display: block;
+    }
+    .stamp,
+    .trouble {
+      position: absolute;
+      inset-inline-start: 8px;
+      bottom: 8px;
+      padding: 2px 8px;
+      border-radius: 10px;
+      background: rgb(0 0 0 / 65%);
+      color: #fff;
+      font-size: 13px;
+      font-variant-numeric: tabular-nums;
+      pointer-events: none;
+    }
+    .trouble {
+      bottom: 50%;
+      inset-inline-end: 8px;
+      text-align: center;
+    }
+  `}connectedCallback(){super.connectedCallback(),this.feed.addEventListener("ready",this.again)}disconnectedCallback(){super.disconnectedCallback(),this.feed.removeEventListener("ready",this.again),window.clearTimeout(this.timer),this.request++}willUpdate(t){let e=t.get("event");t.has("event")&&e?.id!==this.event.id&&(this.reset(),this.open())}updated(t){t.has("rate")&&this.video&&(this.video.playbackRate=this.rate)}reset(){window.clearTimeout(this.timer),this._url=null,this._trouble=null,this.renewed=!1,this.frames=[],this.delay=se,this._stamp=Math.max(this.event.start,this.from),this.target=this.seconds(this._stamp)}get video(){return this.renderRoot.querySelector("video")}get paused(){return this.video?.paused??!0}get at(){return this._stamp}seconds(t){return Math.max(0,Math.min(t,this.event.end)-this.event.start)/1e3}seek(t){this.target=this.seconds(t),this.video&&this.video.readyState>0&&(this.video.currentTime=this.target,this.target=null)}play(){this.playing=!0,this._trouble||this._url&&Date.now()>this.expires-si?this.again():this.video?.play().catch(()=>{})}pause(){this.playing=!1,this.video?.pause()}step(t){let e=this.video;if(!e)return;this.pause();let s=e.currentTime,r=t>0?this.frames.find(a=>a>s+.001):this.frames.findLast(a=>a<s-.005);if(t>0&&"requestVideoFrameCallback"in e){let a=e.playbackRate;e.playbackRate=.5,e.requestVideoFrameCallback((o,{mediaTime:l})=>{e.pause(),e.playbackRate=a,e.currentTime=l+.001}),e.play().catch(()=>{});return}e.currentTime=Math.max(0,r!==void 0?r+.001:s+t*Bi)}keepPlace(){this.video?.currentTime&&(this.target=this.video.currentTime)}async open(){let t=++this.request;window.clearTimeout(this.timer);try{let e=await J(this.feed.hass,this.event.clip,21600);t===this.request&&(this.expires=Date.now()+21600*1e3,this._trouble=null,e===this._url&&this.video?.load(),this._url=e)}catch{t===this.request&&this.wait()}}wait(){this._trouble="waiting",this.timer=window.setTimeout(()=>{this.open()},this.delay),this.delay=Math.min(ji,this.delay*2)}async failed(){let t=this.request;if(this.keepPlace(),!this.renewed){this.renewed=!0,await this.open();return}let e;try{e=(await this.feed.hass.fetchWithAuth(this.event.clip,{method:"HEAD"})).status}catch{e=0}t===this.request&&(e===404?this._trouble="gone":e===200||e===206?this._trouble="unplayable":this.wait())}loaded(){let t=this.video;this.renewed=!1,this.delay=se,t.playbackRate=this.rate,this.target!==null&&(t.currentTime=this.target,this.target=null),this.playing&&t.play().catch(()=>{}),this.watch(t)}watch(t){if(!("requestVideoFrameCallback"in t))return;let e=(s,{mediaTime:r})=>{this.frames.includes(r)||(this.frames.push(r),this.frames.sort((a,o)=>a-o)),this.note(r),t===this.video&&t.requestVideoFrameCallback(e)};t.requestVideoFrameCallback(e)}note(t){this._stamp=this.event.start+t*1e3,this.dispatchEvent(new CustomEvent("player-time",{detail:{at:this._stamp}}))}tell(t){this.dispatchEvent(new CustomEvent(t))}render(){return d`
+      ${this._url?d`<video
+              src=${this._url}
+              aria-label="${this.name}, ${this.formats.dateTime(this.event.start)}"
+              preload="auto"
+              muted
+              playsinline
+              @loadedmetadata=${this.loaded}
+              @timeupdate=${t=>{let e=t.target;e.seeking||this.note(e.currentTime)}}
+              @play=${()=>this.tell("player-state")}
+              @pause=${()=>this.tell("player-state")}
+              @ended=${()=>this.tell("player-ended")}
+              @error=${()=>{this.failed()}}
+              .muted=${!0}
+            ></video>`:h}
+      <span class="stamp" dir="auto">${this.formats.dateTime(this._stamp)}</span>
+      ${this._trouble?d`<span class="trouble" role="alert">${this.texts.get(`clip_${this._trouble}`)}</span>`:h}
+    `}};customElements.define("magicpi-clip-player",re);var qi=15,ne=class extends g{constructor(){super(...arguments);this.release=null;this.changed=()=>this.requestUpdate()}static{this.properties={_config:{state:!0}}}setConfig(t){this._config=t}set hass(t){let e=!this._hass;this._hass=t,this.feed??=E.of(t),(this.feed.update(t)||e)&&(this.attach(),this.requestUpdate())}getCardSize(){return 1}getGridOptions(){return{columns:"full"}}connectedCallback(){super.connectedCallback(),this.attach()}disconnectedCallback(){super.disconnectedCallback(),this.feed?.removeEventListener("changed",this.changed),this.feed?.removeEventListener("tick",this.changed),this.release?.(),this.release=null}attach(){this.feed&&!this.release&&this.isConnected&&(this.feed.addEventListener("changed",this.changed),this.feed.addEventListener("tick",this.changed),this.release=this.feed.use())}open(t){this.dispatchEvent(new CustomEvent("hass-more-info",{detail:{entityId:t},bubbles:!0,composed:!0}))}render(){let{feed:t,_hass:e}=this;if(!t?.texts||!t.cameras||!e)return h;let{texts:s}=t,r=T(e),a=[];t.live||a.push({text:s.get("waiting"),icon:"mdi:lan-disconnect"});for(let o of t.cameras){let l=t.info(o),c=l.status?Date.parse(l.status.last_changed):NaN;if(l.status&&["late","offline"].includes(l.status.state)){let u=[o.name,e.formatEntityState(l.status),r.relative(c,Date.now())];a.push({text:u.join(" \xB7 "),icon:"mdi:cctv-off",entity:l.status.entity_id})}if(l.battery&&Number(l.battery.state)<=qi){let u=[o.name,e.formatEntityState(l.battery)];a.push({text:u.join(" \xB7 "),icon:"mdi:battery-alert-variant-outline",entity:l.battery.entity_id})}}for(let o of Object.values(e.entities??{})){let l=e.states[o.entity_id];o.platform==="magicpi_nvr"&&o.entity_id.startsWith("binary_sensor.")&&l?.state==="on"&&l.attributes.device_class==="problem"&&a.push({text:String(l.attributes.friendly_name),icon:"mdi:alert-circle-outline",entity:o.entity_id})}return d`<ha-card>
+      ${a.length?a.map(({text:o,icon:l,entity:c})=>d`<button
+                ?disabled=${!c}
+                @click=${()=>c&&this.open(c)}
+              >
+                <ha-icon class="bad" icon=${l}></ha-icon> ${o}
+              </button>`):d`<p><ha-icon icon="mdi:check-circle-outline"></ha-icon> ${s.get("no_problems")}</p>`}
+    </ha-card>`}static{this.styles=b`
+    ha-card {
+      padding: 4px 8px;
+    }
+    p,
+    button {
+      display: flex;
+      gap: 8px;
+      align-items: center;
+      width: 100%;
+      min-height: 40px;
+      margin: 0;
+      padding: 0 4px;
+      border: none;
+      background: none;
+      font: inherit;
+      text-align: start;
+      color: var(--primary-text-color, #111);
+    }
+    button:enabled {
+      cursor: pointer;
+    }
+    button:focus-visible {
+      outline: 2px solid var(--primary-color, #03a9f4);
+    }
+    .bad {
+      color: var(--error-color, #c62828);
+    }
+  `}};customElements.define("magicpi-problems-card",ne);var q=b`
+  button,
+  input,
+  select,
+  textarea {
+    font: inherit;
+    font-size: 14px;
+    min-height: 40px;
+    min-width: 40px;
+    box-sizing: border-box;
+    border: 1px solid var(--divider-color, #ccc);
+    border-radius: 10px;
+    background: var(--card-background-color, #fff);
+    color: var(--primary-text-color, #111);
+    color-scheme: light dark;
+  }
+  button {
+    cursor: pointer;
+    padding: 0 8px;
+    --mdc-icon-size: 20px;
+  }
+  button.icon {
+    padding: 0;
+    border-color: transparent;
+    border-radius: 20px;
+    background: none;
+  }
+  button.icon:hover,
+  button.icon[aria-pressed="true"] {
+    background: var(--secondary-background-color, #eee);
+  }
+  button.on {
+    border-color: var(--primary-color, #03a9f4);
+    box-shadow: inset 0 0 0 1px var(--primary-color, #03a9f4);
+  }
+  button:disabled {
+    opacity: 0.4;
+    cursor: default;
+  }
+  :is(button, input, select, textarea):focus-visible {
+    outline: 2px solid var(--primary-color, #03a9f4);
+    outline-offset: 1px;
+  }
+`;var Wi=[.25,.5,1,2,4,8],ae=class extends g{constructor(){super(...arguments);this.source={kind:"none"};this.now=0;this.canGroup=!1;this.canZones=!1;this.from=0;this.scrubbing=!1;this._panel="none";this._paused=!0;this._rate=1;this._at=0;this._busy=!1;this._problem=null;this._stream=null}static{this.properties={source:{attribute:!1},texts:{attribute:!1},formats:{attribute:!1},info:{attribute:!1},now:{attribute:!1},canGroup:{attribute:!1},canZones:{attribute:!1},_panel:{state:!0},_paused:{state:!0},_rate:{state:!0},_at:{state:!0},_busy:{state:!0},_problem:{state:!0},_stream:{state:!0}}}static{this.styles=[q,b`
+      :host {
+        display: block;
+        container-type: inline-size;
+      }
+      .stage {
+        position: relative;
+        width: 100%;
+        aspect-ratio: 4 / 3;
+        max-height: 52vh;
+        border-radius: 8px;
+        overflow: hidden;
+        background: #000;
+      }
+      .stage:fullscreen {
+        max-height: none;
+        border-radius: 0;
+      }
+      .stage > img {
+        position: absolute;
+        inset: 0;
+        width: 100%;
+        height: 100%;
+        object-fit: contain;
+      }
+      .caption {
+        position: absolute;
+        z-index: 1;
+        top: 8px;
+        inset-inline-start: 8px;
+        max-width: calc(100% - 32px);
+        padding: 2px 8px;
+        border-radius: 10px;
+        background: rgb(0 0 0 / 65%);
+        color: #fff;
+        font-size: 13px;
+        pointer-events: none;
+      }
+      .dot {
+        display: inline-block;
+        width: 8px;
+        height: 8px;
+        border-radius: 4px;
+        background: #f44336;
+      }
+      .bar,
+      .panel {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 2px;
+        align-items: center;
+        min-height: 40px;
+      }
+      .panel {
+        gap: 8px;
+        padding: 4px 0;
+      }
+      .panel textarea,
+      .panel input {
+        flex: 1 1 200px;
+        padding: 8px;
+      }
+      .panel label {
+        display: flex;
+        flex: 1 1 260px;
+        gap: 8px;
+        align-items: center;
+      }
+      .grow {
+        flex: 1;
+      }
+      input[type="range"] {
+        flex: 1 1 100px;
+        min-width: 80px;
+        border: none;
+        background: none;
+        accent-color: var(--primary-color, #03a9f4);
+      }
+      .about {
+        flex: 1 1 240px;
+        margin: 0;
+        min-height: 20px;
+        color: var(--secondary-text-color, #555);
+        overflow-wrap: anywhere;
+      }
+      .about b {
+        color: var(--primary-text-color, #111);
+        font-weight: 500;
+      }
+      @container (max-width: 500px) {
+        .bar input[type="range"] {
+          order: 1;
+          flex-basis: 100%;
+        }
+      }
+      .danger {
+        color: var(--error-color, #c62828);
+      }
+    `]}willUpdate(t){if(t.has("source")){let e=t.get("source"),s=r=>r&&"event"in r&&r.event.id;s(e)!==s(this.source)&&(this._panel="none",this._problem=null,this._at=this.from)}this.findStream()}findStream(){let t=this.source.kind==="live"?this.feed.camera(this.source.camera):void 0;if(!t||!this.feed.info(t).streaming)this._stream=null;else if(this._stream?.camera!==t.id){let s=this.feed.hass.states[t.entity_id]?.attributes.entity_picture;this._stream=typeof s=="string"?{camera:t.id,url:this.feed.hass.hassUrl(s.replace("/camera_proxy/","/camera_proxy_stream/"))}:null}}get player(){return this.renderRoot.querySelector("magicpi-clip-player, magicpi-clip-group")}get event(){return"event"in this.source?this.source.event:null}seek(t){this.player?.seek(t)}play(){this.player?.play(),this._paused=!1}pause(){this.player?.pause(),this._paused=!0}toggle(){this.player?.paused?this.play():this.pause()}ask(t,e){this.dispatchEvent(new CustomEvent(t,{detail:e}))}timed(t){this._at=t.detail.at,this.ask("stage-time",t.detail)}async fullscreen(){let t=this.renderRoot.querySelector(".stage");document.fullscreenElement?await document.exitFullscreen():"requestFullscreen"in t?await t.requestFullscreen():this.player?.shadowRoot?.querySelector("video")?.webkitEnterFullscreen?.()}async attempt(t){this._busy=!0,this._problem=null;try{await t(),this._panel="none"}catch(e){this._problem=N(e)}finally{this._busy=!1}}protect(t){return this.attempt(()=>mt(this.feed.hass,t.protected?"unprotect":"protect",{event_id:t.id}))}save(t){let e=r=>this.renderRoot.querySelector(`.panel [name=${r}]`).value.trim(),s=e("labels").split(",").map(r=>r.trim()).filter(Boolean);return this.attempt(()=>mt(this.feed.hass,"label_event",{event_id:t.id,labels:[...new Set(s)],description:e("note")}))}deleteEvent(t){return this.attempt(()=>mt(this.feed.hass,"delete_event",{event_id:t.id}))}download(t){return this.attempt(async()=>{let e=await J(this.feed.hass,`${t.clip}?download=1`,300),s=document.createElement("a");s.href=e,s.download="",s.click()})}share(t){return this.attempt(async()=>{let e=await J(this.feed.hass,t.clip,86400),s=new URL(e,location.href).href,r=`${this.feed.camera(t.camera)?.name??""} ${this.formats.dateTime(t.start)}`;navigator.share?await navigator.share({title:r,url:s}).catch(a=>{if(a.name!=="AbortError")throw a}):(await Yi(s),this.dispatchEvent(new CustomEvent("hass-notification",{detail:{message:this.texts.get("link_copied")},bubbles:!0,composed:!0})))})}render(){return d`
+      <div class="stage">${this.renderPicture()}</div>
+      ${this.renderBar()} ${this.renderPanel()}
+      ${this._problem?d`<p class="about danger" role="alert">${this._problem}</p>`:h}
+    `}renderPicture(){let{source:t,texts:e,formats:s}=this;if(t.kind==="clip"||t.kind==="group"){let r=this.feed.camera(t.event.camera)?.name??"",a=l=>this.timed(l),o=()=>{this._paused=this.player?.paused??!0};return t.kind==="group"?d`<magicpi-clip-group
+          .feed=${this.feed}
+          .events=${t.events}
+          .texts=${e}
+          .formats=${s}
+          .rate=${this._rate}
+          .at=${this.from}
+          @player-time=${a}
+          @player-state=${o}
+        ></magicpi-clip-group>`:d`<magicpi-clip-player
+          .feed=${this.feed}
+          .from=${this.from}
+          .playing=${!this.scrubbing}
+          .event=${t.event}
+          .texts=${e}
+          .formats=${s}
+          .name=${r}
+          .rate=${this._rate}
+          @player-time=${a}
+          @player-state=${o}
+          @player-ended=${()=>this.ask("stage-ended")}
+        ></magicpi-clip-player>
+        <span class="caption">${r}</span>`}if(t.kind==="live"){let r=this.feed.camera(t.camera);return r?this.renderLive(r):h}return d`<span class="caption">${e.get("no_event_here")}</span>`}renderLive(t){let{texts:e,formats:s}=this,r=this.feed.info(t),a=this.feed.picture(t),o=r.streaming?this._stream?.url??a?.url:a?.url,l=r.status?this.feed.hass.formatEntityState(r.status):"",c=r.streaming?[e.get("live")]:a?[l,a.at&&e.get("picture_age",{age:s.relative(a.at,this.now)}),r.nextCheckIn&&r.nextCheckIn>this.now&&e.get("next_check_in",{time:s.clock(r.nextCheckIn)})]:[l,e.get("no_picture")];return d`
+      ${o?d`<img
+              src=${o}
+              alt=${e.get("live_of",{camera:t.name})}
+              @error=${()=>{this._stream=null}}
+            />`:h}
+      <span class="caption">
+        ${[t.name,...c].filter(Boolean).join(" \xB7 ")}
+        ${r.streaming?d`<i class="dot"></i>`:h}
+      </span>
+    `}button(t,e,s,r={}){return d`<button
+      class="icon"
+      aria-label=${e}
+      title=${e}
+      aria-pressed=${r.pressed===void 0?h:r.pressed}
+      ?disabled=${r.off??!1}
+      @click=${s}
+    >
+      <ha-icon icon=${t}></ha-icon>
+    </button>`}renderBar(){let{event:t,texts:e}=this,s=c=>this.ask("stage-step",{by:c}),r={before:this.button("mdi:skip-previous",e.get("previous_event"),()=>s(-1)),after:this.button("mdi:skip-next",e.get("next_event"),()=>s(1))};if(!t){let c=this.source.kind==="live"?this.feed.camera(this.source.camera):void 0;return d`<div class="bar">
+        ${r.before} ${r.after}
+        <span class="grow"></span>
+        ${this.canZones&&c?.picture?this.button("mdi:vector-polygon",e.get("zones"),()=>this.ask("stage-zones")):h}
+        ${c?this.button("mdi:fullscreen",e.get("fullscreen"),()=>{this.fullscreen()}):h}
+      </div>`}let a=this.feed.camera(t.camera),o=this.source.kind==="group",l=this.source.kind==="group"?[Math.min(...this.source.events.map(c=>c.start)),Math.max(...this.source.events.map(c=>c.end))]:[t.start,t.end];return d`
+      <div class="bar">
+        ${r.before}
+        ${this.button(this._paused?"mdi:play":"mdi:pause",e.get(this._paused?"play":"pause"),()=>this.toggle())}
+        ${r.after}
+        ${this.button("mdi:step-backward",e.get("frame_back"),()=>this.player?.step(-1))}
+        ${this.button("mdi:step-forward",e.get("frame_on"),()=>this.player?.step(1))}
+        <input
+          type="range"
+          aria-label=${e.get("position")}
+          aria-valuetext=${this.formats.time(this._at)}
+          min=${l[0]}
+          max=${l[1]}
+          step="10"
+          .value=${String(this._at)}
+          @input=${c=>this.seek(Number(c.target.value))}
+        />
+        <select
+          aria-label=${e.get("speed")}
+          @change=${c=>{this._rate=Number(c.target.value)}}
+        >
+          ${Wi.map(c=>d`<option value=${c} ?selected=${c===this._rate}>${c}×</option>`)}
+        </select>
+        ${this.canGroup||o?this.button("mdi:view-grid-outline",e.get("all_at_once"),()=>this.ask("stage-group"),{pressed:o}):h}
+        ${this.button("mdi:fullscreen",e.get("fullscreen"),()=>{this.fullscreen()})}
+      </div>
+      <div class="bar">
+        <p class="about">
+          <b>${a?.name} · ${this.formats.dateTime(t.start)}</b> · ${it(t,e).join(" \xB7 ")}
+          ${t.description?d`<br />${t.description}`:h}
+        </p>
+        ${this.feed.may(a,"control")?d`${this.button(t.protected?"mdi:lock":"mdi:lock-open-variant-outline",e.get(t.protected?"unprotect":"protect"),()=>{this.protect(t)},{off:this._busy,pressed:t.protected})}
+              ${this.button("mdi:tag-outline",e.get("label"),()=>{this._panel=this._panel==="edit"?"none":"edit"},{pressed:this._panel==="edit"})}`:h}
+        ${this.button("mdi:download",e.get("download"),()=>{this.download(t)},{off:this._busy})}
+        ${this.button("mdi:share-variant",e.get("share"),()=>{this.share(t)},{off:this._busy})}
+        ${this.feed.may(a,"edit")?this.button("mdi:delete-outline",e.get("delete"),()=>{this._panel=this._panel==="delete"?"none":"delete"},{pressed:this._panel==="delete"}):h}
+        ${this.button("mdi:close",e.get("close"),()=>this.ask("stage-close"))}
+      </div>
+    `}renderPanel(){let{event:t,texts:e}=this;if(!t||this._panel==="none")return h;let s=d`<button
+      @click=${()=>{this._panel="none"}}
+    >
+      ${e.get("cancel")}
+    </button>`;return this._panel==="delete"?d`<div class="panel" role="group" aria-label=${e.get("delete")}>
+        <span>${e.get("delete_sure")}</span>
+        <button class="danger" ?disabled=${this._busy} @click=${()=>{this.deleteEvent(t)}}>
+          ${e.get("delete")}
+        </button>
+        ${s}
+      </div>`:d`<div class="panel" role="group" aria-label=${e.get("label")}>
+      <label>${e.get("labels")} <input name="labels" .value=${t.labels.join(", ")} /></label>
+      <label>${e.get("note")} <textarea name="note" rows="1" .value=${t.description??""}></textarea></label>
+      <button ?disabled=${this._busy} @click=${()=>{this.save(t)}}>${e.get("save")}</button>
+      ${s}
+    </div>`}};async function Yi(n){if(navigator.clipboard){await navigator.clipboard.writeText(n);return}let i=document.createElement("textarea");i.value=n,document.body.append(i),i.select(),document.execCommand("copy"),i.remove()}customElements.define("magicpi-stage",ae);function Zi(n,i){let t=e=>String(i.states[e]?.attributes.friendly_name??e);return Object.values(i.entities??{}).filter(e=>e.platform==="magicpi_nvr"&&e.entity_id.startsWith("camera.")).map(e=>e.entity_id).filter(e=>!n.entities?.length||n.entities.includes(e)).sort((e,s)=>t(e).localeCompare(t(s)))}function At(n,i){return{type:"heading",heading:n,icon:i}}function Gi(n){return n.map(i=>({type:"custom:magicpi-camera-card",entity:i}))}function ri(n,i,t){let e=n.entities?.length?{entities:n.entities}:{},s=Zi(n,i);return[[At(t.get("cameras"),"mdi:cctv"),...Gi(s)],[At(t.get("timeline"),"mdi:chart-gantt"),{type:"custom:magicpi-timeline-card",...e,grid_options:{columns:"full"}}],[At(t.get("latest"),"mdi:filmstrip"),{type:"custom:magicpi-clips-card",...e,grid_options:{columns:"full"}}],[At(t.get("problems"),"mdi:alert-circle-outline"),{type:"custom:magicpi-problems-card",...e,grid_options:{columns:"full"}}]]}async function ni(n,i){let t=await Q(i),[e,s,r,a]=ri(n,i,t),o=(l,c)=>({type:"grid",column_span:c,cards:l});return{type:"sections",max_columns:2,sections:[o(e,2),o(s,2),o(r,1),o(a,1)]}}var oe=class extends HTMLElement{static{this.registryDependencies=["entities"]}static async generate(i,t){return{title:y("cameras"),views:[{title:y("cameras"),path:"cameras",icon:"mdi:cctv",...await ni(i,t)}]}}static getCreateSuggestions(){return{title:y("cameras"),icon:"mdi:cctv"}}},le=class extends HTMLElement{static{this.registryDependencies=["entities"]}static generate(i,t){return ni(i,t)}},ce=class extends HTMLElement{static{this.registryDependencies=["entities"]}static async generate(i,t){let[e,s]=ri(i,t,await Q(t));return{cards:[...e,...s.slice(1)]}}};for(let[n,i]of Object.entries({dashboard:oe,view:le,section:ce}))customElements.define(`ll-strategy-${n}-magicpi-cameras`,i);function ai(n,i,t,e){let s=(r,a,o)=>d`<button
+    class="chip ${a?"on":""}"
+    aria-pressed=${a}
+    @click=${()=>e({...n,...o})}
+  >
+    ${r}
+  </button>`;return d`<div class="chips" role="group" aria-label=${t.get("filters")}>
+    ${s(t.get("unseen"),n.unseen,{unseen:!n.unseen})}
+    ${s(t.get("protected"),n.protected,{protected:!n.protected})}
+    ${i.cameras.length>1?i.cameras.map(r=>s(r.name,n.cameras.includes(r.id),{cameras:Et(n.cameras,r.id)})):h}
+    ${i.reasons.length>1?i.reasons.map(r=>s(t.reason(r),n.reasons.includes(r),{reasons:Et(n.reasons,r)})):h}
+    ${i.labels.map(r=>s(t.label(r),n.labels.includes(r),{labels:Et(n.labels,r)}))}
+    ${i.nothingSeen||n.nothingSeen?s(t.get("nothing_seen"),n.nothingSeen,{nothingSeen:!n.nothingSeen}):h}
+    ${i.continuous||n.continuous?s(t.reason("continuous"),n.continuous,{continuous:!n.continuous}):h}
+  </div>`}var oi=null;function li(){return oi??=(async()=>{if(customElements.get("ha-date-input"))return!0;let n=window.loadCardHelpers;return n?((await n()).createRowElement({type:"date-entity",entity:"date.none"}),Promise.race([customElements.whenDefined("ha-date-input").then(()=>!0),new Promise(i=>window.setTimeout(()=>i(!1),5e3))])):!1})().catch(()=>!1),oi}var Ji=6e4,Rt=(n,i)=>n>=i.start&&n<=i.end,R=n=>n.end-n.start,ci=.01;function Tt(n,i=864e5){let t={start:n-i,end:n+i*ci};return{base:t,view:t,follow:!0}}function de(n){return{base:n,view:n,follow:!1}}function di(n,i,t){let e=i-n.base.start-R(n.base)/(1+ci);if(!n.follow||Math.abs(e)<R(n.view)/Math.max(1,t))return n;let s=n.view.end>=n.base.end-1,r=St(n.base,e);return{...n,base:r,view:s||n.view.start<r.start?St(n.view,e):n.view}}function St(n,i){return{start:n.start+i,end:n.end+i}}function Pt(n,i,t){let e=Math.min(n.view.end+i,Math.max(t,n.base.end)),s=St(n.view,e-n.view.end),r=Math.max(0,s.end-n.base.end)+Math.min(0,s.start-n.base.start);return{base:St(n.base,r),view:s,follow:n.follow&&r===0}}function hi(n,i,t){let{start:e,end:s}=n.view,r=Math.min(R(n.base),Math.max(Ji,(s-e)*i)),a=(Math.min(s,Math.max(e,t))-e)/(s-e),o=Math.min(n.base.end-r,Math.max(n.base.start,t-a*r));return{...n,view:{start:o,end:o+r}}}function he(n,i,t){return Rt(i,n.view)?n:Pt(n,i-R(n.view)/2-n.view.start,t)}var Qi=150,ts=200,es=5,is=4,pi=15e3,ss=2*864e5,rs=12,pe=class extends g{constructor(){super(...arguments);this._mode="recent";this._port=Tt(Date.now());this._source={kind:"none"};this._cursor=null;this._filters=Qe;this._unfolded=!1;this._zones=!1;this._editing=null;this._now=Date.now();this._dateInput=!1;this.renders=0;this.release=null;this.filtered=new xt;this.shown=[];this.minimapLists=[];this.scrubbing=!1;this.from=0;this.width=new ResizeObserver(()=>this.requestUpdate());this.changed=()=>{this.follow(),this.requestUpdate()};this.ready=()=>{this.follow(),this.store.want(this.wanted()),this.store.refresh();let t=this.cameras[0];t&&this.hass.user?.is_admin&&ft(this.hass,t.id).then(e=>{this._zones=e!==null},()=>{})};this.noticed=t=>{let e=t.detail;this.store.noticed(e),"event"in this._source&&this._source.event.id===e.event.id&&(e.type==="event_deleted"?this.stopClip():this._source.kind==="clip"?this._source={kind:"clip",event:e.event}:this._source.kind==="group"&&(this._source={...this._source,event:e.event}))};this.tick=()=>{let t=Date.now(),e=di(this._port,t,this.clientWidth);e!==this._port&&(this._port=e,this.store?.trim(e.base.start-ss)),(Math.floor(t/6e4)!==Math.floor(this._now/6e4)||Math.abs(t-this._now)>6e4)&&(this._now=t)};this.asked=t=>{let e=t.detail;!t.defaultPrevented&&this.cameras.some(s=>s.id===e.camera)&&(t.preventDefault(),this.play(e,e.start),this.scrollIntoView({block:"start",behavior:"smooth"}))}}static{this.properties={_config:{state:!0},_mode:{state:!0},_port:{state:!0},_source:{state:!0},_cursor:{state:!0},_filters:{state:!0},_unfolded:{state:!0},_zones:{state:!0},_editing:{state:!0},_now:{state:!0},_dateInput:{state:!0}}}static getConfigForm(){return{schema:[{name:"title",selector:{text:{}}},{name:"entities",selector:{entity:{multiple:!0,filter:{domain:"camera",integration:"magicpi_nvr"}}}}],computeLabel:t=>y(`form_${t.name}`)}}static getStubConfig(){return{}}set hass(t){let e=this._hass;this._hass=t,this.feed??=E.of(t);let s=this.feed.update(t);e?s&&this.requestUpdate():(this.attach(),this.requestUpdate())}get hass(){return this._hass}setConfig(t){if(t.entities!==void 0&&!Array.isArray(t.entities))throw new Error("entities must be a list of camera entities");this._config=t,this.follow()}getCardSize(){return 8+this.cameras.length}getGridOptions(){return{columns:"full",min_columns:6}}connectedCallback(){super.connectedCallback(),this.width.observe(this),this.attach(),li().then(t=>{this._dateInput=t})}disconnectedCallback(){super.disconnectedCallback(),this.width.disconnect(),window.clearTimeout(this.scrub),window.clearTimeout(this.loadTimer),this.store?.stop(),this.feed?.removeEventListener("changed",this.changed),this.feed?.removeEventListener("ready",this.ready),this.feed?.removeEventListener("notice",this.noticed),this.feed?.removeEventListener("tick",this.tick),window.removeEventListener("magicpi-play",this.asked),this.release?.(),this.release=null}attach(){let{feed:t}=this;!t||this.release||!this.isConnected||(this.store??=new kt(t,()=>this.requestUpdate(),()=>{this.updateComplete.then(()=>this.dispatchEvent(new CustomEvent("magicpi-timeline-loaded",{bubbles:!0,composed:!0})))}),t.addEventListener("changed",this.changed),t.addEventListener("ready",this.ready),t.addEventListener("notice",this.noticed),t.addEventListener("tick",this.tick),window.addEventListener("magicpi-play",this.asked),this.tick(),this.release=t.use(),t.live&&this.ready())}follow(){if(this.store?.setCameras(this.cameras.map(t=>t.id)),this._source.kind==="none"||this._source.kind==="live"&&!this.camera(this._source.camera)){let t=this.cameras.find(e=>e.picture)??this.cameras[0];t&&(this._source={kind:"live",camera:t.id})}}get cameras(){let t=this._config?.entities,e=this.feed?.cameras??[];return t?.length?t.flatMap(s=>e.filter(r=>r.entity_id===s)):e}camera(t){return this.cameras.find(e=>e.id===t)}get formats(){return T(this.hass)}get texts(){return this.feed.texts}get latest(){return Date.now()}get _view(){return this._port.view}set _view(t){this._port={...this._port,view:t}}wanted(){let{base:t}=this._port;return{start:t.start,end:this._port.follow?Date.now():t.end}}setPort(t){if(t===this._port)return;let e=this._port.base;this._port=t,(e.start!==t.base.start||e.end!==t.base.end)&&(window.clearTimeout(this.loadTimer),this.loadTimer=window.setTimeout(()=>this.store?.want(this.wanted()),ts))}show(t,e){let{zone:s}=this.formats,r=Date.now();this._mode=t;let a=yt(r,s),o=e&&e<a?e:a;t==="recent"?this._port=Tt(r):t==="day"?this._port=de(Gt(o,s)):this._port=o===a?Tt(r,7*864e5):de(Gt(tt(o,-6),s,7)),this._cursor=null,this.store?.want(this.wanted())}get date(){let{base:t,follow:e}=this._port;return yt(e?Date.now():t.end-1,this.formats.zone)}goTo(t){this.show(this._mode==="week"?"week":"day",t)}jump(t){let[e,s]=t.split(":").map(Number),r=bt(this.date,(e*60+s)*6e4,this.formats.zone);this.setPort(he(this._port,r,this.latest));let a=this.neighbor(r-1,1);a&&a.start-r<6e5?this.play(a,a.start):this._cursor=r}shownOf(t){return this.filtered.get(t.id,this.store?.lists.get(t.id),this._filters,this.feed.seen)}neighbor(t,e,s){let r=null;for(let a of this.cameras){let{events:o}=this.shownOf(a),l=e>0?x(o,t)+1:x(o,t);for(;o[l]&&(o[l].id===s||o[l].state==="recording");)l+=e;let c=o[l];c&&(!r||(e>0?c.start<r.start:c.start>r.start))&&(r=c)}return r}async step(t){let e="event"in this._source?this._source.event:null,s=e?.start??this._cursor??Date.now(),r=this.neighbor(s,t,e?.id);if(!r&&this._port.base.start>0&&t<0&&!this.store.loading){let{base:a}=this._port;this.setPort(Pt(this._port,-R(a),this.latest)),window.clearTimeout(this.loadTimer),this.store.want(this.wanted()),await new Promise(o=>this.addEventListener("magicpi-timeline-loaded",o,{once:!0})),r=this.neighbor(s,t,e?.id)}r&&this.play(r,r.start)}get stage(){return this.renderRoot.querySelector("magicpi-stage")}play(t,e){this.from=e,this._cursor=e,this.feed.seen.add(this.hass,[t]),"event"in this._source&&this._source.event.id===t.id?(this.stage?.seek(e),this.scrubbing||this.stage?.play()):this._source={kind:"clip",event:t},this.setPort(he(this._port,e,this.latest))}live(t){this._cursor=null,this._source={kind:"live",camera:t}}stopClip(){"event"in this._source&&this.live(this._source.event.camera)}simultaneous(t){let e=[t];for(let s of this.cameras)if(s.id!==t.camera&&e.length<is){let r=(this.store?.lists.get(s.id)??[]).findLast(a=>a.reason!==U&&a.start<=t.end+pi&&a.end>=t.start-pi);r&&e.push(r)}return e}group(){if(this._source.kind==="group")this._source={kind:"clip",event:this._source.event};else if(this._source.kind==="clip"){let{event:t}=this._source;this.from=this._cursor??t.start,this._source={kind:"group",event:t,events:this.simultaneous(t)}}}rowPlay(t){let{camera:e,at:s,event:r}=t.detail;window.clearTimeout(this.scrub),this.scrubbing=!1;let{events:a}=this.shownOf(this.camera(e)),o=r??a[x(a,s)+1];o?this.play(o,Math.max(s,o.start)):this.live(e)}rowScrub(t){let{at:e,event:s}=t.detail;this._cursor=e,window.clearTimeout(this.scrub),this.scrubbing=!0,this.stage?.pause(),s&&("event"in this._source&&this._source.event.id===s.id?this.stage?.seek(e):this.scrub=window.setTimeout(()=>this.play(s,e),Qi))}zoom(t,e){this.setPort(hi(this._port,t,e))}zoomButton(t){let{view:e}=this._port,s=this._cursor!==null&&Rt(this._cursor,e);this.zoom(t,s?this._cursor:(e.start+e.end)/2)}ended(){if(this._source.kind==="clip"){let{event:t}=this._source,e=this.camera(t.camera),{events:s}=e?this.shownOf(e):{events:[]},r=s[s.findIndex(a=>a.id===t.id)+1];r&&r.state!=="recording"&&this.play(r,r.start)}}shouldUpdate(t){return!!this._config&&(t.size===0||!!this.feed)}render(){this.renders++;let{feed:t}=this;if(!t?.texts)return d`<ha-card><div class="body"><div class="blank"></div></div></ha-card>`;let{texts:e,cameras:s}=this;return this._editing&&this.camera(this._editing)?d`<ha-card .header=${this._config.title}>
+        <div class="body">
+          <magicpi-zone-editor
+            .feed=${t}
+            .camera=${this.camera(this._editing)}
+            .texts=${e}
+            @zones-close=${()=>{this._editing=null}}
+          ></magicpi-zone-editor>
+        </div>
+      </ha-card>`:d`
+      <ha-card .header=${this._config.title}>
+        <div class="body">
+          ${this.renderStage()} ${this.renderBar()}
+          ${ai(this._filters,this.choices(),e,r=>{this._filters=r})}
+          ${t.cameras?.length===0?d`<p class="hint">${e.get("no_cameras")}</p>`:h}
+          ${s.length?this.renderRows():h}
+          ${t.cameras?d`<p class="hint" role="status">${this.status()}</p>`:h}
+        </div>
+      </ha-card>
+    `}renderStage(){let t=this._source,e="event"in t?t.event:null,s=t.kind==="live"?this.camera(t.camera):void 0,r=s?JSON.stringify([this.feed.info(s),this.feed.picture(s),s]):e&&JSON.stringify(this.camera(e.camera));return d`<magicpi-stage
+      .feed=${this.feed}
+      .from=${this.from}
+      .scrubbing=${this.scrubbing}
+      .source=${t}
+      .texts=${this.texts}
+      .formats=${this.formats}
+      .info=${r}
+      .now=${this._now}
+      .canGroup=${e!==null&&this.simultaneous(e).length>1}
+      .canZones=${this._zones}
+      @stage-time=${a=>{this._cursor=a.detail.at}}
+      @stage-ended=${this.ended}
+      @stage-step=${a=>{this.step(a.detail.by)}}
+      @stage-group=${this.group}
+      @stage-close=${this.stopClip}
+      @stage-zones=${()=>{this._editing=s?.id??null}}
+    ></magicpi-stage>`}choices(){let t=new Map,e=new Set,[s,r]=[!1,!1];for(let o of this.store.lists.values())for(let l of o){for(let c of et(l))t.set(c,(t.get(c)??0)+1);s||=l.verdict===st,l.reason===U?r=!0:l.reason!==rt&&e.add(l.reason)}let a=[...t].sort(([,o],[,l])=>l-o).slice(0,rs);return{cameras:this.cameras,labels:[...new Set([...a.map(([o])=>o),...this._filters.labels])].sort(),reasons:[...new Set([...e,...this._filters.reasons])].sort(),nothingSeen:s,continuous:r}}status(){let{texts:t,formats:e}=this,{store:s,feed:r}=this;if(!r.live)return t.get("waiting");if(s.error)return t.get("failed",{error:N(s.error)});if(s.loading||!r.cameras)return t.get("loading");let a=this.shown.reduce((o,{events:l})=>o+this.inBase(l),0);return a?t.count("events",a,e):t.get("no_events")}inBase(t){let{base:e,follow:s}=this._port,r=s?1/0:e.end,a=x(t,e.start);for(;a>=0&&t[a].end>=e.start;)a--;return Math.max(0,x(t,r)-a)}renderBar(){let{texts:t,date:e,formats:s}=this,r=yt(Date.now(),s.zone),a=c=>{c&&/^\d{4}-\d{2}-\d{2}/.test(c)&&this.goTo(c.slice(0,10))},o=(c,u)=>d`<button
+      class=${this._mode===c?"on":""}
+      aria-pressed=${this._mode===c}
+      @click=${()=>this.show(c,c==="recent"?void 0:e)}
+    >
+      ${u}
+    </button>`,l=this._mode==="week"?7:1;return d`<div class="bar">
+      <span class="modes" role="group" aria-label=${t.get("span")}>
+        ${o("recent",t.get("recent"))} ${o("day",t.get("day"))} ${o("week",t.get("week"))}
+      </span>
+      <span class="dates">
+        <button
+          class="icon"
+          aria-label=${t.get("previous_day")}
+          @click=${()=>this.goTo(tt(e,this._mode==="recent"?-1:-l))}
+        >
+          <ha-icon icon="mdi:chevron-left"></ha-icon>
+        </button>
+        ${this._dateInput?d`<ha-date-input
+                .label=${t.get("date")}
+                .locale=${this.hass.locale}
+                .value=${e}
+                .max=${r}
+                @value-changed=${c=>{c.stopPropagation(),c.detail.value!==e&&a(c.detail.value)}}
+              ></ha-date-input>`:d`<input
+                type="date"
+                aria-label=${t.get("date")}
+                .value=${e}
+                max=${r}
+                @change=${c=>a(c.target.value)}
+              />`}
+        <button
+          class="icon"
+          aria-label=${t.get("next_day")}
+          ?disabled=${e>=r}
+          @click=${()=>this.goTo(tt(e,l))}
+        >
+          <ha-icon icon="mdi:chevron-right"></ha-icon>
+        </button>
+      </span>
+      <input
+        class="jump"
+        type="time"
+        aria-label=${t.get("jump")}
+        title=${t.get("jump")}
+        @change=${c=>{let{value:u}=c.target;u&&this.jump(u)}}
+      />
+      <span class="grow"></span>
+      <span class="zooms">
+      <button class="icon" aria-label=${t.get("zoom_out")} @click=${()=>this.zoomButton(2)}>
+        <ha-icon icon="mdi:magnify-minus-outline"></ha-icon>
+      </button>
+      <button class="icon" aria-label=${t.get("zoom_in")} @click=${()=>this.zoomButton(.5)}>
+        <ha-icon icon="mdi:magnify-plus-outline"></ha-icon>
+      </button>
+      </span>
+    </div>`}renderRows(){let t=this.cameras.filter(l=>!this._filters.cameras.length||this._filters.cameras.includes(l.id));this.shown=t.map(l=>this.shownOf(l));let e=t.length>=es,s=t.filter((l,c)=>this.inBase(this.shown[c].events)>0),r=e&&!this._unfolded&&!this.store.loading&&s.length<t.length,a=this.shown.map(({events:l})=>l);(a.length!==this.minimapLists.length||a.some((l,c)=>l!==this.minimapLists[c]))&&(this.minimapLists=a);let o=JSON.stringify(this.hass.themes?.darkMode)+(this.hass.themes?.theme??"");return d`<div
+      class="rows ${e?"compact":""}"
+      @row-play=${this.rowPlay}
+      @row-scrub=${this.rowScrub}
+      @row-zoom=${l=>this.zoom(l.detail.factor,l.detail.around)}
+      @row-pan=${l=>this.setPort(Pt(this._port,l.detail.by,this.latest))}
+      @row-pause=${()=>this.stage?.toggle()}
+    >
+      ${this.renderLines()}
+      ${D(r?s:t,l=>l.id,l=>this.renderRow(l,e,o))}
+      ${this.renderAxis()}
+      <div class="row map">
+        <magicpi-minimap
+          .lists=${this.minimapLists}
+          .base=${this._port.base}
+          .view=${this._port.view}
+          .theme=${o}
+        ></magicpi-minimap>
+      </div>
+      ${e&&s.length<t.length?d`<button
+              class="fold"
+              aria-expanded=${this._unfolded}
+              @click=${()=>{this._unfolded=!this._unfolded}}
+            >
+              ${this._unfolded?this.texts.get("fold"):this.texts.count("unfold",t.length-s.length,this.formats)}
+            </button>`:h}
+    </div>`}renderLines(){let{view:t}=this._port,e=(s,r)=>s!==null&&Rt(s,t)?d`<i class=${r} style="transform:translateX(${(s-t.start)/R(t)*100}%)"></i>`:h;return d`<div class="row lines" aria-hidden="true">
+      <div class="over">${e(Date.now(),"now")} ${e(this._cursor,"cursor")}</div>
+    </div>`}renderRow(t,e,s){let r=this._source,a="event"in r&&r.event.camera===t.id,{events:o,bands:l}=this.shownOf(t),c=e?null:this.feed.picture(t);return d`<div class="row">
+      <span class="name" title=${t.name}>${t.name}</span>
+      <magicpi-timeline-row
+        .feed=${this.feed}
+        .camera=${t.id}
+        .name=${t.name}
+        .events=${o}
+        .bands=${l}
+        .span=${this._port.view}
+        .cursor=${this._cursor}
+        .selected=${a?r.event.id:null}
+        .formats=${this.formats}
+        .texts=${this.texts}
+        .seenVersion=${this.feed.seen.version}
+        .theme=${s}
+      ></magicpi-timeline-row>
+      <button
+        class="tile ${r.kind==="live"&&r.camera===t.id?"on":""}"
+        aria-label=${this.texts.get("live_of",{camera:t.name})}
+        @click=${()=>this.live(t.id)}
+      >
+        ${e?d`<ha-icon icon="mdi:cctv"></ha-icon>`:c?d`<img src=${c.url} alt="" />`:h}
+      </button>
+    </div>`}renderAxis(){let{formats:t}=this,{view:e}=this._port,s=this.clientWidth<500?4:12,r=Ve(e,t.zone,s),a=R(e)>2*864e5;return d`<div class="row axis" aria-hidden="true">
+      <div class="marks">
+        ${D(r,o=>o,o=>{let l=(o-e.start)/R(e),c=l<.03?"first":l>.97?"last":"";return d`<span class=${c} style="left:${l*100}%">
+            ${a?t.weekday(o):t.clock(o)}
+          </span>`})}
+      </div>
+    </div>`}static{this.styles=[q,b`
+      :host {
+        display: block;
+      }
+      ha-card {
+        overflow: visible;
+        /* Rows may be narrower than the page: names go above them on a phone. */
+        container-type: inline-size;
+      }
+      .body {
+        padding: 12px;
+      }
+      .blank {
+        aspect-ratio: 4 / 3;
+        max-height: 52vh;
+        border-radius: 8px;
+        background: #000;
+      }
+      .bar,
+      .chips {
+        display: flex;
+        gap: 6px;
+        align-items: center;
+        margin: 8px 0;
+      }
+      .bar {
+        flex-wrap: wrap;
+      }
+      .modes,
+      .dates {
+        display: flex;
+        align-items: center;
+      }
+      .dates {
+        /* The date field comes a moment later. */
+        min-width: 236px;
+        height: 56px;
+        justify-content: space-between;
+      }
+      .modes button {
+        border-radius: 0;
+        margin-inline-start: -1px;
+      }
+      .modes button:first-child {
+        border-start-start-radius: 10px;
+        border-end-start-radius: 10px;
+      }
+      .modes button:last-child {
+        border-start-end-radius: 10px;
+        border-end-end-radius: 10px;
+      }
+      ha-date-input {
+        width: 156px;
+        /* Its label is too faint on a dark field. */
+        --secondary-text-color: var(--primary-text-color);
+      }
+      .grow {
+        flex: 1;
+      }
+      .chips {
+        overflow-x: auto;
+        scrollbar-width: thin;
+        padding: 2px;
+      }
+      .chip {
+        flex: none;
+        border-radius: 20px;
+        padding: 0 12px;
+      }
+      .rows {
+        position: relative;
+        --row-height: 44px;
+      }
+      .rows.compact {
+        --row-height: 24px;
+      }
+      .row {
+        display: grid;
+        grid-template-columns: 110px 1fr 58px;
+        gap: 8px;
+        align-items: center;
+        margin-bottom: 8px;
+      }
+      .compact .row {
+        margin-bottom: 4px;
+      }
+      .name {
+        overflow: hidden;
+        text-overflow: ellipsis;
+        white-space: nowrap;
+        color: var(--primary-text-color, #111);
+      }
+      .tile {
+        padding: 0;
+        height: 44px;
+        width: 58px;
+        overflow: hidden;
+        background: #000;
+        color: #fff;
+      }
+      .compact .tile {
+        height: 24px;
+        min-height: 24px;
+        background: none;
+        border-color: transparent;
+        color: var(--secondary-text-color, #555);
+      }
+      .tile.on {
+        border: 2px solid var(--primary-color, #03a9f4);
+      }
+      .tile img {
+        width: 100%;
+        height: 100%;
+        object-fit: cover;
+        display: block;
+      }
+      .axis {
+        margin: 0;
+        height: 18px;
+      }
+      .lines {
+        position: absolute;
+        inset: 0;
+        margin: 0;
+        pointer-events: none;
+        z-index: 2;
+      }
+      .over,
+      .marks,
+      .map magicpi-minimap {
+        grid-column: 2;
+      }
+      .over {
+        position: relative;
+        height: 100%;
+        overflow: clip;
+        direction: ltr;
+      }
+      .over i {
+        /* As wide as the row, so that a share of itself is a share of the row. */
+        position: absolute;
+        inset: 0;
+        border-left: 2px solid var(--primary-text-color, #111);
+      }
+      .over .now {
+        border-left: 1px solid var(--error-color, #db4437);
+      }
+      .marks {
+        position: relative;
+        height: 18px;
+        overflow: hidden;
+        direction: ltr;
+      }
+      .marks span {
+        position: absolute;
+        transform: translateX(-50%);
+        font-size: 11px;
+        color: var(--secondary-text-color, #555);
+        white-space: nowrap;
+      }
+      .marks .first {
+        transform: none;
+      }
+      .marks .last {
+        transform: translateX(-100%);
+      }
+      .map {
+        margin: 2px 0 0;
+      }
+      .fold {
+        margin-top: 8px;
+        border: none;
+        background: none;
+        color: var(--secondary-text-color, #555);
+      }
+      .hint {
+        margin: 6px 0 0;
+        min-height: 20px;
+        color: var(--secondary-text-color, #555);
+      }
+      @container (max-width: 500px) {
+        .row {
+          grid-template-columns: 1fr 58px;
+        }
+        .row .name {
+          grid-column: 1 / -1;
+          margin-bottom: -6px;
+        }
+        .compact .row {
+          grid-template-columns: 72px 1fr 40px;
+        }
+        .compact .row .name {
+          grid-column: 1;
+          margin: 0;
+          font-size: 12px;
+        }
+        .compact .tile {
+          width: 40px;
+        }
+        .zooms {
+          order: 1;
+        }
+        .dates,
+        .jump {
+          order: 2;
+        }
+        .over,
+        .marks,
+        .map magicpi-minimap {
+          grid-column: 1;
+        }
+        .compact :is(.over, .marks, magicpi-minimap) {
+          grid-column: 2;
+        }
+      }
+    `]}};customElements.define("magicpi-timeline-card",pe);var ui=3,mi=12,as=5,ue=176,me=class extends g{constructor(){super(...arguments);this.events=[];this.bands=[];this.span={start:0,end:1};this.selected=null;this.seenVersion=0;this.theme="";this.cursor=null;this._hover=null;this._hoverUrl=null;this.draws=0;this.observer=new ResizeObserver(()=>this.draw());this.pointers=new Map;this.gesture="none";this.pressedAt=0}static{this.properties={camera:{},name:{},events:{attribute:!1},bands:{attribute:!1},span:{attribute:!1},selected:{attribute:!1},formats:{attribute:!1},texts:{attribute:!1},seenVersion:{attribute:!1},theme:{},_hover:{state:!0},_hoverUrl:{state:!0}}}static{this.styles=b`
+    :host {
+      display: block;
+      position: relative;
+      direction: ltr;
+      height: var(--row-height, 44px);
     }
     .track {
       position: absolute;
@@ -27,7 +954,7 @@ var O=globalThis,B=O.ShadowRoot&&(O.ShadyCSS===void 0||O.ShadyCSS.nativeShadow)&
     .tooltip {
       position: absolute;
       bottom: calc(100% + 6px);
-      width: ${pt}px;
+      width: ${ue}px;
       box-sizing: border-box;
       padding: 4px;
       border-radius: 8px;
@@ -49,15 +976,15 @@ var O=globalThis,B=O.ShadowRoot&&(O.ShadyCSS===void 0||O.ShadyCSS.nativeShadow)&
       background: #000;
       margin-bottom: 3px;
     }
-  `}connectedCallback(){super.connectedCallback(),this.observer.observe(this)}disconnectedCallback(){super.disconnectedCallback(),this.observer.disconnect()}updated(t){["events","span","cursor","selected","hass"].some(i=>t.has(i))&&this.draw()}index(){let t=this.events.findIndex(i=>i.id===this.selected);return t>=0||this.cursor===null?t:I(this.events,this.cursor)}describe(t){let i=Math.max(1,Math.round((t.end-t.start)/1e3)),s=this.hass.locale.language;return[this.formatTime(t.start),t.reason,`${i} s`,t.state==="recording"&&_(s,"recording"),t.protected&&_(s,"protected"),...t.labels].filter(Boolean).join(" \xB7 ")}render(){let t=this.hass.locale.language,i=this.index(),s=this.events[i],n=this._hover,o=s?`${this.describe(s)}, ${_(t,"event_of",{index:i+1,count:this.events.length})}`:this.events.length>1?_(t,"events",{count:this.events.length}):_(t,this.events.length?"event":"no_events");return g`
+  `}connectedCallback(){super.connectedCallback(),this.observer.observe(this)}disconnectedCallback(){super.disconnectedCallback(),this.observer.disconnect()}updated(t){["events","bands","span","selected","seenVersion","theme"].some(s=>t.has(s))&&this.draw()}index(){let t=this.events.findIndex(e=>e.id===this.selected);return t>=0||this.cursor===null?t:x(this.events,this.cursor)}render(){let{texts:t,formats:e}=this,s=this.index(),r=this.events[s],a=this._hover,o=r?`${Qt(r,t,e)}, ${t.get("event_of",{index:s+1,count:this.events.length})}`:this.events.length?t.count("events",this.events.length,e):t.get("no_events");return d`
       <div
         class="track"
         role="slider"
         tabindex="0"
-        aria-label=${_(t,"events_of",{camera:this.camera.name})}
+        aria-label=${t.get("events_of",{camera:this.name})}
         aria-valuemin="0"
         aria-valuemax=${this.events.length}
-        aria-valuenow=${i+1}
+        aria-valuenow=${s+1}
         aria-valuetext=${o}
         @pointerdown=${this.pointerDown}
         @pointermove=${this.pointerMove}
@@ -69,239 +996,131 @@ var O=globalThis,B=O.ShadowRoot&&(O.ShadyCSS===void 0||O.ShadyCSS.nativeShadow)&
       >
         <canvas></canvas>
       </div>
-      ${n?g`<div class="tooltip" style="left:${n.x}px" aria-hidden="true">
-              ${this._hoverUrl?g`<img src=${this._hoverUrl} alt="" />`:g`<div class="blank"></div>`}
-              ${this.describe(n.event)}
-            </div>`:u}
-    `}x(t,i){return(t-this.span.start)/(this.span.end-this.span.start)*i}at(t){let{width:i}=this.getBoundingClientRect(),s=Math.min(1,Math.max(0,t/i));return this.span.start+s*(this.span.end-this.span.start)}draw(){let t=this.renderRoot.querySelector("canvas"),{clientWidth:i,clientHeight:s}=this;if(!t||!i)return;let n=window.devicePixelRatio||1;(t.width!==Math.round(i*n)||t.height!==Math.round(s*n))&&(t.width=Math.round(i*n),t.height=Math.round(s*n));let o=t.getContext("2d"),l=getComputedStyle(this),a=(d,m)=>l.getPropertyValue(d).trim()||m,h=a("--primary-color","#03a9f4"),v=a("--warning-color","#ffa600"),c=a("--error-color","#db4437"),p=a("--primary-text-color","#111");o.setTransform(n,0,0,n,0,0),o.clearRect(0,0,i,s);for(let d of this.events){if(d.end<this.span.start||d.start>this.span.end)continue;let m=this.x(d.start,i),f=Math.max(Yt,this.x(d.end,i)-m);o.fillStyle=d.state==="recording"?c:d.protected?v:h,o.fillRect(m,8,f,s-16),d.id===this.selected&&(o.fillStyle=p,o.fillRect(m,3,f,3),o.fillRect(m,s-6,f,3))}this.cursor!==null&&this.cursor>=this.span.start&&this.cursor<=this.span.end&&(o.fillStyle=p,o.fillRect(this.x(this.cursor,i)-1,0,2,s))}eventNear(t){let{width:i}=this.getBoundingClientRect(),s=this.at(t),n=I(this.events,s),o=null,l=me;for(let a of[this.events[n-1],this.events[n],this.events[n+1]])if(a){let h=this.x(a.start,i),v=Math.max(h+Yt,this.x(a.end,i)),c=t<h?h-t:Math.max(0,t-v);(c<l||c===0&&l===0)&&(o=a,l=c)}return o}local(t){return t.clientX-this.getBoundingClientRect().left}tell(t,i,s){let n={camera:this.camera.id,at:i,event:s};this.dispatchEvent(new CustomEvent(t,{detail:n,bubbles:!0,composed:!0}))}zoom(t,i){this.dispatchEvent(new CustomEvent("row-zoom",{detail:{factor:t,around:i},bubbles:!0,composed:!0}))}show(t){let i=this.eventNear(t);if(!i){this._hover=null;return}let{width:s}=this.getBoundingClientRect(),n=Math.max(0,Math.min(s-pt,t-pt/2));i.id!==this._hover?.event.id&&(this._hoverUrl=null,i.thumbnail&&this.thumbnails.get(this.hass,i.thumbnail).then(o=>{this._hover?.event.id===i.id&&(this._hoverUrl=o)})),this._hover={x:n,event:i}}pointerDown(t){t.button===0&&(t.currentTarget.setPointerCapture(t.pointerId),this.pointers.set(t.pointerId,this.local(t)),this.dragging=this.pointers.size===1,this.dragging&&this.scrub(t))}pointerMove(t){let i=this.local(t);if(this.pointers.size===2&&this.pointers.has(t.pointerId)){let s=()=>{let[a,h]=[...this.pointers.values()];return Math.max(1,Math.abs(a-h))},n=s();this.pointers.set(t.pointerId,i);let[o,l]=[...this.pointers.values()];this.zoom(n/s(),this.at((o+l)/2));return}this.dragging?this.scrub(t):this.show(i)}scrub(t){let i=this.local(t);this.show(i),this.tell("row-scrub",this.at(i),this.eventNear(i))}pointerUp(t){let i=this.dragging&&this.pointers.has(t.pointerId);if(this.pointers.delete(t.pointerId),this.dragging=!1,i){let s=this.local(t),n=this.eventNear(s);this.tell("row-play",this.at(s),n),t.pointerType!=="mouse"&&(this._hover=null)}}pointerLeave(t){t.type==="pointercancel"&&(this.pointers.delete(t.pointerId),this.dragging=!1),this.dragging||(this._hover=null)}wheel(t){t.ctrlKey&&(t.preventDefault(),this.zoom(t.deltaY>0?1.25:.8,this.at(this.local(t))))}keyDown(t){let i=this.index(),s={ArrowLeft:i-1,ArrowDown:i-1,ArrowRight:i+1,ArrowUp:i+1,PageUp:i+10,PageDown:i-10,Home:0,End:this.events.length-1};if(t.key in s&&this.events.length){t.preventDefault();let n=this.events[Math.min(this.events.length-1,Math.max(0,s[t.key]))];this.tell("row-play",n.start,n)}else if(t.key===" "||t.key==="Enter")t.preventDefault(),this.dispatchEvent(new CustomEvent("row-pause",{bubbles:!0,composed:!0}));else if(t.key==="+"||t.key==="-"){t.preventDefault();let n=this.cursor??(this.span.start+this.span.end)/2;this.zoom(t.key==="+"?.5:2,n)}}};customElements.define("magicpi-timeline-row",mt);var ve=5*6e4,ge=1e4,fe=150,Qt=(r,e)=>r>=e.start&&r<=e.end,vt=class extends b{constructor(){super(...arguments);this._cameras=null;this._date="";this._view={start:0,end:1};this._events=new Map;this._stage={kind:"none"};this._cursor=null;this._loading=!1;this._error=null;this._tick=0;this.thumbnails=new J;this.unsubscribe=null;this.load=0;this.clipRequest=0;this.scrubbing=!1;this.wide=new ResizeObserver(()=>this.requestUpdate());this.formatTime=t=>new Intl.DateTimeFormat(this.hass.locale.language,{timeZone:R(this.hass),timeStyle:"medium",hour12:dt(this.hass)}).format(t)}static{this.properties={hass:{attribute:!1},_config:{state:!0},_cameras:{state:!0},_date:{state:!0},_view:{state:!0},_events:{state:!0},_stage:{state:!0},_cursor:{state:!0},_loading:{state:!0},_error:{state:!0},_tick:{state:!0}}}static getConfigForm(){let t=document.documentElement.lang;return{schema:[{name:"title",selector:{text:{}}},{name:"entities",selector:{entity:{multiple:!0,filter:{domain:"camera",integration:"magicpi_nvr"}}}}],computeLabel:i=>_(t,i.name)}}static getStubConfig(){return{}}setConfig(t){if(t.entities!==void 0&&!Array.isArray(t.entities))throw new Error("entities must be a list of camera entities");this._config=t,this._cameras&&this.start()}getCardSize(){return 8+(this._cameras?.length??1)}getGridOptions(){return{columns:12,min_columns:6}}connectedCallback(){super.connectedCallback(),this.wide.observe(this),this.timer=window.setInterval(()=>{document.visibilityState==="visible"&&this._tick++},ge),this.hass&&this.hasUpdated&&this.start()}disconnectedCallback(){super.disconnectedCallback(),this.wide.disconnect(),window.clearInterval(this.timer),window.clearTimeout(this.scrub),this.load++,this.unsubscribe?.then(t=>t(),()=>{}),this.unsubscribe=null,this.thumbnails.clear()}firstUpdated(){this.start()}willUpdate(t){t.has("hass")&&!this._date&&this.hass&&this.goTo(ut(Date.now(),R(this.hass)))}text(t,i){return _(this.hass?.locale.language,t,i)}get today(){return ut(Date.now(),R(this.hass))}get day(){return Gt(this._date,R(this.hass))}async start(){try{let t=await this.fetchCameras();this._cameras=t;let i=t.find(s=>s.picture)??t[0];this._stage.kind==="none"&&i&&(this._stage={kind:"live",camera:i.id}),this.unsubscribe??=Zt(this.hass,s=>this.noticed(s)),await this.unsubscribe,await this.reload()}catch(t){this.failed(t)}}async fetchCameras(){let t=this._config?.entities,i=await Wt(this.hass);return t?.length?t.flatMap(s=>i.filter(n=>n.entity_id===s)):i.sort((s,n)=>s.name.localeCompare(n.name))}failed(t){this._loading=!1,this._error=t.message??String(t)}goTo(t){this._date=t,this._view=this.day,this._cursor=null,this._cameras&&this.reload()}async reload(){let t=this._cameras,i=++this.load;if(this._error=null,!t?.length){this._events=new Map;return}this._loading=!0;let s=new Map(t.map(n=>[n.id,[]]));try{let n=t.map(o=>o.id);for await(let o of qt(this.hass,n,this.day)){if(i!==this.load)return;let l=new Map;for(let a of o.reverse()){let h=l.get(a.camera)??[];h.push(a),l.set(a.camera,h)}for(let[a,h]of l)s.set(a,[...h,...s.get(a)??[]]);this._events=new Map(s),await this.updateComplete}this._events=s,this._loading=!1,this.dispatchEvent(new CustomEvent("magicpi-timeline-loaded",{bubbles:!0,composed:!0}))}catch(n){i===this.load&&this.failed(n)}}noticed(t){let{event:i}=t,s=this._events.get(i.camera);if(!s)return;let n=s.filter(o=>o.id!==i.id);t.type!=="event_deleted"&&Qt(t.event.start,this.day)&&n.splice(I(n,t.event.start)+1,0,t.event),this._events=new Map(this._events).set(i.camera,n),this.camera(i.camera)?.picture||this.fetchCameras().then(o=>{this._cameras=o},o=>this.failed(o))}async play(t,i){let s=Math.max(0,Math.min(i,t.end)-t.start)/1e3,n=++this.clipRequest;if(this._cursor=i,this._stage.kind==="clip"&&this._stage.event.id===t.id&&this._stage.url){this._stage={...this._stage,offset:s},this.seek(s),this.scrubbing||this.video?.play();return}this._stage={kind:"clip",event:t,offset:s,url:null};try{let o=await Kt(this.hass,t.clip);n===this.clipRequest&&(this._stage={kind:"clip",event:t,offset:s,url:o})}catch(o){this.failed(o)}}get video(){return this.renderRoot.querySelector("video")}seek(t){this.video&&(this.video.currentTime=t)}live(t){this.clipRequest++,this._cursor=null,this._stage={kind:"live",camera:t}}rowPlay(t){let{camera:i,at:s,event:n}=t.detail;window.clearTimeout(this.scrub),this.scrubbing=!1;let o=this._events.get(i)??[],l=n??o[I(o,s)+1];l?(this.play(l,Math.max(s,l.start)),this.reveal(l.start)):this._date===this.today&&this.live(i)}rowScrub(t){let{at:i,event:s}=t.detail;this._cursor=i,window.clearTimeout(this.scrub),this.scrubbing=!0,this.video?.pause(),s&&(this._stage.kind==="clip"&&this._stage.event.id===s.id?this.seek(Math.max(0,i-s.start)/1e3):this.scrub=window.setTimeout(()=>{this.play(s,i)},fe))}rowZoom(t){this.zoom(t.detail.factor,t.detail.around)}rowPause(){this.video?.paused?this.video.play():this.video?.pause()}zoom(t,i){let{start:s,end:n}=this._view,{day:o}=this,l=Math.min(o.end-o.start,Math.max(ve,(n-s)*t)),a=(i-s)/(n-s),h=Math.min(o.end-l,Math.max(o.start,i-a*l));this._view={start:h,end:h+l}}zoomButton(t){this.zoom(t,this._cursor??(this._view.start+this._view.end)/2)}reveal(t){if(!Qt(t,this._view)){let i=this._view.end-this._view.start,s=Math.min(this.day.end-i,Math.max(this.day.start,t-i/2));this._view={start:s,end:s+i}}}timeUpdate(){this._stage.kind==="clip"&&this.video&&!this.video.seeking&&(this._cursor=this._stage.event.start+this.video.currentTime*1e3)}clipEnded(){if(this._stage.kind==="clip"){let{event:t}=this._stage,i=this._events.get(t.camera)??[],s=i[i.findIndex(n=>n.id===t.id)+1];s&&s.state!=="recording"&&(this.play(s,s.start),this.reveal(s.start))}}picture(t,i){let n=(t?.entity_id?this.hass.states[t.entity_id]:void 0)?.attributes.entity_picture;return typeof n!="string"||!(t?.picture||this.streams(t))?null:this.hass.hassUrl(i?n.replace("/camera_proxy/","/camera_proxy_stream/"):`${n}&t=${this._tick}`)}streams(t){let i=t?.entity_id?this.hass.states[t.entity_id]?.state:void 0;return i==="streaming"||i==="recording"}render(){if(!this.hass||!this._config)return u;let t=this._cameras;return g`
-      <ha-card .header=${this._config.title}>
-        <div class="body">
-          ${this.renderStage()} ${this.renderBar()}
-          ${t?.length===0?g`<p class="hint">${this.text("no_cameras")}</p>`:u}
-          <div
-            class="rows"
-            @row-play=${this.rowPlay}
-            @row-scrub=${this.rowScrub}
-            @row-zoom=${this.rowZoom}
-            @row-pause=${this.rowPause}
-          >
-            ${Vt(t??[],i=>i.id,i=>this.renderRow(i))}
-            ${t?.length?this.renderAxis():u}
-          </div>
-          ${t?g`<p class="hint" role="status">${this.status()}</p>`:u}
-        </div>
-      </ha-card>
-    `}status(){if(this._error)return this.text("failed",{error:this._error});if(this._loading||!this._cameras)return this.text("loading");let t=[...this._events.values()].reduce((i,s)=>i+s.length,0);return t>1?this.text("events",{count:t}):this.text(t?"event":"no_events")}camera(t){return this._cameras?.find(i=>i.id===t)}renderStage(){let t=this._stage;if(t.kind==="clip"){let s=this.camera(t.event.camera)?.name??"";return g`<div class="stage">
-        ${t.url?g`<video
-                src=${t.url}
-                aria-label="${s}, ${this.formatTime(t.event.start)}"
-                controls
-                ?autoplay=${!this.scrubbing}
-                preload="auto"
-                muted
-                playsinline
-                @loadedmetadata=${()=>this.seek(t.offset)}
-                @timeupdate=${this.timeUpdate}
-                @ended=${this.clipEnded}
-                @error=${()=>{this._error=this.text("clip_failed")}}
-              ></video>`:u}
-        <span class="caption">${s} · ${this.formatTime(t.event.start)}</span>
-      </div>`}if(t.kind==="live"){let s=this.camera(t.camera),n=s?.name??"",o=this.picture(s,!0),l=this.streams(s),a=l?"live":o?"asleep":"no_picture";return g`<div class="stage">
-        ${o?g`<img src=${o} alt=${this.text("live_of",{camera:n})} />`:u}
-        <span class="caption">
-          ${n} · ${this.text(a)} ${l?g`<i class="dot"></i>`:u}
-        </span>
-      </div>`}let i=this._cameras?this.text("no_event_here"):this.status();return g`<div class="stage"><span class="caption">${i}</span></div>`}renderBar(){let{today:t}=this;return g`<div class="bar">
-      <button aria-label=${this.text("previous_day")} @click=${()=>this.goTo(Y(this._date,-1))}>
-        ‹
-      </button>
-      <input
-        type="date"
-        aria-label=${this.text("day")}
-        .value=${this._date}
-        max=${t}
-        @change=${i=>{let{value:s}=i.target;s&&this.goTo(s)}}
-      />
-      <button
-        aria-label=${this.text("next_day")}
-        ?disabled=${this._date>=t}
-        @click=${()=>this.goTo(Y(this._date,1))}
+      ${a?d`<div class="tooltip" dir="auto" style="left:${a.x}px" aria-hidden="true">
+              ${this._hoverUrl?d`<img src=${this._hoverUrl} alt="" />`:d`<div class="blank"></div>`}
+              ${Qt(a.event,t,e)}
+            </div>`:h}
+    `}x(t,e){return(t-this.span.start)/(this.span.end-this.span.start)*e}at(t){let{width:e}=this.getBoundingClientRect(),s=Math.min(1,Math.max(0,t/e));return this.span.start+s*(this.span.end-this.span.start)}draw(){let t=this.renderRoot.querySelector("canvas"),{clientWidth:e,clientHeight:s}=this;if(!t||!e)return;this.draws++;let r=window.devicePixelRatio||1;(t.width!==Math.round(e*r)||t.height!==Math.round(s*r))&&(t.width=Math.round(e*r),t.height=Math.round(s*r));let a=t.getContext("2d"),o=getComputedStyle(this),l=(w,_)=>o.getPropertyValue(w).trim()||_,c=l("--primary-color","#03a9f4"),u=l("--warning-color","#ffa600"),p=l("--error-color","#db4437"),f=l("--primary-text-color","#111"),m=s>30?8:4;a.setTransform(r,0,0,r,0,0),a.clearRect(0,0,e,s),a.globalAlpha=.3,a.fillStyle=c;for(let w of this.bands)if(w.end>=this.span.start&&w.start<=this.span.end){let _=this.x(w.start,e);a.fillRect(_,s-m,Math.max(1,this.x(w.end,e)-_),m-2)}let v=-1,$="";for(let w=Math.max(0,x(this.events,this.span.start-36e5));w<this.events.length;w++){let _=this.events[w];if(_.start>this.span.end)break;let M=this.x(_.start,e),F=Math.max(ui,this.x(_.end,e)-M);if(M+F<0)continue;let Ht=_.state==="recording"||!this.feed.seen.has(_),zt=_.state==="recording"?p:_.protected?u:c;($!==`${zt}${Ht}`||M+F>v+.5)&&($=`${zt}${Ht}`,v=M+F,a.globalAlpha=Ht?1:.5,a.fillStyle=zt,a.fillRect(M,m,F,s-2*m)),_.id===this.selected&&(a.globalAlpha=1,a.fillStyle=f,a.fillRect(M,m-4,F,3),a.fillRect(M,s-m+1,F,3))}a.globalAlpha=1}eventNear(t){let{width:e}=this.getBoundingClientRect(),s=this.at(t),r=x(this.events,s),a=null,o=mi;for(let l of[this.events[r-1],this.events[r],this.events[r+1]])if(l){let c=this.x(l.start,e),u=Math.max(c+ui,this.x(l.end,e)),p=t<c?c-t:Math.max(0,t-u);(p<o||p===0&&o===0)&&(a=l,o=p)}return a}local(t){return t.clientX-this.getBoundingClientRect().left}ask(t,e){this.dispatchEvent(new CustomEvent(t,{detail:e,bubbles:!0,composed:!0}))}moment(t,e,s){this.ask(t,{camera:this.camera,at:e,event:s})}pan(t){let{width:e}=this.getBoundingClientRect();this.ask("row-pan",{by:-t/e*(this.span.end-this.span.start)})}zoom(t,e){this.ask("row-zoom",{factor:t,around:e})}show(t){let e=this.eventNear(t);if(!e){this._hover=null;return}let{width:s}=this.getBoundingClientRect(),r=Math.max(0,Math.min(s-ue,t-ue/2));e.id!==this._hover?.event.id&&(this._hoverUrl=null,e.thumbnail&&this.feed.thumbnails.get(this.feed.hass,e.thumbnail).then(a=>{this._hover?.event.id===e.id&&(this._hoverUrl=a)})),this._hover={x:r,event:e}}takesCursor(t,e){let{width:s}=this.getBoundingClientRect();return t.shiftKey||this.cursor!==null&&Math.abs(this.x(this.cursor,s)-e)<=mi||this.selected!==null&&this.eventNear(e)?.id===this.selected}pointerDown(t){if(t.button!==0)return;let e=this.local(t);if(t.currentTarget.setPointerCapture(t.pointerId),this.pointers.set(t.pointerId,e),this.pointers.size>1){this.gesture="pinch",this._hover=null;return}this.pressedAt=e,this.gesture=this.takesCursor(t,e)?"scrub":"press",this.gesture==="scrub"&&this.scrub(e)}pointerMove(t){let e=this.local(t),s=this.pointers.get(t.pointerId);if(s===void 0){this.gesture==="none"&&this.show(e);return}if(this.gesture==="press"&&Math.abs(e-this.pressedAt)>=as&&(this.gesture="pan",this._hover=null),this.gesture==="pinch"&&this.pointers.size===2){let r=()=>{let[c,u]=[...this.pointers.values()];return Math.max(1,Math.abs(c-u))},a=()=>[...this.pointers.values()].reduce((c,u)=>c+u,0)/2,[o,l]=[r(),a()];this.pointers.set(t.pointerId,e),this.zoom(o/r(),this.at(a())),this.pan(a()-l);return}this.gesture!=="press"&&(this.pointers.set(t.pointerId,e),this.gesture==="pan"?this.pan(e-s):this.gesture==="scrub"&&this.scrub(e))}scrub(t){this.show(t),this.moment("row-scrub",this.at(t),this.eventNear(t))}pointerUp(t){let{gesture:e}=this;if(this.pointers.delete(t.pointerId),!this.pointers.size){if(this.gesture="none",e==="press"||e==="scrub"){let s=this.local(t);this.moment("row-play",this.at(s),this.eventNear(s))}t.pointerType!=="mouse"&&(this._hover=null)}}pointerLeave(t){t.type==="pointercancel"&&(this.pointers.delete(t.pointerId),this.gesture="none"),this.gesture==="none"&&(this._hover=null)}wheel(t){let e=t.shiftKey&&!t.deltaX?t.deltaY:t.deltaX;t.ctrlKey?(t.preventDefault(),this.zoom(t.deltaY>0?1.25:.8,this.at(this.local(t)))):Math.abs(e)>(t.shiftKey?0:Math.abs(t.deltaY))&&(t.preventDefault(),this.pan(-e))}keyDown(t){let e=this.index(),s={ArrowLeft:e-1,ArrowDown:e-1,ArrowRight:e+1,ArrowUp:e+1,PageUp:e+10,PageDown:e-10,Home:0,End:this.events.length-1};if(t.shiftKey&&(t.key==="ArrowLeft"||t.key==="ArrowRight"))t.preventDefault(),this.pan((t.key==="ArrowLeft"?.25:-.25)*this.getBoundingClientRect().width);else if(t.key in s&&this.events.length){t.preventDefault();let r=this.events[Math.min(this.events.length-1,Math.max(0,s[t.key]))];this.moment("row-play",r.start,r)}else if(t.key===" "||t.key==="Enter")t.preventDefault(),this.ask("row-pause");else if(t.key==="+"||t.key==="-"){t.preventDefault();let r=this.cursor??(this.span.start+this.span.end)/2;this.zoom(t.key==="+"?.5:2,r)}}};customElements.define("magicpi-timeline-row",me);var Mt=.01,os=3,ls=[[.3,.3],[.7,.3],[.7,.7],[.3,.7]],Lt=n=>Math.round(Math.min(1,Math.max(0,n))*1e3)/1e3,fe=class extends g{constructor(){super(...arguments);this._zones=null;this._chosen=0;this._problem=null;this._busy=!1;this.dragged=null}static{this.properties={camera:{attribute:!1},texts:{attribute:!1},_zones:{state:!0},_chosen:{state:!0},_problem:{state:!0},_busy:{state:!0}}}static{this.styles=[q,b`
+      :host {
+        display: block;
+      }
+      .picture {
+        position: relative;
+        width: 100%;
+        direction: ltr;
+        border-radius: 8px;
+        overflow: hidden;
+        background: #000;
+        touch-action: none;
+      }
+      img {
+        display: block;
+        width: 100%;
+      }
+      svg {
+        position: absolute;
+        inset: 0;
+        width: 100%;
+        height: 100%;
+        overflow: visible;
+      }
+      polygon {
+        fill: rgb(76 175 80 / 25%);
+        stroke: #4caf50;
+        stroke-width: 2;
+        vector-effect: non-scaling-stroke;
+        cursor: pointer;
+      }
+      polygon.ignore {
+        fill: rgb(244 67 54 / 25%);
+        stroke: #f44336;
+        stroke-dasharray: 6 4;
+      }
+      polygon.chosen {
+        stroke-width: 4;
+      }
+      .point {
+        position: absolute;
+        width: 40px;
+        height: 40px;
+        min-width: 0;
+        min-height: 0;
+        margin: -20px;
+        padding: 0;
+        border: none;
+        border-radius: 20px;
+        background: radial-gradient(circle, #fff 6px, #000 7px, #000 9px, transparent 10px);
+        cursor: move;
+        touch-action: none;
+      }
+      .bar {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 8px;
+        align-items: center;
+        margin-top: 8px;
+      }
+      input {
+        flex: 1 1 140px;
+        padding: 0 8px;
+      }
+      p {
+        margin: 6px 0 0;
+        color: var(--secondary-text-color, #555);
+      }
+      .danger {
+        color: var(--error-color, #c62828);
+      }
+    `]}firstUpdated(){this.load()}async load(){try{this._zones=await ft(this.feed.hass,this.camera.id)??[]}catch(t){this._problem=N(t)}}change(t){this.put({points:t(this._zones[this._chosen].points)})}put(t){this._zones=this._zones.map((e,s)=>s===this._chosen?{...e,...t}:e)}place(t){let{left:e,top:s,width:r,height:a}=this.renderRoot.querySelector(".picture").getBoundingClientRect();return[Lt((t.clientX-e)/r),Lt((t.clientY-s)/a)]}grab(t,e){t.currentTarget.setPointerCapture(t.pointerId),this.dragged=e}drag(t){if(this.dragged!==null){let e=this.place(t);this.change(s=>s.map((r,a)=>a===this.dragged?e:r))}}drop(){this.dragged=null}key(t,e){let[s,r]={ArrowLeft:[-Mt,0],ArrowRight:[Mt,0],ArrowUp:[0,-Mt],ArrowDown:[0,Mt]}[t.key]??[0,0];s||r?(t.preventDefault(),this.change(a=>a.map((o,l)=>l===e?[Lt(o[0]+s),Lt(o[1]+r)]:o))):(t.key==="Delete"||t.key==="Backspace")&&(t.preventDefault(),this.removePoint(e))}removePoint(t){this.change(e=>e.length>os?e.filter((s,r)=>r!==t):e)}addPoint(t){if(!this._zones?.length)return;let e=this.place(t);this.change(s=>{let r=(l,c)=>Math.hypot(l[0]-c[0],l[1]-c[1]),a=0,o=1/0;return s.forEach((l,c)=>{let u=s[(c+1)%s.length],p=r(l,e)+r(e,u)-r(l,u);p<o&&([a,o]=[c,p])}),[...s.slice(0,a+1),e,...s.slice(a+1)]})}add(){let t=new Set(this._zones.map(s=>s.name)),e=this._zones.length+1;for(;t.has(this.texts.get("zone_number",{number:e}));)e++;this._zones=[...this._zones,{name:this.texts.get("zone_number",{number:e}),kind:"watch",points:ls}],this._chosen=this._zones.length-1}deleteZone(){this._zones=this._zones.filter((t,e)=>e!==this._chosen),this._chosen=Math.max(0,this._chosen-1)}async save(){this._busy=!0,this._problem=null;try{await De(this.feed.hass,this.camera.id,this._zones),this.close()}catch(t){this._problem=N(t)}finally{this._busy=!1}}close(){this.dispatchEvent(new CustomEvent("zones-close"))}render(){let{texts:t}=this,e=this.feed.picture(this.camera),s=this._zones?.[this._chosen];return d`
+      <div
+        class="picture"
+        @dblclick=${this.addPoint}
+        @pointermove=${this.drag}
+        @pointerup=${this.drop}
+        @pointercancel=${this.drop}
       >
-        ›
-      </button>
-      <button class="wide" @click=${()=>this.goTo(t)}>${this.text("today")}</button>
-      <span class="grow"></span>
-      <button aria-label=${this.text("zoom_out")} @click=${()=>this.zoomButton(2)}>−</button>
-      <button aria-label=${this.text("zoom_in")} @click=${()=>this.zoomButton(.5)}>+</button>
-    </div>`}renderRow(t){let i=this._stage,s=i.kind==="clip"&&i.event.camera===t.id,n=this.picture(t,!1);return g`<div class="row">
-      <span class="name">${t.name}</span>
-      <magicpi-timeline-row
-        .hass=${this.hass}
-        .camera=${t}
-        .events=${this._events.get(t.id)??[]}
-        .span=${this._view}
-        .cursor=${this._cursor}
-        .selected=${s?i.event.id:null}
-        .thumbnails=${this.thumbnails}
-        .formatTime=${this.formatTime}
-      ></magicpi-timeline-row>
-      <button
-        class="tile ${i.kind==="live"&&i.camera===t.id?"on":""}"
-        aria-label=${this.text("live_of",{camera:t.name})}
-        @click=${()=>this.live(t.id)}
-      >
-        ${n?g`<img src=${n} alt="" />`:u}
-      </button>
-    </div>`}renderAxis(){let t=R(this.hass),i=this._view.end-this._view.start,s=this.clientWidth<500?5:12,n=new Intl.DateTimeFormat(this.hass.locale.language,{timeZone:t,hour:"numeric",minute:"2-digit",hour12:dt(this.hass)});return g`<div class="row axis" aria-hidden="true">
-      <div class="marks">
-        ${Jt(this._view,t,s).map(o=>{let l=(o-this._view.start)/i,a=l<.02?"first":l>.98?"last":"";return g`<span class=${a} style="left:${l*100}%">${n.format(o)}</span>`})}
+        ${e?d`<img src=${e.url} alt=${t.get("live_of",{camera:this.camera.name})} />`:h}
+        <svg viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">
+          ${(this._zones??[]).map((r,a)=>Pe`<polygon
+              class="${r.kind} ${a===this._chosen?"chosen":""}"
+              points=${r.points.map(o=>o.join()).join(" ")}
+              @click=${()=>{this._chosen=a}}
+            ></polygon>`)}
+        </svg>
+        ${s?.points.map((r,a)=>d`<button
+              class="point"
+              style="left:${r[0]*100}%;top:${r[1]*100}%"
+              aria-label=${t.get("zone_point",{number:a+1})}
+              @pointerdown=${o=>this.grab(o,a)}
+              @keydown=${o=>this.key(o,a)}
+            ></button>`)??h}
       </div>
-    </div>`}static{this.styles=U`
-    ha-card {
-      overflow: visible;
-      /* Rows may be narrower than the page: names go above them on a phone. */
-      container-type: inline-size;
-    }
-    .body {
-      padding: 12px;
-    }
-    .stage {
-      position: relative;
-      width: 100%;
-      aspect-ratio: 4 / 3;
-      max-height: 60vh;
-      border-radius: 8px;
-      overflow: hidden;
-      background: #000;
-    }
-    .stage img,
-    .stage video {
-      position: absolute;
-      inset: 0;
-      width: 100%;
-      height: 100%;
-      object-fit: contain;
-    }
-    .caption {
-      position: absolute;
-      top: 8px;
-      left: 8px;
-      padding: 2px 8px;
-      border-radius: 10px;
-      background: rgb(0 0 0 / 65%);
-      color: #fff;
-      font-size: 13px;
-      pointer-events: none;
-    }
-    .dot {
-      display: inline-block;
-      width: 8px;
-      height: 8px;
-      border-radius: 4px;
-      background: #f44336;
-    }
-    .bar {
-      display: flex;
-      gap: 6px;
-      align-items: center;
-      margin: 10px 0;
-    }
-    .grow {
-      flex: 1;
-    }
-    button,
-    input {
-      font: inherit;
-      height: 40px;
-      min-width: 40px;
-      box-sizing: border-box;
-      border: 1px solid var(--divider-color, #ccc);
-      border-radius: 8px;
-      background: var(--card-background-color, #fff);
-      color: var(--primary-text-color, #111);
-      color-scheme: light dark;
-    }
-    button {
-      cursor: pointer;
-      padding: 0 8px;
-    }
-    button:disabled {
-      opacity: 0.4;
-      cursor: default;
-    }
-    .row {
-      display: grid;
-      grid-template-columns: 110px 1fr 58px;
-      gap: 8px;
-      align-items: center;
-      margin-bottom: 8px;
-    }
-    .name {
-      overflow: hidden;
-      text-overflow: ellipsis;
-      white-space: nowrap;
-      color: var(--primary-text-color, #111);
-    }
-    .tile {
-      padding: 0;
-      height: 44px;
-      width: 58px;
-      overflow: hidden;
-      background: #000;
-    }
-    .tile.on {
-      border: 2px solid var(--primary-color, #03a9f4);
-    }
-    .tile img {
-      width: 100%;
-      height: 100%;
-      object-fit: cover;
-      display: block;
-    }
-    .axis {
-      margin: 0;
-      height: 18px;
-    }
-    .marks {
-      grid-column: 2;
-      position: relative;
-      height: 18px;
-      overflow: hidden;
-    }
-    .marks span {
-      position: absolute;
-      transform: translateX(-50%);
-      font-size: 11px;
-      color: var(--secondary-text-color, #555);
-      white-space: nowrap;
-    }
-    .marks .first {
-      transform: none;
-    }
-    .marks .last {
-      transform: translateX(-100%);
-    }
-    .hint {
-      margin: 6px 0 0;
-      min-height: 20px;
-      color: var(--secondary-text-color, #555);
-    }
-    @container (max-width: 500px) {
-      .row {
-        grid-template-columns: 1fr 58px;
-      }
-      .row .name {
-        grid-column: 1 / -1;
-        margin-bottom: -6px;
-      }
-      .marks {
-        grid-column: 1;
-      }
-      .wide {
-        display: none;
-      }
-    }
-  `}};customElements.define("magicpi-timeline-card",vt);(window.customCards??=[]).push({type:"magicpi-timeline-card",name:_(document.documentElement.lang,"name"),description:_(document.documentElement.lang,"description"),preview:!0});
+      <div class="bar">
+        ${s?d`<select
+                  aria-label=${t.get("zone")}
+                  @change=${r=>{this._chosen=r.target.selectedIndex}}
+                >
+                  ${this._zones.map((r,a)=>d`<option ?selected=${a===this._chosen}>${r.name}</option>`)}
+                </select>
+                <input
+                  aria-label=${t.get("zone_name")}
+                  .value=${s.name}
+                  @change=${r=>{let a=r.target.value.trim();a&&this.put({name:a})}}
+                />
+                <select
+                  aria-label=${t.get("zone_kind")}
+                  @change=${r=>this.put({kind:r.target.value})}
+                >
+                  ${["watch","ignore"].map(r=>d`<option value=${r} ?selected=${s.kind===r}>${t.get(`zone_${r}`)}</option>`)}
+                </select>
+                <button @click=${this.deleteZone}>${t.get("delete")}</button>`:h}
+        <button ?disabled=${!this._zones} @click=${this.add}>${t.get("zone_add")}</button>
+        <button ?disabled=${!this._zones||this._busy} @click=${()=>{this.save()}}>${t.get("save")}</button>
+        <button @click=${this.close}>${t.get("cancel")}</button>
+      </div>
+      <p>${t.get("zone_help")}</p>
+      ${this._problem?d`<p class="danger" role="alert">${this._problem}</p>`:h}
+    `}};customElements.define("magicpi-zone-editor",fe);var gi=window;function fi(n,i){return i.startsWith("camera.")&&n.entities?.[i]?.platform==="magicpi_nvr"}(gi.customCards??=[]).push({type:"magicpi-timeline-card",get name(){return y("timeline")},get description(){return y("timeline_about")},preview:!0,getEntitySuggestion:(n,i)=>fi(n,i)?{label:y("timeline"),config:{type:"custom:magicpi-timeline-card",entities:[i]}}:null},{type:"magicpi-camera-card",get name(){return y("camera")},get description(){return y("camera_about")},preview:!0,getEntitySuggestion:(n,i)=>fi(n,i)?{label:y("camera"),config:{type:"custom:magicpi-camera-card",entity:i}}:null});for(let n of["dashboard","view","section"])(gi.customStrategies??=[]).push({type:"magicpi-cameras",strategyType:n,get name(){return y("cameras")},get description(){return y("cameras_about")}});
 /*! Bundled license information:
 
 @lit/reactive-element/css-tag.js:

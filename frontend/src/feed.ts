@@ -1,0 +1,290 @@
+import { fetchCameras, type Notice } from "./api";
+import { type Picture, Pictures, Thumbnails } from "./images";
+import { loadTexts, type Texts } from "./localize";
+import { Seen } from "./seen";
+import type { Camera, Connection, HassEntity, HomeAssistant } from "./types";
+
+const RETRY_FIRST = 1_000;
+const RETRY_MOST = 30_000;
+const LIVE_PICTURE_EVERY = 10_000;
+
+/** What Home Assistant's states tell about a camera. */
+export interface CameraInfo {
+  streaming: boolean;
+  status: HassEntity | undefined;
+  battery: HassEntity | undefined;
+  nextCheckIn: number | null;
+  clipsToday: HassEntity | undefined;
+}
+
+const WANTED = ["status", "next_check_in", "clips_today"] as const;
+
+/**
+ * The cameras and the news of them, for all cards of a page.
+ *
+ * It outlives restarts of Home Assistant: whatever is refused or lost is asked for again until it
+ * is there. `ready` comes each time news flow (again): what was loaded before may have gaps.
+ */
+export class Feed extends EventTarget {
+  public cameras: Camera[] | null = null;
+  public texts: Texts | null = null;
+  /** Whether news come. */
+  public live = false;
+  public readonly thumbnails = new Thumbnails();
+  public readonly pictures = new Pictures(() => this.tell("changed"));
+  public readonly seen = new Seen(() => this.tell("changed"));
+
+  private static readonly feeds = new WeakMap<Connection, Feed>();
+  private users = 0;
+  private attempt = 0;
+  private delay = RETRY_FIRST;
+  private retry: number | undefined;
+  private tick: number | undefined;
+  private unsubscribe: (() => Promise<void>) | null = null;
+  private entitiesOf: HomeAssistant["entities"];
+  private entityIds = new Map<string, Record<string, string>>();
+  private cameraEntities = "";
+
+  private constructor(public hass: HomeAssistant) {
+    super();
+  }
+
+  public static of(hass: HomeAssistant): Feed {
+    let feed = Feed.feeds.get(hass.connection);
+    if (!feed) {
+      feed = new Feed(hass);
+      Feed.feeds.set(hass.connection, feed);
+    }
+    return feed;
+  }
+
+  /** Begin to use it; the returned function ends that. */
+  public use(): () => void {
+    if (++this.users === 1) {
+      this.hass.connection.addEventListener("ready", this.reconnected);
+      this.hass.connection.addEventListener("disconnected", this.lost);
+      document.addEventListener("visibilitychange", this.visible);
+      this.tick = window.setInterval(() => this.everySoOften(), LIVE_PICTURE_EVERY);
+      void this.connect();
+    }
+    let done = false;
+    return () => {
+      if (!done && ((done = true), --this.users === 0)) {
+        this.close();
+      }
+    };
+  }
+
+  /** Take Home Assistant's newest state; say whether something that concerns the cameras differs. */
+  public update(hass: HomeAssistant): boolean {
+    const old = this.hass;
+    this.hass = hass;
+    if (hass.language !== old.language) {
+      void this.loadTexts();
+    }
+    if (hass.entities !== this.entitiesOf) {
+      const known = this.cameraEntities;
+      this.findEntities();
+      if (this.live && known !== this.cameraEntities) {
+        // One was claimed, renamed or removed
+        void this.loadCameras().catch(() => undefined);
+      }
+    }
+    return (
+      old.locale !== hass.locale ||
+      old.themes !== hass.themes ||
+      old.user !== hass.user ||
+      [...this.entityIds.values()].some((ids) =>
+        Object.values(ids).some((id) => this.differs(old.states[id], hass.states[id])),
+      )
+    );
+  }
+
+  public camera(id: string): Camera | undefined {
+    return this.cameras?.find((camera) => camera.id === id);
+  }
+
+  public info(camera: Camera): CameraInfo {
+    const ids = this.entityIds.get(camera.id) ?? {};
+    const state = (key: string) => (ids[key] ? this.hass.states[ids[key]] : undefined);
+    const next = Date.parse(state("next_check_in")?.state ?? "");
+    return {
+      streaming: ["streaming", "recording"].includes(state("camera")?.state ?? ""),
+      status: state("status"),
+      battery: state("battery"),
+      nextCheckIn: Number.isNaN(next) ? null : next,
+      clipsToday: state("clips_today"),
+    };
+  }
+
+  /** The last picture; it is loaded again only when the camera has done something since. */
+  public picture(camera: Camera): Picture | null {
+    const ids = this.entityIds.get(camera.id) ?? {};
+    const parts = ["camera", "status"].map((key) => {
+      const state = ids[key] ? this.hass.states[ids[key]] : undefined;
+      return state ? `${state.state} ${state.last_changed}` : "";
+    });
+    if (this.info(camera).streaming) {
+      parts.push(`${Math.floor(Date.now() / LIVE_PICTURE_EVERY)}`);
+    }
+    return this.pictures.get(this.hass, camera, `${camera.picture} ${parts.join()}`);
+  }
+
+  public may(camera: Camera | undefined, right: "control" | "edit"): boolean {
+    return camera?.rights?.includes(right) ?? Boolean(this.hass.user?.is_admin);
+  }
+
+  private tell(type: string, detail?: unknown): void {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  private differs(one: HassEntity | undefined, two: HassEntity | undefined): boolean {
+    // The camera's access token changes every five minutes: it concerns nobody here.
+    return one?.state !== two?.state;
+  }
+
+  private findEntities(): void {
+    this.entitiesOf = this.hass.entities;
+    this.entityIds.clear();
+    const entities = this.hass.entities ?? {};
+    const byDevice = new Map<string, string[]>();
+    const cameras: string[] = [];
+    for (const entity of Object.values(entities)) {
+      if (entity.platform === "magicpi_nvr" && entity.device_id) {
+        byDevice.set(entity.device_id, [...(byDevice.get(entity.device_id) ?? []), entity.entity_id]);
+        if (entity.entity_id.startsWith("camera.")) {
+          const name = this.hass.states[entity.entity_id]?.attributes.friendly_name;
+          cameras.push(`${entity.entity_id} ${name}`);
+        }
+      }
+    }
+    this.cameraEntities = cameras.sort().join();
+    for (const camera of this.cameras ?? []) {
+      const ids: Record<string, string> = {};
+      if (camera.entity_id) {
+        ids.camera = camera.entity_id;
+        const device = entities[camera.entity_id]?.device_id;
+        for (const id of (device && byDevice.get(device)) || []) {
+          const key = entities[id].translation_key;
+          if (WANTED.some((wanted) => wanted === key)) {
+            ids[key!] = id;
+          } else if (
+            id.startsWith("sensor.") &&
+            this.hass.states[id]?.attributes.device_class === "battery"
+          ) {
+            ids.battery = id;
+          }
+        }
+      }
+      this.entityIds.set(camera.id, ids);
+    }
+  }
+
+  private async loadTexts(): Promise<void> {
+    this.texts = await loadTexts(this.hass);
+    this.tell("changed");
+  }
+
+  private async connect(): Promise<void> {
+    const attempt = ++this.attempt;
+    window.clearTimeout(this.retry);
+    this.drop();
+    try {
+      if (this.texts?.language !== this.hass.language) {
+        await this.loadTexts();
+      }
+      const unsubscribe = await this.hass.connection.subscribeMessage<Notice>(
+        (notice) => {
+          if (attempt === this.attempt) {
+            this.noticed(notice);
+          }
+        },
+        { type: "magicpi_nvr/subscribe" },
+        // Resubscribing is done here: right after a restart it would be refused, once and for all.
+        { resubscribe: false },
+      );
+      if (attempt !== this.attempt) {
+        void unsubscribe().catch(() => undefined);
+        return;
+      }
+      this.unsubscribe = unsubscribe;
+      await this.loadCameras();
+      if (attempt !== this.attempt) {
+        return;
+      }
+      this.live = true;
+      this.delay = RETRY_FIRST;
+      this.tell("ready");
+      await this.seen.load(this.hass).catch(() => undefined);
+    } catch {
+      if (attempt === this.attempt && this.users) {
+        this.lost();
+        this.retry = window.setTimeout(() => void this.connect(), this.delay);
+        this.delay = Math.min(RETRY_MOST, this.delay * 2);
+      }
+    }
+  }
+
+  private async loadCameras(): Promise<void> {
+    const cameras = await fetchCameras(this.hass);
+    cameras.sort((one, two) => one.name.localeCompare(two.name));
+    this.cameras = cameras;
+    this.findEntities();
+    this.tell("changed");
+  }
+
+  private noticed(notice: Notice): void {
+    this.tell("notice", notice);
+    const camera = this.camera(notice.event.camera);
+    if (!camera?.picture) {
+      // A new camera, or its first picture
+      void this.loadCameras().catch(() => undefined);
+    }
+  }
+
+  private drop(): void {
+    const unsubscribe = this.unsubscribe;
+    this.unsubscribe = null;
+    void unsubscribe?.().catch(() => undefined);
+  }
+
+  private close(): void {
+    this.attempt++;
+    this.live = false;
+    window.clearTimeout(this.retry);
+    window.clearInterval(this.tick);
+    this.hass.connection.removeEventListener("ready", this.reconnected);
+    this.hass.connection.removeEventListener("disconnected", this.lost);
+    document.removeEventListener("visibilitychange", this.visible);
+    this.drop();
+    this.thumbnails.clear();
+    this.pictures.clear();
+  }
+
+  private everySoOften(): void {
+    if (document.visibilityState === "visible") {
+      this.tell("tick");
+      if (this.cameras?.some((camera) => this.info(camera).streaming)) {
+        this.tell("changed");
+      }
+    }
+  }
+
+  private visible = (): void => {
+    if (document.visibilityState === "visible") {
+      this.tell("tick");
+    }
+  };
+
+  private reconnected = (): void => {
+    this.delay = RETRY_FIRST;
+    // The server forgot the subscription with the connection
+    this.unsubscribe = null;
+    void this.connect();
+  };
+
+  private lost = (): void => {
+    this.live = false;
+    this.tell("changed");
+  };
+}

@@ -1,0 +1,157 @@
+import { css, html, LitElement, nothing } from "lit";
+import { Feed } from "./feed";
+import { formatsOf } from "./time";
+import type { CardConfig, HomeAssistant } from "./types";
+
+const LOW_BATTERY = 15;
+
+/** What needs a hand: cameras that do not come, empty batteries, a full disk. Nothing when all is well. */
+class MagicPiProblemsCard extends LitElement {
+  static properties = { _config: { state: true } };
+
+  _config?: CardConfig;
+  private _hass?: HomeAssistant;
+  private feed?: Feed;
+  private release: (() => void) | null = null;
+
+  setConfig(config: CardConfig): void {
+    this._config = config;
+  }
+
+  set hass(hass: HomeAssistant) {
+    const first = !this._hass;
+    this._hass = hass;
+    this.feed ??= Feed.of(hass);
+    if (this.feed.update(hass) || first) {
+      this.attach();
+      this.requestUpdate();
+    }
+  }
+
+  getCardSize(): number {
+    return 1;
+  }
+
+  getGridOptions() {
+    return { columns: "full" };
+  }
+
+  connectedCallback(): void {
+    super.connectedCallback();
+    this.attach();
+  }
+
+  disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.feed?.removeEventListener("changed", this.changed);
+    this.feed?.removeEventListener("tick", this.changed);
+    this.release?.();
+    this.release = null;
+  }
+
+  private attach(): void {
+    if (this.feed && !this.release && this.isConnected) {
+      this.feed.addEventListener("changed", this.changed);
+      this.feed.addEventListener("tick", this.changed);
+      this.release = this.feed.use();
+    }
+  }
+
+  private changed = (): void => this.requestUpdate();
+
+  private open(entityId: string): void {
+    this.dispatchEvent(
+      new CustomEvent("hass-more-info", { detail: { entityId }, bubbles: true, composed: true }),
+    );
+  }
+
+  protected render() {
+    const { feed, _hass: hass } = this;
+    if (!feed?.texts || !feed.cameras || !hass) {
+      return nothing;
+    }
+    const { texts } = feed;
+    const formats = formatsOf(hass);
+    const problems: { text: string; icon: string; entity?: string | null }[] = [];
+    if (!feed.live) {
+      problems.push({ text: texts.get("waiting"), icon: "mdi:lan-disconnect" });
+    }
+    for (const camera of feed.cameras) {
+      const info = feed.info(camera);
+      const since = info.status ? Date.parse(info.status.last_changed) : NaN;
+      if (info.status && ["late", "offline"].includes(info.status.state)) {
+        const said = [camera.name, hass.formatEntityState(info.status), formats.relative(since, Date.now())];
+        problems.push({ text: said.join(" · "), icon: "mdi:cctv-off", entity: info.status.entity_id });
+      }
+      if (info.battery && Number(info.battery.state) <= LOW_BATTERY) {
+        const said = [camera.name, hass.formatEntityState(info.battery)];
+        problems.push({
+          text: said.join(" · "),
+          icon: "mdi:battery-alert-variant-outline",
+          entity: info.battery.entity_id,
+        });
+      }
+    }
+    for (const entity of Object.values(hass.entities ?? {})) {
+      const state = hass.states[entity.entity_id];
+      if (
+        entity.platform === "magicpi_nvr" &&
+        entity.entity_id.startsWith("binary_sensor.") &&
+        state?.state === "on" &&
+        state.attributes.device_class === "problem"
+      ) {
+        problems.push({
+          text: String(state.attributes.friendly_name),
+          icon: "mdi:alert-circle-outline",
+          entity: entity.entity_id,
+        });
+      }
+    }
+    return html`<ha-card>
+      ${
+        problems.length
+          ? problems.map(
+              ({ text, icon, entity }) => html`<button
+                ?disabled=${!entity}
+                @click=${() => entity && this.open(entity)}
+              >
+                <ha-icon class="bad" icon=${icon}></ha-icon> ${text}
+              </button>`,
+            )
+          : html`<p><ha-icon icon="mdi:check-circle-outline"></ha-icon> ${texts.get("no_problems")}</p>`
+      }
+    </ha-card>`;
+  }
+
+  static styles = css`
+    ha-card {
+      padding: 4px 8px;
+    }
+    p,
+    button {
+      display: flex;
+      gap: 8px;
+      align-items: center;
+      width: 100%;
+      min-height: 40px;
+      margin: 0;
+      padding: 0 4px;
+      border: none;
+      background: none;
+      font: inherit;
+      text-align: start;
+      color: var(--primary-text-color, #111);
+    }
+    button:enabled {
+      cursor: pointer;
+    }
+    button:focus-visible {
+      outline: 2px solid var(--primary-color, #03a9f4);
+    }
+    .bad {
+      color: var(--error-color, #c62828);
+    }
+  `;
+}
+
+customElements.define("magicpi-problems-card", MagicPiProblemsCard);

@@ -9,6 +9,7 @@ from homeassistant.helpers.typing import ConfigType
 from .card import async_register_card
 from .const import CAMERA_PLATFORMS, CONF_ID, DOMAIN, MANUFACTURER, NVR_PLATFORMS
 from .gateway import Camera
+from .live_view import async_register_live_view
 from .nvr import (
     MagicPiConfigEntry,
     MagicPiRuntimeData,
@@ -30,6 +31,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     await async_get_nvr(hass)
     async_setup_services(hass)
     async_register_views(hass)
+    async_register_live_view(hass)
     async_register_commands(hass)
     await async_register_card(hass)
     return True

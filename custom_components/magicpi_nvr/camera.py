@@ -7,7 +7,11 @@ from typing import Final, override
 
 from aiohttp import hdrs, web
 
-from homeassistant.components.camera import Camera, CameraEntityDescription
+from homeassistant.components.camera import (
+    Camera,
+    CameraEntityDescription,
+    CameraEntityFeature,
+)
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Event as HassEvent, HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -16,6 +20,7 @@ from .const import MANUFACTURER
 from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import CameraStatus, Change
 from .nvr import MagicPiConfigEntry, NvrChange
+from .options import CameraOptions
 
 PARALLEL_UPDATES = 0
 
@@ -70,6 +75,22 @@ class MagicPiCamera(MagicPiEntity, Camera):
     def is_streaming(self) -> bool:
         """Say whether pictures come in."""
         return self.camera.status is CameraStatus.STREAMING
+
+    @property
+    @override
+    def supported_features(self) -> CameraEntityFeature:
+        """Offer video while the camera is there; one that sleeps wakes for less than a player needs to begin."""
+        options = CameraOptions.from_mapping(self.entry.options)
+        if self.camera.session and (not self.camera.sleeps or options.live_video):
+            return CameraEntityFeature.STREAM
+        return CameraEntityFeature(0)
+
+    @override
+    async def stream_source(self) -> str | None:
+        """Return where Home Assistant's players find the video."""
+        if not self.supported_features:
+            return None
+        return self.nvr.live.url(self.camera.id)
 
     @callback
     @override

@@ -48,6 +48,11 @@ CONF_LATE_AFTER: Final = "late_after"
 
 # Options of a camera's entry, beside CONF_RETENTION_DAYS
 CONF_RETENTION_SIZE: Final = "retention_size"
+CONF_LIVE_VIDEO: Final = "live_video"
+CONF_RECORD: Final = "record"
+CONF_CONTINUOUS_DAYS: Final = "continuous_days"
+RECORD_EVENTS: Final = "events"
+RECORD_CONTINUOUSLY: Final = "continuously"
 
 DEFAULT_PORT: Final = 3443
 DEFAULT_CAMERA_PORT: Final = 80

@@ -9,17 +9,21 @@ from homeassistant.const import CONF_PORT
 
 from .const import (
     CONF_CLEANUP,
+    CONF_CONTINUOUS_DAYS,
     CONF_CRF,
     CONF_FREE_SPACE_FLOOR,
     CONF_HOSTS,
     CONF_LATE_AFTER,
+    CONF_LIVE_VIDEO,
     CONF_MAX_CAMERAS,
     CONF_MAX_ENCODERS,
     CONF_MEDIA_DIR,
     CONF_PRESET,
+    CONF_RECORD,
     CONF_RETENTION_DAYS,
     CONF_RETENTION_SIZE,
     DEFAULT_PORT,
+    RECORD_CONTINUOUSLY,
     SECTION_CAMERAS,
     SECTION_ENCODER,
     SECTION_NETWORK,
@@ -72,10 +76,13 @@ class NvrOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraOptions:
-    """Options of a camera's entry; None = the NVR's limit."""
+    """Options of a camera's entry; None = the NVR's limit. `live_video`: also of a camera that sleeps."""
 
     retention_days: int | None = None
     retention_size: float | None = None
+    live_video: bool = False
+    continuous: bool = False
+    continuous_days: int = 2
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any]) -> Self:
@@ -85,4 +92,7 @@ class CameraOptions:
         return cls(
             retention_days=None if days is None else int(days),
             retention_size=None if size is None else float(size),
+            live_video=bool(options.get(CONF_LIVE_VIDEO, False)),
+            continuous=options.get(CONF_RECORD) == RECORD_CONTINUOUSLY,
+            continuous_days=int(options.get(CONF_CONTINUOUS_DAYS, 2)),
         )

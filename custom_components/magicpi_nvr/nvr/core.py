@@ -35,6 +35,7 @@ from .entries import Entries
 from .firmware import FirmwareFolder
 from .issues import ISSUE_PORT, ISSUE_STORAGE, Issues
 from .lifecycle import Lifecycle
+from .live import Live
 from .pictures import LastPicture, LastPictures
 from .recordings import Recordings, StorageUnavailable
 from .stores import NvrSettings, RegistryStorage
@@ -53,6 +54,7 @@ STEPS: Final = (
     "read_firmware",
     STEP_RECORDINGS,
     STEP_LISTEN,
+    "serve_live",
     "forget_orphans",
     "follow_time",
     "announce",
@@ -113,6 +115,13 @@ class Nvr:
         self.changes = Changes()
         self.issues = Issues(hass, self.settings, self.entries)
         self.recordings = Recordings(hass, self.changes, self.issues)
+        self.live = Live(
+            self.settings,
+            camera=lambda camera_id: self.gateway.cameras.get(camera_id),
+            plan=lambda: self.plan,
+            recorder=lambda: self.recordings.recorder,
+        )
+        self.recordings.tap = self.live.sources
         self.pictures = LastPictures(hass, self.folder / "last")
         self.firmware_folder = FirmwareFolder(hass)
         self.delegate = CameraDelegate(
@@ -296,6 +305,9 @@ class Nvr:
         # Nothing may come from a camera once the recorder is closed
         undo.push_async_callback(self.gateway.stop)
 
+    async def _serve_live(self, undo: AsyncExitStack) -> None:
+        await self.live.async_start(undo)
+
     async def _forget_orphans(self, _undo: AsyncExitStack) -> None:
         """Revoke keys of cameras whose claim never came to an entry."""
         for camera_id in list(self.gateway.cameras):
@@ -474,6 +486,7 @@ class Nvr:
                 registry.forget(camera_id)
                 await registry.save_now()
         self.delegate.unfollow(camera_id)
+        await self.live.async_forget(camera_id)
         self.settings.not_recording.discard(camera_id)
         self.settings.stale_ca.discard(camera_id)
         self.settings.late_snoozed.pop(camera_id, None)

@@ -36,6 +36,7 @@ from ..recording import (
     Recorder,
     RecorderNotice,
     RecordingSettings,
+    SampleTap,
     Solved,
     StorageStats,
 )
@@ -95,6 +96,8 @@ class Recordings:
         self._changes = changes
         self._issues = issues
         self.manual = ManualRecordings(changes)
+        # Hears of samples as they are recorded
+        self.tap: SampleTap | None = None
         self.storage: StorageStats | None = None
         # What is wrong with recording, by kind
         self.problems: dict[str, str] = {}
@@ -133,7 +136,7 @@ class Recordings:
         await self.async_make_root(settings)
         library = self.library = Library(settings, on_purge=self.handle_purge)
         recorder = self.recorder = Recorder(
-            settings, library, on_event=self.handle_notice
+            settings, library, on_event=self.handle_notice, tap=self.tap
         )
         self._camera_ids = camera_ids
         self._last_events.clear()

@@ -70,6 +70,8 @@ class NvrSettings:
         self.ca: str | None = None
         self.stale_ca: set[str] = set()
         self.late_snoozed: dict[str, int] = {}
+        # SHA-256 of the keys of readers outside, by camera
+        self.stream_keys: dict[str, str] = {}
 
     async def async_load(self) -> None:
         """Read the file; the defaults stay for what it does not have."""
@@ -80,6 +82,7 @@ class NvrSettings:
         self.ca = data.get("ca")
         self.stale_ca = set(data.get("stale_ca", ()))
         self.late_snoozed = dict(data.get("late_snoozed", {}))
+        self.stream_keys.update(data.get("stream_keys", {}))
 
     @callback
     def save(self) -> None:
@@ -94,4 +97,5 @@ class NvrSettings:
             "ca": self.ca,
             "stale_ca": sorted(self.stale_ca),
             "late_snoozed": self.late_snoozed,
+            "stream_keys": self.stream_keys,
         }

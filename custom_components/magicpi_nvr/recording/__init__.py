@@ -2,6 +2,7 @@
 
 from .capture import (
     ClipReady,
+    Encoder,
     EventDropped,
     EventStarted,
     Problem,
@@ -36,6 +37,7 @@ from .model import (
     HourCount,
     PurgeReport,
     RecordingSettings,
+    SampleTap,
     StorageStats,
 )
 
@@ -47,6 +49,7 @@ __all__ = [
     "ClipReady",
     "ClipSpec",
     "DayCount",
+    "Encoder",
     "Event",
     "EventBusy",
     "EventDropped",
@@ -66,6 +69,7 @@ __all__ = [
     "RecorderStats",
     "RecordingError",
     "RecordingSettings",
+    "SampleTap",
     "Solved",
     "StorageFailed",
     "StorageStats",

@@ -57,6 +57,22 @@ class CapturedFrame(Protocol):
         """Pixels."""
 
 
+class SampleTap(Protocol):
+    """Hears each sample that is about to be recorded; in the event loop, and it must not raise."""
+
+    def is_watched(self, camera: str) -> bool:
+        """Whether samples of a camera are wanted soon, not in groups."""
+
+    def began(self, camera: str, avcc: bytes) -> None:
+        """An encoder gave its configuration, the body of `avcC`."""
+
+    def sample(self, camera: str, at_ms: int, data: bytes, key: bool) -> None:
+        """A sample of length-prefixed NAL units came out; `at_ms`: UTC epoch ms of its capture."""
+
+    def ended(self, camera: str) -> None:
+        """The encoder ended."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraRetention:
     """Limits of one camera; None = the default of all."""

@@ -1,5 +1,6 @@
 """Capture: frames to events, encoders and hour files, and what of them may be acknowledged."""
 
+from .encoder import Encoder
 from .notices import (
     ClipReady,
     EventDropped,
@@ -14,6 +15,7 @@ from .recorder import Recorder
 
 __all__ = [
     "ClipReady",
+    "Encoder",
     "EventDropped",
     "EventStarted",
     "Problem",

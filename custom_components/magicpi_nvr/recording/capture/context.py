@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..library import Library
-from ..model import RecordingSettings
+from ..model import RecordingSettings, SampleTap
 from .event import OngoingEvent
 from .notices import Problems, RecorderNotice, RecorderStats
 
@@ -29,6 +29,7 @@ class Context:
     library: Library
     notify: Callable[[RecorderNotice], None]
     problems: Problems
+    tap: SampleTap | None = None
     stats: RecorderStats = field(default_factory=RecorderStats)
     events: dict[str, OngoingEvent] = field(default_factory=dict)
     cameras: defaultdict[str, CameraState] = field(

@@ -7,7 +7,7 @@ import shutil
 from time import monotonic
 
 from ..library import Library
-from ..model import CapturedFrame, RecordingSettings
+from ..model import CapturedFrame, RecordingSettings, SampleTap
 from .admission import MOST_SPOOL, Admission
 from .context import Context
 from .disk import DiskHealth
@@ -37,10 +37,11 @@ class Recorder:
         library: Library,
         *,
         on_event: Callable[[RecorderNotice], None],
+        tap: SampleTap | None = None,
     ) -> None:
-        """Prepare; nothing is touched before start()."""
+        """Prepare; nothing is touched before start(). Live viewers hear of samples by `tap`."""
         problems = Problems(on_event)
-        self._context = context = Context(settings, library, on_event, problems)
+        self._context = context = Context(settings, library, on_event, problems, tap)
         encodings: dict[str, SegmentEncoding] = {}  # by camera
         self._disk = disk = DiskHealth(settings.root, library, problems)
         self._durability = durability = Durability(context)

@@ -59,6 +59,7 @@ class SegmentEncoding:
         self.has_ended_well = False
         self.began = monotonic()
         self._context = context
+        self._tap = context.tap
         self._disk = disk
         self._durability = durability
         self._base_ms = first.at_ms
@@ -111,6 +112,8 @@ class SegmentEncoding:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             await self._encoder.stop()
+            if self._tap and self._config is not None:
+                self._tap.ended(self.event.camera)
             await self._close()
 
     async def _feed(self) -> None:
@@ -137,6 +140,8 @@ class SegmentEncoding:
         """Wait for more frames to feed at once, unless the event is over."""
         event = self.event
         wait_s = batch[0].arrived + GATHER_S - monotonic()
+        if self._tap and self._tap.is_watched(event.camera):
+            return
         if len(batch) == _FEED_AT_ONCE or wait_s <= 0:
             return
         with suppress(TimeoutError):
@@ -195,6 +200,8 @@ class SegmentEncoding:
                 self._config = VideoConfig(
                     packet.avcc, self._first.width, self._first.height
                 )
+                if self._tap:
+                    self._tap.began(self.event.camera, packet.avcc)
                 continue
             if self._got and packet.at_ms - self._first_got_ms() >= FRAGMENT_MS:
                 await self._flush(next_ms=packet.at_ms)
@@ -236,6 +243,9 @@ class SegmentEncoding:
         if not self._got:
             self._got_since = monotonic()
         self._got.append((frame, packet))
+        if self._tap:
+            at_ms = self.event.start_ms + frame.at_ms
+            self._tap.sample(self.event.camera, at_ms, packet.data, packet.sync)
 
     async def _flush_slow(self) -> None:
         """Write what waits for a fragment to fill when no frame comes any more."""

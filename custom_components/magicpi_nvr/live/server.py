@@ -1,0 +1,109 @@
+"""Sends a source over HTTP: to who asks on this machine's loopback, and to who asks whoever calls send()."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+import hmac
+import secrets
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from .source import LiveSource, TooManyViewers
+from .viewer import Viewer
+
+CONTENT_TYPE: Final = "video/mp2t"
+_HOST: Final = "127.0.0.1"
+_SHUTDOWN_S: Final = 2.0
+
+
+async def send(
+    request: web.Request, source: LiveSource, viewers: set[Viewer] | None = None
+) -> web.StreamResponse:
+    """Send a source until the reader leaves or the viewer is closed; it is in `viewers` meanwhile."""
+    headers: Mapping[str, str] = {
+        hdrs.CONTENT_TYPE: CONTENT_TYPE,
+        hdrs.CACHE_CONTROL: "no-store",
+        "X-Accel-Buffering": "no",
+    }
+    if request.method == hdrs.METH_HEAD:
+        return web.Response(headers=headers)
+    try:
+        viewer = source.open()
+    except TooManyViewers as err:
+        raise web.HTTPServiceUnavailable(headers={hdrs.RETRY_AFTER: "10"}) from err
+    response = web.StreamResponse(headers=headers)
+    if viewers is not None:
+        viewers.add(viewer)
+    # Without a picture nothing is written, and who leaves is not seen
+    gone = asyncio.create_task(_until_gone(request, viewer.close))
+    try:
+        await response.prepare(request)
+        while (data := await viewer.read()) is not None:
+            await response.write(data)
+        await response.write_eof()
+    except ConnectionError:
+        pass
+    finally:
+        gone.cancel()
+        if viewers is not None:
+            viewers.discard(viewer)
+        source.release(viewer)
+    return response
+
+
+async def _until_gone(request: web.Request, close: Callable[[], None]) -> None:
+    """Close a viewer whose connection is gone."""
+    while request.transport is not None and not request.transport.is_closing():
+        await asyncio.sleep(1)
+    close()
+
+
+class LiveServer:
+    """The address on the loopback: no TLS, no proxy, and a name that nobody can guess."""
+
+    def __init__(self, find: Callable[[str], LiveSource | None]) -> None:
+        """`find` returns the source of a camera's id, None where there is no such camera."""
+        self._find = find
+        self._secret = secrets.token_urlsafe(32)
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+
+    async def start(self) -> None:
+        """Listen on a free port; raises OSError."""
+        application = web.Application()
+        application.router.add_get("/{secret}/{camera}.ts", self._handle)
+        self._runner = runner = web.AppRunner(
+            application, access_log=None, shutdown_timeout=_SHUTDOWN_S
+        )
+        await runner.setup()
+        site = web.TCPSite(runner, _HOST, self._port)
+        try:
+            await site.start()
+        except OSError:
+            await self.stop()
+            raise
+        # After a restart of the server readers find it where it was
+        self._port = runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """End the connections and the server."""
+        if (runner := self._runner) is not None:
+            self._runner = None
+            await runner.cleanup()
+
+    def url(self, camera_id: str) -> str | None:
+        """Return the address of a camera, None while it is not served."""
+        if self._runner is None:
+            return None
+        name = camera_id.replace(":", "-")
+        return f"http://{_HOST}:{self._port}/{self._secret}/{name}.ts"
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if not hmac.compare_digest(
+            request.match_info["secret"].encode(), self._secret.encode()
+        ):
+            raise web.HTTPNotFound
+        source = self._find(request.match_info["camera"].replace("-", ":"))
+        if source is None:
+            raise web.HTTPNotFound
+        return await send(request, source)

@@ -1,0 +1,97 @@
+"""Live video: joins the cameras' pictures, the recorder's encoders and those who watch."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, aclosing
+from typing import TYPE_CHECKING
+
+from ..gateway import Camera, Frame
+from ..live import LiveEncoder, LiveServer, LiveSource, Sources, StreamKeys, Viewer
+from ..recording import Encoder, Recorder
+from .stores import NvrSettings
+
+if TYPE_CHECKING:
+    from .core import Plan
+
+
+class Live:
+    """Sources of all cameras, the address on the loopback, and the keys of readers outside."""
+
+    def __init__(
+        self,
+        settings: NvrSettings,
+        *,
+        camera: Callable[[str], Camera | None],
+        plan: Callable[[], Plan],
+        recorder: Callable[[], Recorder],
+    ) -> None:
+        """Prepare; what is asked for is asked when it is needed, as it changes."""
+        self._camera = camera
+        self._plan = plan
+        self._recorder = recorder
+        self.keys = StreamKeys(settings.stream_keys, settings.save)
+        self.sources = Sources(
+            frames=self._frames,
+            make_encoder=self._make_encoder,
+            free_encoders=self._free_encoders,
+        )
+        self._server = LiveServer(self._find)
+        # Readers outside, by camera: they end with their key
+        self._outside: dict[str, set[Viewer]] = {}
+
+    async def async_start(self, undo: AsyncExitStack) -> None:
+        """Serve the address on the loopback; raises OSError."""
+        await self._server.start()
+        undo.push_async_callback(self._server.stop)
+        # First, so that nobody waits for the next picture
+        undo.push_async_callback(self.sources.stop)
+
+    def url(self, camera_id: str) -> str | None:
+        """Return where this machine's programs find a camera's video."""
+        return self._server.url(camera_id)
+
+    def outside(self, camera_id: str) -> set[Viewer]:
+        """Return who watches a camera from outside."""
+        return self._outside.setdefault(camera_id, set())
+
+    def new_key(self, camera_id: str) -> str:
+        """Return a new key of a camera; who watches with the one before is ended."""
+        self._end_outside(camera_id)
+        return self.keys.new(camera_id)
+
+    def revoke_key(self, camera_id: str) -> bool:
+        """End who watches a camera from outside, for good; False where nobody could."""
+        self._end_outside(camera_id)
+        return self.keys.revoke(camera_id)
+
+    def _end_outside(self, camera_id: str) -> None:
+        for viewer in tuple(self._outside.pop(camera_id, ())):
+            viewer.close()
+
+    async def async_forget(self, camera_id: str) -> None:
+        """End all that watches a camera that was removed."""
+        self.revoke_key(camera_id)
+        await self.sources.remove(camera_id)
+
+    def _find(self, camera_id: str) -> LiveSource | None:
+        return self.sources.get(camera_id) if self._camera(camera_id) else None
+
+    async def _frames(self, camera_id: str) -> AsyncGenerator[Frame]:
+        if (camera := self._camera(camera_id)) is None:
+            return
+        async with aclosing(camera.frames()) as frames:
+            async for frame in frames:
+                yield frame
+
+    def _make_encoder(self, width: int, height: int) -> LiveEncoder:
+        """Return an encoder like the recorder's: its samples may follow each other."""
+        settings = self._plan().recording
+        return Encoder(
+            settings.ffmpeg,
+            crf=settings.crf,
+            preset=settings.preset,
+            width=width,
+            height=height,
+        )
+
+    def _free_encoders(self) -> int:
+        return self._plan().recording.max_encoders - self._recorder().stats.encoders

@@ -1,0 +1,1 @@
+"""Live video without Home Assistant: real encoders, real sockets, real readers."""

@@ -11,6 +11,7 @@ from homeassistant.config_entries import ConfigFlowResult, OptionsFlowWithReload
 from homeassistant.const import CONF_PORT
 from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
+    BooleanSelector,
     NumberSelector,
     NumberSelectorConfig,
     NumberSelectorMode,
@@ -25,17 +26,22 @@ from homeassistant.util import dt as dt_util
 
 from .const import (
     CONF_CLEANUP,
+    CONF_CONTINUOUS_DAYS,
     CONF_CRF,
     CONF_FREE_SPACE_FLOOR,
     CONF_HOSTS,
     CONF_LATE_AFTER,
+    CONF_LIVE_VIDEO,
     CONF_MAX_CAMERAS,
     CONF_MAX_ENCODERS,
     CONF_MEDIA_DIR,
     CONF_PRESET,
+    CONF_RECORD,
     CONF_RETENTION_DAYS,
     CONF_RETENTION_SIZE,
     PRESETS,
+    RECORD_CONTINUOUSLY,
+    RECORD_EVENTS,
     SECTION_CAMERAS,
     SECTION_ENCODER,
     SECTION_NETWORK,
@@ -64,6 +70,8 @@ class CameraOptionsFlow(OptionsFlowWithReload):
         """Ask for the limits."""
         if user_input is not None:
             return self.async_create_entry(data=user_input)
+        data = getattr(self.config_entry, "runtime_data", None)
+        sleeps = bool(data and data.camera and data.camera.sleeps)
         return self.async_show_form(
             step_id="camera",
             data_schema=self.add_suggested_values_to_schema(
@@ -76,6 +84,7 @@ class CameraOptionsFlow(OptionsFlowWithReload):
                             0.1, 100_000, step=0.1, unit="GB"
                         ),
                     }
+                    | (LIVE_OF_A_SLEEPER if sleeps else RECORD_CONTINUOUSLY_FIELDS)
                 ),
                 self.config_entry.options,
             ),
@@ -213,6 +222,21 @@ def _number(
     if unit:
         config["unit_of_measurement"] = unit
     return NumberSelector(config)
+
+
+LIVE_OF_A_SLEEPER: Final = {
+    probatio.Optional(CONF_LIVE_VIDEO, default=False): BooleanSelector()
+}
+RECORD_CONTINUOUSLY_FIELDS: Final = {
+    probatio.Optional(CONF_RECORD, default=RECORD_EVENTS): SelectSelector(
+        SelectSelectorConfig(
+            options=[RECORD_EVENTS, RECORD_CONTINUOUSLY],
+            translation_key="record",
+            mode=SelectSelectorMode.DROPDOWN,
+        )
+    ),
+    probatio.Optional(CONF_CONTINUOUS_DAYS, default=2): _number(1, 365, unit="d"),
+}
 
 
 def is_host(text: str) -> bool:

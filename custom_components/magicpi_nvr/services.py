@@ -28,6 +28,7 @@ from .access import POLICY_CONTROL, POLICY_EDIT, POLICY_READ, async_check, async
 from .clip import event_response, iso_time, signed
 from .const import DOMAIN
 from .gateway import Camera
+from .live_view import live_url
 from .nvr import AlreadyRecording, NoPicture, Nvr, running_nvr
 from .recording import (
     ClipGone,
@@ -62,6 +63,7 @@ ATTR_SPEED: Final = "speed"
 ATTR_START: Final = "start"
 ATTR_TEXT: Final = "text"
 
+SERVICE_CREATE_STREAM_KEY: Final = "create_stream_key"
 SERVICE_CREATE_TIMELAPSE: Final = "create_timelapse"
 SERVICE_DELETE_EVENT: Final = "delete_event"
 SERVICE_EXPORT_CLIP: Final = "export_clip"
@@ -71,6 +73,7 @@ SERVICE_PROTECT: Final = "protect"
 SERVICE_PURGE: Final = "purge"
 SERVICE_REBUILD_INDEX: Final = "rebuild_index"
 SERVICE_RECORD: Final = "record"
+SERVICE_REVOKE_STREAM_KEY: Final = "revoke_stream_key"
 SERVICE_SNAPSHOT: Final = "snapshot"
 SERVICE_UNPROTECT: Final = "unprotect"
 
@@ -127,6 +130,7 @@ SNAPSHOT_SCHEMA: Final = probatio.Schema(
         probatio.Optional(ATTR_FILENAME): cv.string,
     }
 )
+STREAM_KEY_SCHEMA: Final = probatio.Schema({probatio.Required(ATTR_CAMERA): cv.string})
 PURGE_SCHEMA: Final = probatio.Schema(
     {
         probatio.Optional(ATTR_OLDER_THAN): age,
@@ -207,7 +211,16 @@ def async_setup_services(hass: HomeAssistant) -> None:
                 SupportsResponse.ONLY if response else SupportsResponse.OPTIONAL
             ),
         )
+    async_register_admin_service(
+        hass,
+        DOMAIN,
+        SERVICE_CREATE_STREAM_KEY,
+        _async_create_stream_key,
+        STREAM_KEY_SCHEMA,
+        supports_response=SupportsResponse.ONLY,
+    )
     for name, handler, schema in (
+        (SERVICE_REVOKE_STREAM_KEY, _async_revoke_stream_key, STREAM_KEY_SCHEMA),
         (SERVICE_PURGE, _async_purge, PURGE_SCHEMA),
         (SERVICE_REBUILD_INDEX, _async_rebuild_index, probatio.Schema({})),
     ):
@@ -335,6 +348,21 @@ async def _async_snapshot(call: ServiceCall) -> ServiceResponse:
         "url": signed(hass, picture_url(camera.id)),
         "path": str(path) if path else None,
     }
+
+
+async def _async_create_stream_key(call: ServiceCall) -> ServiceResponse:
+    """Make a camera's video readable from outside; answers the address, which is shown only now."""
+    nvr = running_nvr(call.hass)
+    camera = _camera(call.hass, nvr, call.data[ATTR_CAMERA])
+    key = nvr.live.new_key(camera.id)
+    return {"camera": camera.id, "url": live_url(call.hass, camera.id, key)}
+
+
+async def _async_revoke_stream_key(call: ServiceCall) -> ServiceResponse:
+    """Let nobody outside read a camera's video."""
+    nvr = running_nvr(call.hass)
+    camera = _camera(call.hass, nvr, call.data[ATTR_CAMERA])
+    return {"camera": camera.id, "revoked": nvr.live.revoke_key(camera.id)}
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -47,6 +47,7 @@ from .const import (
 )
 from .gateway import (
     AlreadyClaimed,
+    BadId,
     CannotConnect,
     ClaimError,
     InvalidCode,
@@ -56,6 +57,7 @@ from .gateway import (
     TooManyTries,
     WrongCode,
     is_camera_id,
+    is_mac,
     normalize_code,
 )
 from .nvr import Nvr, PortUnavailable, StorageUnavailable, async_get_nvr, is_nvr_entry
@@ -63,6 +65,7 @@ from .options_flow import CameraOptionsFlow, NvrOptionsFlow, is_host
 
 ERRORS: Final[dict[type[ClaimError], str]] = {
     AlreadyClaimed: "already_claimed",
+    BadId: "not_a_camera",
     CannotConnect: "cannot_connect",
     InvalidCode: "invalid_code",
     NotACamera: "not_a_camera",
@@ -121,9 +124,9 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         """Offer a camera that waits in setup mode."""
         properties = discovery_info.properties
         camera_id = str(properties.get("id", "")).upper()
-        if not is_camera_id(camera_id) or properties.get("proto") != "1":
+        if not is_mac(camera_id) or properties.get("proto") != "1":
             return self.async_abort(reason="not_a_camera")
-        if not _is_device_address(camera_id):
+        if not is_camera_id(camera_id):
             return self.async_abort(reason="bad_id")
         host = next(
             (str(item) for item in discovery_info.ip_addresses if item.version == 4),
@@ -172,11 +175,11 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             self._address = _typed_address(user_input[CONF_HOST])
             try:
                 info = await self._client().info()
+            except BadId:
+                return self.async_abort(reason="bad_id")
             except ClaimError as err:
                 errors[CONF_HOST] = ERRORS[type(err)]
             else:
-                if not _is_device_address(info.id):
-                    return self.async_abort(reason="bad_id")
                 await self.async_set_unique_id(
                     format_mac(info.id), raise_on_progress=False
                 )
@@ -530,11 +533,6 @@ def _typed_address(text: str) -> str:
     with suppress(ValueError):
         return f"[{IPv6Address(text)}]"
     return text
-
-
-def _is_device_address(camera_id: str) -> bool:
-    """Say whether a MAC address is one of a single device: neither empty, nor broadcast or multicast."""
-    return camera_id != "00:00:00:00:00:00" and not int(camera_id[:2], 16) & 1
 
 
 def _split_address(text: str) -> tuple[str, int] | None:

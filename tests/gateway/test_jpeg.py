@@ -192,3 +192,53 @@ def test_damaged_picture(data: st.DataObject) -> None:
     except JpegError:
         return
     assert check_jpeg(check.data).repairs == ()
+
+
+def without_tables(picture: bytes) -> bytes:
+    """Return the picture without its Huffman tables, as cameras of Motion JPEG send them."""
+    while (at := picture.find(b"\xff\xc4")) >= 0:
+        length = int.from_bytes(picture[at + 2 : at + 4])
+        picture = picture[:at] + picture[at + 2 + length :]
+    return picture
+
+
+def test_without_tables() -> None:
+    """The standard tables count: a good picture is good, a scan that is half zero is found."""
+    bare = without_tables(JPEG)
+    scan = bare.index(b"\xff\xda") + 14
+    for _ in range(2):
+        assert check_jpeg(bare).data is bare
+        half = (len(bare) - scan) // 2
+        assert reason(bare[: scan + half] + bytes(half - 2) + b"\xff\xd9") == "zeroed"
+
+
+def turned(value: int, order: str = "MM") -> bytes:
+    """Return a picture with an orientation tag."""
+    exif = Image.Exif()
+    exif.endian = ">" if order == "MM" else "<"
+    exif[0x0112] = value
+    return make_jpeg(exif=exif.tobytes())
+
+
+@pytest.mark.parametrize("order", ["MM", "II"])
+@pytest.mark.parametrize(
+    ("value", "degrees"),
+    [(1, 0), (2, 0), (3, 180), (4, 180), (5, 90), (6, 90), (7, 270), (8, 270), (9, 0)],
+)
+def test_orientation(value: int, degrees: int, order: str) -> None:
+    """The tag in degrees clockwise, also when the header is known; sides are those of the data."""
+    picture = turned(value, order)
+    for _ in range(2):
+        check = check_jpeg(picture)
+        assert check.orientation == degrees
+        assert (check.width, check.height) == (320, 240)
+
+
+@given(st.binary(max_size=80))
+@example(b"II*\0\xff\xff\xff\xff")
+@example(b"MM\0*\0\0\0\x08\xff\xff\x01\x12")
+def test_any_exif(tiff: bytes) -> None:
+    """Whatever a tag says, the picture is good."""
+    segment = b"Exif\0\0" + tiff
+    head = b"\xff\xd8\xff\xe1" + (len(segment) + 2).to_bytes(2) + segment
+    assert check_jpeg(head + JPEG[2:]).orientation in (0, 90, 180, 270)

@@ -266,10 +266,14 @@ def test_registration() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "24:6F:28:AA:BB:CC\n", "24-6F-28-AA-BB-CC", "24:6F:28:AA:BB", 5, None]
+    "text",
+    [
+        *("", "24:6F:28:AA:BB:CC\n", "24-6F-28-AA-BB-CC", "24:6F:28:AA:BB", 5, None),
+        *("00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF", "01:00:5E:00:00:FB"),
+    ],
 )
 def test_no_camera_id(text: object) -> None:
-    """Only an upper-case MAC with colons is an id."""
+    """Only an upper-case MAC with colons is an id, and none that no device can have."""
     assert not is_camera_id(text)
 
 

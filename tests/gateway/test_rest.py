@@ -108,6 +108,18 @@ async def test_malformed_registration(house: House, body: Any) -> None:
     assert (await register(house, registration(token)))[0] == 201
 
 
+@pytest.mark.parametrize(
+    "camera_id", ["00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF", "01:00:5E:00:00:FB"]
+)
+async def test_id_that_no_device_has(house: House, camera_id: str) -> None:
+    """A chip without a MAC is refused with a sentence."""
+    token = house.gateway.issue_token(camera_id, data={})
+    status, answer, _ = await register(house, registration(token, camera_id))
+    assert (status, answer["error"]) == (400, "bad_request")
+    assert "zero nor a group address" in answer["message"]
+    assert not house.gateway.cameras
+
+
 async def test_token_is_used_once(house: House) -> None:
     """401 for a used token, and for a strange one of an unknown id."""
     token = house.gateway.issue_token(CAMERA_ID, data={})

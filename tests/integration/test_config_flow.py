@@ -823,6 +823,12 @@ async def test_reconfigure(nvr_house: House, hass: HomeAssistant) -> None:
     result = await configure(hass, result, {CONF_NAME: "Garden", CONF_HOST: "a b"})
     assert result["errors"] == {CONF_HOST: "invalid_host"}
     result = await configure(
+        hass, result, {CONF_NAME: " Garden ", CONF_HOST: "fd00::2"}
+    )
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.data[CONF_HOST] == "[fd00::2]"
+    result = await nvr_house.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
+    result = await configure(
         hass, result, {CONF_NAME: " Garden ", CONF_HOST: "[fd00::2]:81"}
     )
     assert result["reason"] == "reconfigure_successful"

@@ -25,6 +25,7 @@ from .protocol import (
     Heartbeat,
     Hello,
     is_camera_id,
+    is_mac,
 )
 from .server import Gateway
 from .session import Session
@@ -32,6 +33,7 @@ from .settings import GatewaySettings
 from .trust.authority import SERVER_NAME, Authority
 from .trust.claim import (
     AlreadyClaimed,
+    BadId,
     CannotConnect,
     ClaimError,
     InvalidCode,
@@ -50,6 +52,7 @@ __all__ = [
     "SERVER_NAME",
     "AlreadyClaimed",
     "Authority",
+    "BadId",
     "Camera",
     "CameraAsleep",
     "CameraStatus",
@@ -92,5 +95,6 @@ __all__ = [
     "TooManyTries",
     "WrongCode",
     "is_camera_id",
+    "is_mac",
     "normalize_code",
 ]

@@ -6,7 +6,7 @@ proves nothing. Damage inside a scan is the business of the frame's CRC.
 
 from enum import StrEnum
 import re
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 MAX_JPEG_BYTES: Final = 512 * 1024
 MIN_SIDE: Final = 16
@@ -35,16 +35,35 @@ _NO_FILL: Final = re.compile(rb"[^\xff]")
 # set bits, so a long run of zeros is memory that was never written.
 _STANDARD_AC_TABLE: Final = bytes.fromhex("100002010303020403050504040000017d")
 _ZERO_RUN: Final = bytes(256)
+_MARKER_DHT: Final = 0xC4
+_MARKER_EXIF: Final = 0xE1
+_SEQUENTIAL: Final = (0xC0, 0xC1)
+_EXIF_HEADER: Final = b"Exif\0\0"
+_EXIF_ORIENTATION: Final = 0x0112
+_EXIF_SHORT: Final = 3
+_MAX_EXIF_ENTRIES: Final = 64
+# Degrees clockwise to turn a picture by, for the tag's values from 1; a mirrored picture is
+# turned and stays mirrored.
+_ORIENTATIONS: Final = (0, 0, 180, 180, 90, 90, 270, 270)
 # A camera's header stays the same for as long as its settings do: from SOI through the SOS
-# of three components it is read once. Maps it to width, height and whether its tables are
-# the standard ones.
+# of three components it is read once.
 _SOS_OF_THREE: Final = b"\xff\xda\x00\x0c"
 _SOS_BYTES: Final = 14
 _MAX_HEADER: Final = 2048
 _MAX_HEADERS: Final = 64
-_headers: dict[bytes, tuple[int, int, bool]] = {}
+_headers: dict[bytes, _Header] = {}
 # In a scan 0xFF stands about every 500 bytes; hostile data may consist of nothing else.
 _MAX_HOPS: Final = 1024
+
+
+class _Header(NamedTuple):
+    """What the segments before the first scan say, and where its data begins."""
+
+    width: int
+    height: int
+    orientation: int
+    standard_tables: bool
+    scan: int
 
 
 class JpegFault(StrEnum):
@@ -74,12 +93,16 @@ class JpegError(Exception):
 
 
 class JpegCheck(NamedTuple):
-    """A good JPEG, its size in pixels and what was repaired."""
+    """A good JPEG, its size in pixels, what was repaired, and how to turn it for a viewer.
+
+    `orientation` is in degrees clockwise: 0, 90, 180 or 270.
+    """
 
     data: bytes
     width: int
     height: int
     repairs: tuple[str, ...]
+    orientation: int = 0
 
 
 def _parse_sof(data: bytes, start: int, length: int) -> tuple[int, int]:
@@ -101,6 +124,27 @@ def _parse_sof(data: bytes, start: int, length: int) -> tuple[int, int]:
     return width, height
 
 
+def _parse_exif(data: bytes) -> int:
+    """Return the orientation in an APP1 segment's payload in degrees, 0 where there is none."""
+    if not data.startswith(_EXIF_HEADER):
+        return 0
+    tiff = data[len(_EXIF_HEADER) :]
+    order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
+    start = int.from_bytes(tiff[4:8], order)
+    count = int.from_bytes(tiff[start : start + 2], order)
+    for index in range(min(count, _MAX_EXIF_ENTRIES)):
+        entry = tiff[start + 2 + 12 * index : start + 14 + 12 * index]
+        if int.from_bytes(entry[:2], order) == _EXIF_ORIENTATION:
+            value = int.from_bytes(entry[8:10], order)
+            known = (
+                len(entry) == 12 and int.from_bytes(entry[2:4], order) == _EXIF_SHORT
+            )
+            if known and 1 <= value <= len(_ORIENTATIONS):
+                return _ORIENTATIONS[value - 1]
+            break
+    return 0
+
+
 def _next_marker(data: bytes, position: int) -> int:
     """Return the index of the first marker from `position` in a scan, -1 where there is none."""
     index = data.index
@@ -117,17 +161,17 @@ def _next_marker(data: bytes, position: int) -> int:
     return found.start() if found else -1
 
 
-def _walk(data: bytes, start: int) -> tuple[int, int, int | None, int]:
+def _walk(data: bytes, start: int) -> tuple[_Header, int | None]:
     """Walk the markers from the SOI at `start`.
 
-    Returns width, height, the index behind the first EOI (None where there is none) and the
-    index of the first scan's data.
+    Returns the header, and the index behind the first EOI, None where there is none.
     """
     size = len(data)
     position = start + 2
-    width = height = 0
+    width = height = orientation = 0
     coding = 0
-    scan = 0
+    has_tables = False
+    header: _Header | None = None
     for _ in range(MAX_SEGMENTS):
         if position + 2 > size:
             raise JpegError(JpegFault.TRUNCATED)
@@ -141,9 +185,9 @@ def _walk(data: bytes, start: int) -> tuple[int, int, int | None, int]:
             marker = data[position + 1]
         position += 2
         if marker == _MARKER_EOI:
-            if not scan:
+            if header is None:
                 raise JpegError(JpegFault.TRUNCATED)
-            return width, height, position, scan
+            return header, position
         if marker == 0xD8:
             raise JpegError(JpegFault.TWO_PICTURES)
         if marker in _MARKERS_SOF_REFUSED:
@@ -162,17 +206,30 @@ def _walk(data: bytes, start: int) -> tuple[int, int, int | None, int]:
                 raise JpegError(JpegFault.TWO_PICTURES)
             coding = marker
             width, height = _parse_sof(data, position, length)
+        elif marker == _MARKER_DHT:
+            has_tables = True
+        elif marker == _MARKER_EXIF:
+            orientation = orientation or _parse_exif(
+                data[position + 2 : position + length]
+            )
         elif marker == _MARKER_SOS:
             if not coding:
                 raise JpegError(JpegFault.NO_FRAME)
             if length < 8 or length != 6 + 2 * data[position + 2]:
                 raise JpegError(JpegFault.BAD_SEGMENT)
             position += length
-            scan = scan or position
+            if header is None:
+                # Without tables a decoder takes the standard ones, as of Motion JPEG.
+                standard = (
+                    data.find(_STANDARD_AC_TABLE, start, position) >= 0
+                    if has_tables
+                    else coding in _SEQUENTIAL
+                )
+                header = _Header(width, height, orientation, standard, position)
             if (found := _next_marker(data, position)) < 0:
                 if size <= position:
                     raise JpegError(JpegFault.TRUNCATED)
-                return width, height, None, scan
+                return header, None
             position = found
             continue
         position += length
@@ -189,12 +246,11 @@ def check_jpeg(data: bytes, *, max_bytes: int = MAX_JPEG_BYTES) -> JpegCheck:
     if (size := len(data)) > max_bytes:
         raise JpegError(JpegFault.TOO_BIG)
     scan = data.find(_SOS_OF_THREE, 0, _MAX_HEADER) + _SOS_BYTES
-    if known := _headers.get(data[:scan]):
-        width, height, standard = known
+    if header := _headers.get(data[:scan]):
         if _next_marker(data, scan) == size - 2 and data.endswith(_EOI):
-            if standard and data.find(_ZERO_RUN, scan) >= 0:
+            if header.standard_tables and data.find(_ZERO_RUN, scan) >= 0:
                 raise JpegError(JpegFault.ZEROED)
-            return JpegCheck(data, width, height, ())
+            return JpegCheck(data, header.width, header.height, (), header.orientation)
     return _check_unknown(data, max_bytes)
 
 
@@ -208,9 +264,9 @@ def _check_unknown(data: bytes, max_bytes: int) -> JpegCheck:
         if (start := data.find(_SOI, 0, MAX_JUNK + len(_SOI))) < 0:
             raise JpegError(JpegFault.NO_START)
         repairs.append("junk_before")
-    width, height, end, scan = _walk(data, start)
-    standard = data.find(_STANDARD_AC_TABLE, start, scan) >= 0
-    if standard and data.find(_ZERO_RUN, scan, end or len(data)) >= 0:
+    header, end = _walk(data, start)
+    scan = header.scan
+    if header.standard_tables and data.find(_ZERO_RUN, scan, end or len(data)) >= 0:
         raise JpegError(JpegFault.ZEROED)
     if end is None:
         data = data[start:] + _EOI
@@ -225,5 +281,7 @@ def _check_unknown(data: bytes, max_bytes: int) -> JpegCheck:
     if not repairs and scan <= _MAX_HEADER:
         if len(_headers) >= _MAX_HEADERS:
             _headers.clear()
-        _headers[data[:scan]] = (width, height, standard)
-    return JpegCheck(data, width, height, tuple(repairs))
+        _headers[data[:scan]] = header
+    return JpegCheck(
+        data, header.width, header.height, tuple(repairs), header.orientation
+    )

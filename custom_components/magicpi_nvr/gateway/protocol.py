@@ -49,7 +49,11 @@ COMMANDS: Final = (
     "forget",
 )
 
-_CAMERA_ID: Final = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){5}")
+_MAC: Final = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){5}")
+# The lowest bit of the first octet marks group addresses, the broadcast address among them.
+_CAMERA_ID: Final = re.compile(
+    r"(?!00:00:00:00:00:00)[0-9A-F][02468ACE](?::[0-9A-F]{2}){5}"
+)
 _MAX_U32: Final = 2**32 - 1
 # Ten years: what a camera says of its own clock stays within what dates can hold.
 _MAX_UPTIME_MS: Final = 10 * 366 * 86_400_000
@@ -77,8 +81,13 @@ class ProtocolError(Exception):
         self.reason = reason
 
 
-def is_camera_id(text: object) -> bool:
+def is_mac(text: object) -> bool:
     """Return whether this is an upper-case MAC with colons."""
+    return isinstance(text, str) and _MAC.fullmatch(text) is not None
+
+
+def is_camera_id(text: object) -> bool:
+    """Return whether this is an upper-case MAC with colons that one device can have."""
     return isinstance(text, str) and _CAMERA_ID.fullmatch(text) is not None
 
 
@@ -112,7 +121,11 @@ MAX_BINARY_BYTES: Final = MAX_JPEG_BYTES + HEADER_BYTES
 
 
 class Frame(NamedTuple):
-    """One good JPEG of a camera; `captured_ms` is UTC epoch milliseconds."""
+    """One good JPEG of a camera.
+
+    `captured_ms` is UTC epoch milliseconds, `orientation` the degrees clockwise by which a
+    viewer turns the picture: 0, 90, 180 or 270. Width and height are those before it.
+    """
 
     camera: str
     boot: int
@@ -125,6 +138,7 @@ class Frame(NamedTuple):
     width: int
     height: int
     repaired: bool
+    orientation: int = 0
 
     @override
     def __repr__(self) -> str:
@@ -187,7 +201,7 @@ def _one_of(*options: str) -> Callable[[object], str]:
 
 def _camera_id(value: object) -> str:
     if not isinstance(value, str) or not is_camera_id(value):
-        raise ValueError
+        raise ValueError("it is the camera's MAC, neither zero nor a group address")
     return value
 
 
@@ -375,8 +389,9 @@ def _read_fields[_T](message: type[_T], data: Mapping[str, Any]) -> _T:
             continue
         try:
             values[item.name] = item.metadata["reader"](value)
-        except ValueError:
-            raise ProtocolError(f"bad {item.name}") from None
+        except ValueError as err:
+            why = f": {err}" if err.args else ""
+            raise ProtocolError(f"bad {item.name}{why}") from None
     try:
         return message(**values)
     except TypeError:

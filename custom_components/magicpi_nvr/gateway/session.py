@@ -348,7 +348,7 @@ class Session:
             progress.refuse(seq)
             return
         try:
-            jpeg, width, height, repairs = check_jpeg(jpeg)
+            jpeg, width, height, repairs, orientation = check_jpeg(jpeg)
         except JpegError as err:
             self._drop(err.reason)
             progress.refuse(seq)
@@ -371,6 +371,7 @@ class Session:
             width,
             height,
             bool(repairs),
+            orientation,
         )
         counters.frames += 1
         camera.handle_frame(frame)

@@ -13,6 +13,7 @@ import pytest
 from custom_components.magicpi_nvr.gateway.trust import claim
 from custom_components.magicpi_nvr.gateway.trust.claim import (
     AlreadyClaimed,
+    BadId,
     CannotConnect,
     ClaimError,
     InvalidCode,
@@ -371,7 +372,18 @@ async def test_silent_camera(
     release.set()
 
 
-def test_address_of_version_6() -> None:
-    """An IPv6 address is written as one."""
-    client = SetupClient(None, "fe80::1", 8080)  # type: ignore[arg-type]
+@pytest.mark.parametrize("host", ["fe80::1", "[fe80::1]"])
+def test_address_of_version_6(host: str) -> None:
+    """An IPv6 address is written as one, bare or in brackets."""
+    client = SetupClient(None, host, 8080)  # type: ignore[arg-type]
     assert str(client._url) == "http://[fe80::1]:8080/setup"
+
+
+@pytest.mark.parametrize("camera_id", ["00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF"])
+async def test_id_that_no_device_has(
+    client: SetupClient, camera: Setup, camera_id: str
+) -> None:
+    """It is said of the camera, which is one."""
+    camera.info = {"id": camera_id}
+    with pytest.raises(BadId):
+        await client.info()

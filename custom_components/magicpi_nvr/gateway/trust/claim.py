@@ -22,6 +22,7 @@ from ..protocol import (
     ProtocolError,
     decode_json,
     is_camera_id,
+    is_mac,
     read_name,
 )
 
@@ -46,6 +47,10 @@ class CannotConnect(ClaimError):
 
 class NotACamera(ClaimError):
     """Somebody answers, but not as a camera of this protocol."""
+
+
+class BadId(ClaimError):
+    """A camera says an id that no device can have."""
 
 
 class WrongCode(ClaimError):
@@ -150,8 +155,10 @@ class SetupInfo:
 
 
 def _read_info(data: Mapping[str, Any]) -> SetupInfo:
-    """Read the answer to `GET /setup`; raises NotACamera."""
+    """Read the answer to `GET /setup`; raises NotACamera, BadId."""
     camera_id, nonce = data.get("id"), data.get("nonce")
+    if is_mac(camera_id) and not is_camera_id(camera_id):
+        raise BadId(camera_id)
     try:
         if (
             not isinstance(camera_id, str)
@@ -186,8 +193,9 @@ class SetupClient:
     """Talks to one camera in setup mode."""
 
     def __init__(self, session: ClientSession, host: str, port: int = 80) -> None:
-        """`session` stays the caller's."""
+        """`session` stays the caller's; `host` may be an IPv6 address, in brackets or bare."""
         self._session = session
+        host = host.removeprefix("[").removesuffix("]")
         self._url = URL.build(scheme="http", host=host, port=port, path="/setup")
         self._info: SetupInfo | None = None
 

@@ -1,7 +1,7 @@
-"""Who may see and change what: the rights of Home Assistant's users on the cameras' entities."""
+"""Who asks, and who may see and change what: the rights of Home Assistant's users on the cameras' entities."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 from homeassistant.auth.models import User
 from homeassistant.auth.permissions.const import (
@@ -9,11 +9,16 @@ from homeassistant.auth.permissions.const import (
     POLICY_EDIT,
     POLICY_READ,
 )
+from homeassistant.components import websocket_api
 from homeassistant.components.camera import DOMAIN as CAMERA_DOMAIN
+from homeassistant.components.http import KEY_HASS_USER, current_request
+from homeassistant.components.trace.const import DATA_TRACE
+from homeassistant.components.trace.models import ActionTrace
 from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.exceptions import Unauthorized, UnknownUser
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import format_mac
+from homeassistant.helpers.trace import trace_id_get
 
 from .const import DOMAIN
 from .nvr import Nvr
@@ -42,16 +47,49 @@ def may(hass: HomeAssistant, user: User, camera_id: str, policy: str) -> bool:
     return entity_id is not None and user.permissions.check_entity(entity_id, policy)
 
 
+@callback
+def _context_of_run(hass: HomeAssistant) -> Context | None:
+    """Return the context of the automation or script that runs this; None outside of one.
+
+    The variables of the run's task name its trace, and that knows who started the run.
+    """
+    if (trace_id := trace_id_get()) is None:
+        return None
+    key, run_id = trace_id
+    buckets = hass.data.get(DATA_TRACE, {}).get(key)
+    run = buckets.runs.get(run_id) if buckets else None
+    return run.context if isinstance(run, ActionTrace) else None
+
+
+async def async_asking_user(
+    hass: HomeAssistant, context: Context | None = None
+) -> User | None:
+    """Return the user in whose name this runs; None for automations and Home Assistant itself.
+
+    That is the user of the action's context, of the script that runs, of the WebSocket
+    connection or of the request, in this order. Raises UnknownUser for one that was removed.
+    """
+    if context is None:
+        context = _context_of_run(hass)
+    if context is not None:
+        if context.user_id is None:
+            return None
+        if (user := await hass.auth.async_get_user(context.user_id)) is None:
+            raise UnknownUser(context=context)
+        return user
+    if connection := websocket_api.current_connection.get():
+        return connection.user
+    request = current_request.get()
+    return cast(User | None, request.get(KEY_HASS_USER)) if request else None
+
+
 async def async_check(
     hass: HomeAssistant, context: Context, camera_ids: Iterable[str], policy: str
 ) -> None:
-    """Raise Unauthorized unless the user of a service call has the right; automations have it."""
-    if context.user_id is None:
-        return
-    if (user := await hass.auth.async_get_user(context.user_id)) is None:
-        raise UnknownUser(context=context)
+    """Raise Unauthorized unless the user of an action has the right; automations have it."""
+    user = await async_asking_user(hass, context)
     for camera_id in camera_ids:
-        if not may(hass, user, camera_id, policy):
+        if user and not may(hass, user, camera_id, policy):
             raise Unauthorized(
                 context=context,
                 user_id=user.id,

@@ -32,6 +32,7 @@ def clip_attributes(hass: HomeAssistant, nvr: Nvr, event: Event) -> dict[str, An
         "end": iso_time(event.end_ms),
         "duration": event.duration_ms / 1000,
         "reason": event.reason,
+        "size": event.size,
         "media_content_id": f"media-source://{DOMAIN}/event/{event.id}",
         "clip_url": signed(hass, event_clip_url(event.id)),
         "thumbnail_url": signed(hass, event_thumbnail_url(event.id)),

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 import re
 from typing import TYPE_CHECKING, Final, Self, override
 
 from homeassistant.auth.models import User
-from homeassistant.components import websocket_api
 from homeassistant.components.media_player import (
     BrowseError,
     MediaClass,
@@ -24,7 +24,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.translation import async_get_translations
 from homeassistant.util import dt as dt_util
 
-from .access import POLICY_READ, async_events, may
+from .access import POLICY_READ, async_asking_user, async_events, may
 from .const import DOMAIN, NAME
 from .nvr import NotRunning, Nvr, running_nvr
 from .recording import (
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 MIME_TYPE: Final = "video/mp4"
 PAGE: Final = 500
 SEARCH_RESULTS: Final = 100
+# Newest events of an hour or a day that are looked at for a picture
+THUMBNAIL_TRIES: Final = 20
+HOUR_MS: Final = 3_600_000
 DATE: Final = re.compile(r"\b(20[0-9]{2}-[0-9]{2})(-[0-9]{2})?\b")
 HOUR: Final = re.compile(r"[0-9]{2}(-[0-9]{1,4})?")
 
@@ -144,6 +147,7 @@ class MagicPiMediaSource(MediaSource):
                 translation_key="unknown_media",
                 translation_placeholders={"identifier": item.identifier},
             ) from None
+        await self._async_check(identifier)
         match identifier:
             case Identifier(kind=Kind.EVENT, event=str(event)):
                 return PlayMedia(event_clip_url(event), MIME_TYPE)
@@ -157,8 +161,18 @@ class MagicPiMediaSource(MediaSource):
                 raise Unresolvable(
                     translation_domain=DOMAIN,
                     translation_key="not_playable",
-                    translation_placeholders={"identifier": item.identifier},
+                    translation_placeholders={"identifier": item.identifier or NAME},
                 )
+
+    async def _async_check(self, identifier: Identifier) -> None:
+        """Raise Unresolvable unless whoever asks may see the camera."""
+        user = await async_asking_user(self.hass)
+        if (
+            user
+            and identifier.camera
+            and not may(self.hass, user, identifier.camera, POLICY_READ)
+        ):
+            raise Unresolvable(translation_domain=DOMAIN, translation_key="no_right")
 
     async def async_get_media_image(self, item: MediaSourceItem) -> MediaImage | None:
         """Return the picture of an event or of a camera."""
@@ -167,15 +181,19 @@ class MagicPiMediaSource(MediaSource):
 
         browser = await self._async_browser(item)
         identifier = browser.identifier
-        if identifier.event and browser.may_see(identifier.camera):
-            path = await browser.nvr.recordings.library.thumbnail(identifier.event)
-            if path is not None:
-                content = await self.hass.async_add_executor_job(path.read_bytes)
-                return MediaImage(content, "image/jpeg")
-        elif identifier.camera and browser.may_see(identifier.camera):
+        await self._async_check(identifier)
+        if identifier.kind is Kind.CAMERA and identifier.camera:
             if picture := browser.nvr.last_picture(identifier.camera):
                 return MediaImage(picture.jpeg, "image/jpeg")
-        return None
+            return None
+        try:
+            path = await browser.async_thumbnail()
+        except RecordingError as err:
+            raise _unknown(item) from err
+        if path is None:
+            return None
+        content = await self.hass.async_add_executor_job(path.read_bytes)
+        return MediaImage(content, "image/jpeg")
 
     @override
     async def async_browse_media(self, item: MediaSourceItem) -> BrowseMediaSource:
@@ -209,11 +227,10 @@ class MagicPiMediaSource(MediaSource):
             identifier = Identifier.parse(item.identifier)
         except ValueError:
             raise _unknown(item) from None
-        connection = websocket_api.current_connection.get()
         texts = await async_get_translations(
             self.hass, self.hass.config.language, "common", {DOMAIN}
         )
-        return Browser(nvr, identifier, connection.user if connection else None, texts)
+        return Browser(nvr, identifier, await async_asking_user(self.hass), texts)
 
 
 def _unknown(item: MediaSourceItem) -> BrowseError:
@@ -274,6 +291,25 @@ class Browser:
             translation_key="unknown_media",
             translation_placeholders={"identifier": str(identifier)},
         )
+
+    async def async_thumbnail(self) -> Path | None:
+        """Return the picture of an event, or of one in an hour or a day; raises RecordingError."""
+        identifier, library = self.identifier, self.nvr.recordings.library
+        if identifier.event:
+            return await library.thumbnail(identifier.event)
+        if identifier.camera is None or identifier.date is None:
+            return None
+        start_ms, end_ms = _bounds(identifier.date, None, identifier.hour)
+        page = await library.events(
+            camera=identifier.camera,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            limit=THUMBNAIL_TRIES,
+        )
+        for event in page.events:
+            if event.thumbnail and (path := await library.thumbnail(event.id)):
+                return path
+        return None
 
     async def _async_root(self) -> BrowseMediaSource:
         """Return everything, by camera and otherwise."""
@@ -432,10 +468,19 @@ class Browser:
         return [self._event(event, named=True) for event in page.events]
 
 
-def _bounds(date: str | None, month: str | None) -> tuple[int | None, int | None]:
-    """Return the local beginning and end of a date or a month in UTC epoch milliseconds."""
+def _bounds(
+    date: str | None, month: str | None, hour: str | None = None
+) -> tuple[int | None, int | None]:
+    """Return the local beginning and end of an hour, a date or a month in UTC epoch milliseconds."""
     if (first := dt_util.parse_date(date or f"{month}-01")) is None:
         return None, None
+    if hour:
+        # The second part of an hour that the clock repeats is in the same span
+        at = dt_util.start_of_local_day(first).replace(hour=int(hour[:2]))
+        return (
+            int(at.replace(fold=0).timestamp() * 1000),
+            int(at.replace(fold=1).timestamp() * 1000) + HOUR_MS,
+        )
     if date:
         last = first.fromordinal(first.toordinal() + 1)
     else:

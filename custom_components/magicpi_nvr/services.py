@@ -24,7 +24,14 @@ from homeassistant.helpers import (
 from homeassistant.helpers.service import async_register_admin_service
 from homeassistant.util import dt as dt_util
 
-from .access import POLICY_CONTROL, POLICY_EDIT, POLICY_READ, async_check, async_events
+from .access import (
+    POLICY_CONTROL,
+    POLICY_EDIT,
+    POLICY_READ,
+    async_asking_user,
+    async_check,
+    async_events,
+)
 from .clip import event_response, iso_time, signed
 from .const import DOMAIN
 from .gateway import Camera
@@ -492,9 +499,7 @@ async def _async_list_events(call: ServiceCall) -> ServiceResponse:
     if ATTR_CAMERA in data:
         cameras = [async_camera_id(hass, nvr, item) for item in data[ATTR_CAMERA]]
         await async_check(hass, call.context, cameras, POLICY_READ)
-    user = None
-    if call.context.user_id:
-        user = await hass.auth.async_get_user(call.context.user_id)
+    user = await async_asking_user(hass, call.context)
     with recording_errors():
         page = await async_events(
             nvr,

@@ -7,10 +7,14 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from homeassistant.auth.models import User
-from homeassistant.components.http import KEY_HASS_USER, HomeAssistantView
+from homeassistant.components.http import (
+    KEY_AUTHENTICATED,
+    KEY_HASS_USER,
+    HomeAssistantView,
+)
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
@@ -20,8 +24,13 @@ from .nvr import NotRunning, Nvr, event_as_dict, running_nvr
 from .recording import (
     ClipGone,
     ClipSpec,
+    EventBusy,
+    EventNotFound,
+    EventProtected,
     InvalidValue,
+    NothingRecorded,
     RecordingError,
+    StorageFailed,
     answer,
     camera_folder,
     folder_camera,
@@ -34,6 +43,29 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_LIMIT: Final = 500
 MAX_TIME: Final = 8_640_000_000_000_000
 MAX_SPEED: Final = 10_000
+
+
+# What the library answers, without where its files are on the server
+ANSWERS: Final[dict[type[RecordingError], tuple[HTTPStatus, str, str]]] = {
+    ClipGone: (
+        HTTPStatus.NOT_FOUND,
+        "not_found",
+        "The recording was deleted or changed",
+    ),
+    EventBusy: (HTTPStatus.CONFLICT, "busy", "The event is being recorded"),
+    EventNotFound: (HTTPStatus.NOT_FOUND, "not_found", "There is no such event"),
+    EventProtected: (HTTPStatus.CONFLICT, "protected", "The event is protected"),
+    NothingRecorded: (
+        HTTPStatus.NOT_FOUND,
+        "not_found",
+        "Nothing was recorded in this time",
+    ),
+    StorageFailed: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "storage",
+        "The storage cannot be read",
+    ),
+}
 
 
 class RequestError(Exception):
@@ -60,7 +92,8 @@ def not_found(message: str) -> RequestError:
 class MagicPiView(HomeAssistantView):
     """Base of all views: the user's rights, and errors as JSON."""
 
-    requires_auth = True
+    # Checked in `get`: an expired link is no failed login
+    requires_auth = False
 
     def __init__(self, hass: HomeAssistant) -> None:
         """Keep Home Assistant."""
@@ -85,9 +118,24 @@ class MagicPiView(HomeAssistantView):
                 HTTPStatus.FORBIDDEN, "forbidden", "No right to see this camera"
             )
 
+    def _check_login(self, request: web.Request) -> None:
+        """Raise unless the request or its signature says whose it is.
+
+        As Home Assistant's camera views do: what comes with a wrong key counts as a failed login,
+        which in the end bans its address; an expired link does not.
+        """
+        if request[KEY_AUTHENTICATED]:
+            return
+        if hdrs.AUTHORIZATION in request.headers:
+            raise web.HTTPUnauthorized
+        raise RequestError(
+            HTTPStatus.FORBIDDEN, "forbidden", "This link has expired, or needs a login"
+        )
+
     async def get(self, request: web.Request, **parts: str) -> web.StreamResponse:
         """Answer a GET."""
         try:
+            self._check_login(request)
             return await self.handle(request, **parts)
         except RequestError as err:
             return self.json(
@@ -99,10 +147,8 @@ class MagicPiView(HomeAssistantView):
                 status_code=HTTPStatus.BAD_REQUEST,
             )
         except RecordingError as err:
-            return self.json(
-                {"error": "not_found", "message": str(err) or "Nothing recorded"},
-                status_code=HTTPStatus.NOT_FOUND,
-            )
+            status, slug, message = ANSWERS[type(err)]
+            return self.json({"error": slug, "message": message}, status_code=status)
 
     head = get
 
@@ -318,7 +364,7 @@ class ThumbnailView(MagicPiView):
         return web.FileResponse(
             path,
             headers={
-                "Cache-Control": "private, max-age=86400",
+                "Cache-Control": "private, no-cache",
                 "Content-Type": "image/jpeg",
             },
         )

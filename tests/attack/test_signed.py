@@ -1,6 +1,7 @@
 """Addresses that are signed for a player: for one clip, for a while."""
 
 from datetime import timedelta
+from unittest.mock import patch
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
@@ -24,6 +25,7 @@ from tests.integration.house import CAMERA_ID, House, token_of
 async def signing(hass: HomeAssistant) -> None:
     """Home Assistant signs addresses."""
     assert await async_setup_component(hass, "auth", {})
+    assert await async_setup_component(hass, "api", {})
 
 
 async def signed(client: object, path: str, seconds: int) -> str:
@@ -52,14 +54,39 @@ async def test_signed_address(
     assert (await stranger.get(clip, headers={"Range": "bytes=0-9"})).status == 206
 
     query = URL(clip).query_string
-    for other in (event_thumbnail_url(event.id), picture_url(CAMERA_ID), "/api/states"):
-        assert (await stranger.get(f"{other}?{query}")).status == 401
+    for other in (event_thumbnail_url(event.id), picture_url(CAMERA_ID)):
+        assert (await stranger.get(f"{other}?{query}")).status == 403
+    assert (await stranger.get(f"/api/states?{query}")).status == 401
     broken = clip[:-1] + ("A" if clip[-1] != "A" else "B")
-    assert (await stranger.get(broken)).status == 401
+    assert (await stranger.get(broken)).status == 403
     assert (await stranger.delete(clip)).status in (401, 405)
 
     freezer.tick(timedelta(seconds=31))
-    assert (await stranger.get(clip)).status == 401
+    assert (await stranger.get(clip)).status == 403
+
+
+async def test_expired_link_bans_nobody(
+    clip_house: House,
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    hass_client_no_auth: ClientSessionGenerator,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A tab that shows an old link does not count as a failed login; a wrong key does."""
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    assert event
+    card = await hass_ws_client(hass)
+    client = await hass_client_no_auth()
+    clip = await signed(card, event_clip_url(event.id), 30)
+    freezer.tick(timedelta(seconds=31))
+    with patch("homeassistant.components.http.ban.process_wrong_login") as failed:
+        answer = await client.get(clip)
+        assert answer.status == 403
+        assert "expired" in (await answer.json())["message"]
+        assert not failed.called
+        wrong = {"Authorization": "Bearer nonsense"}
+        assert (await client.get(clip, headers=wrong)).status == 401
+        assert failed.called
 
 
 async def test_signed_by_somebody_without_rights(

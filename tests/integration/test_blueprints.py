@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from custom_components.magicpi_nvr.recording.model import Event
 from homeassistant.components import automation
 from homeassistant.components.blueprint import models
 from homeassistant.core import HomeAssistant, SupportsResponse
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util, yaml as yaml_util
 
@@ -119,16 +120,33 @@ def test_valid(name: str) -> None:
         assert "selector" in field, key
 
 
+def add_phone(
+    hass: HomeAssistant, name: str = "Anna's phone", *, takes_notifications: bool = True
+) -> dr.DeviceEntry:
+    """Return a phone with Home Assistant's app."""
+    number = len(hass.config_entries.async_entries("mobile_app"))
+    entry = MockConfigEntry(domain="mobile_app", title=name)
+    entry.add_to_hass(hass)
+    device = dr.async_get(hass).async_get_or_create(
+        config_entry_id=entry.entry_id,
+        identifiers={("mobile_app", f"phone{number}")},
+        name=name,
+    )
+    if takes_notifications:
+        er.async_get(hass).async_get_or_create(
+            "notify",
+            "mobile_app",
+            f"phone{number}",
+            config_entry=entry,
+            device_id=device.id,
+        )
+    return device
+
+
 @pytest.fixture
 def phone(hass: HomeAssistant) -> dr.DeviceEntry:
     """Have a phone with Home Assistant's app."""
-    entry = MockConfigEntry(domain="mobile_app", title="Anna's phone")
-    entry.add_to_hass(hass)
-    return dr.async_get(hass).async_get_or_create(
-        config_entry_id=entry.entry_id,
-        identifiers={("mobile_app", "phone")},
-        name="Anna's phone",
-    )
+    return add_phone(hass)
 
 
 async def test_notify_with_picture(scene: Scene, phone: dr.DeviceEntry) -> None:
@@ -182,6 +200,54 @@ async def test_notify_with_clip_and_link(scene: Scene, phone: dr.DeviceEntry) ->
     assert data["video"].startswith("/api/magicpi_nvr/")
     assert data["url"] == f"https://ha.example.org{data['video']}"
     assert "image" not in data
+
+
+async def test_notify_every_phone(scene: Scene, phone: dr.DeviceEntry) -> None:
+    """Each chosen phone is reached, also two of one name, or is named as one that cannot be."""
+    hass = scene.hass
+    twins = [add_phone(hass, "Phone"), add_phone(hass, "Phone")]
+    mute = add_phone(hass, "Tablet", takes_notifications=False)
+    calls = async_mock_service(hass, "notify", "mobile_app_anna_s_phone")
+    shared = async_mock_service(hass, "notify", "mobile_app_phone")
+    texts = async_mock_service(hass, "notify", "send_message")
+    said = async_mock_service(hass, "persistent_notification", "create")
+    actor = await scene.add_camera("Front door")
+    await automate(
+        hass,
+        "notify_with_clip.yaml",
+        events=[actor.entity_id("event", "event")],
+        notify_device=[phone.id, *(twin.id for twin in twins), mute.id],
+    )
+    await clip_ready(actor, make_event(actor))
+    assert len(calls) == 1
+    assert shared == []
+    registry = er.async_get(hass)
+    assert [call.data["entity_id"] for call in texts] == [
+        [er.async_entries_for_device(registry, twin.id)[0].entity_id] for twin in twins
+    ]
+    assert {call.data["title"] for call in texts} == {"Front door"}
+    (notice,) = said
+    assert notice.data["message"].startswith("Tablet can't be notified")
+
+
+async def test_notify_with_large_clip(scene: Scene, phone: dr.DeviceEntry) -> None:
+    """A clip that phones do not take is replaced by its picture."""
+    calls = async_mock_service(scene.hass, "notify", "mobile_app_anna_s_phone")
+    actor = await scene.add_camera()
+    await automate(
+        scene.hass,
+        "notify_with_clip.yaml",
+        events=[actor.entity_id("event", "event")],
+        notify_device=phone.id,
+        attach="clip",
+    )
+    for number, (size, kind) in enumerate(
+        ((50_000_000, "video"), (50_000_001, "image")), 1
+    ):
+        await clip_ready(actor, replace(make_event(actor, number), size=size))
+        data = calls[-1].data["data"]
+        assert data["tag"] == make_event(actor, number).id
+        assert {"video", "image"} & data.keys() == {kind}
 
 
 async def test_notify_within_limits(scene: Scene, phone: dr.DeviceEntry) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -12,7 +13,12 @@ from pytest_homeassistant_custom_component.typing import (
 )
 
 from custom_components.magicpi_nvr.const import DOMAIN
-from custom_components.magicpi_nvr.media_source import Identifier, Kind
+from custom_components.magicpi_nvr.media_source import (
+    Identifier,
+    Kind,
+    MagicPiMediaSource,
+)
+from custom_components.magicpi_nvr.nvr import DATA_NVR
 from custom_components.magicpi_nvr.recording.library.layout import HourPath, event_id
 from custom_components.magicpi_nvr.recording.model import Event
 from homeassistant.components.media_player import BrowseError, SearchMediaQuery
@@ -22,7 +28,8 @@ from homeassistant.components.media_source import (
     async_browse_media,
     async_resolve_media,
 )
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, ServiceCall
+from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 
 from .house import CAMERA_ID, House, token_of
@@ -303,6 +310,117 @@ async def test_rights(
         )
         answer = await client.receive_json()
         assert answer["success"] is (count == 3)
+
+
+@dataclass
+class Looker:
+    """An action that looks at media as others of Home Assistant do, and what it saw."""
+
+    hass: HomeAssistant
+    seen: list[str] = field(default_factory=list)
+
+    async def look(self, _call: ServiceCall) -> None:
+        """Resolve the camera's newest event."""
+        event = self.hass.data[DATA_NVR].recordings.last_event(CAMERA_ID)
+        assert event
+        try:
+            await async_resolve_media(self.hass, f"{ROOT}/event/{event.id}", None)
+            node = await async_browse_media(self.hass, f"{ROOT}/camera/{FOLDER}")
+        except (BrowseError, Unresolvable) as err:
+            self.seen.append(str(err.translation_key))
+        else:
+            self.seen.append(node.title)
+
+
+@pytest.fixture
+async def looker(hass: HomeAssistant, socket_enabled: None) -> Looker:
+    """Set up what may look; before the server runs, which takes no more addresses then."""
+    looker = Looker(hass)
+    hass.services.async_register("test", "look", looker.look)
+    for domain, config in (
+        ("http", {}),
+        ("api", {}),
+        ("websocket_api", {}),
+        ("script", {"look": {"sequence": [{"action": "test.look"}]}}),
+        ("input_boolean", {"bell": {}}),
+        (
+            "automation",
+            {
+                "id": "bell",
+                "alias": "Bell",
+                "triggers": {"trigger": "state", "entity_id": "input_boolean.bell"},
+                "actions": [{"action": "test.look"}],
+            },
+        ),
+    ):
+        assert await async_setup_component(hass, domain, {domain: config})
+    await hass.async_block_till_done()
+    return looker
+
+
+async def test_who_asks(
+    looker: Looker,
+    clip_house: House,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    hass_ws_client: WebSocketGenerator,
+) -> None:
+    """Over REST, WebSocket and by scripts a user is that user; an automation is nobody."""
+    bell = {"entity_id": "input_boolean.bell"}
+    rights = {"domains": {"script": True, "input_boolean": True}}
+    entity_id = clip_house.entity_id("camera", "camera")
+    for policy, seen in (
+        ({"entities": rights}, "no_right"),
+        ({"entities": rights | {"entity_ids": {entity_id: True}}}, "Front door"),
+    ):
+        token = await token_of(hass, policy)
+        client, card = await hass_client(token), await hass_ws_client(hass, token)
+        looker.seen.clear()
+        assert (await client.post("/api/services/test/look")).status == 200
+        assert (await client.post("/api/services/script/look")).status == 200
+        await card.send_json_auto_id(
+            {"type": "call_service", "domain": "script", "service": "look"}
+        )
+        assert (await card.receive_json())["success"]
+        await hass.async_block_till_done()
+        assert looker.seen == [seen] * 3
+        looker.seen.clear()
+        assert (
+            await client.post("/api/services/input_boolean/toggle", json=bell)
+        ).status == 200
+        await hass.async_block_till_done()
+        assert looker.seen == ["Front door"]
+
+
+async def test_readable_errors(clip_house: House, hass: HomeAssistant) -> None:
+    """The root cannot be played, and that is said by name."""
+    with pytest.raises(Unresolvable) as error:
+        await async_resolve_media(hass, ROOT, None)
+    assert error.value.translation_placeholders == {"identifier": "MagicPi NVR"}
+
+
+async def test_picture_of_hours_and_days(
+    clip_house: House, hass: HomeAssistant
+) -> None:
+    """An hour and a day show a picture of what happened then, not the camera's newest."""
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    assert event
+    at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
+    path = await clip_house.nvr.recordings.library.thumbnail(event.id)
+    assert path
+    for identifier, found in (
+        (f"hour/{FOLDER}/{at:%Y-%m-%d}/{at:%H}", True),
+        (f"day/{FOLDER}/{at:%Y-%m-%d}", True),
+        (f"whole_day/{FOLDER}/{at:%Y-%m-%d}", True),
+        (f"hour/{FOLDER}/2020-01-01/{at:%H}", False),
+        (f"day/{FOLDER}/2020-01-01", False),
+    ):
+        item = MediaSourceItem.from_uri(hass, f"{ROOT}/{identifier}", None)
+        source = MagicPiMediaSource(hass)
+        image = await source.async_get_media_image(item)
+        assert (image.content if image else None) == (
+            path.read_bytes() if found else None
+        ), identifier
 
 
 async def test_picture_of_media(clip_house: House, hass: HomeAssistant) -> None:

@@ -2,12 +2,19 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote
 
 from aiohttp import ClientPayloadError
 import pytest
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from custom_components.magicpi_nvr.recording import (
+    ClipGone,
+    Library,
+    NothingRecorded,
+    StorageFailed,
+)
 from custom_components.magicpi_nvr.recording.model import Event
 from custom_components.magicpi_nvr.views import (
     day_clip_url,
@@ -245,7 +252,7 @@ async def test_rights(
     lists = (f"{BASE}/recordings", f"{BASE}/device/status", f"{BASE}/stats")
     stranger = await hass_client_no_auth()
     for url in (*urls, *lists, f"{BASE}/health"):
-        assert (await stranger.get(url)).status == 401
+        assert (await stranger.get(url)).status == 403
     rights = {"entities": {"entity_ids": {entity_id: {"read": True}}}}
     friend = await hass_client(await token_of(hass, rights))
     for url in urls:
@@ -297,3 +304,66 @@ async def test_clip_that_goes_while_it_is_read(
     response = await client.get(url)
     with pytest.raises(ClientPayloadError):
         await response.read()
+
+
+async def test_answers_without_paths(
+    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+) -> None:
+    """What is missing is said in words, and never where on the server it was."""
+    event = the_event(clip_house)
+    client = await hass_client()
+    absent = event_clip_url("aabbccddee01-00000001-1")
+    answer = await client.get(absent)
+    assert answer.status == 404
+    assert (await answer.json())["message"] == "There is no such event"
+    file = clip_house.nvr.media_root / event.path
+    await hass.async_add_executor_job(file.write_bytes, b"")
+    for error, status in (
+        (ClipGone(f"{file} was rewritten"), 404),
+        (StorageFailed(f"[Errno 5] Input/output error: '{file}'"), 503),
+        (NothingRecorded(str(file)), 404),
+    ):
+        with patch.object(Library, "clip", side_effect=error):
+            answer = await client.get(event_clip_url(event.id))
+            assert answer.status == status
+            message = (await answer.json())["message"]
+            assert str(clip_house.media) not in message
+            assert len(message.split()) > 2
+
+
+async def test_replaced_thumbnail(
+    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+) -> None:
+    """Browsers ask again for a picture, and get the new one or nothing."""
+    event = the_event(clip_house)
+    path = await clip_house.nvr.recordings.library.thumbnail(event.id)
+    assert path
+    client = await hass_client()
+    first = await client.get(event_thumbnail_url(event.id))
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    again = {"If-None-Match": first.headers["ETag"]}
+    same = await client.get(event_thumbnail_url(event.id), headers=again)
+    assert same.status == 304
+
+    def replace() -> None:
+        path.write_bytes(path.read_bytes() + b" ")
+
+    await hass.async_add_executor_job(replace)
+    other = await client.get(event_thumbnail_url(event.id), headers=again)
+    assert other.status == 200
+    assert len(await other.read()) == len(await first.read()) + 1
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "!", "%00", "AAAA", "LTEuYWFiYmNjZGRlZTAxLTAwMDAwMDAxLTE", "9" * 600],
+)
+async def test_crafted_cursors(
+    clip_house: House, hass_client: ClientSessionGenerator, cursor: str
+) -> None:
+    """A cursor that this library did not make is a bad request, or finds nothing."""
+    client = await hass_client()
+    answer = await client.get(f"{BASE}/recordings?cursor={cursor}")
+    assert answer.status in (200, 400)
+    if answer.status == 200:
+        assert (await answer.json())["recordings"] == []

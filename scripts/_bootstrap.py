@@ -417,6 +417,8 @@ def bring_system_packages() -> None:
         missing.append("ffmpeg")
     if not has_turbojpeg():
         missing.append("libturbojpeg0|libturbojpeg")
+    if not system_program("apache2"):
+        missing.append("apache2-bin")
     if not missing or apt_install(*missing):
         return
     if not system_program("ffprobe"):
@@ -426,6 +428,10 @@ def bring_system_packages() -> None:
         )
     if not has_turbojpeg():
         say("  libturbojpeg0: pictures are not scaled until you install that package.")
+    if not system_program("apache2"):
+        say(
+            "  apache2-bin: tests with WebDAV are skipped until you install that package."
+        )
 
 
 def find_browser() -> Optional[str]:

@@ -1,0 +1,368 @@
+"""Real servers that copies go to: rclone's S3 server, Apache's and nginx's WebDAV, and a link to them that can fail."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+import hashlib
+import os
+from pathlib import Path
+import pwd
+import shutil
+import signal
+import sys
+import time
+from typing import Self
+
+import aiohttp
+
+from home_assistant import free_port
+
+ACCESS_KEY = "AKIDMAGICPITEST"
+SECRET_KEY = "secret/of+the/tests/only0123456789"
+USER = "magicpi"
+PASSWORD = "pass-word:of the tests"
+BUCKET = "clips"
+START_TIMEOUT = 30.0
+_APACHE_MODULES = "/usr/lib/apache2/modules"
+_SERVER_USER = "www-data"
+
+
+class MissingServer(Exception):
+    """A server's program is not installed."""
+
+
+def program(name: str) -> str | None:
+    """Return a program, also of this environment or where Debian keeps servers."""
+    places = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}:/usr/sbin"
+    return shutil.which(name, path=places)
+
+
+@dataclass
+class Process:
+    """A server as a child process."""
+
+    command: list[str]
+    url: str
+    log: Path
+    env: dict[str, str] = field(default_factory=dict)
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | self.env,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_TIMEOUT
+        async with aiohttp.ClientSession() as session:
+            while True:
+                with suppress(aiohttp.ClientError):
+                    async with session.get(self.url):
+                        return
+                if self.process.returncode is not None or time.monotonic() > deadline:
+                    raise RuntimeError(
+                        f"{self.command[0]} does not start: {self.log.read_text()[-2000:]}"
+                    )
+                await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        """End it and what it started."""
+        if self.process is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await self.process.wait()
+                    break
+        self.process = None
+
+
+@dataclass
+class Store:
+    """A running server and the folder in which it keeps the objects."""
+
+    url: str
+    port: int
+    folder: Path  # holds the objects
+    server: Process
+
+    def files(self) -> dict[str, bytes]:
+        """Return all objects."""
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file() and not path.name.startswith(".")
+        }
+
+
+@asynccontextmanager
+async def s3_store(folder: Path) -> AsyncIterator[Store]:
+    """Run rclone's S3 server; it checks signatures, MD5 and clocks."""
+    rclone = program("rclone")
+    if rclone is None:
+        raise MissingServer("rclone is missing: it is in requirements/test.in")
+    port = free_port()
+    bucket = folder / "s3" / BUCKET
+    bucket.mkdir(parents=True)
+    command = [
+        rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}",
+        "--config", str(folder / "rclone.conf"), str(bucket.parent),
+    ]  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    server = Process(command, url, folder / "rclone.log")
+    await server.start()
+    try:
+        yield Store(url, port, bucket, server)
+    finally:
+        await server.stop()
+
+
+def _hand_over(folder: Path) -> None:
+    """Let the server's user write; it must also get through the folders above."""
+    if os.geteuid() != 0:
+        return
+    user = pwd.getpwnam(_SERVER_USER)
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user.pw_uid, user.pw_gid)
+    for path in folder.parents:
+        if path.stat().st_uid == 0 and path not in (Path("/"), Path("/tmp")):  # noqa: S108
+            path.chmod(path.stat().st_mode | 0o711)
+
+
+def _crypted() -> str:
+    """Return the password as Apache and nginx read it, without a program of theirs."""
+    return "{SHA}" + b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
+
+
+@asynccontextmanager
+async def apache_store(
+    folder: Path, *, tls: tuple[Path, Path] | None = None
+) -> AsyncIterator[Store]:
+    """Run Debian's Apache as a WebDAV server with a password; `tls`: certificate and key."""
+    apache = program("apache2")
+    if apache is None:
+        raise MissingServer("apache2 is missing: install apache2-bin")
+    port = free_port()
+    root = folder / "apache"
+    files = root / "files"
+    for path in (files, root / "lock"):
+        path.mkdir(parents=True, exist_ok=True)
+    (root / "passwords").write_text(f"{USER}:{_crypted()}\n")
+    modules = ["mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic", "dav", "dav_fs", "env", "setenvif"]  # fmt: skip
+    if tls:
+        modules.append("ssl")
+    lines = [
+        f'LoadModule {name}_module "{_APACHE_MODULES}/mod_{name}.so"'
+        for name in modules
+    ]
+    lines += [
+        f'ServerRoot "{root}"',
+        "ServerName localhost",
+        f"Listen 127.0.0.1:{port}",
+        f'PidFile "{root}/apache.pid"',
+        f'ErrorLog "{root}/error.log"',
+        f'DavLockDB "{root}/lock/dav"',
+        f'DocumentRoot "{files}"',
+        "StartServers 1",
+        "ThreadsPerChild 25",
+        "<Location /dav>",
+        "  Dav On",
+        "  AuthType Basic",
+        "  AuthName copies",
+        f'  AuthUserFile "{root}/passwords"',
+        "  Require valid-user",
+        "</Location>",
+        f'Mutex "file:{root}/lock" default',
+    ]
+    if os.geteuid() == 0:
+        lines += [f"User {_SERVER_USER}", f"Group {_SERVER_USER}"]
+    if tls:
+        lines += [
+            "SSLEngine on",
+            f'SSLCertificateFile "{tls[0]}"',
+            f'SSLCertificateKeyFile "{tls[1]}"',
+        ]
+    (files / "dav").mkdir(exist_ok=True)
+    (root / "apache.conf").write_text("\n".join(lines) + "\n")
+    _hand_over(root)
+    server = Process(
+        [apache, "-f", str(root / "apache.conf"), "-DFOREGROUND"],
+        f"http://127.0.0.1:{port}/",
+        root / "out.log",
+    )
+    await server.start()
+    try:
+        scheme = "https" if tls else "http"
+        host = "localhost" if tls else "127.0.0.1"
+        yield Store(f"{scheme}://{host}:{port}/dav", port, files / "dav", server)
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def nginx_store(folder: Path) -> AsyncIterator[Store]:
+    """Run Debian's nginx as a WebDAV server with a password."""
+    nginx = program("nginx")
+    module = "/usr/lib/nginx/modules/ngx_http_dav_ext_module.so"
+    if nginx is None or not Path(module).exists():
+        raise MissingServer("nginx or libnginx-mod-http-dav-ext is missing")
+    port = free_port()
+    root = folder / "nginx"
+    files = root / "files"
+    for path in (files / "dav", root / "scratch"):
+        path.mkdir(parents=True, exist_ok=True)
+    (root / "passwords").write_text(f"{USER}:{_crypted()}\n")
+    user = f"user {_SERVER_USER};" if os.geteuid() == 0 else ""
+    (root / "nginx.conf").write_text(f"""
+load_module {module};
+{user} daemon off; master_process off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/error.log;
+events {{ worker_connections 64; }}
+http {{
+  access_log off; client_body_temp_path {root}/scratch; proxy_temp_path {root}/scratch; fastcgi_temp_path {root}/scratch;
+  uwsgi_temp_path {root}/scratch; scgi_temp_path {root}/scratch;
+  dav_ext_lock_zone zone=locks:1m;
+  server {{
+    listen 127.0.0.1:{port}; root {files}; client_max_body_size 0;
+    location /dav {{
+      auth_basic copies; auth_basic_user_file {root}/passwords;
+      dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK; dav_ext_lock zone=locks;
+    }}
+  }}
+}}
+""")
+    _hand_over(root)
+    server = Process(
+        [nginx, "-p", str(root), "-c", str(root / "nginx.conf")],
+        f"http://127.0.0.1:{port}/",
+        root / "out.log",
+    )
+    await server.start()
+    try:
+        yield Store(f"http://127.0.0.1:{port}/dav", port, files / "dav", server)
+    finally:
+        await server.stop()
+
+
+class Link:
+    """A TCP link to a server that does to the connections what networks do."""
+
+    def __init__(self, port: int) -> None:
+        """Name the server's port."""
+        self.target = port
+        self.port = 0
+        self.connections = 0
+        self.sent = 0  # bytes to the server
+        self.cut_after: int | None = None  # bytes of one connection to the server
+        self.rate: int | None = None  # bytes per second, in both directions
+        self.status: int | None = (
+            None  # answered to every request instead of the server
+        )
+        self.answered = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> Self:
+        """Open it."""
+        self.port = free_port()
+        await self.up()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+        await self.down()
+
+    @property
+    def url(self) -> str:
+        """The address to use in place of the server's."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def up(self) -> None:
+        """Let connections through."""
+        if self._server is None:
+            self._server = await asyncio.start_server(
+                self._serve, "127.0.0.1", self.port
+            )
+
+    async def down(self) -> None:
+        """Refuse connections and cut those that are."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self.cut()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Cut the connections that are."""
+        for writer in list(self._writers):
+            if (transport := writer.transport) is not None:
+                transport.abort()
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._writers.add(writer)
+        self.connections += 1
+        try:
+            if self.status is not None:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(
+                    f"HTTP/1.1 {self.status} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+                )
+                await writer.drain()
+                self.answered.set()
+                return
+            back, forth = await asyncio.open_connection("127.0.0.1", self.target)
+            self._writers.add(forth)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._pump(reader, forth, counts=True))
+                    group.create_task(self._pump(back, writer, counts=False))
+            finally:
+                self._writers.discard(forth)
+                forth.transport.abort()
+        except* OSError, asyncio.IncompleteReadError:
+            pass
+        finally:
+            self._tasks.discard(task)
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        counts: bool,
+    ) -> None:
+        passed = 0
+        while data := await reader.read(16 * 1024):
+            if counts:
+                self.sent += len(data)
+                passed += len(data)
+                if self.cut_after is not None and passed > self.cut_after:
+                    raise ConnectionResetError
+            if self.rate is not None:
+                await asyncio.sleep(len(data) / self.rate)
+            writer.write(data)
+            await writer.drain()
+        raise ConnectionResetError
+
+
+if __name__ == "__main__":
+    sys.exit("a library of tests and benchmarks")

@@ -2,8 +2,8 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 import hashlib
 import os
@@ -12,6 +12,7 @@ import pwd
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from typing import Self
 
@@ -126,16 +127,22 @@ async def s3_store(folder: Path) -> AsyncIterator[Store]:
         await server.stop()
 
 
+@contextmanager
+def server_folder() -> Iterator[Path]:
+    """Make a folder that the servers' user can reach; pytest's own are closed to all others."""
+    with tempfile.TemporaryDirectory(prefix="magicpi-store-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 def _hand_over(folder: Path) -> None:
-    """Let the server's user write; it must also get through the folders above."""
+    """Let the server's user write."""
     if os.geteuid() != 0:
         return
     user = pwd.getpwnam(_SERVER_USER)
     for path in (folder, *folder.rglob("*")):
         os.chown(path, user.pw_uid, user.pw_gid)
-    for path in folder.parents:
-        if path.stat().st_uid == 0 and path not in (Path("/"), Path("/tmp")):  # noqa: S108
-            path.chmod(path.stat().st_mode | 0o711)
 
 
 def _crypted() -> str:

@@ -2,20 +2,27 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from aiohttp import ClientSession
 import pytest
 
-from object_stores import Link, MissingServer, apache_store, nginx_store, s3_store
+from object_stores import (
+    Link,
+    MissingServer,
+    apache_store,
+    nginx_store,
+    s3_store,
+    server_folder,
+)
 
 from .support import Clips, Place
 
 KINDS = {"s3": s3_store, "apache": apache_store, "nginx": nginx_store}
 
 
-async def _place(kind: str, folder: Path) -> AsyncIterator[Place]:
+async def _place(kind: str) -> AsyncIterator[Place]:
     async with AsyncExitStack() as stack, ClientSession() as session:
+        folder = stack.enter_context(server_folder())
         try:
             store = await stack.enter_async_context(KINDS[kind](folder))
         except MissingServer as error:
@@ -24,30 +31,30 @@ async def _place(kind: str, folder: Path) -> AsyncIterator[Place]:
 
 
 @pytest.fixture(params=["s3", "apache"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     """Return a server, one of each kind."""
-    async for place in _place(request.param, tmp_path):
+    async for place in _place(request.param):
         yield place
 
 
 @pytest.fixture
-async def s3(tmp_path: Path) -> AsyncIterator[Place]:
+async def s3() -> AsyncIterator[Place]:
     """Return an S3 server."""
-    async for place in _place("s3", tmp_path):
+    async for place in _place("s3"):
         yield place
 
 
 @pytest.fixture
-async def webdav(tmp_path: Path) -> AsyncIterator[Place]:
+async def webdav() -> AsyncIterator[Place]:
     """Return a WebDAV server."""
-    async for place in _place("apache", tmp_path):
+    async for place in _place("apache"):
         yield place
 
 
 @pytest.fixture
-async def nginx(tmp_path: Path) -> AsyncIterator[Place]:
+async def nginx() -> AsyncIterator[Place]:
     """Return another WebDAV server."""
-    async for place in _place("nginx", tmp_path):
+    async for place in _place("nginx"):
         yield place
 
 

@@ -10,7 +10,7 @@ import sys
 from aiohttp import ClientSession
 import pytest
 
-from object_stores import Link, MissingServer, apache_store
+from object_stores import Link, MissingServer, apache_store, server_folder
 
 from .support import Clips, Place, Running
 
@@ -61,9 +61,15 @@ def _path() -> str:
 
 
 @pytest.fixture
-async def small_disk(tmp_path: Path) -> AsyncIterator[Place]:
+async def small_disk() -> AsyncIterator[Place]:
     """Return a WebDAV server whose disk has room for 1 MiB."""
-    folder = tmp_path / "apache"
+    with server_folder() as place:
+        async for disk in _small_disk(place):
+            yield disk
+
+
+async def _small_disk(place: Path) -> AsyncIterator[Place]:
+    folder = place / "apache"
     folder.mkdir()
     mounted = await asyncio.to_thread(
         subprocess.run,
@@ -74,7 +80,7 @@ async def small_disk(tmp_path: Path) -> AsyncIterator[Place]:
     if mounted.returncode:
         pytest.skip("this machine lets nobody mount")
     try:
-        async with apache_store(tmp_path) as store, ClientSession() as session:
+        async with apache_store(place) as store, ClientSession() as session:
             yield Place("apache", store, session, None)  # type: ignore[arg-type]
     except MissingServer as error:
         pytest.skip(str(error))

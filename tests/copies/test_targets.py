@@ -22,7 +22,7 @@ from custom_components.magicpi_nvr.copies.target import (
     store,
 )
 from custom_components.magicpi_nvr.copies.webdav import WebDavSettings, WebDavTarget
-from object_stores import PASSWORD, USER, Link, apache_store
+from object_stores import PASSWORD, USER, Link, apache_store, server_folder
 
 from .support import Place
 
@@ -204,8 +204,13 @@ async def test_untrusted_certificate(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )  # fmt: skip
+    with server_folder() as folder:
+        await _check_tls(folder, certificate, key)
+
+
+async def _check_tls(folder: Path, certificate: Path, key: Path) -> None:
     async with (
-        apache_store(tmp_path, tls=(certificate, key)) as server,
+        apache_store(folder, tls=(certificate, key)) as server,
         ClientSession() as session,
     ):
         settings = WebDavSettings(url=server.url, username=USER, password=PASSWORD)

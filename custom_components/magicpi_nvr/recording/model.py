@@ -117,6 +117,7 @@ class Event:
     labels: tuple[str, ...] = ()
     description: str = ""
     thumbnail: str | None = None  # relative to the root
+    remote: bool = False  # it is at a target alone
 
     @property
     def duration_ms(self) -> int:
@@ -148,6 +149,7 @@ class StoredSegment:
     last_seq: int
     lost: int
     closed: bool
+    remote: bool = False  # its bytes are at a target
 
     @property
     def size(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from ..hourfile import Claims
 from ..model import Event, RecordingSettings
 from .index import Index
+from .remote import Remote
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Backend:
         self.root = settings.root
         self.claims = Claims()
         self.index = Index(settings.index, settings.root)
+        self.remote = Remote()
         self.readers = ThreadPoolExecutor(READERS, "magicpi-read")
         # Held while notes or hour files are changed.
         self.changing = asyncio.Lock()
@@ -47,6 +49,7 @@ class Backend:
         """Wait for changes that were begun, and end the threads."""
         while self._changes:
             await asyncio.wait(self._changes)
+        await self.remote.close()
         await self.indexed(self.index.close)
         # What a reader does may take a while, so the other thread waits for it; that one is idle then and ends at once.
         await self.indexed(self.readers.shutdown, cancel_futures=True)
@@ -106,6 +109,15 @@ class Backend:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
             self._index_thread, lambda: job(*args, **kwargs)
+        )
+
+    async def threaded_remote[**P, T](
+        self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run work that waits for a target in a thread that may wait."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self.remote.readers, lambda: job(*args, **kwargs)
         )
 
     async def threaded[**P, T](

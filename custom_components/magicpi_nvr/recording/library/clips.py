@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 import re
@@ -20,8 +20,10 @@ from .backend import READERS, Backend
 from .compose import Cut, compose
 from .index import stored_segment
 from .layout import HourPath, camera_folder, to_local
+from .outline import Outline
 from .playback import VirtualFile
 from .queries import LAST_MS
+from .source import Sources
 
 _CACHED_CLIPS = 16
 _CACHED_BYTES = 32 * 1024 * 1024
@@ -64,15 +66,15 @@ class Clips:
             self._clips.move_to_end(key)
             return clip
         if (composing := self._composing.get(key)) is None:
-            composing = asyncio.ensure_future(
-                self._backend.threaded(self._compose, spec, segments)
-            )
+            composing = asyncio.ensure_future(self._begin(spec, segments))
             self._composing[key] = composing
             composing.add_done_callback(lambda future: self._composed(key, future))
         try:
             # The first caller may go away; the others still need it.
             return await asyncio.shield(composing)
         except ClipGone:
+            if any(segment.remote for segment in segments):
+                raise
             await self._backend.indexed(
                 self._backend.index.rescan,
                 sorted({segment.path for segment in segments}),
@@ -133,15 +135,26 @@ class Clips:
             )
         return await self._backend.indexed(lambda: index.segments(paths=paths))
 
-    def _compose(
+    async def _begin(
         self, spec: ClipSpec, segments: Sequence[StoredSegment]
+    ) -> VirtualFile:
+        outlines = await self._backend.remote.outlines(segments)
+        return await self._backend.threaded(self._compose, spec, segments, outlines)
+
+    def _compose(
+        self,
+        spec: ClipSpec,
+        segments: Sequence[StoredSegment],
+        outlines: Mapping[str, Outline],
     ) -> VirtualFile:
         """Blocking."""
         cut = Cut(start_ms=spec.start_ms, end_ms=spec.end_ms, speed=spec.timelapse)
+        remote = self._backend.remote
+        sources = Sources(self._backend.root, outlines, remote.read)
         return VirtualFile(
-            compose(self._backend.root, segments, cut),
-            root=self._backend.root,
-            pool=self._backend.readers,
+            compose(sources, segments, cut),
+            # A target that is slow does not keep local clips waiting.
+            pool=remote.readers if outlines else self._backend.readers,
             filename=self._filename(spec, segments),
             last_modified_ms=max(segment.end_ms for segment in segments),
         )

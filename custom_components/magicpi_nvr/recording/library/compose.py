@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise, zip_longest
-from pathlib import Path
 from statistics import median_low
 
 from .. import hourfile
 from ..errors import ClipGone, NothingRecorded
 from ..hourfile.boxes import SYNC_SAMPLE, TICKS_PER_MS, TIMESCALE, parameter_sets
 from ..model import StoredSegment
-from .composition import Composition, Literal, Source
+from .composition import Composition, Literal
+from .source import SegmentSource, Sources
 
 _SHORTEST_FRAME = TIMESCALE // 30  # of a time-lapse; screens show no more
 _USUAL_FRAME = TIMESCALE // 10
@@ -26,20 +26,19 @@ class Cut:
     speed: float | None = None
 
 
-def compose(root: Path, segments: Sequence[StoredSegment], cut: Cut) -> Composition:
-    """Compose segments in their order. Blocking; raises ClipGone when a file is not what the index says, NothingRecorded."""
+def compose(
+    sources: Sources, segments: Sequence[StoredSegment], cut: Cut
+) -> Composition:
+    """Compose segments in their order. Blocking; raises ClipGone when a source is not what the index says, NothingRecorded."""
     try:
-        configs = list(
-            dict.fromkeys(
-                hourfile.read_config(root / path)
-                for path in dict.fromkeys(segment.path for segment in segments)
-            )
-        )
+        found = [sources.of(segment) for segment in segments]
+        configs = list(dict.fromkeys(source.config for source in found))
         result = Composition(configs)
         if len(configs) > 1:
             _prepare_parameter_sets(result)
-        for _, group in groupby(segments, key=lambda segment: segment.event):
-            _add_event(result, root, list(group), cut)
+        pairs = zip(segments, found, strict=True)
+        for _, group in groupby(pairs, key=lambda pair: pair[0].event):
+            _add_event(result, [source for _, source in group], cut)
     except (hourfile.HourFileError, OSError) as error:
         raise ClipGone(str(error)) from error
     if not result.sizes:
@@ -68,14 +67,10 @@ class _Piece:
     end: int  # wall time in ticks
 
 
-def _add_event(
-    result: Composition, root: Path, segments: Sequence[StoredSegment], cut: Cut
-) -> None:
+def _add_event(result: Composition, sources: Sequence[SegmentSource], cut: Cut) -> None:
     """Append the segments of one event. Between them time passes as it did; the next event follows at once."""
     pieces = [
-        piece
-        for segment in segments
-        if (piece := _piece(result, root, segment, cut)).parts
+        piece for source in sources if (piece := _piece(result, source, cut)).parts
     ]
     if not pieces:
         return
@@ -92,12 +87,9 @@ def _add_event(
             _add_part(result, piece, part)
 
 
-def _piece(result: Composition, root: Path, stored: StoredSegment, cut: Cut) -> _Piece:
+def _piece(result: Composition, source: SegmentSource, cut: Cut) -> _Piece:
     """Read the tables of a segment and take what the cut asks for."""
-    path = root / stored.path
-    segment = hourfile.scan_segment(path, stored.offset, stored.end)
-    if segment.header.id != stored.event or segment.header.number != stored.number:
-        raise hourfile.HourFileError(f"{stored.path} holds another segment there")
+    segment = source.tables()
     shift = segment.header.start_ms * TICKS_PER_MS - segment.dts
     parts = []
     for fragment, following in zip_longest(segment.fragments, segment.fragments[1:]):
@@ -125,21 +117,12 @@ def _piece(result: Composition, root: Path, stored: StoredSegment, cut: Cut) -> 
     end = parts[-1].ticks + sum(parts[-1].durations)
     if cut.start_ms is not None and cut.end_ms is not None:
         parts = _trim(parts, cut.start_ms * TICKS_PER_MS, cut.end_ms * TICKS_PER_MS)
-    result.sources.append(_source(path, stored, segment.fragments[0].offset))
+    result.sources.append(source)
     return _Piece(
         len(result.sources),
-        result.configs.index(hourfile.read_config(path)) + 1,
+        result.configs.index(source.config) + 1,
         parts,
         end,
-    )
-
-
-def _source(path: Path, stored: StoredSegment, end: int) -> Source:
-    with path.open("rb") as file:
-        file.seek(stored.offset)
-        marker = file.read(end - stored.offset)
-    return Source(
-        stored.path, stored.offset, marker, f"{stored.event}/{stored.number}".encode()
     )
 
 

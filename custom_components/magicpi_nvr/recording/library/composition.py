@@ -8,19 +8,10 @@ import struct
 import sys
 
 from ..hourfile.boxes import VideoConfig, ftyp, full_box, moov
+from .source import SegmentSource
 
 # From here on sizes and offsets have 64 bits.
 _LARGE = 0xFFFF0000
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A segment that samples come from; `marker` is what stands at `offset` as long as the file is the one that was composed from."""
-
-    path: str
-    offset: int
-    marker: bytes
-    name: bytes
 
 
 @dataclass(slots=True)
@@ -41,7 +32,7 @@ class Composition:
     )  # from the first sample's first byte
     extent_source: array[int] = field(default_factory=lambda: array("I"))
     extent_offset: array[int] = field(default_factory=lambda: array("Q"))
-    sources: list[Source] = field(default_factory=list)
+    sources: list[SegmentSource] = field(default_factory=list)
     parameter_sets: list[Literal] = field(default_factory=list)
     literal: bytes = b""
     length: int = 0

@@ -13,7 +13,7 @@ from ..model import Event, StoredSegment
 
 _LOGGER = logging.getLogger(__name__)
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE files (
@@ -26,20 +26,30 @@ CREATE TABLE segments (
     event TEXT NOT NULL, number INTEGER NOT NULL, camera TEXT NOT NULL, path TEXT NOT NULL, "offset" INTEGER NOT NULL, "end" INTEGER NOT NULL,
     start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, reason TEXT NOT NULL, dts INTEGER NOT NULL, duration INTEGER NOT NULL,
     frames INTEGER NOT NULL, boot INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, lost INTEGER NOT NULL,
-    closed INTEGER NOT NULL, PRIMARY KEY (path, "offset")
+    closed INTEGER NOT NULL, remote INTEGER NOT NULL, PRIMARY KEY (path, "offset")
 ) WITHOUT ROWID;
 CREATE INDEX segments_event ON segments (event, start_ms);
+CREATE TABLE remote_segments (
+    event TEXT NOT NULL, number INTEGER NOT NULL, camera TEXT NOT NULL, path TEXT NOT NULL, "offset" INTEGER NOT NULL, "end" INTEGER NOT NULL,
+    start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, reason TEXT NOT NULL, dts INTEGER NOT NULL, duration INTEGER NOT NULL,
+    frames INTEGER NOT NULL, boot INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, lost INTEGER NOT NULL,
+    closed INTEGER NOT NULL, remote INTEGER NOT NULL, PRIMARY KEY (event, number)
+) WITHOUT ROWID;
+CREATE INDEX remote_segments_path ON remote_segments (path);
 CREATE TABLE notes (
     event TEXT PRIMARY KEY, file TEXT NOT NULL, protected INTEGER NOT NULL, labels TEXT NOT NULL, description TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX notes_file ON notes (file);
+CREATE TABLE remote_notes (
+    event TEXT PRIMARY KEY, file TEXT NOT NULL, protected INTEGER NOT NULL, labels TEXT NOT NULL, description TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE thumbnails (
     event TEXT PRIMARY KEY, path TEXT NOT NULL, size INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE events (
     id TEXT PRIMARY KEY, camera TEXT NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL,
     frames INTEGER NOT NULL, lost INTEGER NOT NULL, size INTEGER NOT NULL, path TEXT NOT NULL, protected INTEGER NOT NULL, labels TEXT NOT NULL,
-    description TEXT NOT NULL, thumbnail TEXT, date TEXT NOT NULL, hour TEXT NOT NULL, picture_size INTEGER NOT NULL, words TEXT NOT NULL
+    description TEXT NOT NULL, thumbnail TEXT, remote INTEGER NOT NULL, date TEXT NOT NULL, hour TEXT NOT NULL, picture_size INTEGER NOT NULL, words TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX events_camera ON events (camera, start_ms, id);
 CREATE INDEX events_time ON events (start_ms, id);
@@ -48,20 +58,24 @@ CREATE INDEX events_date ON events (date, start_ms, id);
 CREATE INDEX events_path ON events (path);
 CREATE INDEX events_protected ON events (start_ms, id) WHERE protected;
 CREATE INDEX events_unready ON events (id) WHERE state != 'ready';
+CREATE INDEX events_remote ON events (id) WHERE remote;
 CREATE TABLE labels (
     label TEXT NOT NULL, event TEXT NOT NULL, PRIMARY KEY (label, event)
 ) WITHOUT ROWID;
 CREATE INDEX labels_event ON labels (event);
+-- What is at a target as well is local as long as anything of it is here.
+CREATE VIEW all_segments AS SELECT * FROM segments
+    UNION ALL SELECT * FROM remote_segments WHERE event IN (SELECT id FROM events WHERE remote);
 CREATE TABLE days (
     camera TEXT NOT NULL, date TEXT NOT NULL, events INTEGER NOT NULL, size INTEGER NOT NULL, picture_size INTEGER NOT NULL,
     PRIMARY KEY (camera, date)
 ) WITHOUT ROWID;
 CREATE TRIGGER events_added AFTER INSERT ON events BEGIN
-    INSERT INTO days VALUES (new.camera, new.date, 1, new.size, new.picture_size)
+    INSERT INTO days VALUES (new.camera, new.date, 1, iif(new.remote, 0, new.size), new.picture_size)
     ON CONFLICT DO UPDATE SET events = events + 1, size = size + excluded.size, picture_size = picture_size + excluded.picture_size;
 END;
 CREATE TRIGGER events_removed AFTER DELETE ON events BEGIN
-    UPDATE days SET events = events - 1, size = size - old.size, picture_size = picture_size - old.picture_size
+    UPDATE days SET events = events - 1, size = size - iif(old.remote, 0, old.size), picture_size = picture_size - old.picture_size
     WHERE camera = old.camera AND date = old.date;
     DELETE FROM days WHERE camera = old.camera AND date = old.date AND events = 0;
     DELETE FROM labels WHERE event = old.id;
@@ -72,10 +86,16 @@ _EVENT_COLUMNS = tuple(field.name for field in fields(Event))
 SELECT_SEGMENT = (
     f"SELECT {', '.join(f'"{name}"' for name in _SEGMENT_COLUMNS)} FROM segments"  # noqa: S608
 )
+SELECT_REMOTE_SEGMENT = SELECT_SEGMENT.replace(
+    " FROM segments", " FROM remote_segments"
+)
+# Local or remote, whichever an event is.
+SELECT_ANY_SEGMENT = SELECT_SEGMENT.replace(" FROM segments", " FROM all_segments")
 SELECT_EVENT = "SELECT " + ", ".join(_EVENT_COLUMNS) + " FROM events"  # noqa: S608
 INSERT_SEGMENT = (
     f"INSERT OR REPLACE INTO segments VALUES ({', '.join('?' * len(_SEGMENT_COLUMNS))})"  # noqa: S608
 )
+INSERT_REMOTE_SEGMENT = INSERT_SEGMENT.replace("INTO segments", "INTO remote_segments")
 INSERT_EVENT = (
     f"INSERT INTO events VALUES ({', '.join('?' * (len(_EVENT_COLUMNS) + 4))})"  # noqa: S608
 )
@@ -195,6 +215,7 @@ def _prepare(database: sqlite3.Connection) -> None:
                 "SELECT name FROM sqlite_schema WHERE type = 'table'"
             ).fetchall()
         )
+        drop = f"DROP VIEW IF EXISTS all_segments;{drop}"
         database.executescript(
             f"BEGIN IMMEDIATE;{drop}{_SCHEMA}PRAGMA user_version = {_SCHEMA_VERSION};COMMIT"
         )
@@ -210,6 +231,7 @@ def segment_of(row: Sequence[object]) -> StoredSegment:
     """Return the segment that a row holds."""
     values = dict(zip(_SEGMENT_COLUMNS, row, strict=True))
     values["closed"] = bool(values["closed"])
+    values["remote"] = bool(values["remote"])
     return StoredSegment(**values)  # type: ignore[arg-type]
 
 
@@ -217,5 +239,6 @@ def event_of(row: Sequence[object]) -> Event:
     """Return the event that a row holds."""
     values = dict(zip(_EVENT_COLUMNS, row, strict=True))
     values["protected"] = bool(values["protected"])
+    values["remote"] = bool(values["remote"])
     values["labels"] = tuple(json.loads(str(values["labels"])))
     return Event(**values)  # type: ignore[arg-type]

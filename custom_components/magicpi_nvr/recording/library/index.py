@@ -14,7 +14,8 @@ from ..model import Event, StoredSegment
 from .database import INSERT_EVENT, INSERT_SEGMENT, SELECT_SEGMENT, segment_of
 from .layout import HourPath, by_time, parse_event_id
 from .notes import NOTHING, Note, read_notes
-from .queries import LAST_MS, Queries
+from .queries import LAST_MS
+from .remote_rows import RemoteRows
 from .tree import Tree, stamp_of
 
 _LOGGER = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ def is_sound(segment: hourfile.Segment) -> bool:
     )
 
 
-class Index(Queries):
+class Index(RemoteRows):
     """Rows of segments and events, which follow the files and the recorder."""
 
     def __init__(self, path: Path, root: Path) -> None:
@@ -272,8 +273,15 @@ class Index(Queries):
         }
         database.execute("DELETE FROM notes WHERE file = ?", (file,))
         database.execute("DELETE FROM notes_files WHERE path = ?", (file,))
-        database.executemany(
-            "INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?, ?)",
+        self._put_note_rows("notes", file, notes)
+        if stamp is not None:
+            database.execute("INSERT INTO notes_files VALUES (?, ?)", (file, stamp))
+        return touched | notes.keys()
+
+    @override
+    def _put_note_rows(self, table: str, file: str, notes: dict[str, Note]) -> None:
+        self._open().executemany(
+            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?)",  # noqa: S608
             [
                 (
                     event,
@@ -285,10 +293,8 @@ class Index(Queries):
                 for event, note in notes.items()
             ],
         )
-        if stamp is not None:
-            database.execute("INSERT INTO notes_files VALUES (?, ?)", (file, stamp))
-        return touched | notes.keys()
 
+    @override
     def _derive(self, events: Iterable[str]) -> None:
         """Derive the rows of events from segments, notes, thumbnails and what is going on."""
         database = self._open()
@@ -302,10 +308,13 @@ class Index(Queries):
                 )
             ]
             live = self._live.get(event)
+            remote = not segments and live is None
+            if remote:
+                segments = self._remote_segments(event)
             if not segments and live is None:
                 continue
             said = database.execute(
-                "SELECT protected, labels, description FROM notes WHERE event = ?",
+                f"SELECT protected, labels, description FROM {'remote_notes' if remote else 'notes'} WHERE event = ?",  # noqa: S608
                 (event,),
             ).fetchone()
             note = (
@@ -343,6 +352,7 @@ class Index(Queries):
                     labels,
                     note.description,
                     picture,
+                    remote,
                     hour.date,
                     f"{hour.hour:02}",
                     picture_size,

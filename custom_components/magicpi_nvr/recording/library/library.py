@@ -26,6 +26,7 @@ from . import retention
 from .annotate import write_note
 from .backend import Backend
 from .clips import Clips
+from .copies import Copies
 from .layout import to_local
 from .notes import MAX_DESCRIPTION, MAX_LABEL, MAX_LABELS, Note
 from .playback import VirtualFile
@@ -53,12 +54,18 @@ class Library:
         self._backend = Backend(settings, clock=clock, disk_usage=disk_usage)
         self._clips = Clips(self._backend)
         self._removal = Removal(self._backend, on_purge)
+        self._copies = Copies(self._backend, self._clips)
         self._closed = False
 
     @property
     def settings(self) -> RecordingSettings:
         """The settings in force."""
         return self._backend.settings
+
+    @property
+    def copies(self) -> Copies:
+        """What is at targets, and what copies are made of."""
+        return self._copies
 
     @property
     def claims(self) -> Claims:
@@ -231,8 +238,12 @@ class Library:
         async with self._backend.changing:
             if (event := await self.event(event_id)) is None:
                 raise EventNotFound(event_id)
+            if event.remote:
+                await self._copies.annotate(event, change)
+                return await self._copies.found(event_id)
             try:
                 await write_note(self._backend, event, change)
+                await self._copies.annotate(event, change)
             except OSError as error:
                 raise StorageFailed(
                     f"the note cannot be written: {error.strerror}"
@@ -244,7 +255,15 @@ class Library:
     # Removing
 
     async def delete(self, event_id: str) -> Event:
-        """Remove one event; raises EventNotFound, EventProtected, EventBusy, StorageFailed."""
+        """Remove one event, and what is known of its copies; raises EventNotFound, EventProtected, EventBusy, StorageFailed."""
+        event = await self.event(event_id)
+        if event is not None and event.remote:
+            return await self._backend.complete(self._copies.delete(event))
+        event = await self._delete_local(event_id)
+        await self._copies.drop([event_id])
+        return event
+
+    async def _delete_local(self, event_id: str) -> Event:
         return await self._backend.complete(self._removal.delete(event_id))
 
     async def purge(

@@ -1,4 +1,4 @@
-"""Virtual MP4 files: moov first, sample bytes are read from the hour files when they are asked for."""
+"""Virtual MP4 files: moov first, sample bytes are read from their sources when they are asked for."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,6 @@ class VirtualFile:
         self,
         composition: Composition,
         *,
-        root: Path,
         pool: Executor,
         filename: str,
         last_modified_ms: int,
@@ -38,13 +37,28 @@ class VirtualFile:
         self.duration_ms = round(composition.duration / TICKS_PER_MS)
         self._head = composition.head()
         self._composition = composition
-        self._root = root
         self._pool = pool
         self.size = len(self._head) + composition.length
         digest = blake2b(self._head, digest_size=16)
         for source in composition.sources:
             digest.update(source.name)
         self.etag = f'"{digest.hexdigest()}"'
+
+    def extents(self) -> list[tuple[int, int, int, int]]:
+        """Return where samples come from: source from 1, offset in its hour file, length, offset in this file."""
+        table, head = self._composition, len(self._head)
+        ends = [*table.extent_start[1:], table.length]
+        return [
+            (source, offset, end - start, head + start)
+            for source, offset, start, end in zip(
+                table.extent_source,
+                table.extent_offset,
+                table.extent_start,
+                ends,
+                strict=True,
+            )
+            if source
+        ]
 
     @property
     def memory(self) -> int:
@@ -54,10 +68,10 @@ class VirtualFile:
     async def read(
         self, start: int = 0, stop: int | None = None
     ) -> AsyncIterator[bytes]:
-        """Yield the bytes of [start, stop), at most CHUNK at once; raises ClipGone when an hour file went meanwhile."""
+        """Yield the bytes of [start, stop), at most CHUNK at once; raises ClipGone when a source went meanwhile."""
         stop = self.size if stop is None else min(stop, self.size)
         loop = asyncio.get_running_loop()
-        reader = Reader(self._root, self._composition)
+        reader = Reader(self._composition)
         try:
             while start < stop:
                 # Whole multiples, so that a long read settles on aligned pieces.
@@ -86,7 +100,7 @@ class VirtualFile:
     def _write(self, target: Path, stop: Event) -> None:
         """Blocking; gives up when told to stop."""
         temporary = target.with_name(f".{target.name}.tmp")
-        reader = Reader(self._root, self._composition)
+        reader = Reader(self._composition)
         try:
             with temporary.open("wb") as file:
                 for start in range(0, self.size, CHUNK):

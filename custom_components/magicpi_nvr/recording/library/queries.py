@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidValue
 from ..model import CameraUsage, DayCount, Event, EventPage, HourCount, StoredSegment
-from .database import SELECT_EVENT, SELECT_SEGMENT, Database, event_of, segment_of
+from .database import SELECT_ANY_SEGMENT, SELECT_EVENT, Database, event_of, segment_of
 from .layout import HourPath, parse_event_id
 
 LAST_MS = 253_402_214_400_000  # in the last year that has a date
@@ -156,7 +156,7 @@ class Queries(Database):
             lambda: [
                 segment_of(row)
                 for row in self._open().execute(
-                    f"{SELECT_SEGMENT} WHERE {where} ORDER BY start_ms, event, number",
+                    f"{SELECT_ANY_SEGMENT} WHERE {where} ORDER BY start_ms, event, number",
                     values,
                 )
             ]
@@ -170,14 +170,14 @@ class Queries(Database):
             lambda: [
                 path
                 for (path,) in self._open().execute(
-                    "SELECT DISTINCT path FROM segments WHERE path > ? AND path < ? ORDER BY path",
+                    "SELECT DISTINCT path FROM all_segments WHERE path > ? AND path < ? ORDER BY path",
                     (f"{folder}/{hour or ''}", f"{folder}/{hour or ''}{last}"),
                 )
             ]
         )
 
     def all_events(self) -> list[tuple[Event, int, tuple[str, ...]]]:
-        """Return every event, oldest first, with the size of its picture and the hour files it lies in."""
+        """Return every local event, oldest first, with the size of its picture and the hour files it lies in."""
 
         def job() -> list[tuple[Event, int, tuple[str, ...]]]:
             database = self._open()
@@ -189,7 +189,7 @@ class Queries(Database):
             return [
                 (event_of(row[:-1]), row[-1], tuple(paths.get(row[0], ())))
                 for row in database.execute(
-                    f"{SELECT_EVENT.replace(' FROM', ', picture_size FROM')} ORDER BY start_ms, id"
+                    f"{SELECT_EVENT.replace(' FROM', ', picture_size FROM')} WHERE NOT remote ORDER BY start_ms, id"
                 )
             ]
 

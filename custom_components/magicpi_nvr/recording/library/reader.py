@@ -1,23 +1,21 @@
-"""Reading a clip's samples out of the hour files. Blocking."""
+"""Reading a clip's samples out of their sources. Blocking."""
 
 from bisect import bisect_right
-import os
-from pathlib import Path
 from threading import Lock
 
 from ..errors import ClipGone
-from .composition import Composition, Source
+from .composition import Composition
+from .source import OpenSource, SegmentSource
 
 
 class Reader:
-    """Reads extents, with one hour file open at a time. Blocking."""
+    """Reads extents, with one source open at a time. Blocking."""
 
-    def __init__(self, root: Path, composition: Composition) -> None:
-        """Prepare; a file is opened by the first read."""
-        self._root = root
+    def __init__(self, composition: Composition) -> None:
+        """Prepare; a source is opened by the first read."""
         self._composition = composition
-        self._file: int | None = None
-        self._source: Source | None = None
+        self._open: OpenSource | None = None
+        self._source: SegmentSource | None = None
         self._lock = Lock()
         self._closed = False
 
@@ -48,36 +46,30 @@ class Reader:
             target = target[len(piece) :]
             extent += 1
 
-    def _read(self, source: Source, offset: int, target: memoryview) -> None:
-        try:
-            if source is not self._source:
-                self._enter(source)
-            assert self._file is not None
-            if os.preadv(self._file, [target], offset) == len(target):
-                return
-        except OSError as error:
-            raise ClipGone(
-                f"{source.path} cannot be read any more: {error.strerror}"
-            ) from error
-        raise ClipGone(f"{source.path} became shorter")
+    def _read(self, source: SegmentSource, offset: int, target: memoryview) -> None:
+        if source is not self._source:
+            self._enter(source)
+        assert self._open is not None
+        self._open.fill(target, offset)
 
-    def _enter(self, source: Source) -> None:
-        if self._source is None or source.path != self._source.path:
+    def _enter(self, source: SegmentSource) -> None:
+        if self._open is None or self._open.key != source.key:
             self._leave()
-            self._file = os.open(self._root / source.path, os.O_RDONLY | os.O_CLOEXEC)
-        assert self._file is not None
-        if os.pread(self._file, len(source.marker), source.offset) != source.marker:
+            self._open = source.open()
+        try:
+            self._open.enter(source)
+        except ClipGone:
             self._leave()
-            raise ClipGone(f"{source.path} was rewritten")
+            raise
         self._source = source
 
     def close(self) -> None:
-        """Close the file, after a read that is under way."""
+        """Close the source, after a read that is under way."""
         with self._lock:
             self._closed = True
             self._leave()
 
     def _leave(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-        self._file = self._source = None
+        if self._open is not None:
+            self._open.close()
+        self._open = self._source = None

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 import logging
 import math
 from pathlib import Path
@@ -226,7 +225,7 @@ class Removal:
                 await self._backend.indexed(self._backend.index.rescan, [path])
                 for event in going:
                     if await self._backend.indexed(
-                        partial(self._backend.index.segments, event=event.id)
+                        self._backend.index.is_local, event.id
                     ):
                         # The rest of it lies in another part of the hour.
                         continue

@@ -450,6 +450,7 @@ def many(count: int) -> tuple[list[tuple], list[str]]:
                 200,
                 0,
                 1,
+                0,
             )
         )
         paths.append(hour.relative)
@@ -465,7 +466,7 @@ def test_a_hundred_thousand_events(
     index.open()
     rows, _ = many(100_000)
     with index._changes() as database:
-        marks = ", ".join("?" * 17)
+        marks = ", ".join("?" * len(rows[0]))
         database.executemany(f"INSERT INTO segments VALUES ({marks})", rows)  # noqa: S608
         index._derive(row[0] for row in rows)
     camera = rows[7][2]

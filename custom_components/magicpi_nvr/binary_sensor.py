@@ -41,6 +41,8 @@ def _battery_low(camera: Camera) -> bool | None:
 
 
 def _trouble(camera: Camera) -> bool | None:
+    if camera.pictures.fault:
+        return True
     return camera.hello.reason in TROUBLE if camera.hello else None
 
 
@@ -70,10 +72,11 @@ BINARY_SENSORS: Final = (
         translation_key="problem",
         device_class=BinarySensorDeviceClass.PROBLEM,
         entity_category=EntityCategory.DIAGNOSTIC,
-        changes=Change.WOKE | Change.STATUS,
+        changes=Change.WOKE | Change.STATUS | Change.PICTURES,
         value_fn=_trouble,
         attributes_fn=lambda camera: {
-            "reason": camera.hello.reason if camera.hello else None
+            "reason": camera.hello.reason if camera.hello else None,
+            "pictures_refused": camera.pictures.fault,
         },
     ),
 )

@@ -97,8 +97,15 @@ class MagicPiUpdate(MagicPiEntity, UpdateEntity):
     @property
     @override
     def in_progress(self) -> bool:
-        """Return whether an update is ordered and not yet over."""
-        return (ota := self.camera.ota) is not None and ota.active
+        """Return whether the camera works on an update, or an order for this version waits for it.
+
+        A camera that stays connected can be given the order again after a failed attempt, and
+        any camera the order for another version.
+        """
+        if (ota := self.camera.ota) is None or not ota.active:
+            return False
+        waits = self.camera.sleeps or not ota.error
+        return ota.running or (waits and ota.version == self.latest_version)
 
     @property
     @override

@@ -41,3 +41,8 @@ class FirmwareImages:
         }
         (self._folder / f"cam-{version}.bin").write_bytes(image)
         (self._folder / f"cam-{version}.json").write_text(json.dumps(manifest))
+
+    def clear(self) -> None:
+        """Delete every image."""
+        for path in self._folder.glob("cam-*"):
+            path.unlink()

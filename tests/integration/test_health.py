@@ -24,7 +24,8 @@ from custom_components.magicpi_nvr.system_health import async_system_health_info
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
-from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers import entity_registry as er, issue_registry as ir
+from homeassistant.helpers.device_registry import format_mac
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 
@@ -142,6 +143,42 @@ async def test_late_for_an_hour_is_no_issue(
     found = issue(hass, LATE)
     assert found
     assert found.translation_placeholders["last_seen"] == "-"
+
+
+async def test_pictures_that_are_refused(nvr_house: House, hass: HomeAssistant) -> None:
+    """Damaged and unsupported pictures are repairs of their own, and the camera has a problem."""
+    await nvr_house.claimed()
+    camera = nvr_house.camera()
+    registry = er.async_get(hass)
+    problem = registry.async_get_entity_id(
+        "binary_sensor", DOMAIN, f"{format_mac(CAMERA_ID)}-problem"
+    )
+    assert problem
+    for reason, key, other in (
+        ("zeroed", "pictures_damaged", "pictures_unsupported"),
+        ("dimensions", "pictures_unsupported", "pictures_damaged"),
+    ):
+        for event in (1, 2):
+            for _ in range(5):
+                camera.picture_refused(event, reason)
+            camera.event_ended(0)
+        await hass.async_block_till_done()
+        found = issue(hass, f"{key}_{CAMERA_ID}")
+        assert found
+        assert found.translation_placeholders["reason"] == reason
+        assert issue(hass, f"{other}_{CAMERA_ID}") is None
+        state = hass.states.get(problem)
+        assert state
+        assert state.state == "on"
+        assert state.attributes["pictures_refused"] == reason
+    for _ in range(5):
+        camera.pictures.accept(3)
+    camera.event_ended(0)
+    await hass.async_block_till_done()
+    assert issue(hass, f"pictures_unsupported_{CAMERA_ID}") is None
+    state = hass.states.get(problem)
+    assert state
+    assert state.state == "off"
 
 
 async def test_weak_wifi(nvr_house: House, hass: HomeAssistant) -> None:

@@ -1,5 +1,6 @@
 """Firmware updates of cameras."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,12 @@ class Folder:
     async def add(self, version: str, notes: str | None = None) -> None:
         """Put an image into the folder and have it read."""
         self._images.add(version, notes)
+        await self._scene.nvr.async_read_firmware()
+        await self._scene.hass.async_block_till_done()
+
+    async def clear(self) -> None:
+        """Delete every image and have the folder read."""
+        self._images.clear()
         await self._scene.nvr.async_read_firmware()
         await self._scene.hass.async_block_till_done()
 
@@ -205,6 +212,42 @@ async def test_failed(scene: Scene, folder: Folder) -> None:
     assert state.attributes["order"] == "failed"
     assert state.attributes["error"] == "flash_write"
     assert issue(actor)
+
+
+async def test_an_order_after_a_failure(scene: Scene, folder: Folder) -> None:
+    """A camera that stays connected can be given it again after one failed attempt."""
+    actor = await scene.add_camera(keep_on=True, ota_result="fail")
+    await folder.add("1.1.0")
+    await install(actor)
+    await scene.wait(
+        lambda: actor.state("update", "firmware").attributes["error"] == "flash_write"
+    )
+    state = actor.state("update", "firmware")
+    assert state.attributes["order"] == "pending"
+    assert state.attributes["in_progress"] is False
+    actor.virtual.options = replace(actor.virtual.options, ota_result="ok")
+    await install(actor)
+    await scene.wait(
+        lambda: actor.state("update", "firmware").attributes["order"] == "done"
+    )
+
+
+async def test_an_image_that_is_deleted(scene: Scene, folder: Folder) -> None:
+    """With the image the order goes; while it waits, a newer one can be ordered."""
+    actor = await scene.add_camera()
+    await actor.sleep()
+    await folder.add("1.1.0")
+    await install(actor)
+    await folder.add("1.2.0")
+    assert actor.state("update", "firmware").attributes["in_progress"] is False
+    await install(actor)
+    assert actor.camera.offer
+    assert actor.camera.offer.version == "1.2.0"
+    await folder.clear()
+    state = actor.state("update", "firmware")
+    assert state.state == "off"
+    assert state.attributes["order"] is None
+    assert actor.camera.offer is None
 
 
 async def test_a_failure_is_told_again_after_a_reload(

@@ -345,12 +345,14 @@ class Session:
             return
         if crc32(jpeg) != crc:
             self._drop("crc")
+            camera.picture_refused(event, "crc")
             progress.refuse(seq)
             return
         try:
             jpeg, width, height, repairs, orientation = check_jpeg(jpeg)
         except JpegError as err:
             self._drop(err.reason)
+            camera.picture_refused(event, err.reason.value)
             progress.refuse(seq)
             return
         if t > self._horizon_t and t > self._horizon_t + self._elapsed_ms():
@@ -389,7 +391,7 @@ class Session:
     def _end_open_events(self) -> None:
         """End events whose last frame came without an `event_end`."""
         for event in self._open_events:
-            self.camera.counters.events += 1
+            self.camera.event_ended(0)
             self._delegate.event_ended(self.camera, self._boot, event, 0)
         self._open_events.clear()
 
@@ -440,8 +442,7 @@ class Session:
             case EventEnd():
                 self._open_events.discard(message.event)
                 self._ack_soon = True
-                camera.counters.events += 1
-                camera.counters.lost += message.lost
+                camera.event_ended(message.lost)
                 self._delegate.event_ended(
                     camera, self._boot, message.event, message.lost
                 )

@@ -510,6 +510,14 @@ class Nvr:
     async def async_read_firmware(self) -> None:
         """Read the folder of images again."""
         await self.firmware_folder.async_read()
+        for camera in self.gateway.cameras.values():
+            if camera.offer and self.firmware_folder.path(camera.offer.sha256) is None:
+                LOGGER.info(
+                    "Firmware %s for %s is gone, its order is withdrawn",
+                    camera.offer.version,
+                    camera.name,
+                )
+                camera.offer_firmware(None)
         self.changes.notify(NvrChange.FIRMWARE)
 
 

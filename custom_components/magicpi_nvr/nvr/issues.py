@@ -30,10 +30,16 @@ ISSUE_CERTIFICATE: Final = "certificate"
 ISSUE_CA_RECREATED: Final = "ca_recreated"
 ISSUE_CLONE: Final = "duplicate_nvr"
 ISSUE_CLOCK: Final = "clock_stepped"
+ISSUE_PICTURES_DAMAGED: Final = "pictures_damaged"
+ISSUE_PICTURES_UNSUPPORTED: Final = "pictures_unsupported"
 ISSUE_PORT: Final = "port_in_use"
 ISSUE_STORAGE: Final = "storage_gone"
 ISSUE_UPDATE_FAILED: Final = "update_failed"
 ISSUE_WEAK_WIFI: Final = "weak_wifi"
+
+# Pictures that are whole, but of a kind that cannot be recorded: another firmware makes others.
+# Every other reason is damage.
+UNSUPPORTED: Final = ("coding", "colors", "dimensions", "too_big")
 
 # A sleeper that misses its check-ins is late, a camera with a cable is offline
 MISSING: Final = (CameraStatus.LATE, CameraStatus.OFFLINE)
@@ -109,6 +115,8 @@ class Issues:
             self._check_wifi(camera)
         if change & Change.STATUS:
             self.check_late(camera)
+        if change & Change.PICTURES:
+            self.check_pictures(camera)
 
     @callback
     def clone_found(self, addresses: str | None) -> None:
@@ -126,7 +134,13 @@ class Issues:
     def camera_gone(self, camera_id: str) -> None:
         """Take back everything about a camera that was removed."""
         self._weak.pop(camera_id, None)
-        for key in (ISSUE_CAMERA_LATE, ISSUE_UPDATE_FAILED, ISSUE_WEAK_WIFI):
+        for key in (
+            ISSUE_CAMERA_LATE,
+            ISSUE_PICTURES_DAMAGED,
+            ISSUE_PICTURES_UNSUPPORTED,
+            ISSUE_UPDATE_FAILED,
+            ISSUE_WEAK_WIFI,
+        ):
             self.clear(f"{key}_{camera_id}")
 
     async def _async_round(self, now: datetime) -> None:
@@ -139,6 +153,7 @@ class Issues:
         """Look at cameras, clock and authority."""
         for camera in self._cameras():
             self.check_late(camera)
+            self.check_pictures(camera)
         self._check_clock()
         self.check_ca()
 
@@ -173,6 +188,26 @@ class Issues:
                 else "-"
             ),
         )
+
+    @callback
+    def check_pictures(self, camera: Camera) -> None:
+        """Raise an issue for a camera of which nearly all pictures of some events are refused."""
+        fault = camera.pictures.fault
+        unsupported = fault in UNSUPPORTED
+        for key, present in (
+            (ISSUE_PICTURES_DAMAGED, fault is not None and not unsupported),
+            (ISSUE_PICTURES_UNSUPPORTED, unsupported),
+        ):
+            issue_id = f"{key}_{camera.id}"
+            if not present:
+                self.clear(issue_id)
+                continue
+            self.report(
+                key,
+                issue_id=issue_id,
+                name=self._entries.name(camera.id),
+                reason=str(fault),
+            )
 
     @callback
     def _check_wifi(self, camera: Camera) -> None:

@@ -564,6 +564,75 @@ async def test_green_frames_are_no_picture(house: House) -> None:
         assert camera.latest.boot == 78
 
 
+# Pictures that are refused
+
+
+async def send_event(
+    wire: Wire, event: int, pictures: int, *, bad: bytes | None = None, good: int = 0
+) -> None:
+    """Send an event of bad pictures, and some good ones."""
+    for number in range(pictures):
+        picture = bad if bad is not None and number >= good else make_jpeg()
+        await wire.send_frame(event * 100 + number, picture, event=event)
+    await wire.send({"type": "event_end", "event": event, "t": 2000})
+
+
+async def test_all_pictures_of_some_events_are_refused(tmp_path: Path) -> None:
+    """Two events in a row are a fault with its reason, over a restart; a good event ends it."""
+    zeroed = make_jpeg()
+    scan = zeroed.index(b"\xff\xda") + 14
+    zeroed = zeroed[:scan] + bytes(2000) + b"\xff\xd9"
+    async with run_house(tmp_path) as house:
+        camera, auth = await house.register()
+        listener = Listener(camera)
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            await send_event(wire, 1, 10, bad=zeroed)
+            await until(lambda: camera.counters.events == 1)
+            assert camera.pictures.fault is None
+            await send_event(wire, 2, 10, bad=zeroed, good=1)
+            await until(lambda: camera.counters.events == 2)
+            assert camera.pictures.fault == "zeroed"
+            assert camera.pictures.refused_ratio == pytest.approx(0.9)
+            await until(lambda: Change.PICTURES in listener.all)
+        storage = house.storage
+    async with run_house(tmp_path, storage) as house:
+        camera = house.gateway.cameras[CAMERA_ID]
+        assert camera.pictures.fault == "zeroed"
+        async with house.connect(auth) as wire:
+            await wire.greet(boot=78)
+            await send_event(wire, 1, 10)
+            await until(lambda: camera.pictures.fault is None)
+
+
+async def test_some_pictures_are_refused(house: House) -> None:
+    """Half of an event is a bad link or a brown-out, and no fault; nor are live pictures."""
+    camera, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        for event in (1, 2, 3):
+            await send_event(wire, event, 10, bad=b"x", good=5)
+        for seq in range(900, 920):
+            await wire.send_frame(seq, b"x", event=0)
+        await until(lambda: camera.counters.dropped == 35)
+        assert camera.pictures.fault is None
+    await until(lambda: camera.session is None)
+    assert camera.pictures.fault is None
+
+
+async def test_events_that_break_off(house: House) -> None:
+    """An event whose link is lost counts as well."""
+    camera, auth = await house.register()
+    for event in (1, 2):
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            for number in range(5):
+                await wire.send_frame(event * 10 + number, b"x", event=event)
+            await until(lambda event=event: camera.counters.dropped == event * 5)
+        await until(lambda: camera.session is None)
+    assert camera.pictures.fault == "no_start"
+
+
 # Updates
 
 
@@ -637,6 +706,100 @@ async def test_update_fails(house: House) -> None:
         assert camera.ota.active is (attempt < 3)
     assert camera.ota.state is OtaStep.FAILED
     assert camera.offer is None
+
+
+async def always_on(house: House, wire: Wire, camera: Camera) -> None:
+    """Have a connected camera stay so."""
+    await wire.greet(config_rev=2, battery_pct=None)
+    assert not camera.sleeps
+
+
+async def test_update_of_a_camera_that_stays(house: House) -> None:
+    """It tries again by itself, three times in all; then the order has failed, and a new one is taken."""
+    camera, auth = await house.register()
+    camera.set_config({"power_mode": "always_on"})
+    async with house.connect(auth) as wire:
+        await always_on(house, wire, camera)
+        camera.offer_firmware(OFFER)
+        for attempt in range(1, 4):
+            await wire.expect("ota")
+            assert camera.ota is not None
+            assert camera.ota.attempts == attempt
+            await wire.send({"type": "ota", "state": "failed", "error": "bad hash"})
+            await until(lambda: camera.ota and not camera.ota.running)
+            house.clock.ahead += 31
+        assert camera.ota is not None
+        assert (camera.ota.state, camera.ota.error) == (OtaStep.FAILED, "bad hash")
+        camera.offer_firmware(OFFER)
+        await wire.expect("ota")
+        assert camera.ota.state is OtaStep.OFFERED
+        await wire.send({"type": "ota", "state": "installed"})
+        await until(lambda: camera.ota and camera.ota.state is OtaStep.INSTALLED)
+    async with house.connect(auth) as wire:
+        await wire.greet(config_rev=2)
+        # The link was lost before the restart: nothing is decided yet
+        assert camera.ota.state is OtaStep.INSTALLED
+    async with house.connect(auth) as wire:
+        await wire.greet(config_rev=2, boot=78, fw="2.0.0")
+    assert camera.ota.state is OtaStep.DONE
+
+
+async def test_update_that_stalls(house: House) -> None:
+    """A camera that stays connected and says no more is asked again, then it has failed."""
+    camera, auth = await house.register()
+    camera.set_config({"power_mode": "always_on"})
+    async with house.connect(auth) as wire:
+        await always_on(house, wire, camera)
+        camera.offer_firmware(OFFER)
+        for _ in range(3):
+            await wire.expect("ota")
+            house.clock.ahead += 301
+            await until(lambda: camera.ota and not camera.ota.running)
+            house.clock.ahead += 31
+        assert camera.ota is not None
+        assert camera.ota.state is OtaStep.FAILED
+        assert camera.ota.error == "the camera does not go on"
+
+
+async def test_update_ordered_at_any_moment(house: House) -> None:
+    """Again while it runs changes nothing; another image takes its place; it can be withdrawn."""
+    camera, auth = await house.register()
+    other = FirmwareOffer(version="3.0.0", sha256="cd" * 32, size=1000)
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        camera.offer_firmware(OFFER)
+        await wire.expect("ota")
+        await wire.send({"type": "ota", "state": "downloading", "percent": 40})
+        await until(lambda: camera.ota and camera.ota.percent == 40)
+        camera.offer_firmware(OFFER)
+        assert camera.ota is not None
+        assert (camera.ota.percent, camera.ota.attempts) == (40, 1)
+        camera.offer_firmware(other)
+        assert (await wire.expect("ota"))["version"] == "3.0.0"
+        camera.offer_firmware(None)
+        assert (camera.ota, camera.offer) == (None, None)
+        camera.offer_firmware(other)
+        assert (await wire.expect("ota"))["version"] == "3.0.0"
+
+
+async def test_update_goes_on_after_a_crash(tmp_path: Path) -> None:
+    """A transfer that was stored as running begins again at the next hello."""
+    async with run_house(tmp_path) as house:
+        camera, auth = await house.register()
+        async with house.connect(auth) as wire:
+            await wire.greet()
+            camera.offer_firmware(OFFER)
+            await wire.expect("ota")
+            house.registry.save()
+            house.storage.flush()
+            stored = json.loads(json.dumps(house.storage.data))
+            assert stored["cameras"][CAMERA_ID]["ota"]["state"] == "offered"
+    async with (
+        run_house(tmp_path, MemoryStorage(stored)) as house,
+        house.connect(auth) as wire,
+    ):
+        await wire.greet(boot=78)
+        await wire.expect("ota")
 
 
 async def test_update_interrupted(house: House) -> None:

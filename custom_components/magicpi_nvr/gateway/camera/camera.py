@@ -1,4 +1,4 @@
-"""Everything known of one registered camera, connected or not."""
+"""Everything known of one registered camera; long, as its parts meet here alone."""
 
 import asyncio
 from collections import deque
@@ -29,6 +29,7 @@ from .configuration import Configuration
 from .counters import Counters, Telemetry
 from .host import CameraHost, CameraLink
 from .live import LiveView
+from .pictures import PictureFaults
 from .presence import CameraStatus, Presence
 from .update import FirmwareOffer, OtaProgress, OtaStep, Update
 
@@ -91,11 +92,14 @@ class Camera:
         )
         self._live = LiveView(self._request_stream)
         self._commands = Commands()
-        self.update = Update()
+        self.pictures = PictureFaults()
+        self.update = Update(host.clock)
         self._subscribers = Subscribers(camera_id)
-        self._rekey_pending = False
+        self.rekey_pending = False
+        """Whether a new key waits to be handed over."""
         self._bye: Bye | None = None
         self._known_boot: int | None = None
+        self._restarted = False
         self._counter_ticks = 0
         self._notified_bytes = 0
 
@@ -110,7 +114,8 @@ class Camera:
             "caps": self.caps.as_dict(),
             "address": self.address,
             "boot": self.progress.boot if self.progress else self._known_boot,
-            "rekey_wanted": self._rekey_pending,
+            "rekey_wanted": self.rekey_pending,
+            "picture_fault": self.pictures.fault,
             "telemetry": asdict(self.telemetry),
             "config": self.config.as_dict(),
             "counters": self.counters.as_dict(),
@@ -131,7 +136,9 @@ class Camera:
         )
         address = data.get("address")
         camera.address = address if isinstance(address, str) else None
-        camera._rekey_pending = data.get("rekey_wanted") is True
+        camera.rekey_pending = data.get("rekey_wanted") is True
+        fault = data.get("picture_fault")
+        camera.pictures.fault = fault if isinstance(fault, str) else None
         boot = data.get("boot")
         camera._known_boot = boot if isinstance(boot, int) else None
         camera.telemetry = Telemetry.from_dict(data.get("telemetry"))
@@ -213,11 +220,12 @@ class Camera:
         """
         replaced, self.session = self.session, session
         changes = Change.STATUS | Change.TELEMETRY
+        self._restarted = hello.boot != self._known_boot
         if self.progress is None or self.progress.boot != hello.boot:
             self.progress = BootProgress(hello.boot)
             self.boot_clock = BootClock(self._host.clock)
             # After a restart of this side a boot that was known is no wake.
-            if hello.boot != self._known_boot and not recorded:
+            if self._restarted and not recorded:
                 self.counters.wakes += 1
                 self.counters.lost += hello.lost
                 changes |= Change.WOKE
@@ -249,7 +257,7 @@ class Camera:
     def welcomed(self) -> None:
         """Send what was pending until this connection."""
         before = self.update.progress
-        self.update.judge(running=self.firmware)
+        self.update.judge(running=self.firmware, new_boot=self._restarted)
         if (progress := self.update.progress) is not before and progress:
             if progress.state is OtaStep.DONE:
                 _LOGGER.info("Camera %s runs firmware %s", self.id, progress.version)
@@ -280,6 +288,11 @@ class Camera:
         if self.motion:
             self.motion = False
             changes |= Change.MOTION
+        if self.update.progress and self.update.progress.running:
+            self.update.disconnected()
+            self._update_changed()
+        if self.pictures.end():
+            self._pictures_changed()
         self._commands.disconnected()
         self._live.disconnected()
         self.notify(changes)
@@ -303,6 +316,8 @@ class Camera:
                 self._host.save()
             self.notify(Change.STATUS)
         if connected:
+            if self.update.offer is not None:
+                self._tick_update()
             self._counter_ticks += 1
             if self._counter_ticks >= COUNTER_TICKS:
                 self._counter_ticks = 0
@@ -310,14 +325,41 @@ class Camera:
                     self._notified_bytes = count
                     self.notify(Change.COUNTERS)
 
+    def _tick_update(self) -> None:
+        if self.update.tick():
+            self._update_changed()
+        # One that sleeps tries again at its next wake: waiting for it costs battery.
+        if not self.sleeps and self.update.is_retry_due():
+            self._send_offer()
+
     # Messages of the camera
 
     def handle_frame(self, frame: Frame) -> None:
         """Show a good frame."""
         if self.session is not None and self.presence.streams():
             self.notify(Change.STATUS)
+        if self.pictures.accept(frame.event):
+            self._pictures_changed()
         self._live.show(frame)
         self._subscribers.notify(_FRAME)
+
+    def picture_refused(self, event: int, reason: str) -> None:
+        """A picture of an event did not pass its checks."""
+        if self.pictures.refuse(event, reason):
+            self._pictures_changed()
+
+    def _pictures_changed(self) -> None:
+        if fault := self.pictures.fault:
+            _LOGGER.warning("Pictures of camera %s are refused: %s", self.id, fault)
+        self.notify(Change.PICTURES)
+        self._host.save()
+
+    def event_ended(self, lost: int) -> None:
+        """All frames of an event came; the camera gave up `lost` of them."""
+        self.counters.events += 1
+        self.counters.lost += lost
+        if self.pictures.end():
+            self._pictures_changed()
 
     def handle_motion(self, event: int, active: bool) -> None:
         """Motion begins or ends."""
@@ -430,14 +472,9 @@ class Camera:
             raise CameraAsleep(self.id)
         await self._commands.run(self.session.send, name, args or {}, timeout)
 
-    @property
-    def rekey_pending(self) -> bool:
-        """Whether a new key waits to be handed over."""
-        return self._rekey_pending
-
     async def rekey(self) -> None:
         """Hand over a new key, now or at the next wake; raises CommandFailed."""
-        self._rekey_pending = True
+        self.rekey_pending = True
         self._host.save()
         if self.session is not None:
             await self.deliver_key()
@@ -448,11 +485,11 @@ class Camera:
         try:
             await self.command("rekey", {"api_key": key})
         except CommandRefused:
-            self._rekey_pending = False
+            self.rekey_pending = False
             self._host.abandon_rekey(self.id)
             raise
         # Where no answer came, the camera may have stored it: the next use shows.
-        self._rekey_pending = False
+        self.rekey_pending = False
         self._host.save()
 
     # Pictures

@@ -22,6 +22,7 @@ class Change(Flag):
     LOG = auto()
     WOKE = auto()
     INFO = auto()
+    PICTURES = auto()
 
 
 ALL_BUT_FRAMES: Final = ~Change.FRAME

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 from statistics import median
 from typing import Any, Final, Self
 
@@ -18,6 +18,21 @@ MIN_SPAN_MS: Final = 2 * DAY_MS
 MIN_DROP: Final = 2.0
 RECHARGED: Final = 8.0
 MAX_DAYS: Final = 730.0
+BALANCE_DAYS: Final = 14
+
+# What the chip, the radio and the sensor draw on top of each other, mA: the model of docs/hardware-bench.md
+CPU_MA: Final = 50
+RADIO_MA: Final = 90
+SENSOR_MA: Final = 50
+
+
+def modeled_mah(spent: Mapping[str, int]) -> float:
+    """Return what a camera drew while awake, by the seconds that it told; asleep it draws its board's share."""
+    return (
+        CPU_MA * spent.get("awake_s", 0)
+        + RADIO_MA * spent.get("radio_s", 0)
+        + SENSOR_MA * spent.get("sensor_s", 0)
+    ) / 3600
 
 
 @dataclass(slots=True)
@@ -86,6 +101,19 @@ class BatteryHistory:
         if self._empty_at_ms is None:
             return None
         return max(0.0, (self._empty_at_ms - now_ms) / DAY_MS)
+
+    def balance(self) -> dict[int, float]:
+        """Return by how much the level rose or fell on each of the last days, by the day's start in ms."""
+        last: dict[int, float] = {}
+        for bucket in self._buckets:
+            last[bucket.start_ms - bucket.start_ms % DAY_MS] = bucket.percent
+        days = sorted(last)
+        changes = {
+            day: round(last[day] - last[before], 1)
+            for before, day in pairwise(days)
+            if day - before == DAY_MS
+        }
+        return dict(list(changes.items())[-BALANCE_DAYS:])
 
     def _forget_before_charge(self) -> None:
         """Begin anew after a charge; one bucket that is too high is an outlier, two are a charge."""

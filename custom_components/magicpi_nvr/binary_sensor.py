@@ -68,6 +68,14 @@ BINARY_SENSORS: Final = (
         value_fn=_battery_low,
     ),
     MagicPiBinarySensorDescription(
+        key="charging",
+        device_class=BinarySensorDeviceClass.BATTERY_CHARGING,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        changes=Change.TELEMETRY,
+        exists_fn=lambda camera: "charging" in camera.caps.features,
+        value_fn=lambda camera: camera.telemetry.charging,
+    ),
+    MagicPiBinarySensorDescription(
         key="problem",
         translation_key="problem",
         device_class=BinarySensorDeviceClass.PROBLEM,

@@ -52,10 +52,12 @@ from .gateway import (
     ClaimError,
     InvalidCode,
     NotACamera,
+    OtherCamera,
     SetupClient,
     StaleNonce,
     TooManyTries,
     WrongCode,
+    code_of_link,
     is_camera_id,
     is_mac,
     normalize_code,
@@ -69,6 +71,7 @@ ERRORS: Final[dict[type[ClaimError], str]] = {
     CannotConnect: "cannot_connect",
     InvalidCode: "invalid_code",
     NotACamera: "not_a_camera",
+    OtherCamera: "wrong_camera",
     StaleNonce: "cannot_connect",
     TooManyTries: "too_many_tries",
     WrongCode: "wrong_code",
@@ -454,7 +457,8 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         self._nvr = nvr = await async_get_nvr(self.hass)
         field = CONF_SETUP_CODE
         try:
-            normalize_code(code)
+            # The setup page's QR code and link are as good as the code in them
+            code = normalize_code(code_of_link(code, self._id))
             # The gateway has to listen before the camera knows its address
             if self._release is None:
                 self._release = await nvr.async_acquire()

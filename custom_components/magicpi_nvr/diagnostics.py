@@ -89,6 +89,7 @@ def _camera(nvr: Nvr, camera: Camera) -> dict[str, Any]:
             "uptime_ms": camera.hello.uptime_ms,
             "backlog": camera.hello.backlog,
             "lost": camera.hello.lost,
+            "timing": _plain(camera.hello.timing),
         }
         if camera.hello
         else None,

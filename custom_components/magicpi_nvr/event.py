@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, Final, override
 
-from homeassistant.components.event import EventEntity, EventEntityDescription
+from homeassistant.components.event import (
+    DoorbellEventType,
+    EventDeviceClass,
+    EventEntity,
+    EventEntityDescription,
+)
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
@@ -43,13 +48,30 @@ EVENTS: Final = (
 )
 
 
+DOORBELLS: Final = (
+    MagicPiEventDescription(
+        key="doorbell",
+        translation_key="doorbell",
+        device_class=EventDeviceClass.DOORBELL,
+        event_types=[DoorbellEventType.RING],
+        changes=Change.RING,
+        exists_fn=lambda camera: "ring" in camera.caps.features,
+    ),
+)
+
+
 async def async_setup_entry(
     hass: HomeAssistant,
     entry: MagicPiConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the camera's events."""
-    async_add_rows(entry, async_add_entities, (MagicPiEvent, EVENTS))
+    async_add_rows(
+        entry,
+        async_add_entities,
+        (MagicPiEvent, EVENTS),
+        (MagicPiDoorbell, DOORBELLS),
+    )
 
 
 class MagicPiEvent(MagicPiEntity, EventEntity):
@@ -112,3 +134,21 @@ class MagicPiEvent(MagicPiEntity, EventEntity):
         """Fire when a clip is ready to be seen."""
         if change is EventChange.READY and event.camera == self.camera.id:
             self._fire(CLIP_READY, clip_attributes(self.hass, self.nvr, event))
+
+
+class MagicPiDoorbell(MagicPiEntity, EventEntity):
+    """Fires when somebody presses the camera's button."""
+
+    entity_description: MagicPiEventDescription
+
+    @callback
+    @override
+    def _handle_change(self, change: Change) -> None:
+        """Fire, with the event that shows who it was."""
+        if not change & Change.RING or (ring := self.camera.ring) is None:
+            return
+        self._trigger_event(
+            DoorbellEventType.RING,
+            {"event_id": event_id(self.camera.id, ring.boot, ring.event)},
+        )
+        self.async_write_ha_state()

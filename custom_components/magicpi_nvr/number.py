@@ -65,6 +65,12 @@ NUMBERS = (
         exists_fn=lambda camera: camera.caps.sleep,
     ),
     MagicPiNumberDescription(
+        key="confirm_sensitivity",
+        translation_key="confirm_sensitivity",
+        entity_registry_enabled_default=False,
+        exists_fn=lambda camera: "confirm_motion" in camera.caps.features,
+    ),
+    MagicPiNumberDescription(
         key="brightness",
         translation_key="brightness",
     ),

@@ -8,6 +8,7 @@ from typing import Any, Self
 from homeassistant.const import CONF_PORT
 
 from .const import (
+    CONF_CHECK_IN_DAYS,
     CONF_CLEANUP,
     CONF_CONTINUOUS_DAYS,
     CONF_CRF,
@@ -39,6 +40,7 @@ class NvrOptions:
     hosts: tuple[str, ...] = ()
     media_dir: str | None = None
     retention_days: int = 7
+    check_in_days: int = 60
     cleanup: str = "0 2 * * *"
     free_space_floor: float = 1.0
     crf: int = 23
@@ -62,6 +64,7 @@ class NvrOptions:
             retention_days=int(
                 storage.get(CONF_RETENTION_DAYS, default.retention_days)
             ),
+            check_in_days=int(storage.get(CONF_CHECK_IN_DAYS, default.check_in_days)),
             cleanup=storage.get(CONF_CLEANUP, default.cleanup),
             free_space_floor=float(
                 storage.get(CONF_FREE_SPACE_FLOOR, default.free_space_floor)

@@ -25,6 +25,7 @@ from homeassistant.helpers.selector import (
 from homeassistant.util import dt as dt_util
 
 from .const import (
+    CONF_CHECK_IN_DAYS,
     CONF_CLEANUP,
     CONF_CONTINUOUS_DAYS,
     CONF_CRF,
@@ -127,6 +128,7 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                     SECTION_STORAGE: {
                         CONF_MEDIA_DIR: options.media_dir,
                         CONF_RETENTION_DAYS: options.retention_days,
+                        CONF_CHECK_IN_DAYS: options.check_in_days,
                         CONF_CLEANUP: options.cleanup,
                         CONF_FREE_SPACE_FLOOR: options.free_space_floor,
                     },
@@ -172,6 +174,9 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                                 )
                             ),
                             probatio.Required(CONF_RETENTION_DAYS): _number(
+                                1, 3650, unit="d"
+                            ),
+                            probatio.Optional(CONF_CHECK_IN_DAYS, default=60): _number(
                                 1, 3650, unit="d"
                             ),
                             probatio.Required(CONF_CLEANUP): TEXT_SELECTOR,

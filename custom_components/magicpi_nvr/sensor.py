@@ -26,7 +26,7 @@ from homeassistant.helpers.restore_state import ExtraStoredData, RestoreEntity
 from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
-from .battery import BatteryHistory
+from .battery import BatteryHistory, modeled_mah
 from .entity import (
     NO_CHANGE,
     MagicPiEntity,
@@ -66,6 +66,21 @@ class NvrSensorDescription(NvrEntityDescription, SensorEntityDescription):
 def _time(at_ms: int | None) -> datetime | None:
     """Return an aware time."""
     return None if at_ms is None else dt_util.utc_from_timestamp(at_ms / 1000)
+
+
+def _spent(camera: Camera) -> dict[str, int]:
+    """Return what the camera told of its wakes and of the seconds that they took."""
+    spent = camera.counters.spent
+    return {
+        "wakes_motion": spent["pir"],
+        "wakes_check_in": spent["timer"],
+        "wakes_ring": spent["ring"],
+        "wakes_other": spent["other"],
+        "awake_seconds": spent["awake_s"],
+        "radio_seconds": spent["radio_s"],
+        "sensor_seconds": spent["sensor_s"],
+        "alarms_dropped": camera.counters.alarms_dropped,
+    }
 
 
 SENSORS = (
@@ -171,6 +186,17 @@ SENSORS = (
         changes=Change.STATUS | Change.MOTION,
         entity_registry_enabled_default=False,
         value=lambda camera, _: camera.counters.repaired,
+    ),
+    MagicPiSensorDescription(
+        key="charge_used",
+        translation_key="charge_used",
+        native_unit_of_measurement="mAh",
+        suggested_display_precision=0,
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        changes=Change.WOKE,
+        exists_fn=lambda camera: "checkin_picture" in camera.caps.features,
+        value=lambda camera, _: round(modeled_mah(camera.counters.spent), 1),
+        attributes=_spent,
     ),
     MagicPiSensorDescription(
         key="storage_used",
@@ -395,6 +421,17 @@ class BatteryDaysSensor(MagicPiSensor, RestoreEntity):
         """Return days."""
         left = self._history.days_left(int(dt_util.utcnow().timestamp() * 1000))
         return None if left is None else round(left, 1)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any]:
+        """Return by how many percent the level rose or fell on each day."""
+        return {
+            "daily_balance": {
+                dt_util.utc_from_timestamp(day / 1000).date().isoformat(): change
+                for day, change in self._history.balance().items()
+            }
+        }
 
 
 class NvrSensor(NvrEntity, SensorEntity):

@@ -65,6 +65,7 @@ ATTR_LABEL: Final = "label"
 ATTR_LABELS: Final = "labels"
 ATTR_LIMIT: Final = "limit"
 ATTR_OLDER_THAN: Final = "older_than"
+ATTR_CHECK_INS: Final = "check_ins"
 ATTR_PROTECTED: Final = "protected"
 ATTR_SPEED: Final = "speed"
 ATTR_START: Final = "start"
@@ -163,6 +164,7 @@ EXPORT_SCHEMA: Final = probatio.Any(
 TIMELAPSE_SCHEMA: Final = probatio.Schema(
     {
         **SPAN,
+        probatio.Optional(ATTR_CHECK_INS, default=False): cv.boolean,
         probatio.Optional(ATTR_SPEED, default=60): probatio.All(
             probatio.Coerce(float), probatio.Range(min=2, max=10_000)
         ),
@@ -460,6 +462,7 @@ async def _async_export(call: ServiceCall) -> ServiceResponse:
             epoch_ms(data[ATTR_START]),
             epoch_ms(data[ATTR_END]),
             timelapse=speed,
+            check_ins=data.get(ATTR_CHECK_INS, False),
             name=nvr.entries.name(camera_id),
         )
     await async_check(hass, call.context, [camera_id], POLICY_READ)

@@ -64,6 +64,16 @@ SETTING_SWITCHES = (
         translation_key="pre_roll",
     ),
     MagicPiSettingSwitchDescription(
+        key="checkin_picture",
+        translation_key="checkin_picture",
+        exists_fn=lambda camera: "checkin_picture" in camera.caps.features,
+    ),
+    MagicPiSettingSwitchDescription(
+        key="confirm_motion",
+        translation_key="confirm_motion",
+        exists_fn=lambda camera: "confirm_motion" in camera.caps.features,
+    ),
+    MagicPiSettingSwitchDescription(
         key="vflip",
         translation_key="vflip",
         entity_registry_enabled_default=False,

@@ -13,6 +13,7 @@ from custom_components.magicpi_nvr.battery import (
     MAX_BUCKETS,
     MAX_DAYS,
     BatteryHistory,
+    modeled_mah,
 )
 
 START = 83_100 * BUCKET_MS
@@ -165,3 +166,18 @@ def test_any_readings(readings: list[tuple[int, float]]) -> None:
         history.add(at_ms, percent)
     left = history.days_left(START + 61 * DAY_MS)
     assert left is None or 0 <= left <= MAX_DAYS
+
+
+def test_balance_of_days() -> None:
+    """By how much the level fell or rose on each day; the first has nothing before it."""
+    history = discharge(4, lambda day: 90 - 2 * day)
+    changes = list(history.balance().values())
+    assert len(changes) == 3
+    assert changes == pytest.approx([-2] * 3, abs=0.3)
+
+
+def test_modeled_charge() -> None:
+    """An hour with everything on draws the sum of its parts."""
+    hour = {"awake_s": 3600, "radio_s": 3600, "sensor_s": 3600}
+    assert modeled_mah(hour) == pytest.approx(190)
+    assert modeled_mah({}) == 0

@@ -103,6 +103,8 @@ def test_all_are_tested() -> None:
     assert BLUEPRINTS == [
         "arm_by_presence.yaml",
         "describe_clip.yaml",
+        "doorbell.yaml",
+        "film_of_check_ins.yaml",
         "notify_with_clip.yaml",
     ]
 
@@ -458,3 +460,66 @@ async def test_only_what_differs_is_switched(home: Home) -> None:
     home.person("ben", "not_home")
     await home.later(seconds=1)
     assert [call.data["entity_id"] for call in home.on] == [["switch.yard"]]
+
+
+async def test_doorbell(scene: Scene, phone: dr.DeviceEntry) -> None:
+    """A press tells the phone at once, with the camera's picture."""
+    calls = async_mock_service(scene.hass, "notify", "mobile_app_anna_s_phone")
+    actor = await scene.add_camera("Front door")
+    await actor.sleep()
+    await automate(
+        scene.hass,
+        "doorbell.yaml",
+        doorbells=[actor.entity_id("event", "doorbell")],
+        notify_device=phone.id,
+        message="The bell",
+    )
+    actor.virtual.press_ring()
+    await scene.wait(lambda: bool(calls), "the notification")
+    await scene.hass.async_block_till_done()
+    (call,) = calls
+    camera = actor.entity_id("camera", "camera")
+    assert call.data["title"] == "Front door"
+    assert call.data["message"] == "The bell"
+    assert call.data["data"]["image"] == f"/api/camera_proxy/{camera}"
+    assert call.data["data"]["entity_id"] == camera
+
+
+@pytest.mark.parametrize("filename", ["", "/media/garden.mp4"])
+async def test_film_of_check_ins(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, filename: str
+) -> None:
+    """Each evening a film of the pictures of the last days."""
+    made = async_mock_service(
+        hass,
+        "magicpi_nvr",
+        "create_timelapse",
+        response={"path": "/media/garden.mp4", "url": None, "duration": 22.4},
+        supports_response=SupportsResponse.OPTIONAL,
+    )
+    told = async_mock_service(hass, "test", "tell")
+    await hass.config.async_set_time_zone("UTC")
+    freezer.move_to("2026-11-22T20:59:00+00:00")
+    await automate(
+        hass,
+        "film_of_check_ins.yaml",
+        camera="camera.garden",
+        days=7,
+        filename=filename,
+        afterwards=[
+            {"action": "test.tell", "data": {"seconds": "{{ film.duration }}"}}
+        ],
+    )
+    freezer.move_to("2026-11-22T21:00:00+00:00")
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+    (call,) = made
+    assert call.data["camera"] == "camera.garden"
+    assert call.data["check_ins"] is True
+    assert call.data.get("filename", "") == filename
+    start, end = (datetime.fromisoformat(call.data[name]) for name in ("start", "end"))
+    assert end - start == timedelta(days=7)
+    assert [item.data for item in told] == [{"seconds": 22.4}]
+    await hass.services.async_call(
+        "automation", "turn_off", {"entity_id": "automation.it"}, blocking=True
+    )

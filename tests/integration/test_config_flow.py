@@ -900,3 +900,20 @@ async def test_nvr_options(
     assert nvr_house.nvr.recordings.library.settings.retention_days == 30
     # The camera finds the new port
     await camera.wait_event("welcome", after=mark)
+
+
+async def test_link_of_the_setup_page(nvr_house: House, hass: HomeAssistant) -> None:
+    """The link of the QR code is as good as the code in it, unless it is another camera's."""
+    camera = await nvr_house.switch_on()
+    result = await claim_form(nvr_house, camera)
+    link = f"https://my.home-assistant.io/redirect/config_flow_start/?domain={DOMAIN}#"
+    other = CODE | {CONF_SETUP_CODE: f"{link}{OTHER_ID}/{camera.setup_code}"}
+    result = await configure(hass, result, other)
+    assert result["errors"] == {CONF_SETUP_CODE: "wrong_camera"}
+    pasted = CODE | {CONF_SETUP_CODE: f" {link}{camera.id}/{camera.setup_code}\n"}
+    result = await configure(hass, result, pasted)
+    assert result["type"] is FlowResultType.SHOW_PROGRESS
+    await hass.async_block_till_done()
+    result = await configure(hass, result)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()

@@ -8,7 +8,17 @@ from .scene import Scene
 
 
 @pytest.mark.usefixtures("everything_enabled")
-@pytest.mark.parametrize("key", ["motion_enabled", "pre_roll", "vflip", "hmirror"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "motion_enabled",
+        "pre_roll",
+        "checkin_picture",
+        "confirm_motion",
+        "vflip",
+        "hmirror",
+    ],
+)
 async def test_settings(scene: Scene, key: str) -> None:
     """A switch turns at once, is pending in the camera's sleep, and arrives with its wake."""
     actor = await scene.add_camera()

@@ -36,7 +36,11 @@ WAKE_REASONS: Final = (
     "button",
     "ota",
     "crash",
+    "ring",
 )
+# Sources of an event that are no motion
+SOURCE_RING: Final = "ring"
+SOURCE_TIMER: Final = "timer"
 UNKNOWN_REASON: Final = "unknown"
 COMMANDS: Final = (
     "stream_start",
@@ -228,6 +232,12 @@ def _reasons(value: object) -> dict[str, str]:
     }
 
 
+def _features(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or len(value) > 32:
+        raise ValueError
+    return tuple(_slug(item) for item in value)
+
+
 _U32 = _integer(0, _MAX_U32)
 _MS = _integer(0, _MAX_UPTIME_MS)
 _EVENT = _integer(0, 0xFFFF)
@@ -254,6 +264,23 @@ def _timing(value: object) -> Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """Wakes by their kind and seconds of earlier boots that no gateway has been told of yet."""
+
+    pir: int = _reads(_U32, default=0)
+    timer: int = _reads(_U32, default=0)
+    ring: int = _reads(_U32, default=0)
+    other: int = _reads(_U32, default=0)
+    awake_s: int = _reads(_U32, default=0)
+    radio_s: int = _reads(_U32, default=0)
+    sensor_s: int = _reads(_U32, default=0)
+
+
+def _spent(value: object) -> Spent:
+    return _read_fields(Spent, _mapping(value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
     """A camera introduces itself; the first message of a connection."""
 
@@ -272,6 +299,10 @@ class Hello:
     timing: Timing = _reads(_timing, default=Timing())
     backlog: int = _reads(_U32, default=0)
     lost: int = _reads(_U32, default=0)
+    features: tuple[str, ...] = _reads(_features, default=())
+    charging: bool | None = _reads(_bool, default=None)
+    dropped: int = _reads(_U32, default=0)
+    spent: Spent | None = _reads(_spent, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +332,7 @@ class Heartbeat:
     uptime_ms: int = _reads(_MS)
     rssi: int | None = _reads(_RSSI, default=None)
     battery_mv: int | None = _reads(_BATTERY_MV, default=None)
+    charging: bool | None = _reads(_bool, default=None)
     heap: int | None = _reads(_U32, default=None)
     backlog: int = _reads(_U32, default=0)
 
@@ -479,6 +511,8 @@ class Caps:
     motion: tuple[str, ...] = ()
     sleep: bool = False
     ota: bool = False
+    features: tuple[str, ...] = ()
+    """What came after protocol 1's first cameras and this one has."""
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
@@ -498,6 +532,8 @@ class Caps:
                     values[key] = _bool(value)
             if (value := data.get("psram")) is not None:
                 values["psram"] = _U32(value)
+            if (value := data.get("features")) is not None:
+                values["features"] = _features(value)
         except ValueError:
             raise ProtocolError("bad caps") from None
         if not values.get("resolutions", ("SVGA",)):
@@ -515,6 +551,7 @@ class Caps:
             "motion": list(self.motion),
             "sleep": self.sleep,
             "ota": self.ota,
+            **({"features": list(self.features)} if self.features else {}),
         }
 
 

@@ -17,6 +17,8 @@ from .protocol import (
     HEADER_BYTES,
     MAX_TEXT_BYTES,
     PROTOCOL_VERSION,
+    SOURCE_RING,
+    SOURCE_TIMER,
     Bye,
     CloseCode,
     ConfigAck,
@@ -430,13 +432,17 @@ class Session:
         camera = self.camera
         match message:
             case Motion():
-                camera.handle_motion(message.event, message.active)
+                at_ms = self._boot_clock.wall_ms(message.event, message.t)
+                if message.source == SOURCE_RING:
+                    camera.handle_ring(self._boot, message.event, message.t, at_ms)
+                elif message.source != SOURCE_TIMER:
+                    camera.handle_motion(message.event, message.active)
                 self._delegate.motion_changed(
                     camera,
                     self._boot,
                     message.event,
                     message.active,
-                    self._boot_clock.wall_ms(message.event, message.t),
+                    at_ms,
                     message.source,
                 )
             case EventEnd():

@@ -10,7 +10,7 @@ from homeassistant.helpers import device_registry as dr
 
 from ..const import DOMAIN
 from ..gateway import Camera, Change, Frame
-from ..recording import InvalidValue
+from ..recording import REASON_CHECK_IN, InvalidValue
 from .changes import Changes, NvrChange
 from .entries import Entries
 from .firmware import FirmwareFolder
@@ -28,7 +28,8 @@ REASONS: Final = {
     "button": "button",
     "motion": REASON_MOTION,
     "pir": REASON_MOTION,
-    "timer": "timer",
+    "ring": "ring",
+    "timer": REASON_CHECK_IN,
 }
 
 
@@ -58,6 +59,7 @@ class CameraDelegate:
         self._firmware_folder = firmware_folder
         self._followed: dict[str, CALLBACK_TYPE] = {}
         self._boots: dict[str, int] = {}
+        self._features: dict[str, tuple[str, ...]] = {}
         self._reasons: dict[str, dict[tuple[int, int], str]] = {}
 
     # ---- following cameras ----
@@ -66,6 +68,7 @@ class CameraDelegate:
     def follow(self, cameras: Iterable[Camera]) -> None:
         """Hear what cameras report; once, however often it is asked for."""
         for camera in cameras:
+            self._features.setdefault(camera.id, camera.caps.features)
             if camera.id not in self._followed:
                 self._followed[camera.id] = camera.subscribe(
                     lambda change, camera=camera: self._handle_camera(camera, change)  # type: ignore[misc]
@@ -111,9 +114,14 @@ class CameraDelegate:
 
     @callback
     def _handle_info(self, camera: Camera) -> None:
-        """Follow the camera's address and firmware."""
+        """Follow the camera's address, its firmware and what that can do."""
         if (entry := self._entries.camera(camera.id)) is None:
             return
+        features = camera.caps.features
+        if self._features.setdefault(camera.id, features) != features:
+            # Entities of what came or went with other firmware
+            self._features[camera.id] = features
+            self._hass.config_entries.async_schedule_reload(entry.entry_id)
         if camera.session and camera.address != entry.data.get(CONF_HOST):
             self._hass.config_entries.async_update_entry(
                 entry, data={**entry.data, CONF_HOST: camera.address}
@@ -187,7 +195,8 @@ class CameraDelegate:
         """Remember why an event is recorded."""
         if active and source in REASONS:
             reasons = self._reasons.setdefault(camera.id, {})
-            reasons[boot, event] = REASONS[source]
+            # What it began with: who rings may move as well
+            reasons.setdefault((boot, event), REASONS[source])
             if len(reasons) > MAX_REASONS:
                 del reasons[next(iter(reasons))]
 

@@ -103,6 +103,7 @@ class Entries:
             preset=options.preset,
             max_encoders=options.max_encoders,
             retention_days=options.retention_days,
+            check_in_days=options.check_in_days,
             free_space_floor=int(options.free_space_floor * GIGABYTE),
             cameras=cameras,
         )

@@ -25,6 +25,7 @@ from homeassistant.util import dt as dt_util
 from ..const import LOGGER
 from ..gateway import Camera
 from ..recording import (
+    REASON_CHECK_IN,
     CameraUsage,
     ClipReady,
     Event,
@@ -210,6 +211,11 @@ class Recordings:
     def handle_notice(self, notice: RecorderNotice) -> None:
         """Pass on what the recorder says."""
         match notice:
+            case EventStarted(event) if event.reason == REASON_CHECK_IN:
+                pass
+            case ClipReady(event) if event.reason == REASON_CHECK_IN:
+                # A picture for films of weeks: no event that anybody waits for
+                self._schedule_usage()
             case EventStarted(event):
                 self._recording_now.setdefault(event.camera, set()).add(event.id)
                 self._changes.notify_event(EventChange.STARTED, event)

@@ -27,6 +27,7 @@ from .library.http_range import answer
 from .library.layout import camera_folder, event_id, folder_camera, parse_event_id
 from .library.playback import VirtualFile
 from .model import (
+    REASON_CHECK_IN,
     CameraRetention,
     CameraUsage,
     CapturedFrame,
@@ -42,6 +43,7 @@ from .model import (
 )
 
 __all__ = [
+    "REASON_CHECK_IN",
     "CameraRetention",
     "CameraUsage",
     "CapturedFrame",

@@ -12,6 +12,9 @@ FLAG_LAST = 4
 FLAG_WARMING_UP = 8
 FLAG_LOST_BEFORE = 16
 
+# One picture of a camera's timer wake: kept for films of weeks, and no event to a person
+REASON_CHECK_IN = "check_in"
+
 
 class CapturedFrame(Protocol):
     """One good JPEG with its name (camera, boot, seq) and its capture time."""
@@ -95,6 +98,7 @@ class RecordingSettings:
     memory_limit: int = 64 * 1024 * 1024
     spool_limit: int | None = None  # None = a tenth of the disk, within limits
     retention_days: int = 7
+    check_in_days: int = 60
     free_space_floor: int = 1024 * 1024 * 1024
     cameras: Mapping[str, CameraRetention] = field(default_factory=dict)
 
@@ -225,6 +229,7 @@ class ClipSpec:
     """What a clip shows: make it by one of the class methods. `name`: what people call the camera, for the file's name.
 
     Events follow each other without the time between them. `timelapse` is the speed factor of a time-lapse, None = as it was.
+    `check_ins`: the pictures of check-ins, which no other clip but an event's own shows.
     """
 
     event_id: str | None = None
@@ -235,6 +240,7 @@ class ClipSpec:
     stem: str | None = None
     timelapse: float | None = None
     name: str | None = None
+    check_ins: bool = False
 
     @classmethod
     def event(
@@ -252,14 +258,16 @@ class ClipSpec:
         *,
         timelapse: float | None = None,
         name: str | None = None,
+        check_ins: bool = False,
     ) -> Self:
-        """All that a camera recorded between two times; begins with the key frame that its first picture needs."""
+        """All that a camera recorded between two times, or its pictures of check-ins; begins with the key frame that its first picture needs."""
         return cls(
             camera=camera,
             start_ms=start_ms,
             end_ms=end_ms,
             timelapse=timelapse,
             name=name,
+            check_ins=check_ins,
         )
 
     @classmethod

@@ -10,7 +10,15 @@ from typing import Literal
 from .outbox import FrameFlag, Outbox
 
 type WakeReason = Literal[
-    "pir", "timer", "power", "brownout", "watchdog", "button", "ota", "crash"
+    "pir",
+    "timer",
+    "power",
+    "brownout",
+    "watchdog",
+    "button",
+    "ota",
+    "crash",
+    "ring",
 ]
 
 
@@ -31,6 +39,8 @@ class Recording:
     active: bool = True
     end_t: int | None = None
     frames: int = 0
+    source: str = "pir"
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ class VirtualCamera(Observable):
             flash.battery_pct = o.battery_pct
         self.flash = flash
         self.caps: dict[str, Any] = dict(CAPS)
+        if self.options.features is not None:
+            self.caps["features"] = list(self.options.features)
         if o.always_on:
             self.caps |= {"battery": False, "sleep": False}
         if o.battery_pct is None:
@@ -160,6 +162,16 @@ class VirtualCamera(Observable):
         self.sensor.see(duration_s)
         if self.flash.registered:
             self._wake_up("pir")
+
+    def press_ring(self) -> None:
+        """Press the doorbell for a moment: the camera wakes, and shows who it is."""
+        self.sensor.ring()
+        if self.flash.registered:
+            self._wake_up("ring")
+
+    def check_in(self) -> None:
+        """Let the timer end its sleep now."""
+        self._wake_up("timer")
 
     def press_button(self) -> None:
         """Press the camera's button for a moment: it wakes."""
@@ -315,7 +327,9 @@ class VirtualCamera(Observable):
         self.flash.battery_pct = max(
             0.0, self.flash.battery_pct - self.options.battery_pct_per_boot
         )
-        if reason not in ("timer", "pir"):
+        if reason == "timer" and self.config.get("checkin_picture"):
+            self.sensor.take_check_in()
+        if reason not in ("timer", "pir", "ring"):
             # A sensor that is on at a restart has seen something, as far as the chip knows.
             self.sensor.restart()
         self.sensor.wake()

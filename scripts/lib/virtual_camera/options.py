@@ -21,6 +21,7 @@ CAPS: dict[str, Any] = {
     "motion": ["pir"],
     "sleep": True,
     "ota": True,
+    "features": ["checkin_picture", "confirm_motion", "ring", "charging"],
 }
 
 
@@ -38,6 +39,9 @@ class Options:
     always_on: bool = False
     battery_pct: float | None = 100.0
     battery_pct_per_boot: float = 0.01
+    charging: bool = False
+    features: tuple[str, ...] | None = None
+    """None = all; a camera of before has none."""
     model: str = MODEL
     fw: str = FIRMWARE
     rssi: int = -58

@@ -25,6 +25,8 @@ class Sensor:
         self._wanted = asyncio.Event()
         self._pir_until = 0.0
         self._pir_edge = False
+        self._ring_edge = False
+        self._check_in_due = False
 
     @property
     def pir_active(self) -> bool:
@@ -37,6 +39,16 @@ class Sensor:
         if not self.pir_active:
             self._pir_edge = True
         self._pir_until = max(self._pir_until, loop.time() + duration_s)
+        self.wake()
+
+    def ring(self) -> None:
+        """Note that the doorbell was pressed."""
+        self._ring_edge = True
+        self.wake()
+
+    def take_check_in(self) -> None:
+        """Take one picture for the check-in that this wake is for."""
+        self._check_in_due = True
         self.wake()
 
     def restart(self) -> None:
@@ -82,24 +94,30 @@ class Sensor:
         t = boot.uptime_ms
         active = self.pir_active
         recording = boot.recording
+        if self._check_in_due and recording is None and not boot.leaving:
+            self._check_in_due = False
+            self._begin(boot, t, "timer").single = True
+            return
+        if recording is not None and recording.single:
+            return
+        if self._ring_edge and not boot.leaving and self._camera.flash.registered:
+            self._ring_edge = False
+            if recording is None:
+                recording = self._begin(boot, t, "ring")
+                recording.active = active
+            else:
+                self._report_motion(boot, recording, t, "ring")
         if recording is None:
             if boot.leaving or not (
                 self.motion_pending and self._camera.flash.registered
             ):
                 return
             self._pir_edge = False
-            boot.events += 1
-            self._camera.counters.events += 1
-            boot.recording = recording = Recording(
-                boot.events, t + self._camera.config["max_event_s"] * 1000
-            )
-            self._report_motion(boot, recording, t)
-            self._camera.emit("event_started", number=recording.event)
-            self._camera.update_state()
+            recording = self._begin(boot, t, "pir")
         elif active != recording.active:
             recording.active = active
             self._pir_edge = False
-            self._report_motion(boot, recording, t)
+            self._report_motion(boot, recording, t, "pir")
         if active:
             recording.end_t = None
         elif recording.end_t is None:
@@ -107,15 +125,31 @@ class Sensor:
             tail = self._camera.config["stream_duration_s"] if tail is None else tail
             recording.end_t = t + int(tail * 1000)
 
+    def _begin(self, boot: Boot, t: int, source: str) -> Recording:
+        """Begin an event."""
+        boot.events += 1
+        self._camera.counters.events += 1
+        boot.recording = recording = Recording(
+            boot.events,
+            t + self._camera.config["max_event_s"] * 1000,
+            source=source,
+        )
+        self._report_motion(boot, recording, t, source)
+        self._camera.emit("event_started", number=recording.event)
+        self._camera.update_state()
+        return recording
+
     @staticmethod
-    def _report_motion(boot: Boot, recording: Recording, t: int) -> None:
+    def _report_motion(
+        boot: Boot, recording: Recording, t: int, source: str | None = None
+    ) -> None:
         """Queue a motion message."""
         message = {
             "type": "motion",
             "event": recording.event,
-            "active": recording.active,
+            "active": source == "ring" or recording.active,
             "t": t,
-            "source": "pir",
+            "source": source or recording.source,
         }
         boot.outbox.add_control(lambda: message)
 
@@ -124,8 +158,13 @@ class Sensor:
     ) -> None:
         """Capture for an event and end it when its time is over."""
         next_t = boot.uptime_ms + period * 1000
-        last = next_t > recording.limit_t or (
-            recording.end_t is not None and next_t > recording.end_t
+        if recording.single:
+            # The sensor has warmed up before
+            boot.sensor_frames = WARM_UP_FRAMES
+        last = (
+            recording.single
+            or next_t > recording.limit_t
+            or (recording.end_t is not None and next_t > recording.end_t)
         )
         recording.frames += 1
         await self.capture(

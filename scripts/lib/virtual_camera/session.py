@@ -127,6 +127,16 @@ class Session:
         pct = self._camera.flash.battery_pct
         return {"battery_mv": round(3300 + 9 * pct), "battery_pct": round(pct)}
 
+    def _since_then(self) -> dict[str, Any]:
+        """Return what only newer cameras say, nothing for one of before."""
+        camera = self._camera
+        if not (features := camera.caps["features"]):
+            return {}
+        fields: dict[str, Any] = {"features": features}
+        if "charging" in features:
+            fields["charging"] = camera.options.charging
+        return fields
+
     def _rssi(self) -> int:
         """Return the Wi-Fi signal in dBm."""
         return self._camera.options.rssi + random.randint(-2, 2)
@@ -159,6 +169,7 @@ class Session:
             },
             backlog=boot.outbox.frames,
             lost=boot.outbox.lost_total + carried,
+            **self._since_then(),
         )
         async with asyncio.timeout(WELCOME_TIMEOUT_S):
             while (message := self._parse(await self._link.receive()))[

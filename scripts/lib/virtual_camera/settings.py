@@ -1,9 +1,10 @@
 """A camera's configuration: keys, bounds, what it starts with."""
 
 from collections.abc import Mapping
+import re
 from typing import Any
 
-type Rule = type[bool] | range | tuple[str, ...]
+type Rule = type[bool] | range | tuple[str, ...] | re.Pattern[str]
 
 LEVEL = range(-2, 3)
 
@@ -25,6 +26,17 @@ RULES: dict[str, Rule] = {
     "saturation": LEVEL,
     "exposure": LEVEL,
     "night_mode": bool,
+    "checkin_picture": bool,
+    "confirm_motion": bool,
+    "confirm_sensitivity": range(1, 11),
+    "ignore_grid": re.compile("[0-9a-f]{48}"),
+}
+# Keys that a camera knows only with a feature.
+FEATURES = {
+    "checkin_picture": "checkin_picture",
+    "confirm_motion": "confirm_motion",
+    "confirm_sensitivity": "confirm_motion",
+    "ignore_grid": "confirm_motion",
 }
 
 DEFAULTS: dict[str, Any] = {
@@ -45,12 +57,18 @@ DEFAULTS: dict[str, Any] = {
     "saturation": 0,
     "exposure": 0,
     "night_mode": False,
+    "checkin_picture": False,
+    "confirm_motion": False,
+    "confirm_sensitivity": 5,
+    "ignore_grid": "0" * 48,
 }
 
 
 def why_not(key: str, value: object, caps: Mapping[str, Any]) -> str | None:
     """Return why a setting cannot be applied, or None when it can."""
-    if (rule := RULES.get(key)) is None:
+    rule = RULES.get(key)
+    feature = FEATURES.get(key)
+    if rule is None or (feature and feature not in caps.get("features", ())):
         return "unknown_key"
     if rule is bool:
         return None if isinstance(value, bool) else "wrong_type"
@@ -60,6 +78,8 @@ def why_not(key: str, value: object, caps: Mapping[str, Any]) -> str | None:
         return None if value in rule else "out_of_range"
     if not isinstance(value, str):
         return "wrong_type"
+    if isinstance(rule, re.Pattern):
+        return None if rule.fullmatch(value) else "out_of_range"
     if value not in rule:
         return "unknown_value"
     if key == "resolution" and value not in caps.get("resolutions", ()):

@@ -1,5 +1,6 @@
 """The table of configuration keys and the configuration."""
 
+from dataclasses import replace
 import json
 from typing import Any
 
@@ -268,3 +269,29 @@ def test_any_storage(data: object) -> None:
     configuration = Configuration.from_dict(data, FULL)
     assert validate(configuration.desired, FULL) == configuration.desired
     assert configuration.rev >= 1
+
+
+def test_keys_of_features() -> None:
+    """A camera gets the keys of the features that it lists, and keeps nothing of what it lost."""
+    newer = replace(FULL, features=("confirm_motion",))
+    configuration = Configuration(newer)
+    message = configuration.message()
+    assert message["confirm_motion"] is False
+    assert message["ignore_grid"] == "0" * 48
+    assert "checkin_picture" not in message
+    with pytest.raises(ConfigError):
+        configuration.set({"checkin_picture": True})
+    for bad in ("0" * 47, "g" * 48, "F" * 48, 0, None):
+        with pytest.raises(ConfigError):
+            configuration.set({"ignore_grid": bad})
+    configuration.set({"ignore_grid": "f" * 48, "confirm_sensitivity": 10})
+    stored = json.loads(json.dumps(configuration.as_dict()))
+    assert Configuration.from_dict(stored, newer).desired["ignore_grid"] == "f" * 48
+
+    configuration.update_caps(FULL)
+    assert configuration.message().keys() == Configuration(FULL).message().keys()
+    assert "ignore_grid" not in configuration.pending
+    assert configuration.merge({"ignore_grid": "0" * 48}) == configuration.rev
+    assert Configuration.from_dict(stored, FULL).message().keys() == (
+        Configuration(FULL).message().keys()
+    )

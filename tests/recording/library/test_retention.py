@@ -1,5 +1,6 @@
 """What goes and when: the rules alone, with any events, sizes and settings."""
 
+from dataclasses import replace
 from datetime import UTC, date
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from custom_components.magicpi_nvr.recording.library.retention import (
     older_than,
 )
 from custom_components.magicpi_nvr.recording.model import (
+    REASON_CHECK_IN,
     CameraRetention,
     Event,
     RecordingSettings,
@@ -347,3 +349,22 @@ def test_any_forecast(
     more = forecast(written, settings, today=TODAY, free=free + 500)
     assert less is None or less >= 0
     assert more is None or (less is not None and more >= less)
+
+
+def test_pictures_of_check_ins_have_days_of_their_own() -> None:
+    """An hour's events go with their days, its pictures of check-ins stay for theirs."""
+    settings = replace(limits(floor=0, days=7), check_in_days=60)
+    event = candidate(1, FRONT, 8 * DAY, 1000)
+    picture = candidate(2, FRONT, 8 * DAY, 30)
+    picture = replace(picture, event=replace(picture.event, reason=REASON_CHECK_IN))
+    both = ordered([event, picture])
+
+    def going(now_ms: int) -> list[Candidate]:
+        return due(both, settings, now_ms=now_ms, free=0)
+
+    assert going(NOON - 2 * DAY) == []
+    assert going(NOON) == [event]
+    assert going(NOON + 51 * DAY) == [event]
+    assert going(NOON + 53 * DAY) == both
+    short = replace(settings, check_in_days=1)
+    assert due(both, short, now_ms=NOON - 2 * DAY, free=0) == [picture]

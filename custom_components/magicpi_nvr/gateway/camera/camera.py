@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 import logging
 from typing import Any, Final, Self
 
@@ -54,6 +54,16 @@ class LogLine:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """A press of the doorbell button; `at_ms` is UTC epoch milliseconds."""
+
+    boot: int
+    event: int
+    t: int
+    at_ms: int
+
+
 class Camera:
     """One registered camera: its parts, and what a session reports to them."""
 
@@ -81,6 +91,8 @@ class Camera:
         self.config = Configuration(caps)
         self.log: deque[LogLine] = deque(maxlen=MAX_LOG_LINES)
         self.motion = False
+        self.ring: Ring | None = None
+        """The last press of its button in this run."""
         self.event = 0
         self.progress: BootProgress | None = None
         self.boot_clock: BootClock | None = None
@@ -228,6 +240,9 @@ class Camera:
             if self._restarted and not recorded:
                 self.counters.wakes += 1
                 self.counters.lost += hello.lost
+                self.counters.alarms_dropped += hello.dropped
+                if hello.spent:
+                    self.counters.spent.update(asdict(hello.spent))
                 changes |= Change.WOKE
             self._known_boot = hello.boot
         if self.late_since_ms is not None:
@@ -244,6 +259,12 @@ class Camera:
             self.model, self.firmware = hello.model, hello.fw
             self.address = session.address
             changes |= Change.INFO
+            self._host.save()
+        if hello.features != self.caps.features:
+            # Another firmware than at its registration: what it can do comes and goes with that
+            self.caps = replace(self.caps, features=hello.features)
+            self.config.update_caps(self.caps)
+            changes |= Change.INFO | Change.CONFIG
             self._host.save()
         self.hello = hello
         self.stay_awake_s = 0
@@ -367,6 +388,13 @@ class Camera:
         if active is not self.motion:
             self.motion = active
             self.notify(Change.MOTION)
+
+    def handle_ring(self, boot: int, event: int, t: int, at_ms: int) -> None:
+        """Somebody pressed the button; after a reconnect the camera says so once more."""
+        if self.ring and (self.ring.boot, self.ring.t) == (boot, t):
+            return
+        self.ring = Ring(boot, event, t, at_ms)
+        self.notify(Change.RING)
 
     def handle_heartbeat(self, heartbeat: Heartbeat) -> None:
         """Take measurements; what the camera leaves out stays."""

@@ -23,6 +23,7 @@ class Change(Flag):
     WOKE = auto()
     INFO = auto()
     PICTURES = auto()
+    RING = auto()
 
 
 ALL_BUT_FRAMES: Final = ~Change.FRAME

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+import re
 from typing import Any, Final, Literal, Self
 
 from ..protocol import Caps, ConfigAck
 
 type ConfigValue = int | bool | str
+
+# Of the picture's 16 x 12 cells, row by row from the top left, highest bit first
+GRID_DIGITS: Final = 16 * 12 // 4
+_GRID: Final = re.compile(rf"[0-9a-f]{{{GRID_DIGITS}}}")
 
 
 class ConfigError(Exception):
@@ -20,14 +25,19 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigKey:
-    """One configuration key; caps narrow its options."""
+    """One configuration key; caps narrow its options, and a camera without its `feature` never sees it."""
 
     name: str
-    kind: Literal["int", "bool", "enum"]
+    kind: Literal["int", "bool", "enum", "grid"]
     default: ConfigValue
     minimum: int = 0
     maximum: int = 0
     options: tuple[str, ...] = ()
+    feature: str | None = None
+
+    def exists_for(self, caps: Caps) -> bool:
+        """Return whether this camera knows the key."""
+        return self.feature is None or self.feature in caps.features
 
     def options_for(self, caps: Caps) -> tuple[str, ...]:
         """Return what this camera can be set to."""
@@ -51,7 +61,13 @@ class ConfigKey:
 
     def fault(self, value: object, caps: Caps) -> str | None:
         """Return why `value` can't be set, None when it can."""
+        if not self.exists_for(caps):
+            return "not_supported"
         match self.kind:
+            case "grid":
+                if not isinstance(value, str):
+                    return "wrong_type"
+                return None if _GRID.fullmatch(value) else "out_of_range"
             case "bool":
                 return None if isinstance(value, bool) else "wrong_type"
             case "int":
@@ -65,14 +81,21 @@ class ConfigKey:
                 return None if value in self.options_for(caps) else "not_supported"
 
 
-def _int(name: str, minimum: int, maximum: int, default: int) -> ConfigKey:
+def _int(
+    name: str, minimum: int, maximum: int, default: int, feature: str | None = None
+) -> ConfigKey:
     return ConfigKey(
-        name=name, kind="int", minimum=minimum, maximum=maximum, default=default
+        name=name,
+        kind="int",
+        minimum=minimum,
+        maximum=maximum,
+        default=default,
+        feature=feature,
     )
 
 
-def _bool(name: str, default: bool) -> ConfigKey:
-    return ConfigKey(name=name, kind="bool", default=default)
+def _bool(name: str, default: bool, feature: str | None = None) -> ConfigKey:
+    return ConfigKey(name=name, kind="bool", default=default, feature=feature)
 
 
 def _enum(name: str, *options: str, default: str) -> ConfigKey:
@@ -103,8 +126,22 @@ CONFIG_KEYS: Final[Mapping[str, ConfigKey]] = {
         _int("saturation", -2, 2, 0),
         _int("exposure", -2, 2, 0),
         _bool("night_mode", False),
+        _bool("checkin_picture", False, "checkin_picture"),
+        _bool("confirm_motion", False, "confirm_motion"),
+        _int("confirm_sensitivity", 1, 10, 5, "confirm_motion"),
+        ConfigKey(
+            name="ignore_grid",
+            kind="grid",
+            default="0" * GRID_DIGITS,
+            feature="confirm_motion",
+        ),
     )
 }
+
+
+def keys_for(caps: Caps) -> dict[str, ConfigKey]:
+    """Return the keys that a camera knows."""
+    return {name: key for name, key in CONFIG_KEYS.items() if key.exists_for(caps)}
 
 
 def validate(changes: Mapping[str, Any], caps: Caps) -> dict[str, ConfigValue]:
@@ -158,7 +195,11 @@ class Configuration:
     def update_caps(self, caps: Caps) -> None:
         """Take over what the camera can do now; what it can't any more goes to its default."""
         self.caps = caps
-        for name, key in CONFIG_KEYS.items():
+        keys = keys_for(caps)
+        for values in (self.desired, self.reported, self.pending, self.rejected):
+            for name in values.keys() - keys:
+                del values[name]
+        for name, key in keys.items():
             if key.fault(self.desired.get(name), caps) is not None:
                 self.desired[name] = key.default_for(caps)
 
@@ -212,7 +253,7 @@ class Configuration:
         self.reported_rev = ack.rev
         if ack.rev < self.rev:
             return True
-        for name in CONFIG_KEYS:
+        for name in keys_for(self.caps):
             if name in ack.rejected:
                 # The camera keeps what it had: insisting would ask again at every wake.
                 if name in self.pending or name not in self.rejected:
@@ -232,7 +273,8 @@ class Configuration:
 
         Returns the revision of the merged settings; raises ConfigError.
         """
-        known = {name: value for name, value in changes.items() if name in CONFIG_KEYS}
+        keys = keys_for(self.caps)
+        known = {name: value for name, value in changes.items() if name in keys}
         values = validate(known, self.caps)
         self.reported.update(values)
         changed = {
@@ -275,11 +317,11 @@ class Configuration:
         if isinstance(pending, list):
             configuration.pending = {
                 name: configuration.desired[name]
-                for name in CONFIG_KEYS
+                for name in keys_for(caps)
                 if name in pending
             }
         if isinstance(rejected, dict):
             configuration.rejected = {
-                name: str(rejected[name]) for name in CONFIG_KEYS if name in rejected
+                name: str(rejected[name]) for name in keys_for(caps) if name in rejected
             }
         return configuration

@@ -23,6 +23,7 @@ class Telemetry:
     wifi_ms: int | None = None
     tls_ms: int | None = None
     first_frame_ms: int | None = None
+    charging: bool | None = None
 
     @classmethod
     def from_hello(cls, hello: Hello) -> Self:
@@ -36,6 +37,7 @@ class Telemetry:
             wifi_ms=hello.timing.wifi_ms,
             tls_ms=hello.timing.tls_ms,
             first_frame_ms=hello.timing.first_frame_ms,
+            charging=hello.charging,
         )
 
     @classmethod
@@ -43,7 +45,12 @@ class Telemetry:
         """Read stored measurements; a missing or broken one is None."""
         values = data if isinstance(data, dict) else {}
         return cls(
-            **{item.name: _optional_int(values.get(item.name)) for item in fields(cls)}
+            **{
+                item.name: _optional_int(values.get(item.name))
+                for item in fields(cls)
+                # Whether it still charges only the camera knows
+                if item.name != "charging"
+            }  # type: ignore[arg-type]
         )
 
     def update(self, heartbeat: Heartbeat) -> None:
@@ -52,6 +59,8 @@ class Telemetry:
             self.rssi = heartbeat.rssi
         if heartbeat.battery_mv is not None:
             self.battery_mv = heartbeat.battery_mv
+        if heartbeat.charging is not None:
+            self.charging = heartbeat.charging
         if heartbeat.heap is not None:
             self.heap = heartbeat.heap
         self.backlog = heartbeat.backlog
@@ -68,6 +77,10 @@ class Counters:
     lost: int = 0
     wakes: int = 0
     connections: int = 0
+    alarms_dropped: int = 0
+    """By the camera itself, because no picture confirmed them."""
+    spent: Counter[str] = field(default_factory=Counter)
+    """Wakes by their kind, and seconds awake, with radio, with sensor, as the camera told them."""
     drops: Counter[str] = field(default_factory=Counter)
     repairs: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)

@@ -61,6 +61,10 @@ class InvalidCode(WrongCode):
     """No setup code looks like this."""
 
 
+class OtherCamera(WrongCode):
+    """The setup page's link names another camera."""
+
+
 class StaleNonce(ClaimError):
     """The camera has a newer nonce."""
 
@@ -93,6 +97,20 @@ def decode_base64url(text: str) -> bytes:
         )
     except binascii.Error as err:
         raise ValueError("not base64url") from err
+
+
+def code_of_link(text: str, camera_id: str) -> str:
+    """Return the setup code of a setup page's link, or the text itself where it is none.
+
+    The link is `https://...?domain=magicpi_nvr#<id>/<code>`. Raises OtherCamera when it is another camera's.
+    """
+    link, found, fragment = text.strip().partition("#")
+    named, slash, code = fragment.partition("/")
+    if not (found and slash and "magicpi_nvr" in link):
+        return text
+    if named.upper() != camera_id:
+        raise OtherCamera("the link is another camera's")
+    return code
 
 
 def normalize_code(text: str) -> str:

@@ -15,7 +15,7 @@ from ..errors import (
     NothingRecorded,
     StorageFailed,
 )
-from ..model import ClipSpec, StoredSegment
+from ..model import REASON_CHECK_IN, ClipSpec, StoredSegment
 from .backend import READERS, Backend
 from .compose import Cut, compose
 from .index import stored_segment
@@ -112,6 +112,14 @@ class Clips:
             return await self._backend.indexed(
                 lambda: index.segments(event=spec.event_id)
             )
+        return [
+            segment
+            for segment in await self._segments_between(spec)
+            if (segment.reason == REASON_CHECK_IN) is spec.check_ins
+        ]
+
+    async def _segments_between(self, spec: ClipSpec) -> list[StoredSegment]:
+        index = self._backend.index
         try:
             camera = spec.camera or ""
             camera_folder(camera)

@@ -13,7 +13,7 @@ from ..model import Event, StoredSegment
 
 _LOGGER = logging.getLogger(__name__)
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
 
 _SCHEMA = """
 CREATE TABLE files (
@@ -71,13 +71,14 @@ CREATE TABLE days (
     PRIMARY KEY (camera, date)
 ) WITHOUT ROWID;
 CREATE TRIGGER events_added AFTER INSERT ON events BEGIN
-    INSERT INTO days VALUES (new.camera, new.date, 1, iif(new.remote, 0, new.size), new.picture_size)
-    ON CONFLICT DO UPDATE SET events = events + 1, size = size + excluded.size, picture_size = picture_size + excluded.picture_size;
+    INSERT INTO days VALUES (new.camera, new.date, new.reason != 'check_in', iif(new.remote, 0, new.size), new.picture_size)
+    ON CONFLICT DO UPDATE SET events = events + excluded.events, size = size + excluded.size, picture_size = picture_size + excluded.picture_size;
 END;
 CREATE TRIGGER events_removed AFTER DELETE ON events BEGIN
-    UPDATE days SET events = events - 1, size = size - iif(old.remote, 0, old.size), picture_size = picture_size - old.picture_size
+    UPDATE days SET events = events - (old.reason != 'check_in'), size = size - iif(old.remote, 0, old.size), picture_size = picture_size - old.picture_size
     WHERE camera = old.camera AND date = old.date;
-    DELETE FROM days WHERE camera = old.camera AND date = old.date AND events = 0;
+    DELETE FROM days WHERE camera = old.camera AND date = old.date AND events = 0
+    AND NOT EXISTS (SELECT 1 FROM events WHERE camera = old.camera AND date = old.date);
     DELETE FROM labels WHERE event = old.id;
 END;
 """

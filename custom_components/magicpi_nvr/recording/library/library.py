@@ -122,10 +122,11 @@ class Library:
         protected: bool | None = None,
         label: str | None = None,
         text: str | None = None,
+        check_ins: bool = False,
         limit: int = 50,
         cursor: str | None = None,
     ) -> EventPage:
-        """Return a page of events, newest first; those that overlap [start_ms, end_ms). Raises InvalidValue."""
+        """Return a page of events, newest first, or of pictures of check-ins; those that overlap [start_ms, end_ms). Raises InvalidValue."""
         query = EventQuery(
             camera=camera,
             date=date,
@@ -134,6 +135,7 @@ class Library:
             protected=protected,
             label=label,
             text=text,
+            check_ins=check_ins,
             limit=limit,
             cursor=cursor,
         )

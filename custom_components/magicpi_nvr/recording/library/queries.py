@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import InvalidValue
-from ..model import CameraUsage, DayCount, Event, EventPage, HourCount, StoredSegment
+from ..model import (
+    REASON_CHECK_IN,
+    CameraUsage,
+    DayCount,
+    Event,
+    EventPage,
+    HourCount,
+    StoredSegment,
+)
 from .database import SELECT_ANY_SEGMENT, SELECT_EVENT, Database, event_of, segment_of
 from .layout import HourPath, parse_event_id
 
@@ -26,6 +34,7 @@ class EventQuery:
     protected: bool | None = None
     label: str | None = None
     text: str | None = None
+    check_ins: bool = False  # pictures of check-ins in place of events
     limit: int = 50
     cursor: str | None = None
 
@@ -67,7 +76,7 @@ class Queries(Database):
             lambda: [
                 DayCount(*row)
                 for row in self._open().execute(
-                    f"SELECT date, sum(events), sum(size) FROM days WHERE {' AND '.join(where)} GROUP BY date ORDER BY date DESC",  # noqa: S608
+                    f"SELECT date, sum(events), sum(size) FROM days WHERE {' AND '.join(where)} GROUP BY date HAVING sum(events) ORDER BY date DESC",  # noqa: S608
                     values,
                 )
             ]
@@ -80,8 +89,8 @@ class Queries(Database):
                 HourCount(*row)
                 for row in self._open().execute(
                     "SELECT hour, count(*), sum(size), min(start_ms), max(end_ms) FROM events"
-                    " WHERE camera = ? AND date = ? GROUP BY hour ORDER BY hour DESC",
-                    (camera, date),
+                    " WHERE camera = ? AND date = ? AND reason != ? GROUP BY hour ORDER BY hour DESC",
+                    (camera, date, REASON_CHECK_IN),
                 )
             ]
         )
@@ -222,8 +231,8 @@ def _cursor(event: Event) -> str:
 
 
 def _conditions(query: EventQuery) -> tuple[list[str], list[str | int]]:
-    where: list[str] = []
-    values: list[str | int] = []
+    where: list[str] = [f"reason {'=' if query.check_ins else '!='} ?"]
+    values: list[str | int] = [REASON_CHECK_IN]
     for name, value in (("camera", query.camera), ("date", query.date)):
         if value is not None:
             where.append(f"{name} = ?")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from ..model import CameraRetention, Event, RecordingSettings
+from ..model import REASON_CHECK_IN, CameraRetention, Event, RecordingSettings
 from .layout import HourPath
 
 _DAY_MS = 24 * 3600 * 1000
@@ -83,15 +83,21 @@ def older_than(
 def _too_old(
     candidates: Sequence[Candidate], settings: RecordingSettings, now_ms: int
 ) -> list[Candidate]:
-    """Return the events of hours in which nothing unprotected is younger than its camera's limit: an hour file goes whole."""
-    hours: dict[str, list[Candidate]] = {}
+    """Return the events of hours in which nothing unprotected is younger than its camera's limit: an hour file goes whole.
+
+    Pictures of check-ins have days of their own. They are small: what stays of an hour is quickly written again.
+    """
+    hours: dict[tuple[str, bool], list[Candidate]] = {}
     for item in candidates:
         if not item.event.protected:
-            hours.setdefault(item.hour, []).append(item)
+            is_check_in = item.event.reason == REASON_CHECK_IN
+            hours.setdefault((item.hour, is_check_in), []).append(item)
     chosen = []
-    for items in hours.values():
+    for (_, is_check_in), items in hours.items():
         limits = settings.cameras.get(items[0].event.camera, _DEFAULTS)
         days = settings.retention_days if limits.days is None else limits.days
+        if is_check_in:
+            days = settings.check_in_days
         limit_ms = now_ms - days * _DAY_MS
         if all(item.event.end_ms < limit_ms and not item.held for item in items):
             chosen += items

@@ -196,7 +196,8 @@ void Camera::start_event(Source source) {
     capture_.single = source == Source::Timer;
     capture_.scene_taken = false;
     capture_.ring_still = source == Source::Ring;
-    slot->open = slot->active = true;
+    slot->open = true;
+    slot->active = source != Source::Ring;
     slot->start_ms = slot->change_ms = now_;
   }
   // A check-in has budgets of its own.

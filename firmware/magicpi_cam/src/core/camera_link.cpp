@@ -670,14 +670,15 @@ void Camera::queue_messages() {
     if (!e) break;
     after = e->id;
     if ((e->open && capture_.confirming) || !writer_.room(3 * kRoom)) continue;
-    const char* source = source_name(e->source);
+    // Within an event that began with the doorbell, movement is the PIR's.
+    const char* source = source_name(e->source == Source::Ring ? Source::Pir : e->source);
     if (!e->start_told) {
-      e->start_told = e->active_told = send(encode_motion(text_, sizeof text_, e->id, true, e->start_ms, source));
+      e->start_told = send(encode_motion(text_, sizeof text_, e->id, true, e->start_ms, source_name(e->source)));
+      e->active_told = e->start_told && e->source != Source::Ring;
       if (e->source == Source::Ring && e->ring_ms == e->start_ms) e->ring_told = e->start_told;
     }
     if (e->ring_ms && !e->ring_told) {
       e->ring_told = send(encode_motion(text_, sizeof text_, e->id, true, e->ring_ms, source_name(Source::Ring)));
-      e->active_told = e->active_told || e->ring_told;
     }
     if (e->active_told != e->active && send(encode_motion(text_, sizeof text_, e->id, e->active, e->change_ms, source))) {
       e->active_told = e->active;

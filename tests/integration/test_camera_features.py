@@ -1,0 +1,219 @@
+"""What newer cameras can do: pictures at check-ins, confirmation, doorbell, charging; and cameras that can not."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from custom_components.magicpi_nvr.const import DOMAIN
+from custom_components.magicpi_nvr.recording import Event
+from homeassistant.const import EVENT_STATE_CHANGED, STATE_OFF, STATE_ON
+from homeassistant.core import (
+    Event as HassEvent,
+    EventStateChangedData,
+    HomeAssistant,
+    callback,
+)
+from homeassistant.helpers import entity_registry as er
+
+from .scene import TIMEOUT, Actor, Scene
+
+NEWER = (
+    ("switch", "checkin_picture"),
+    ("switch", "confirm_motion"),
+    ("number", "confirm_sensitivity"),
+    ("event", "doorbell"),
+    ("binary_sensor", "charging"),
+    ("sensor", "charge_used"),
+)
+
+
+def exists(actor: Actor, platform: str, key: str) -> bool:
+    """Say whether the camera has an entity."""
+    return bool(
+        er.async_get(actor.scene.hass).async_get_entity_id(
+            platform, DOMAIN, f"{actor.entry.unique_id}-{key}"
+        )
+    )
+
+
+async def check_ins(actor: Actor) -> tuple[Event, ...]:
+    """Return the pictures of check-ins."""
+    page = await actor.scene.nvr.recordings.library.events(
+        camera=actor.camera.id, check_ins=True
+    )
+    return page.events
+
+
+async def recorded(actor: Actor, number: int, *, pictures: bool = False) -> None:
+    """Return when so many clips are ready; of pictures at check-ins no event tells."""
+    library = actor.scene.nvr.recordings.library
+    async with asyncio.timeout(TIMEOUT):
+        while (
+            sum(
+                event.state == "ready"
+                for event in (await library.events(check_ins=pictures)).events
+            )
+            < number
+        ):
+            await asyncio.sleep(0.02)
+
+
+async def take_check_in(actor: Actor) -> Event:
+    """Let the timer wake the camera; return the picture when it is recorded."""
+    before = len(await check_ins(actor))
+    mark = actor.virtual.mark()
+    actor.virtual.check_in()
+    await actor.virtual.wait_event("event_ended", after=mark)
+    await actor.sleep()
+    await recorded(actor, before + 1, pictures=True)
+    pictures = await check_ins(actor)
+    assert len(pictures) == before + 1
+    return pictures[0]
+
+
+async def test_check_in_pictures(scene: Scene, hass: HomeAssistant) -> None:
+    """One picture a check-in: the last picture, no event to anybody, films of them."""
+    actor = await scene.add_camera(tail_s=0.1)
+    await actor.sleep()
+    fired: list[str] = []
+
+    @callback
+    def note(event: HassEvent[EventStateChangedData]) -> None:
+        if event.data["entity_id"] == actor.entity_id("event", "event") and (
+            state := event.data["new_state"]
+        ):
+            fired.append(state.attributes["event_type"])
+
+    hass.bus.async_listen(EVENT_STATE_CHANGED, note)
+    mark = actor.virtual.mark()
+    actor.virtual.check_in()
+    await actor.virtual.wait_event("bye", after=mark)
+    await actor.sleep()
+    assert not await check_ins(actor), "off by default"
+
+    await scene.call(
+        "switch", "turn_on", entity_id=actor.entity_id("switch", "checkin_picture")
+    )
+    await actor.nap()
+    first = await take_check_in(actor)
+    second = await take_check_in(actor)
+    assert (first.reason, first.frames, first.state) == ("check_in", 1, "ready")
+    picture = scene.nvr.last_picture(actor.camera.id)
+    assert picture
+    assert picture.captured_ms == second.start_ms
+    assert "clip_ready" not in fired
+    assert actor.state("binary_sensor", "motion").state == STATE_OFF
+
+    library = scene.nvr.recordings.library
+    assert not (await library.events(camera=actor.camera.id)).events
+    assert not await library.days(camera=actor.camera.id)
+    assert scene.nvr.recordings.last_event(actor.camera.id) is None
+    await scene.nvr.recordings.async_refresh_usage()
+    assert scene.nvr.recordings.clips_today(actor.camera.id) == 0
+
+    now = datetime.now(UTC)
+    span = {
+        "camera": actor.camera.id,
+        "start": now - timedelta(hours=1),
+        "end": now + timedelta(hours=1),
+    }
+    film = await hass.services.async_call(
+        DOMAIN,
+        "create_timelapse",
+        {**span, "check_ins": True},
+        blocking=True,
+        return_response=True,
+    )
+    assert film
+    assert film["duration"] == pytest.approx(2 / 30, abs=0.002)
+
+    # Movement is an event as ever, and not part of the film of check-ins
+    mark = actor.virtual.mark()
+    actor.virtual.trigger_motion(0.2)
+    await actor.virtual.wait_event("event_ended", after=mark)
+    await actor.sleep()
+    await recorded(actor, 1)
+    (event,) = (await library.events(camera=actor.camera.id)).events
+    assert event.reason == "motion"
+    (day,) = await library.days(camera=actor.camera.id)
+    assert day.events == 1
+    again = await hass.services.async_call(
+        DOMAIN,
+        "create_timelapse",
+        {**span, "check_ins": True},
+        blocking=True,
+        return_response=True,
+    )
+    assert again
+    assert again["duration"] == film["duration"]
+
+
+async def test_doorbell(scene: Scene) -> None:
+    """A press fires the doorbell once, with the event that shows who it was; it is no motion."""
+    actor = await scene.add_camera(tail_s=0.1)
+    await actor.sleep()
+    fired: list[dict[str, Any]] = []
+
+    @callback
+    def note(event: HassEvent[EventStateChangedData]) -> None:
+        if event.data["entity_id"] == actor.entity_id("event", "doorbell") and (
+            state := event.data["new_state"]
+        ):
+            fired.append(dict(state.attributes))
+
+    scene.hass.bus.async_listen(EVENT_STATE_CHANGED, note)
+    mark = actor.virtual.mark()
+    actor.virtual.press_ring()
+    await scene.wait(lambda: bool(fired), "the doorbell")
+    await actor.virtual.wait_event("event_ended", after=mark)
+    await actor.sleep()
+    await recorded(actor, 1)
+    (event,) = (await scene.nvr.recordings.library.events()).events
+    assert event.reason == "ring"
+    assert [item["event_type"] for item in fired] == ["ring"]
+    assert fired[0]["event_id"] == event.id
+    assert fired[0]["device_class"] == "doorbell"
+    assert actor.state("binary_sensor", "motion").state == STATE_OFF
+    assert actor.camera.hello
+    assert actor.camera.hello.reason == "ring"
+
+
+async def test_charging(scene: Scene) -> None:
+    """Charging follows what the camera says."""
+    actor = await scene.add_camera()
+    await actor.sleep()
+    assert actor.state("binary_sensor", "charging").state == STATE_OFF
+    actor.virtual.options.charging = True
+    await actor.nap()
+    assert actor.state("binary_sensor", "charging").state == STATE_ON
+
+
+@pytest.mark.usefixtures("everything_enabled")
+async def test_camera_of_before(scene: Scene) -> None:
+    """A camera that lists no features has none of it, and never sees a key that it does not know."""
+    actor = await scene.add_camera(features=())
+    await actor.sleep()
+    assert not [row for row in NEWER if exists(actor, *row)]
+    await scene.call(
+        "switch", "turn_off", entity_id=actor.entity_id("switch", "pre_roll")
+    )
+    await actor.nap()
+    assert actor.virtual.config["pre_roll"] is False
+    assert actor.camera.config.rejected == {}
+    assert "checkin_picture" not in actor.camera.config.message()
+
+
+@pytest.mark.usefixtures("everything_enabled")
+async def test_features_come_with_an_update(scene: Scene) -> None:
+    """Firmware that can do more brings its entities with its next hello."""
+    actor = await scene.add_camera(features=())
+    await actor.sleep()
+    actor.virtual.caps["features"] = ["checkin_picture", "ring"]
+    await actor.nap()
+    await scene.hass.async_block_till_done()
+    assert exists(actor, "switch", "checkin_picture")
+    assert exists(actor, "event", "doorbell")
+    assert not exists(actor, "switch", "confirm_motion")
+    assert actor.camera.config.desired["checkin_picture"] is False

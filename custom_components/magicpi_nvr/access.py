@@ -109,10 +109,13 @@ async def async_events(
     end_ms: int | None = None,
     protected: bool | None = None,
     label: str | None = None,
+    zone: str | None = None,
+    nothing_seen: bool | None = False,
     text: str | None = None,
 ) -> EventPage:
     """Return a page of the events that a user may see, of some cameras or all, newest first.
 
+    Events in which nothing was seen are left out unless asked for: None is all, True these alone.
     A page can hold less than its limit although there are more. None as user sees everything.
     """
     wanted = None if cameras is None else set(cameras)
@@ -127,6 +130,8 @@ async def async_events(
             end_ms=end_ms,
             protected=protected,
             label=label,
+            zone=zone,
+            nothing_seen=nothing_seen,
             text=text,
             limit=limit - len(found),
             cursor=cursor,

@@ -13,10 +13,10 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import BATTERY_LOW
-from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
+from .const import BATTERY_LOW, LABELS
+from .entity import NO_CHANGE, MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import Camera, Change
-from .nvr import MagicPiConfigEntry
+from .nvr import MagicPiConfigEntry, NvrChange
 
 PARALLEL_UPDATES = 0
 
@@ -90,13 +90,35 @@ BINARY_SENSORS: Final = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class MagicPiSeenDescription(MagicPiEntityDescription, BinarySensorEntityDescription):
+    """Something that the detector tells apart; the key is its label."""
+
+    changes: Change = NO_CHANGE
+    nvr_changes: NvrChange = NvrChange.VISION
+
+
+SEEN: Final = tuple(
+    MagicPiSeenDescription(
+        key=label,
+        translation_key=label,
+    )
+    for label in LABELS
+)
+
+
 async def async_setup_entry(
     hass: HomeAssistant,
     entry: MagicPiConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add what the camera has."""
-    async_add_rows(entry, async_add_entities, (MagicPiBinarySensor, BINARY_SENSORS))
+    async_add_rows(
+        entry,
+        async_add_entities,
+        (MagicPiBinarySensor, BINARY_SENSORS),
+        (MagicPiSeen, SEEN if entry.runtime_data.nvr.options.detection else ()),
+    )
 
 
 class MagicPiBinarySensor(MagicPiEntity, BinarySensorEntity):
@@ -115,3 +137,18 @@ class MagicPiBinarySensor(MagicPiEntity, BinarySensorEntity):
     def extra_state_attributes(self) -> dict[str, Any] | None:
         """Return what the description reads."""
         return self.entity_description.attributes_fn(self.camera)
+
+
+class MagicPiSeen(MagicPiEntity, BinarySensorEntity):
+    """On while the detector sees something, off when the event is over."""
+
+    entity_description: MagicPiSeenDescription
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        """Return whether it is seen."""
+        vision = self.nvr.vision
+        return vision is not None and vision.sees(
+            self.camera.id, self.entity_description.key
+        )

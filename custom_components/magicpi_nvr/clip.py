@@ -7,7 +7,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN, SIGNED_PATH_LIFETIME
-from .nvr import Nvr, event_as_dict
+from .nvr import Nvr, Sighting, event_as_dict, findings_as_dict
 from .recording import Event
 from .views import event_clip_url, event_thumbnail_url
 
@@ -26,6 +26,7 @@ def iso_time(at_ms: int) -> str:
 @callback
 def clip_attributes(hass: HomeAssistant, nvr: Nvr, event: Event) -> dict[str, Any]:
     """Return what an automation needs of a clip: times, where to play it, where the file lies."""
+    found = findings_as_dict(event.findings)
     return {
         "event_id": event.id,
         "start": iso_time(event.start_ms),
@@ -33,6 +34,10 @@ def clip_attributes(hass: HomeAssistant, nvr: Nvr, event: Event) -> dict[str, An
         "duration": event.duration_ms / 1000,
         "reason": event.reason,
         "size": event.size,
+        "labels": list(event.findings.labels),
+        "verdict": found["verdict"],
+        "zones": found["zones"],
+        "detections": found["detections"],
         "media_content_id": f"media-source://{DOMAIN}/event/{event.id}",
         "clip_url": signed(hass, event_clip_url(event.id)),
         "thumbnail_url": signed(hass, event_thumbnail_url(event.id)),
@@ -44,7 +49,22 @@ def clip_attributes(hass: HomeAssistant, nvr: Nvr, event: Event) -> dict[str, An
 def event_response(hass: HomeAssistant, nvr: Nvr, event: Event) -> dict[str, Any]:
     """Return everything about an event, as actions answer it."""
     return (
-        event_as_dict(event)
-        | clip_attributes(hass, nvr, event)
+        clip_attributes(hass, nvr, event)
+        # Labels here are a person's: those of the detector are in `detections`
+        | event_as_dict(event)
         | {"camera_name": nvr.entries.name(event.camera)}
     )
+
+
+@callback
+def sighting_attributes(hass: HomeAssistant, sighting: Sighting) -> dict[str, Any]:
+    """Return what an automation needs as soon as something is seen; its clip comes later, with the same event id."""
+    seen = sighting.detection
+    return {
+        "event_id": sighting.event,
+        "label": seen.label,
+        "score": seen.score,
+        "zones": list(seen.zones),
+        "box": list(seen.box),
+        "thumbnail_url": signed(hass, event_thumbnail_url(sighting.event)),
+    }

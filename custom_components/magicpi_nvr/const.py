@@ -30,6 +30,8 @@ NVR_PLATFORMS: Final = [Platform.BUTTON, Platform.SENSOR, Platform.SWITCH]
 CONF_ID: Final = "id"
 CONF_SETUP_CODE: Final = "setup_code"
 
+CONF_ZONES: Final = "zones"
+
 # Options of the NVR's entry: sections and their fields
 SECTION_NETWORK: Final = "network"
 CONF_HOSTS: Final = "hosts"
@@ -43,6 +45,12 @@ SECTION_ENCODER: Final = "encoder"
 CONF_CRF: Final = "crf"
 CONF_PRESET: Final = "preset"
 CONF_MAX_ENCODERS: Final = "max_encoders"
+SECTION_VISION: Final = "vision"
+CONF_DETECTION: Final = "detection"
+CONF_PERSON_SCORE: Final = "person_score"
+CONF_VEHICLE_SCORE: Final = "vehicle_score"
+CONF_ANIMAL_SCORE: Final = "animal_score"
+CONF_MAX_PICTURES: Final = "max_pictures"
 SECTION_CAMERAS: Final = "cameras"
 CONF_MAX_CAMERAS: Final = "max_cameras"
 CONF_LATE_AFTER: Final = "late_after"
@@ -54,6 +62,13 @@ CONF_RECORD: Final = "record"
 CONF_CONTINUOUS_DAYS: Final = "continuous_days"
 RECORD_EVENTS: Final = "events"
 RECORD_CONTINUOUSLY: Final = "continuously"
+
+CONF_WHEN_NOTHING_SEEN: Final = "when_nothing_seen"
+WHEN_NOTHING_RECORD: Final = "record_all"
+WHEN_NOTHING_STOP: Final = "stop_early"
+CONF_WHAT_COUNTS: Final = "what_counts"
+CONF_NOTHING_SEEN_DAYS: Final = "nothing_seen_days"
+LABELS: Final = ("person", "vehicle", "animal")
 
 DEFAULT_PORT: Final = 3443
 DEFAULT_CAMERA_PORT: Final = 80

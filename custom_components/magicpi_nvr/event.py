@@ -12,18 +12,20 @@ from homeassistant.components.event import (
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .clip import clip_attributes
-from .const import BATTERY_LOW, BATTERY_RECOVERED
+from .clip import clip_attributes, sighting_attributes
+from .const import BATTERY_LOW, BATTERY_RECOVERED, LABELS
 from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import Change
-from .nvr import EventChange, MagicPiConfigEntry
-from .recording import Event, event_id
+from .nvr import EventChange, MagicPiConfigEntry, Sighting
+from .recording import NOTHING_SEEN, Event, event_id
 
 PARALLEL_UPDATES = 0
 
 CAMERA_WOKE: Final = "camera_woke"
 CLIP_READY: Final = "clip_ready"
 LOW_BATTERY: Final = "low_battery"
+NOTHING_SEEN_EVENT: Final = "nothing_seen"
+SEEN: Final = {label: f"{label}_seen" for label in LABELS}
 MOTION_ENDED: Final = "motion_ended"
 MOTION_STARTED: Final = "motion_started"
 
@@ -43,6 +45,8 @@ EVENTS: Final = (
             LOW_BATTERY,
             MOTION_ENDED,
             MOTION_STARTED,
+            NOTHING_SEEN_EVENT,
+            *SEEN.values(),
         ],
     ),
 )
@@ -75,7 +79,7 @@ async def async_setup_entry(
 
 
 class MagicPiEvent(MagicPiEntity, EventEntity):
-    """Fires for motion, clips, wakes and a low battery."""
+    """Fires for motion, what is seen, clips, wakes and a low battery."""
 
     _unrecorded_attributes = frozenset({"clip_url", "thumbnail_url"})
     entity_description: MagicPiEventDescription
@@ -95,6 +99,9 @@ class MagicPiEvent(MagicPiEntity, EventEntity):
         """Follow the camera's recordings too."""
         await super().async_added_to_hass()
         self.async_on_remove(self.nvr.changes.subscribe_events(self._handle_event))
+        self.async_on_remove(
+            self.nvr.changes.subscribe_sightings(self._handle_sighting)
+        )
 
     @callback
     def _fire(self, kind: str, attributes: dict[str, Any]) -> None:
@@ -131,9 +138,23 @@ class MagicPiEvent(MagicPiEntity, EventEntity):
 
     @callback
     def _handle_event(self, change: EventChange, event: Event) -> None:
-        """Fire when a clip is ready to be seen."""
+        """Fire when a clip is ready to be seen; one that shows nothing has a type of its own."""
         if change is EventChange.READY and event.camera == self.camera.id:
-            self._fire(CLIP_READY, clip_attributes(self.hass, self.nvr, event))
+            self._fire(
+                NOTHING_SEEN_EVENT
+                if event.findings.verdict == NOTHING_SEEN
+                else CLIP_READY,
+                clip_attributes(self.hass, self.nvr, event),
+            )
+
+    @callback
+    def _handle_sighting(self, sighting: Sighting) -> None:
+        """Fire with the first sure picture of something."""
+        if sighting.camera == self.camera.id:
+            self._fire(
+                SEEN[sighting.detection.label],
+                sighting_attributes(self.hass, sighting),
+            )
 
 
 class MagicPiDoorbell(MagicPiEntity, EventEntity):

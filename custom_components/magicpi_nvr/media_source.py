@@ -28,6 +28,7 @@ from .access import POLICY_READ, async_asking_user, async_events, may
 from .const import DOMAIN, NAME
 from .nvr import NotRunning, Nvr, running_nvr
 from .recording import (
+    NOTHING_SEEN,
     Event,
     HourCount,
     RecordingError,
@@ -426,7 +427,13 @@ class Browser:
             self.nvr.entries.name(event.camera) if named else "",
             f"{event.duration_ms / 1000:.0f} s",
             self.text(f"reason_{event.reason}"),
-            ", ".join(event.labels),
+            ", ".join(
+                (
+                    *(self.text(f"label_{name}") for name in event.findings.labels),
+                    *event.labels,
+                )
+            ),
+            self.text("nothing_seen") if event.findings.verdict == NOTHING_SEEN else "",
             self.text("is_protected") if event.protected else "",
         ]
         return _clip(

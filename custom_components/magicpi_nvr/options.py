@@ -8,27 +8,37 @@ from typing import Any, Self
 from homeassistant.const import CONF_PORT
 
 from .const import (
+    CONF_ANIMAL_SCORE,
     CONF_CHECK_IN_DAYS,
     CONF_CLEANUP,
     CONF_CONTINUOUS_DAYS,
     CONF_CRF,
+    CONF_DETECTION,
     CONF_FREE_SPACE_FLOOR,
     CONF_HOSTS,
     CONF_LATE_AFTER,
     CONF_LIVE_VIDEO,
     CONF_MAX_CAMERAS,
     CONF_MAX_ENCODERS,
+    CONF_MAX_PICTURES,
     CONF_MEDIA_DIR,
+    CONF_NOTHING_SEEN_DAYS,
+    CONF_PERSON_SCORE,
     CONF_PRESET,
     CONF_RECORD,
     CONF_RETENTION_DAYS,
     CONF_RETENTION_SIZE,
+    CONF_VEHICLE_SCORE,
+    CONF_WHAT_COUNTS,
+    CONF_WHEN_NOTHING_SEEN,
     DEFAULT_PORT,
     RECORD_CONTINUOUSLY,
     SECTION_CAMERAS,
     SECTION_ENCODER,
     SECTION_NETWORK,
     SECTION_STORAGE,
+    SECTION_VISION,
+    WHEN_NOTHING_RECORD,
 )
 
 
@@ -48,6 +58,22 @@ class NvrOptions:
     max_encoders: int = os.process_cpu_count() or 2
     max_cameras: int = 50
     late_after: int = 24
+    detection: bool = False
+    person_score: int = 45
+    vehicle_score: int = 40
+    animal_score: int = 45
+    max_pictures: int = 12
+
+    @property
+    def vision(self) -> tuple[bool, int, int, int, int]:
+        """All that vision is started with."""
+        return (
+            self.detection,
+            self.person_score,
+            self.vehicle_score,
+            self.animal_score,
+            self.max_pictures,
+        )
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any]) -> Self:
@@ -57,6 +83,7 @@ class NvrOptions:
         storage = options.get(SECTION_STORAGE, {})
         encoder = options.get(SECTION_ENCODER, {})
         cameras = options.get(SECTION_CAMERAS, {})
+        vision = options.get(SECTION_VISION, {})
         return cls(
             port=int(network.get(CONF_PORT, default.port)),
             hosts=tuple(network.get(CONF_HOSTS, default.hosts)),
@@ -74,6 +101,11 @@ class NvrOptions:
             max_encoders=int(encoder.get(CONF_MAX_ENCODERS, default.max_encoders)),
             max_cameras=int(cameras.get(CONF_MAX_CAMERAS, default.max_cameras)),
             late_after=int(cameras.get(CONF_LATE_AFTER, default.late_after)),
+            detection=bool(vision.get(CONF_DETECTION, default.detection)),
+            person_score=int(vision.get(CONF_PERSON_SCORE, default.person_score)),
+            vehicle_score=int(vision.get(CONF_VEHICLE_SCORE, default.vehicle_score)),
+            animal_score=int(vision.get(CONF_ANIMAL_SCORE, default.animal_score)),
+            max_pictures=int(vision.get(CONF_MAX_PICTURES, default.max_pictures)),
         )
 
 
@@ -86,6 +118,9 @@ class CameraOptions:
     live_video: bool = False
     continuous: bool = False
     continuous_days: int = 2
+    when_nothing_seen: str = WHEN_NOTHING_RECORD
+    what_counts: tuple[str, ...] = ()
+    nothing_seen_days: int = 1
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any]) -> Self:
@@ -98,4 +133,9 @@ class CameraOptions:
             live_video=bool(options.get(CONF_LIVE_VIDEO, False)),
             continuous=options.get(CONF_RECORD) == RECORD_CONTINUOUSLY,
             continuous_days=int(options.get(CONF_CONTINUOUS_DAYS, 2)),
+            when_nothing_seen=str(
+                options.get(CONF_WHEN_NOTHING_SEEN, WHEN_NOTHING_RECORD)
+            ),
+            what_counts=tuple(options.get(CONF_WHAT_COUNTS, ())),
+            nothing_seen_days=int(options.get(CONF_NOTHING_SEEN_DAYS, 1)),
         )

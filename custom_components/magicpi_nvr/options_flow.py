@@ -25,21 +25,30 @@ from homeassistant.helpers.selector import (
 from homeassistant.util import dt as dt_util
 
 from .const import (
+    CONF_ANIMAL_SCORE,
     CONF_CHECK_IN_DAYS,
     CONF_CLEANUP,
     CONF_CONTINUOUS_DAYS,
     CONF_CRF,
+    CONF_DETECTION,
     CONF_FREE_SPACE_FLOOR,
     CONF_HOSTS,
     CONF_LATE_AFTER,
     CONF_LIVE_VIDEO,
     CONF_MAX_CAMERAS,
     CONF_MAX_ENCODERS,
+    CONF_MAX_PICTURES,
     CONF_MEDIA_DIR,
+    CONF_NOTHING_SEEN_DAYS,
+    CONF_PERSON_SCORE,
     CONF_PRESET,
     CONF_RECORD,
     CONF_RETENTION_DAYS,
     CONF_RETENTION_SIZE,
+    CONF_VEHICLE_SCORE,
+    CONF_WHAT_COUNTS,
+    CONF_WHEN_NOTHING_SEEN,
+    LABELS,
     PRESETS,
     RECORD_CONTINUOUSLY,
     RECORD_EVENTS,
@@ -47,6 +56,9 @@ from .const import (
     SECTION_ENCODER,
     SECTION_NETWORK,
     SECTION_STORAGE,
+    SECTION_VISION,
+    WHEN_NOTHING_RECORD,
+    WHEN_NOTHING_STOP,
 )
 from .options import NvrOptions
 
@@ -57,7 +69,7 @@ TEXT_SELECTOR: Final = TextSelector()
 
 
 class CameraOptionsFlow(OptionsFlowWithReload):
-    """How long a camera's recordings stay."""
+    """How long a camera's recordings stay, and what it records."""
 
     async def async_step_init(
         self, user_input: dict[str, Any] | None = None
@@ -83,6 +95,28 @@ class CameraOptionsFlow(OptionsFlowWithReload):
                         ),
                         probatio.Optional(CONF_RETENTION_SIZE): _number(
                             0.1, 100_000, step=0.1, unit="GB"
+                        ),
+                        probatio.Optional(
+                            CONF_WHAT_COUNTS, default=list
+                        ): SelectSelector(
+                            SelectSelectorConfig(
+                                options=list(LABELS),
+                                multiple=True,
+                                translation_key="label",
+                                mode=SelectSelectorMode.LIST,
+                            )
+                        ),
+                        probatio.Required(
+                            CONF_WHEN_NOTHING_SEEN, default=WHEN_NOTHING_RECORD
+                        ): SelectSelector(
+                            SelectSelectorConfig(
+                                options=[WHEN_NOTHING_RECORD, WHEN_NOTHING_STOP],
+                                translation_key="when_nothing_seen",
+                                mode=SelectSelectorMode.LIST,
+                            )
+                        ),
+                        probatio.Required(CONF_NOTHING_SEEN_DAYS, default=1): _number(
+                            0, 3650, unit="d"
                         ),
                     }
                     | (LIVE_OF_A_SLEEPER if sleeps else RECORD_CONTINUOUSLY_FIELDS)
@@ -136,6 +170,13 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                         CONF_CRF: options.crf,
                         CONF_PRESET: options.preset,
                         CONF_MAX_ENCODERS: options.max_encoders,
+                    },
+                    SECTION_VISION: {
+                        CONF_DETECTION: options.detection,
+                        CONF_PERSON_SCORE: options.person_score,
+                        CONF_VEHICLE_SCORE: options.vehicle_score,
+                        CONF_ANIMAL_SCORE: options.animal_score,
+                        CONF_MAX_PICTURES: options.max_pictures,
                     },
                     SECTION_CAMERAS: {
                         CONF_MAX_CAMERAS: options.max_cameras,
@@ -198,6 +239,28 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                                 )
                             ),
                             probatio.Required(CONF_MAX_ENCODERS): _number(1, 64),
+                        }
+                    ),
+                    {"collapsed": True},
+                ),
+                probatio.Required(SECTION_VISION, default=dict): section(
+                    probatio.Schema(
+                        {
+                            probatio.Required(
+                                CONF_DETECTION, default=False
+                            ): BooleanSelector(),
+                            probatio.Required(CONF_PERSON_SCORE, default=45): _number(
+                                20, 95, unit="%"
+                            ),
+                            probatio.Required(CONF_VEHICLE_SCORE, default=40): _number(
+                                20, 95, unit="%"
+                            ),
+                            probatio.Required(CONF_ANIMAL_SCORE, default=45): _number(
+                                20, 95, unit="%"
+                            ),
+                            probatio.Required(CONF_MAX_PICTURES, default=12): _number(
+                                2, 60
+                            ),
                         }
                     ),
                     {"collapsed": True},

@@ -313,6 +313,31 @@ NVR_SENSORS = (
 )
 
 
+VISION_SENSORS: tuple[MagicPiSensorDescription, ...] = (
+    MagicPiSensorDescription(
+        key="false_alarms",
+        translation_key="false_alarms",
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        changes=NO_CHANGE,
+        nvr_changes=NvrChange.VISION,
+        value=lambda camera, nvr: (
+            nvr.vision.false_alarms(camera.id) if nvr.vision else None
+        ),
+    ),
+    MagicPiSensorDescription(
+        key="awake_saved",
+        translation_key="awake_saved",
+        device_class=SensorDeviceClass.DURATION,
+        native_unit_of_measurement=UnitOfTime.SECONDS,
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        suggested_display_precision=0,
+        changes=NO_CHANGE,
+        nvr_changes=NvrChange.VISION,
+        value=lambda camera, nvr: nvr.vision.saved_s(camera.id) if nvr.vision else None,
+    ),
+)
+
+
 def _storage_used(camera: Camera, nvr: Nvr) -> int | None:
     """Return bytes on disk; None before they were counted."""
     if nvr.recordings.storage is None:
@@ -331,6 +356,10 @@ async def async_setup_entry(
         entry,
         async_add_entities,
         (MagicPiSensor, SENSORS),
+        (
+            MagicPiSensor,
+            VISION_SENSORS if entry.runtime_data.nvr.options.detection else (),
+        ),
         (BatteryDaysSensor, BATTERY_SENSORS),
         (NvrSensor, NVR_SENSORS),
     )

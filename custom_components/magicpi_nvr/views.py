@@ -359,7 +359,15 @@ class ThumbnailView(MagicPiView):
         """Send the file."""
         event_id, camera_id = _event(parts["event_id"])
         self.check(request, camera_id)
-        if (path := await self.nvr.recordings.library.thumbnail(event_id)) is None:
+        nvr = self.nvr
+        # While an event goes on, the picture that shows best what was seen is in memory only
+        if nvr.vision and (jpeg := nvr.vision.picture(event_id)):
+            return web.Response(
+                body=jpeg,
+                content_type="image/jpeg",
+                headers={"Cache-Control": "private, no-cache"},
+            )
+        if (path := await nvr.recordings.library.thumbnail(event_id)) is None:
             raise not_found("No picture of this event")
         return web.FileResponse(
             path,
@@ -468,6 +476,8 @@ class RecordingsView(MagicPiView):
             end_ms=_time(query["to"], "to") if "to" in query else None,
             protected=protected,
             label=query.get("label"),
+            zone=query.get("zone"),
+            nothing_seen=_nothing_seen(query.get("nothing_seen")),
             text=query.get("text"),
             limit=_integer(query.get("limit", "50"), "limit", MAX_LIMIT),
             cursor=query.get("cursor"),
@@ -485,6 +495,14 @@ class RecordingsView(MagicPiView):
                 "cursor": page.cursor,
             }
         )
+
+
+def _nothing_seen(text: str | None) -> bool | None:
+    """Return which events are listed: without those that show nothing, with them, or these alone; raises RequestError."""
+    known = {None: False, "hide": False, "show": None, "only": True}
+    if text not in known:
+        raise bad_request("nothing_seen is hide, show or only")
+    return known[text]
 
 
 class StatsView(MagicPiView):

@@ -22,7 +22,7 @@ from .access import (
     may,
 )
 from .const import DOMAIN
-from .nvr import EventChange, NotRunning, Nvr, running_nvr
+from .nvr import EventChange, NotRunning, Nvr, findings_as_dict, running_nvr
 from .recording import Event, InvalidValue
 from .views import MAX_LIMIT, event_clip_url, event_thumbnail_url, picture_url
 
@@ -36,7 +36,14 @@ type Handler = Callable[
 @callback
 def async_register_commands(hass: HomeAssistant) -> None:
     """Register the commands."""
-    for command in (ws_cameras, ws_days, ws_events, ws_subscribe):
+    for command in (
+        ws_cameras,
+        ws_days,
+        ws_events,
+        ws_set_zones,
+        ws_subscribe,
+        ws_zones,
+    ):
         websocket_api.async_register_command(hass, command)
 
 
@@ -74,6 +81,7 @@ def event_for_card(event: Event) -> dict[str, Any]:
         "state": event.state,
         "labels": list(event.labels),
         "description": event.description,
+        **findings_as_dict(event.findings),
         "protected": event.protected,
         "thumbnail": event_thumbnail_url(event.id) if event.thumbnail else None,
         "clip": event_clip_url(event.id),
@@ -124,6 +132,10 @@ async def ws_cameras(
         probatio.Optional("start"): int,
         probatio.Optional("end"): int,
         probatio.Optional("label"): str,
+        probatio.Optional("zone"): str,
+        probatio.Optional("nothing_seen", default="hide"): probatio.In(
+            ["hide", "show", "only"]
+        ),
         probatio.Optional("text"): str,
         probatio.Optional("protected"): bool,
         probatio.Optional("limit", default=100): probatio.All(
@@ -145,6 +157,8 @@ async def ws_events(
         start_ms=msg.get("start"),
         end_ms=msg.get("end"),
         label=msg.get("label"),
+        zone=msg.get("zone"),
+        nothing_seen={"hide": False, "show": None, "only": True}[msg["nothing_seen"]],
         text=msg.get("text"),
         protected=msg.get("protected"),
         limit=msg["limit"],
@@ -189,6 +203,54 @@ async def ws_days(
             ]
         },
     )
+
+
+@websocket_api.websocket_command(
+    {
+        probatio.Required("type"): f"{DOMAIN}/zones/get",
+        probatio.Required("camera_id"): str,
+    }
+)
+@websocket_api.async_response
+@with_nvr
+async def ws_zones(
+    hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any], nvr: Nvr
+) -> None:
+    """Answer a camera's zones."""
+    if not may(hass, connection.user, msg["camera_id"], POLICY_READ):
+        connection.send_error(
+            msg["id"], websocket_api.ERR_UNAUTHORIZED, "No right to see this camera"
+        )
+        return
+    connection.send_result(msg["id"], {"zones": nvr.entries.zones(msg["camera_id"])})
+
+
+@websocket_api.websocket_command(
+    {
+        probatio.Required("type"): f"{DOMAIN}/zones/set",
+        probatio.Required("camera_id"): str,
+        probatio.Required("zones"): list,
+    }
+)
+@websocket_api.require_admin
+@websocket_api.async_response
+@with_nvr
+async def ws_set_zones(
+    hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any], nvr: Nvr
+) -> None:
+    """Store a camera's zones; they count from the next event on."""
+    # Only who draws zones needs what reads them
+    from .vision.zones import InvalidZone, Zones  # noqa: PLC0415
+
+    try:
+        zones = Zones.from_list(msg["zones"]).as_list()
+    except InvalidZone as err:
+        connection.send_error(msg["id"], websocket_api.ERR_INVALID_FORMAT, str(err))
+        return
+    if not nvr.entries.set_zones(msg["camera_id"], zones):
+        connection.send_error(msg["id"], websocket_api.ERR_NOT_FOUND, "No such camera")
+        return
+    connection.send_result(msg["id"], {"zones": zones})
 
 
 @websocket_api.websocket_command({probatio.Required("type"): f"{DOMAIN}/subscribe"})

@@ -62,11 +62,13 @@ def add_fleet(
     *,
     port: int = 0,
     registry: dict[str, Any] | None = None,
+    more: dict[str, Any] | None = None,
 ) -> None:
     """Give a stopped Home Assistant cameras that are claimed and asleep."""
     options = {
         "network": {"port": port or free_port()},
         "cameras": {"max_cameras": max(50, cameras)},
+        **(more or {}),
     }
     entries = [entry(DOMAIN, "MagicPi NVR", {}, options)]
     entries += [

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+import shutil
 import sys
 import time
 from typing import Any
@@ -25,7 +26,12 @@ RECORDINGS = "magicpi_nvr"
 
 @asynccontextmanager
 async def home_with_fleet(
-    folder: Path, cameras: int, **fleet: Any
+    folder: Path,
+    cameras: int,
+    *,
+    options: dict[str, Any] | None = None,
+    models: Path | None = None,
+    **fleet: Any,
 ) -> AsyncGenerator[tuple[HomeAssistantProcess, Fleet]]:
     """Start a Home Assistant in an empty folder that has claimed so many cameras."""
     scratch = folder / "tmp"
@@ -52,7 +58,13 @@ async def home_with_fleet(
         cameras,
         port=known.port,
         registry=known.with_keys(stored_cameras(cameras)),
+        more=options,
     )
+    if models is not None:
+        # As a person would lay them there who has no network
+        await asyncio.to_thread(
+            shutil.copytree, models, hass.folder / RECORDINGS / "models"
+        )
     async with hass:
         yield hass, known
 

@@ -18,8 +18,8 @@ from pytest_homeassistant_custom_component.common import (
     async_mock_service,
 )
 
-from custom_components.magicpi_nvr.nvr import EventChange
-from custom_components.magicpi_nvr.recording.model import Event
+from custom_components.magicpi_nvr.nvr import EventChange, Sighting
+from custom_components.magicpi_nvr.recording import Detection, Event, Findings
 from homeassistant.components import automation
 from homeassistant.components.blueprint import models
 from homeassistant.core import HomeAssistant, SupportsResponse
@@ -183,6 +183,52 @@ async def test_notify_with_picture(scene: Scene, phone: dr.DeviceEntry) -> None:
         event.id,
         make_event(actor, 2).id,
     ]
+
+
+async def test_notify_of_persons_in_a_zone(scene: Scene, phone: dr.DeviceEntry) -> None:
+    """Only what was asked for notifies: with the first sure picture, then with the clip."""
+    calls = async_mock_service(scene.hass, "notify", "mobile_app_anna_s_phone")
+    actor = await scene.add_camera("Front door")
+    await automate(
+        scene.hass,
+        "notify_with_clip.yaml",
+        events=[actor.entity_id("event", "event")],
+        notify_device=phone.id,
+        labels=["person"],
+        zones=["Path"],
+        pause=3600,
+        attach="clip",
+    )
+
+    async def seen(event: Event, label: str, *zones: str) -> Detection:
+        found = Detection(label=label, score=0.7, box=(0, 0, 1, 1), zones=zones)
+        scene.nvr.changes.notify_sighting(Sighting(actor.camera.id, event.id, found))
+        await scene.hass.async_block_till_done()
+        return found
+
+    # The clip began before the notification, as it does in life
+    event = replace(make_event(actor), start_ms=0, end_ms=20_000)
+    await seen(event, "vehicle", "Path")
+    await seen(event, "person", "Street")
+    assert calls == []
+    found = await seen(event, "person", "Path")
+    assert len(calls) == 1
+    data = calls[0].data
+    assert data["message"].startswith("person, ")
+    assert data["data"]["tag"] == event.id
+    assert "authSig=" in data["data"]["image"]
+    findings = Findings(verdict="seen", zones=("Path",), detections=(found,))
+    await clip_ready(actor, replace(event, findings=findings))
+    assert len(calls) == 2
+    assert calls[1].data["data"]["tag"] == event.id
+    assert calls[1].data["data"]["video"].startswith("/api/magicpi_nvr/")
+    assert calls[1].data["message"].endswith(", 20 s")
+    # Within the pause nothing else notifies, and what shows nothing never does
+    other = make_event(actor, 2)
+    await seen(other, "person", "Path")
+    nothing = Findings(verdict="nothing_seen")
+    await clip_ready(actor, replace(other, findings=nothing))
+    assert len(calls) == 2
 
 
 async def test_notify_with_clip_and_link(scene: Scene, phone: dr.DeviceEntry) -> None:

@@ -22,7 +22,12 @@ from custom_components.magicpi_nvr.vision.wire import (
     unpack_header,
     unpack_meta,
 )
-from custom_components.magicpi_nvr.vision.worker import DETECT_QUEUE, ModelFiles, Worker
+from custom_components.magicpi_nvr.vision.worker import (
+    DETECT_QUEUE,
+    STREAM_QUEUE,
+    ModelFiles,
+    Worker,
+)
 from virtual_camera.pictures import make_picture
 from vision_scenes import white_noise
 
@@ -176,16 +181,14 @@ async def test_out_of_memory(
                 await gone(pid)
 
 
-async def test_a_newer_picture_takes_the_place_of_one_that_waits(
-    make_worker: MakeWorker,
-) -> None:
-    """Of one stream at most one picture waits; what it replaces is counted."""
+async def test_of_many_pictures_the_oldest_fall_out(make_worker: MakeWorker) -> None:
+    """Of one stream eight pictures wait; what falls out is counted."""
     worker = make_worker()
     worker.open("a", None)
-    answers = await asyncio.gather(*(worker.motion("a", GOOD) for _ in range(10)))
-    assert answers[-1] is not None
+    answers = await asyncio.gather(*(worker.motion("a", GOOD) for _ in range(20)))
+    assert all(answers[-STREAM_QUEUE:])
     assert sum(answer is None for answer in answers) == worker.stats.dropped["motion"]
-    assert worker.stats.dropped["motion"] >= 8
+    assert worker.stats.dropped["motion"] >= 20 - STREAM_QUEUE - 1
 
 
 async def test_the_detectors_queue_is_bounded_and_newest_first(

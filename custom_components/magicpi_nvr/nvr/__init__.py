@@ -1,6 +1,6 @@
 """Home Assistant's side of gateway and recording: one NVR for all entries."""
 
-from .changes import EventChange, NvrChange
+from .changes import EventChange, NvrChange, Sighting
 from .core import (
     DATA_NVR,
     MagicPiConfigEntry,
@@ -13,7 +13,7 @@ from .core import (
 )
 from .entries import is_nvr_entry
 from .manual import AlreadyRecording, NoPicture
-from .recordings import StorageUnavailable, event_as_dict
+from .recordings import StorageUnavailable, event_as_dict, findings_as_dict
 
 __all__ = [
     "DATA_NVR",
@@ -26,9 +26,11 @@ __all__ = [
     "Nvr",
     "NvrChange",
     "PortUnavailable",
+    "Sighting",
     "StorageUnavailable",
     "async_get_nvr",
     "event_as_dict",
+    "findings_as_dict",
     "is_nvr_entry",
     "running_nvr",
 ]

@@ -1,11 +1,12 @@
 """What others of the integration listen to: changes of the NVR and of recorded events."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Flag, StrEnum, auto
 
 from homeassistant.core import CALLBACK_TYPE, callback
 
-from ..recording import Event
+from ..recording import Detection, Event
 
 
 class NvrChange(Flag):
@@ -16,6 +17,7 @@ class NvrChange(Flag):
     EVENTS = auto()  # an event began, ended or went
     USAGE = auto()  # storage figures and counts
     FIRMWARE = auto()  # the folder of firmware images was read again
+    VISION = auto()  # something is seen, or no longer
 
 
 class EventChange(StrEnum):
@@ -27,6 +29,16 @@ class EventChange(StrEnum):
     DELETED = "event_deleted"
 
 
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Something that is surely seen in an event that goes on."""
+
+    camera: str
+    event: str
+    detection: Detection
+
+
+type SightingCallback = Callable[[Sighting], None]
 type ChangeCallback = Callable[[NvrChange], None]
 type EventCallback = Callable[[EventChange, Event], None]
 
@@ -38,6 +50,7 @@ class Changes:
         """Begin without listeners."""
         self._listeners: set[ChangeCallback] = set()
         self._event_listeners: set[EventCallback] = set()
+        self._sighting_listeners: set[SightingCallback] = set()
 
     @callback
     def subscribe(self, listener: ChangeCallback) -> CALLBACK_TYPE:
@@ -55,6 +68,18 @@ class Changes:
     def event_listeners(self) -> frozenset[EventCallback]:
         """Who listens to recorded events."""
         return frozenset(self._event_listeners)
+
+    @callback
+    def subscribe_sightings(self, listener: SightingCallback) -> CALLBACK_TYPE:
+        """Call a listener with what is surely seen; returns what ends it."""
+        self._sighting_listeners.add(listener)
+        return lambda: self._sighting_listeners.discard(listener)
+
+    @callback
+    def notify_sighting(self, sighting: Sighting) -> None:
+        """Call the listeners of sightings."""
+        for listener in tuple(self._sighting_listeners):
+            listener(sighting)
 
     @callback
     def notify(self, change: NvrChange) -> None:

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
+import importlib
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from homeassistant.config_entries import SOURCE_SYSTEM, ConfigEntry
 from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_HOMEASSISTANT_STOP
@@ -16,7 +17,7 @@ from homeassistant.helpers.storage import STORAGE_DIR
 from homeassistant.loader import async_get_integration
 from homeassistant.util.hass_dict import HassKey
 
-from ..const import DOMAIN, FOLDER, LOGGER
+from ..const import CONF_ID, DOMAIN, FOLDER, LOGGER
 from ..gateway import (
     Authority,
     Camera,
@@ -40,6 +41,9 @@ from .pictures import LastPicture, LastPictures
 from .recordings import Recordings, StorageUnavailable
 from .stores import NvrSettings, RegistryStorage
 
+if TYPE_CHECKING:
+    from .vision import Vision
+
 DATA_NVR: HassKey[Nvr] = HassKey(DOMAIN)
 
 SNAPSHOT_TIMEOUT: Final = 10.0
@@ -47,6 +51,7 @@ SNAPSHOT_TIMEOUT: Final = 10.0
 # The steps of a start in their order, methods of Nvr; a move begins at one of the two named
 STEP_RECORDINGS: Final = "open_recordings"
 STEP_LISTEN: Final = "listen"
+STEP_VISION: Final = "start_vision"
 STEPS: Final = (
     "load_authority",
     "load_cameras",
@@ -58,6 +63,7 @@ STEPS: Final = (
     "forget_orphans",
     "follow_time",
     "announce",
+    STEP_VISION,
 )
 
 
@@ -139,6 +145,7 @@ class Nvr:
         self._storage = RegistryStorage(hass)
         # Cameras that a dialog claims right now
         self.claiming: set[str] = set()
+        self.vision: Vision | None = None
         self._users = 0
         self._storage_failed = False
         self._lock = asyncio.Lock()
@@ -195,7 +202,11 @@ class Nvr:
                     await self._async_move(plan, STEP_RECORDINGS)
                 elif plan.options.port != before.options.port:
                     await self._async_move(plan, STEP_LISTEN)
+                elif plan.options.vision != before.options.vision:
+                    await self._async_move(plan, STEP_VISION)
             self.plan = plan
+            if plan.options.detection != before.options.detection:
+                self._reload_cameras()
             self.recordings.update_settings(plan.recording)
             self.recordings.schedule_cleanup(plan.options.cleanup)
             self.gateway.update_settings(plan.gateway)
@@ -338,6 +349,39 @@ class Nvr:
         )
         undo.push_async_callback(announcement.stop)
         announcement.start()
+
+    async def _start_vision(self, undo: AsyncExitStack) -> None:
+        """Begin to look at pictures where detection is on; where it is off, nothing of it is imported."""
+        options = self.plan.options
+        if not options.detection:
+            return
+        module = await self.hass.async_add_import_executor_job(
+            importlib.import_module, f"{__package__}.vision"
+        )
+        vision: Vision = module.Vision(
+            self.hass,
+            options,
+            entries=self.entries,
+            changes=self.changes,
+            issues=self.issues,
+            recordings=self.recordings,
+        )
+        undo.push_async_callback(self._stop_vision)
+        self.vision = self.delegate.vision = vision
+        vision.start()
+
+    @callback
+    def _reload_cameras(self) -> None:
+        """Let cameras have the entities of what was switched on."""
+        for entry in self.hass.config_entries.async_loaded_entries(DOMAIN):
+            if CONF_ID in entry.data:
+                self.hass.config_entries.async_schedule_reload(entry.entry_id)
+
+    async def _stop_vision(self) -> None:
+        vision, self.vision = self.vision, None
+        self.delegate.vision = None
+        if vision:
+            await vision.async_stop()
 
     # ---- what the steps hand out ----
 
@@ -492,6 +536,8 @@ class Nvr:
         self.settings.late_snoozed.pop(camera_id, None)
         self.settings.save()
         self.issues.camera_gone(camera_id)
+        if self.vision:
+            self.vision.forget(camera_id)
         await self.pictures.async_forget(camera_id)
         self.changes.notify(NvrChange.CAMERAS)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from homeassistant.const import CONF_HOST
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
@@ -18,6 +18,9 @@ from .issues import Issues
 from .pictures import LastPictures
 from .recordings import Recordings, event_as_dict
 from .stores import NvrSettings
+
+if TYPE_CHECKING:
+    from .vision import Vision
 
 # Events of one camera that run at once; it has one, unless it sends nonsense
 MAX_REASONS: Final = 64
@@ -57,6 +60,8 @@ class CameraDelegate:
         self._recordings = recordings
         self._pictures = pictures
         self._firmware_folder = firmware_folder
+        # Where detection is on
+        self.vision: Vision | None = None
         self._followed: dict[str, CALLBACK_TYPE] = {}
         self._boots: dict[str, int] = {}
         self._features: dict[str, tuple[str, ...]] = {}
@@ -111,6 +116,8 @@ class CameraDelegate:
         if before is not None:
             self._recordings.recorder.camera_left(camera.id, before)
         self._knows_authority(camera.id)
+        if self.vision is not None:
+            self.vision.camera_woke(camera)
 
     @callback
     def _handle_info(self, camera: Camera) -> None:
@@ -160,6 +167,8 @@ class CameraDelegate:
     @callback
     def frame_received(self, camera: Camera, frame: Frame) -> bool:
         """Hand a frame to the recorder; False refuses it for good."""
+        if self.vision is not None and not self._entries.is_disabled(camera.id):
+            self.vision.frame_received(camera, frame)
         recorder = self._recordings.recorder
         if (manual := self._recordings.manual.take(frame)) is not None:
             return recorder.add_frame(manual, reason=REASON_MANUAL)
@@ -180,6 +189,8 @@ class CameraDelegate:
         """End the event's recording."""
         self._reasons.get(camera.id, {}).pop((boot, event), None)
         self._recordings.recorder.end_event(camera.id, boot, event, lost=lost)
+        if self.vision is not None:
+            self.vision.event_ended(camera, boot, event)
         self.keep_picture(camera)
 
     @callback

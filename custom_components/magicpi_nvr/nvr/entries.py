@@ -9,7 +9,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.util import dt as dt_util
 
-from ..const import CONF_ID, DOMAIN, FOLDER, MANUFACTURER, NAME
+from ..const import CONF_ID, CONF_ZONES, DOMAIN, FOLDER, MANUFACTURER, NAME
 from ..options import CameraOptions, NvrOptions
 from ..recording import CameraRetention, RecordingSettings
 from .stores import NvrSettings
@@ -48,6 +48,21 @@ class Entries:
         return self._hass.config_entries.async_entry_for_domain_unique_id(
             DOMAIN, dr.format_mac(camera_id)
         )
+
+    def zones(self, camera_id: str) -> list[dict[str, Any]]:
+        """Return a camera's zones as they are stored."""
+        entry = self.camera(camera_id)
+        return list(entry.data.get(CONF_ZONES, ())) if entry else []
+
+    @callback
+    def set_zones(self, camera_id: str, zones: list[dict[str, Any]]) -> bool:
+        """Store a camera's zones with its entry; False without an entry."""
+        if (entry := self.camera(camera_id)) is None:
+            return False
+        self._hass.config_entries.async_update_entry(
+            entry, data={**entry.data, CONF_ZONES: zones}
+        )
+        return True
 
     def is_disabled(self, camera_id: str) -> bool:
         """Say whether a camera's entry was disabled by a person."""
@@ -88,6 +103,7 @@ class Entries:
             limits = CameraOptions.from_mapping(entry.options)
             cameras[entry.data[CONF_ID]] = CameraRetention(
                 days=limits.retention_days,
+                nothing_seen_days=limits.nothing_seen_days,
                 max_bytes=(
                     None
                     if limits.retention_size is None

@@ -9,7 +9,7 @@ from collections.abc import (
     Coroutine,
     Iterable,
 )
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -25,17 +25,20 @@ from homeassistant.util import dt as dt_util
 from ..const import LOGGER
 from ..gateway import Camera
 from ..recording import (
+    NOTHING_SEEN,
     REASON_CHECK_IN,
     CameraUsage,
     ClipReady,
     Event,
     EventDropped,
     EventStarted,
+    Findings,
     Library,
     Problem,
     PurgeReport,
     Recorder,
     RecorderNotice,
+    RecordingError,
     RecordingSettings,
     SampleTap,
     Solved,
@@ -104,6 +107,8 @@ class Recordings:
         self.problems: dict[str, str] = {}
         # Set while the recorder takes frames
         self.ready = asyncio.Event()
+        # Adds what vision found to a finished event, where detection is on
+        self.annotate: Callable[[Event], Awaitable[Event]] | None = None
         self._camera_ids: Collection[str] = ()
         self._tasks: set[asyncio.Task[None]] = set()
         self._recording_now: dict[str, set[str]] = {}
@@ -221,11 +226,10 @@ class Recordings:
                 self._changes.notify_event(EventChange.STARTED, event)
             case ClipReady(event):
                 self._recording_now.get(event.camera, set()).discard(event.id)
-                last = self._last_events.get(event.camera)
-                if last is None or event.start_ms >= last.start_ms:
-                    self._last_events[event.camera] = event
-                self._changes.notify_event(EventChange.READY, event)
-                self._schedule_usage()
+                if self.annotate is None:
+                    self._ready(event)
+                else:
+                    self._run(self._async_annotate(event, self.annotate))
             case EventDropped(event):
                 self._recording_now.get(event.camera, set()).discard(event.id)
                 self._deleted([event])
@@ -238,6 +242,30 @@ class Recordings:
                 if self.problems.pop(kind, None) is not None:
                     LOGGER.info("Recording: %s is over", kind)
                 self._issues.clear(kind)
+
+    @callback
+    def _ready(self, event: Event) -> None:
+        if event.findings.verdict != NOTHING_SEEN:
+            last = self._last_events.get(event.camera)
+            if last is None or event.start_ms >= last.start_ms:
+                self._last_events[event.camera] = event
+        self._changes.notify_event(EventChange.READY, event)
+        self._schedule_usage()
+
+    async def _async_annotate(
+        self, event: Event, annotate: Callable[[Event], Awaitable[Event]]
+    ) -> None:
+        """Announce a clip once what was found in it is known."""
+        try:
+            event = await annotate(event)
+        except TimeoutError:
+            LOGGER.debug("Nothing is known of what event %s shows", event.id)
+        self._ready(event)
+        if event.findings.verdict == NOTHING_SEEN and not event.protected:
+            limits = self.library.settings.cameras.get(event.camera)
+            if limits and not limits.nothing_seen_days:
+                with suppress(RecordingError):
+                    await self.async_delete(event.id)
 
     @callback
     def handle_purge(self, report: PurgeReport) -> None:
@@ -274,7 +302,7 @@ class Recordings:
             await self._async_refresh_last_event(camera_id)
 
     async def _async_refresh_last_event(self, camera_id: str) -> None:
-        page = await self.library.events(camera=camera_id, limit=1)
+        page = await self.library.events(camera=camera_id, nothing_seen=False, limit=1)
         if page.events:
             self._last_events[camera_id] = page.events[0]
         else:
@@ -427,4 +455,24 @@ def event_as_dict(event: Event) -> dict[str, Any]:
         "protected": event.protected,
         "labels": list(event.labels),
         "description": event.description,
+        **findings_as_dict(event.findings),
+    }
+
+
+def findings_as_dict(findings: Findings) -> dict[str, Any]:
+    """Return what vision found, as REST, cards and automations show it; boxes are (x, y, w, h), 0 to 1."""
+    return {
+        "verdict": findings.verdict,
+        "zones": list(findings.zones),
+        "detections": [
+            {
+                "label": item.label,
+                "score": item.score,
+                "box": list(item.box),
+                "zones": list(item.zones),
+                "still": item.still,
+                "counts": item.counts,
+            }
+            for item in findings.detections
+        ],
     }

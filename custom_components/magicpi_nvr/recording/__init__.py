@@ -27,14 +27,18 @@ from .library.http_range import answer
 from .library.layout import camera_folder, event_id, folder_camera, parse_event_id
 from .library.playback import VirtualFile
 from .model import (
+    NO_FINDINGS,
+    NOTHING_SEEN,
     REASON_CHECK_IN,
     CameraRetention,
     CameraUsage,
     CapturedFrame,
     ClipSpec,
     DayCount,
+    Detection,
     Event,
     EventPage,
+    Findings,
     HourCount,
     PurgeReport,
     RecordingSettings,
@@ -43,6 +47,8 @@ from .model import (
 )
 
 __all__ = [
+    "NOTHING_SEEN",
+    "NO_FINDINGS",
     "REASON_CHECK_IN",
     "CameraRetention",
     "CameraUsage",
@@ -51,6 +57,7 @@ __all__ = [
     "ClipReady",
     "ClipSpec",
     "DayCount",
+    "Detection",
     "Encoder",
     "Event",
     "EventBusy",
@@ -59,6 +66,7 @@ __all__ = [
     "EventPage",
     "EventProtected",
     "EventStarted",
+    "Findings",
     "HourCount",
     "InvalidValue",
     "Library",

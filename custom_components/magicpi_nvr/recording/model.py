@@ -81,6 +81,9 @@ class CameraRetention:
     """Limits of one camera; None = the default of all."""
 
     days: int | None = None
+    nothing_seen_days: int = (
+        1  # of events in which nothing was seen; no more than `days`
+    )
     max_bytes: int | None = None
 
 
@@ -104,6 +107,39 @@ class RecordingSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """Something that was recognized in an event's pictures; `box` is (x, y, w, h), 0 to 1 of the picture."""
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+    zones: tuple[str, ...] = ()
+    still: bool = False  # it stood there in the event before
+    counts: bool = True  # sure, not still, and in a zone to watch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What vision says of an event. `verdict`: seen, nothing_seen, or None; `strength`: percent of the picture that moved at most."""
+
+    verdict: str | None = None
+    zones: tuple[str, ...] = ()
+    detections: tuple[Detection, ...] = ()
+    strength: int = 0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that count, best first."""
+        return tuple(
+            dict.fromkeys(item.label for item in self.detections if item.counts)
+        )
+
+
+NOTHING_SEEN = "nothing_seen"
+NO_FINDINGS = Findings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One recorded event. `state`: recording, waiting (in the spool) or ready."""
 
@@ -122,6 +158,7 @@ class Event:
     description: str = ""
     thumbnail: str | None = None  # relative to the root
     remote: bool = False  # it is at a target alone
+    findings: Findings = NO_FINDINGS
 
     @property
     def duration_ms(self) -> int:

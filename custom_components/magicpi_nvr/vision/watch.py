@@ -19,6 +19,8 @@ from .zones import Zones, names
 # At most three pictures a second; two once an event is ten seconds old.
 INTERVAL_MS: Final = 333
 LATER_INTERVAL_MS: Final = 500
+# Who was asked for has been seen: one a second finds the best view and the end of the motion.
+SURE_INTERVAL_MS: Final = 1_000
 # Late frames of the camera's memory have earlier times: so far back they are pictures of their own.
 FAR_MS: Final = 5_000
 LATER_AFTER_MS: Final = 10_000
@@ -139,6 +141,7 @@ class EventWatch:
         self._compared: list[int] = []
         self._answered = 0
         self._moving_looks = 0
+        self._sure_of_all = False
         self._moving_since: int | None = None
         self._nearly: list[_Seen] = []
         self._looked_at = 0  # cells that the detector has looked at since they moved
@@ -160,7 +163,11 @@ class EventWatch:
                 return False
             self._due = None
         interval = (
-            LATER_INTERVAL_MS if t - self._began > LATER_AFTER_MS else INTERVAL_MS
+            SURE_INTERVAL_MS
+            if self._sure_of_all
+            else LATER_INTERVAL_MS
+            if t - self._began > LATER_AFTER_MS
+            else INTERVAL_MS
         )
         # From the last that was due, so that a camera's own rhythm does not add to it
         self._due = max((self._due or t) + interval, t + interval // 2)
@@ -215,7 +222,7 @@ class EventWatch:
 
     def _pace(self, t: int) -> int:
         assert self._began is not None
-        if self._is_sure_of_all():
+        if self._sure_of_all:
             return SURE_LOOK_EVERY_MS
         if self._moving_since is not None and t - self._moving_since < FIRST_MOTION_MS:
             return FIRST_LOOK_EVERY_MS
@@ -239,7 +246,7 @@ class EventWatch:
             self._candidate is None
             or not self.settings.detects
             or self.looks >= self.settings.max_pictures
-            or self._is_sure_of_all()
+            or self._sure_of_all
         ):
             return []
         return [self._look(self._candidate, self._candidate.t)]
@@ -269,6 +276,7 @@ class EventWatch:
                 # Persons first: a face at the door says more than the car that brought it
                 bonus = 0.3 if label is Label.PERSON else 0.0
                 view = max(view, score + bonus + 0.5 * (box[2] * box[3]) ** 0.5)
+        self._sure_of_all = self._is_sure_of_all()
         if view > self._best_view:
             self._best_view = view
             self.best = (look.t, look.jpeg)

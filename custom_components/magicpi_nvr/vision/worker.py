@@ -37,6 +37,8 @@ LOOP_AFTER: Final = 4
 FORGIVEN_AFTER: Final = 20
 WITHOUT_DETECTOR_S: Final = 6 * 3600.0
 MOTION_QUEUE: Final = 64
+# What a camera took before it was connected comes at once.
+STREAM_QUEUE: Final = 8
 DETECT_QUEUE: Final = 24
 QUIET_BYTES: Final = WIDTH * HEIGHT
 _MAX_FOUND: Final = 64
@@ -118,7 +120,7 @@ class Worker:
         self._request = 0
         self._quiet: dict[str, bytes | None] = {}
         self._begun: set[str] = set()
-        self._motion: OrderedDict[str, _Job] = OrderedDict()
+        self._motion: OrderedDict[str, deque[_Job]] = OrderedDict()
         self._finish: deque[_Job] = deque(maxlen=MOTION_QUEUE)
         self._detect: deque[_Job] = deque()
         self._wake = {False: asyncio.Event(), True: asyncio.Event()}
@@ -159,16 +161,25 @@ class Worker:
         self._quiet[stream] = quiet
         self._begun.discard(stream)
 
+    async def warm(self) -> None:
+        """Start the child before there is work: a camera is waking."""
+        with suppress(_Dead):
+            await self._running()
+        self._rest()
+
     async def motion(self, stream: str, jpeg: bytes) -> Motion | None:
-        """Return what moved in a picture of an open stream; a newer one takes the place of one that waits."""
+        """Return what moved in a picture of an open stream; of many that wait the oldest falls out."""
         job = self._job(Kind.MOTION, stream, {"stream": stream}, jpeg)
         if job is None:
             return None
-        if old := self._motion.pop(stream, None):
-            self._drop(old, "motion")
-        self._motion[stream] = job
+        waiting = self._motion.setdefault(stream, deque())
+        waiting.append(job)
+        if len(waiting) > STREAM_QUEUE:
+            self._drop(waiting.popleft(), "motion")
+        self._motion.move_to_end(stream)
         if len(self._motion) > MOTION_QUEUE:
-            self._drop(self._motion.popitem(last=False)[1], "motion")
+            for old in self._motion.popitem(last=False)[1]:
+                self._drop(old, "motion")
         self._wake[False].set()
         if (answer := await job.done) is None:
             return None
@@ -218,7 +229,8 @@ class Worker:
         for task in self._lanes:
             task.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
-        for job in (*self._motion.values(), *self._finish, *self._detect):
+        motion = (job for jobs in self._motion.values() for job in jobs)
+        for job in (*motion, *self._finish, *self._detect):
             job.resolve(None)
         self._motion.clear()
         self._finish.clear()
@@ -251,7 +263,12 @@ class Worker:
         if detects:
             return self._detect.pop() if self._detect else None
         if self._motion:
-            return self._motion.popitem()[1]
+            # The newest stream first; of one, the pictures in the order in which they came
+            stream = next(reversed(self._motion))
+            job = self._motion[stream].popleft()
+            if not self._motion[stream]:
+                del self._motion[stream]
+            return job
         return self._finish.popleft() if self._finish else None
 
     async def _work(self, detects: bool) -> None:

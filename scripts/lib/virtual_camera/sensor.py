@@ -173,6 +173,14 @@ class Sensor:
         if last:
             self._end_event(boot, recording)
 
+    def stop_event(self, boot: Boot) -> None:
+        """End the running event at once: its owner has seen enough."""
+        if recording := boot.recording:
+            recording.active = False
+            # An edge from now on begins another event
+            self._pir_edge = False
+            self._end_event(boot, recording)
+
     def _end_event(self, boot: Boot, recording: Recording) -> None:
         """Close the running event."""
         t = boot.uptime_ms

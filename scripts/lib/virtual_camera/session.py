@@ -410,8 +410,9 @@ class Session:
         return lambda: self._leave("restart", Outcome(restart="power"))
 
     async def _sleep(self, args: Mapping[str, Any]) -> None:
-        """Sleep as soon as all is sent, whatever the power mode is."""
+        """Sleep now, whatever the power mode is: an event that goes on ends with what was captured."""
         self._sleep_asked = True
+        self._camera.sensor.stop_event(self._boot)
         self._camera.set_live(False)
 
     async def _rekey(self, args: Mapping[str, Any]) -> None:

@@ -528,6 +528,11 @@ class Camera:
             name = "stream_start" if on else "stream_stop"
             self._commands.post(self.session.send, name, {})
 
+    @property
+    def viewers(self) -> int:
+        """How many watch live now."""
+        return self._live.viewers
+
     def frames(self) -> AsyncGenerator[Frame]:
         """Live view: always the newest frame; ends when the camera leaves."""
         return self._live.frames()

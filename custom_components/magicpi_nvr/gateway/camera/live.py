@@ -26,6 +26,11 @@ class LiveView:
         self._frame_waiters: set[asyncio.Future[None]] = set()
         self._still_waiters: set[asyncio.Future[Frame]] = set()
 
+    @property
+    def viewers(self) -> int:
+        """How many watch now."""
+        return self._viewers
+
     def connected(self) -> None:
         """The camera is there; viewers of an older connection want frames of this one."""
         self._connected = True

@@ -118,6 +118,12 @@ class Recorder:
                 found.end_reported = True
                 self._end(found)
 
+    def prefer_thumbnail(self, camera: str, boot: int, event: int, jpeg: bytes) -> None:
+        """Let a picture stand for an open event, whatever its size."""
+        for found in self._context.open_events(camera, boot):
+            if found.number == event:
+                found.chooser.prefer(jpeg)
+
     def camera_left(self, camera: str, boot: int) -> None:
         """The link is gone: its open events end after a grace in which the camera may come back."""
         for event in self._context.open_events(camera, boot):

@@ -5,6 +5,7 @@ from ..model import FLAG_WARMING_UP
 # The first frames after a wake are green or dark even where the camera does not say so.
 _UNSETTLED = 3
 _FOLLOW = 0.1
+_PREFERRED = 4
 
 
 class ThumbnailChooser:
@@ -40,6 +41,12 @@ class ThumbnailChooser:
         if (rank, score) > (self._rank, self.score):
             self._rank, self.score, self.best = rank, score, jpeg
 
+    def prefer(self, jpeg: bytes) -> None:
+        """Take a picture that somebody has looked into; the last one given stays."""
+        self._rank, self.best = _PREFERRED, jpeg
+        # More than enough to take the place of any that is on disk
+        self.score = max(self.score, float(len(jpeg))) * 2
+
     def is_settled(self) -> bool:
         """Whether the best is better than nothing."""
-        return self._rank == 3
+        return self._rank >= 3

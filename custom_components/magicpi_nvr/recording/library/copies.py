@@ -93,6 +93,7 @@ class Copies:
                 protected=event.protected,
                 labels=event.labels,
                 description=event.description,
+                findings=event.findings,
             )
         )
         await self._backend.indexed(self._backend.index.annotate_remote, event.id, note)
@@ -149,6 +150,7 @@ class Copies:
                 protected=event.protected,
                 labels=event.labels,
                 description=event.description,
+                findings=event.findings,
             )
             try:
                 if note != NOTHING:

@@ -9,11 +9,13 @@ import logging
 from pathlib import Path
 import sqlite3
 
-from ..model import Event, StoredSegment
+from ..model import NO_FINDINGS, Event, Findings, StoredSegment
+from .notes import read_findings
 
 _LOGGER = logging.getLogger(__name__)
 
-_SCHEMA_VERSION = 4
+_SCHEMA_VERSION = 5
+NO_FINDINGS_TEXT = "{}"
 
 _SCHEMA = """
 CREATE TABLE files (
@@ -37,11 +39,11 @@ CREATE TABLE remote_segments (
 ) WITHOUT ROWID;
 CREATE INDEX remote_segments_path ON remote_segments (path);
 CREATE TABLE notes (
-    event TEXT PRIMARY KEY, file TEXT NOT NULL, protected INTEGER NOT NULL, labels TEXT NOT NULL, description TEXT NOT NULL
+    event TEXT PRIMARY KEY, file TEXT NOT NULL, protected INTEGER NOT NULL, labels TEXT NOT NULL, description TEXT NOT NULL, findings TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX notes_file ON notes (file);
 CREATE TABLE remote_notes (
-    event TEXT PRIMARY KEY, file TEXT NOT NULL, protected INTEGER NOT NULL, labels TEXT NOT NULL, description TEXT NOT NULL
+    event TEXT PRIMARY KEY, file TEXT NOT NULL, protected INTEGER NOT NULL, labels TEXT NOT NULL, description TEXT NOT NULL, findings TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE thumbnails (
     event TEXT PRIMARY KEY, path TEXT NOT NULL, size INTEGER NOT NULL
@@ -49,7 +51,7 @@ CREATE TABLE thumbnails (
 CREATE TABLE events (
     id TEXT PRIMARY KEY, camera TEXT NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL,
     frames INTEGER NOT NULL, lost INTEGER NOT NULL, size INTEGER NOT NULL, path TEXT NOT NULL, protected INTEGER NOT NULL, labels TEXT NOT NULL,
-    description TEXT NOT NULL, thumbnail TEXT, remote INTEGER NOT NULL, date TEXT NOT NULL, hour TEXT NOT NULL, picture_size INTEGER NOT NULL, words TEXT NOT NULL
+    description TEXT NOT NULL, thumbnail TEXT, remote INTEGER NOT NULL, findings TEXT NOT NULL, verdict TEXT, date TEXT NOT NULL, hour TEXT NOT NULL, picture_size INTEGER NOT NULL, words TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX events_camera ON events (camera, start_ms, id);
 CREATE INDEX events_time ON events (start_ms, id);
@@ -66,6 +68,10 @@ CREATE INDEX labels_event ON labels (event);
 -- What is at a target as well is local as long as anything of it is here.
 CREATE VIEW all_segments AS SELECT * FROM segments
     UNION ALL SELECT * FROM remote_segments WHERE event IN (SELECT id FROM events WHERE remote);
+CREATE TABLE zones (
+    zone TEXT NOT NULL, event TEXT NOT NULL, PRIMARY KEY (zone, event)
+) WITHOUT ROWID;
+CREATE INDEX zones_event ON zones (event);
 CREATE TABLE days (
     camera TEXT NOT NULL, date TEXT NOT NULL, events INTEGER NOT NULL, size INTEGER NOT NULL, picture_size INTEGER NOT NULL,
     PRIMARY KEY (camera, date)
@@ -80,6 +86,7 @@ CREATE TRIGGER events_removed AFTER DELETE ON events BEGIN
     DELETE FROM days WHERE camera = old.camera AND date = old.date AND events = 0
     AND NOT EXISTS (SELECT 1 FROM events WHERE camera = old.camera AND date = old.date);
     DELETE FROM labels WHERE event = old.id;
+    DELETE FROM zones WHERE event = old.id;
 END;
 """
 _SEGMENT_COLUMNS = tuple(field.name for field in fields(StoredSegment))
@@ -98,7 +105,7 @@ INSERT_SEGMENT = (
 )
 INSERT_REMOTE_SEGMENT = INSERT_SEGMENT.replace("INTO segments", "INTO remote_segments")
 INSERT_EVENT = (
-    f"INSERT INTO events VALUES ({', '.join('?' * (len(_EVENT_COLUMNS) + 4))})"  # noqa: S608
+    f"INSERT INTO events VALUES ({', '.join('?' * (len(_EVENT_COLUMNS) + 5))})"  # noqa: S608
 )
 
 
@@ -236,10 +243,16 @@ def segment_of(row: Sequence[object]) -> StoredSegment:
     return StoredSegment(**values)  # type: ignore[arg-type]
 
 
+def findings_of(text: str) -> Findings:
+    """Return what vision found, of a row's JSON; nearly always nothing."""
+    return NO_FINDINGS if text == NO_FINDINGS_TEXT else read_findings(json.loads(text))
+
+
 def event_of(row: Sequence[object]) -> Event:
     """Return the event that a row holds."""
     values = dict(zip(_EVENT_COLUMNS, row, strict=True))
     values["protected"] = bool(values["protected"])
     values["remote"] = bool(values["remote"])
     values["labels"] = tuple(json.loads(str(values["labels"])))
+    values["findings"] = findings_of(str(values["findings"]))
     return Event(**values)  # type: ignore[arg-type]

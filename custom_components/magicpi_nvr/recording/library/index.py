@@ -10,10 +10,17 @@ import time
 from typing import override
 
 from .. import hourfile
-from ..model import Event, StoredSegment
-from .database import INSERT_EVENT, INSERT_SEGMENT, SELECT_SEGMENT, segment_of
+from ..model import NO_FINDINGS, Event, StoredSegment
+from .database import (
+    INSERT_EVENT,
+    INSERT_SEGMENT,
+    NO_FINDINGS_TEXT,
+    SELECT_SEGMENT,
+    findings_of,
+    segment_of,
+)
 from .layout import HourPath, by_time, parse_event_id
-from .notes import NOTHING, Note, read_notes
+from .notes import NOTHING, Note, findings_as_dict, read_notes
 from .queries import LAST_MS
 from .remote_rows import RemoteRows
 from .tree import Tree, stamp_of
@@ -66,6 +73,12 @@ def _notes(path: Path) -> dict[str, Note]:
     except OSError as error:
         _LOGGER.warning("%s cannot be read: %s", path, error)
         return {}
+
+
+def _findings_text(note: Note) -> str:
+    if note.findings is NO_FINDINGS:
+        return NO_FINDINGS_TEXT
+    return json.dumps(findings_as_dict(note.findings), ensure_ascii=False)
 
 
 def is_sound(segment: hourfile.Segment) -> bool:
@@ -281,7 +294,7 @@ class Index(RemoteRows):
     @override
     def _put_note_rows(self, table: str, file: str, notes: dict[str, Note]) -> None:
         self._open().executemany(
-            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
             [
                 (
                     event,
@@ -289,6 +302,7 @@ class Index(RemoteRows):
                     note.protected,
                     json.dumps(note.labels, ensure_ascii=False),
                     note.description,
+                    _findings_text(note),
                 )
                 for event, note in notes.items()
             ],
@@ -314,7 +328,7 @@ class Index(RemoteRows):
             if not segments and live is None:
                 continue
             said = database.execute(
-                f"SELECT protected, labels, description FROM {'remote_notes' if remote else 'notes'} WHERE event = ?",  # noqa: S608
+                f"SELECT protected, labels, description, findings FROM {'remote_notes' if remote else 'notes'} WHERE event = ?",  # noqa: S608
                 (event,),
             ).fetchone()
             note = (
@@ -322,6 +336,7 @@ class Index(RemoteRows):
                     protected=bool(said[0]),
                     labels=tuple(json.loads(said[1])),
                     description=said[2],
+                    findings=findings_of(said[3]),
                 )
                 if said
                 else NOTHING
@@ -341,7 +356,11 @@ class Index(RemoteRows):
                 row = (
                     event, live.camera, live.start_ms, live.end_ms, live.reason, live.state, live.frames, live.lost, live.size, path,
                 )  # fmt: skip
-            words = "\n".join((*note.labels, note.description)).casefold()
+            found = note.findings
+            seen = {label.casefold() for label in (*note.labels, *found.labels)}
+            words = "\n".join(
+                (*note.labels, note.description, *found.labels, *found.zones)
+            ).casefold()
             hour = HourPath.parse(path)
             labels = json.dumps(note.labels, ensure_ascii=False)
             database.execute(
@@ -353,6 +372,8 @@ class Index(RemoteRows):
                     note.description,
                     picture,
                     remote,
+                    _findings_text(note),
+                    found.verdict,
                     hour.date,
                     f"{hour.hour:02}",
                     picture_size,
@@ -361,7 +382,11 @@ class Index(RemoteRows):
             )
             database.executemany(
                 "INSERT OR REPLACE INTO labels VALUES (?, ?)",
-                [(label.casefold(), event) for label in note.labels],
+                [(label, event) for label in seen],
+            )
+            database.executemany(
+                "INSERT OR REPLACE INTO zones VALUES (?, ?)",
+                [(zone.casefold(), event) for zone in found.zones],
             )
 
     @override

@@ -16,6 +16,7 @@ from ..model import (
     DayCount,
     Event,
     EventPage,
+    Findings,
     HourCount,
     PurgeReport,
     RecordingSettings,
@@ -121,12 +122,17 @@ class Library:
         end_ms: int | None = None,
         protected: bool | None = None,
         label: str | None = None,
+        zone: str | None = None,
+        nothing_seen: bool | None = None,
         text: str | None = None,
         check_ins: bool = False,
         limit: int = 50,
         cursor: str | None = None,
     ) -> EventPage:
-        """Return a page of events, newest first, or of pictures of check-ins; those that overlap [start_ms, end_ms). Raises InvalidValue."""
+        """Return a page of events, newest first, or of pictures of check-ins; those that overlap [start_ms, end_ms). Raises InvalidValue.
+
+        `label` is a person's or the detector's; `nothing_seen` False leaves out events in which nothing was seen.
+        """
         query = EventQuery(
             camera=camera,
             date=date,
@@ -134,6 +140,8 @@ class Library:
             end_ms=end_ms,
             protected=protected,
             label=label,
+            zone=zone,
+            nothing_seen=nothing_seen,
             text=text,
             check_ins=check_ins,
             limit=limit,
@@ -229,6 +237,12 @@ class Library:
                 if description is None
                 else description.strip(),
             ),
+        )
+
+    async def note_findings(self, event_id: str, findings: Findings) -> Event:
+        """Keep what vision found, apart from labels; raises EventNotFound, StorageFailed."""
+        return await self._annotate(
+            event_id, lambda note: replace(note, findings=findings)
         )
 
     async def _annotate(self, event_id: str, change: Callable[[Note], Note]) -> Event:

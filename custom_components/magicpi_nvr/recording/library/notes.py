@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import replace_file
+from ..model import NO_FINDINGS, Detection, Findings
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -15,15 +16,17 @@ _VERSION = 1
 MAX_LABELS = 32
 MAX_LABEL = 64
 MAX_DESCRIPTION = 4096
+MAX_DETECTIONS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Protection, labels and description of one event."""
+    """Protection, labels and description of one event, and apart from these what vision found."""
 
     protected: bool = False
     labels: tuple[str, ...] = ()
     description: str = ""
+    findings: Findings = NO_FINDINGS
 
 
 NOTHING = Note()
@@ -56,6 +59,11 @@ def write_notes(path: Path, notes: Mapping[str, Note]) -> None:
                 "protected": note.protected,
                 "labels": note.labels,
                 "description": note.description,
+                **(
+                    {"vision": findings_as_dict(note.findings)}
+                    if note.findings != NO_FINDINGS
+                    else {}
+                ),
             }
             for event, note in sorted(kept.items())
         },
@@ -73,4 +81,62 @@ def _note(item: Mapping[str, Any]) -> Note:
         description=description
         if isinstance(description := item.get("description", ""), str)
         else "",
+        findings=read_findings(item.get("vision")),
     )
+
+
+def findings_as_dict(findings: Findings) -> dict[str, Any]:
+    """Return findings as JSON keeps them."""
+    return {
+        "verdict": findings.verdict,
+        "zones": list(findings.zones),
+        "strength": findings.strength,
+        "detections": [
+            {
+                "label": item.label,
+                "score": item.score,
+                "box": list(item.box),
+                "zones": list(item.zones),
+                "still": item.still,
+                "counts": item.counts,
+            }
+            for item in findings.detections
+        ],
+    }
+
+
+def read_findings(data: Any) -> Findings:
+    """Return findings from JSON; what cannot be read is left out."""
+    if not isinstance(data, dict):
+        return NO_FINDINGS
+    verdict = data.get("verdict")
+    strength = data.get("strength")
+    items = data.get("detections")
+    found = [_detection(item) for item in items] if isinstance(items, list) else []
+    return Findings(
+        verdict=verdict if isinstance(verdict, str) else None,
+        zones=_texts(data.get("zones")),
+        strength=strength if isinstance(strength, int) else 0,
+        detections=tuple(item for item in found if item)[:MAX_DETECTIONS],
+    )
+
+
+def _detection(item: Any) -> Detection | None:
+    try:
+        x, y, w, h = (float(part) for part in item["box"])
+        return Detection(
+            label=str(item["label"])[:MAX_LABEL],
+            score=float(item["score"]),
+            box=(x, y, w, h),
+            zones=_texts(item.get("zones")),
+            still=item.get("still") is True,
+            counts=item.get("counts") is not False,
+        )
+    except KeyError, TypeError, ValueError, AttributeError:
+        return None
+
+
+def _texts(items: Any) -> tuple[str, ...]:
+    if not isinstance(items, list):
+        return ()
+    return tuple(item for item in items if isinstance(item, str))[:MAX_LABELS]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidValue
 from ..model import (
+    NOTHING_SEEN,
     REASON_CHECK_IN,
     CameraUsage,
     DayCount,
@@ -33,6 +34,8 @@ class EventQuery:
     end_ms: int | None = None
     protected: bool | None = None
     label: str | None = None
+    zone: str | None = None
+    nothing_seen: bool | None = None
     text: str | None = None
     check_ins: bool = False  # pictures of check-ins in place of events
     limit: int = 50
@@ -248,6 +251,12 @@ def _conditions(query: EventQuery) -> tuple[list[str], list[str | int]]:
     if query.label is not None:
         where.append("id IN (SELECT event FROM labels WHERE label = ?)")
         values.append(query.label.casefold())
+    if query.zone is not None:
+        where.append("id IN (SELECT event FROM zones WHERE zone = ?)")
+        values.append(query.zone.casefold())
+    if query.nothing_seen is not None:
+        where.append(f"verdict {'IS' if query.nothing_seen else 'IS NOT'} ?")
+        values.append(NOTHING_SEEN)
     for word in (query.text or "").casefold().split():
         where.append("instr(words, ?)")
         values.append(word)

@@ -4,7 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from ..model import REASON_CHECK_IN, CameraRetention, Event, RecordingSettings
+from ..model import (
+    NOTHING_SEEN,
+    REASON_CHECK_IN,
+    CameraRetention,
+    Event,
+    RecordingSettings,
+)
 from .layout import HourPath
 
 _DAY_MS = 24 * 3600 * 1000
@@ -54,6 +60,7 @@ def due(
         going.update((item.event.id, item) for item in chosen)
 
     take(_too_old(mine, settings, now_ms))
+    take(_nothing_seen(mine, settings, now_ms))
     for name, limits in settings.cameras.items():
         if limits.max_bytes is None or camera not in (None, name):
             continue
@@ -101,6 +108,20 @@ def _too_old(
         limit_ms = now_ms - days * _DAY_MS
         if all(item.event.end_ms < limit_ms and not item.held for item in items):
             chosen += items
+    return chosen
+
+
+def _nothing_seen(
+    candidates: Sequence[Candidate], settings: RecordingSettings, now_ms: int
+) -> list[Candidate]:
+    """Return the events in which nothing was seen and that are older than their own limit."""
+    chosen = []
+    for item in candidates:
+        if item.event.findings.verdict != NOTHING_SEEN or not item.is_free_to_go:
+            continue
+        limits = settings.cameras.get(item.event.camera, _DEFAULTS)
+        if item.event.end_ms < now_ms - limits.nothing_seen_days * _DAY_MS:
+            chosen.append(item)
     return chosen
 
 

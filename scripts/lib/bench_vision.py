@@ -1,0 +1,378 @@
+"""What looking at pictures costs beside recording them, how soon it answers, and what it does to the rest.
+
+Needs real pictures (`shared/data` beside the project, or --source) and the detector's model
+(there, or --models). CPU is the kernel's, of all processes of each kind, start included.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+import json
+import os
+from pathlib import Path
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+from custom_components.magicpi_nvr.recording import (  # noqa: E402
+    ClipReady,
+    Library,
+    Recorder,
+    RecorderNotice,
+    RecordingSettings,
+)
+from custom_components.magicpi_nvr.vision.model import Label  # noqa: E402
+from custom_components.magicpi_nvr.vision.watch import EventWatch, WatchSettings  # noqa: E402
+from custom_components.magicpi_nvr.vision.weights import check_model  # noqa: E402
+from custom_components.magicpi_nvr.vision.worker import ModelFiles, Worker  # noqa: E402
+from load import percentile, sender  # noqa: E402
+from loaded_home import home_with_fleet  # noqa: E402
+from real_pictures import real_data  # noqa: E402
+from vision_scenes import noisy, painted_out  # noqa: E402
+
+FPS = 10
+CAMERA = "02:00:00:00:00:01"
+# A ring of the camera holds a few seconds; the recorder takes so many at once.
+AT_ONCE = 20
+STILL_PICTURES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A frame as the recorder takes it."""
+
+    seq: int
+    t: int
+    jpeg: bytes
+    event: int
+    flags: int = 0
+    camera: str = CAMERA
+    boot: int = 1
+    width: int = 800
+    height: int = 600
+
+    @property
+    def captured_ms(self) -> int:
+        """Wall time of capture."""
+        return 1_795_000_000_000 + self.t
+
+
+def make_event(
+    moving: Sequence[bytes],
+    still: Sequence[bytes],
+    seconds: tuple[int, int],
+    first: int,
+) -> list[bytes]:
+    """Return pictures of somebody who walks, then of the record-after-motion time."""
+    walk = [moving[(first + at) % len(moving)] for at in range(seconds[0] * FPS)]
+    return walk + [still[at % len(still)] for at in range(seconds[1] * FPS)]
+
+
+def cpu() -> float:
+    """Return CPU seconds of this process and of its children that have ended."""
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(
+            resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
+    )
+
+
+async def record(folder: Path, events: Sequence[Sequence[bytes]]) -> float:
+    """Record events as fast as it goes; returns CPU seconds."""
+    begin = cpu()
+    ready = asyncio.Event()
+
+    def hear(notice: RecorderNotice) -> None:
+        if isinstance(notice, ClipReady):
+            ready.set()
+
+    settings = RecordingSettings(
+        root=folder / "media",
+        index=folder / "index.db",
+        ffmpeg=shutil.which("ffmpeg") or "ffmpeg",
+        time_zone=ZoneInfo("UTC"),
+        free_space_floor=0,
+        max_encoders=1,
+    )
+    library = Library(settings)
+    await library.open()
+    recorder = Recorder(settings, library, on_event=hear)
+    await recorder.start()
+    seq = 0
+    for number, pictures in enumerate(events, 1):
+        ready.clear()
+        for jpeg in pictures:
+            seq += 1
+            while recorder.stats.queue > AT_ONCE:
+                await asyncio.sleep(0.02)
+            recorder.add_frame(
+                Shot(seq, seq * 1000 // FPS, jpeg, number), reason="motion"
+            )
+        recorder.end_event(CAMERA, 1, number)
+        await ready.wait()
+    await recorder.stop()
+    await library.close()
+    return cpu() - begin
+
+
+@dataclass
+class Looked:
+    """What looking at events took."""
+
+    cpu_s: float
+    motion: int
+    detect: int
+    memory_mb: float
+    idle_gone: bool
+
+
+def peak_mb(pid: int) -> float:
+    """Return a process' largest resident set."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+async def look(model: ModelFiles, events: Sequence[Sequence[bytes]]) -> Looked:
+    """Look at events as Home Assistant's side does, on the camera's clock."""
+    begin = cpu()
+    worker = Worker(model, idle_s=0.5)
+    quiet: bytes | None = None
+    still: tuple[Any, ...] = ()
+    memory = 0.0
+    for number, pictures in enumerate(events):
+        name = f"event {number}"
+        watch = EventWatch(WatchSettings(), still, has_quiet=quiet is not None)
+        worker.open(name, quiet)
+        for at, jpeg in enumerate(pictures):
+            t = at * 1000 // FPS
+            if not watch.wants(t, 0):
+                continue
+            motion = await worker.motion(name, jpeg)
+            assert motion
+            for item in watch.measured(t, jpeg, motion):
+                found = await worker.detect(
+                    item.jpeg, crop=item.crop, thresholds=watch.asked
+                )
+                watch.looked(item, found)
+        for item in watch.last_looks():
+            found = await worker.detect(
+                item.jpeg, crop=item.crop, thresholds=watch.asked
+            )
+            watch.looked(item, found)
+        assert Label.PERSON in watch.sure()
+        assert worker.pid
+        memory = max(memory, peak_mb(worker.pid))
+        quiet = await worker.finish(name)
+        still = watch.standing()
+    async with asyncio.timeout(30):
+        while worker.pid:
+            await asyncio.sleep(0.05)
+    await worker.stop()
+    return Looked(cpu() - begin, worker.stats.motion, worker.stats.detect, memory, True)
+
+
+async def first_answers(
+    model: ModelFiles, pictures: Sequence[bytes], times: int
+) -> list[float]:
+    """Return seconds from the arrival of an event's first frame to the first sure person; each event starts its child."""
+    found = []
+    for number in range(times):
+        worker = Worker(model)
+        watch = EventWatch(WatchSettings())
+        worker.open("event", None)
+        seen = asyncio.Event()
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def measure(
+            jpeg: bytes,
+            t: int,
+            worker: Worker = worker,
+            watch: EventWatch = watch,
+            seen: asyncio.Event = seen,
+        ) -> None:
+            if (motion := await worker.motion("event", jpeg)) is None:
+                return
+            for item in watch.measured(t, jpeg, motion):
+                answer = await worker.detect(
+                    item.jpeg, crop=item.crop, thresholds=watch.asked
+                )
+                watch.looked(item, answer)
+                if Label.PERSON in watch.sure():
+                    seen.set()
+
+        begin = time.perf_counter()
+        for at in range(10 * FPS):
+            jpeg = pictures[(number * 7 + at) % len(pictures)]
+            if watch.wants(at * 1000 // FPS, 0):
+                task = asyncio.create_task(measure(jpeg, at * 1000 // FPS))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            try:
+                async with asyncio.timeout(1 / FPS):
+                    await seen.wait()
+                break
+            except TimeoutError:
+                continue
+        found.append(time.perf_counter() - begin)
+        await worker.stop()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return found
+
+
+async def loop_lateness(
+    folder: Path, models: Path, settings: argparse.Namespace
+) -> list[tuple[float, float]]:
+    """Return (ms without, ms with), p99 of how late Home Assistant's loop is, while cameras record."""
+    pairs = []
+    async with AsyncExitStack() as stack:
+        homes = []
+        for name, detects in (("without", False), ("with", True)):
+            home, fleet = await stack.enter_async_context(
+                home_with_fleet(
+                    folder / name,
+                    settings.cameras,
+                    mains=False,
+                    options={"vision": {"detection": detects}},
+                    models=models if detects else None,
+                )
+            )
+            homes.append(
+                (
+                    home,
+                    await stack.enter_async_context(
+                        sender(fleet, source=settings.source)
+                    ),
+                )
+            )
+
+        async def turn(number: int) -> float:
+            home, senders = homes[number]
+            await home.ws("loop_watch/take")
+            counts = await senders.ask(do="burst", group=0, seconds=settings.seconds)
+            assert not counts["lost"]
+            return percentile((await home.ws("loop_watch/take"))["late_ms"], 0.99)
+
+        for number in (0, 1):
+            await turn(number)
+        for number in range(settings.pairs):
+            first = await turn(number % 2)
+            second = await turn(1 - number % 2)
+            pairs.append((second, first) if number % 2 else (first, second))
+    return pairs
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="scripts/bench vision", description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--source", type=Path, help="a folder of JPEGs with people")
+    parser.add_argument("--models", type=Path, help="a folder with the model")
+    parser.add_argument("--events", type=int, default=3, help="(%(default)s)")
+    parser.add_argument("--cameras", type=int, default=8, help="for the loop")
+    parser.add_argument("--pairs", type=int, default=5, help="turns (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=10, help="of a turn")
+    parser.add_argument("--no-loop", action="store_true", help="leave the loop out")
+    settings = parser.parse_args()
+    data = real_data()
+    source = settings.source or (data / "street-day" if data else None)
+    models = settings.models or (data / "models" if data else None)
+    if source is None or models is None:
+        print("no pictures or no model: see --source and --models", file=sys.stderr)
+        return 2
+    settings.source = source
+    moving = [path.read_bytes() for path in sorted(source.glob("*.jpg"))]
+    still = noisy(painted_out(moving[::5]), STILL_PICTURES)
+    model = check_model(models)
+    scratch = Path(tempfile.mkdtemp(prefix="bench-vision-"))
+    try:
+        figures = asyncio.run(measure(scratch, model, models, moving, still, settings))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    if settings.json:
+        settings.json.write_text(json.dumps(figures, indent=1) + "\n")
+    return 0
+
+
+async def measure(
+    scratch: Path,
+    model: ModelFiles,
+    models: Path,
+    moving: Sequence[bytes],
+    still: Sequence[bytes],
+    settings: argparse.Namespace,
+) -> dict[str, float]:
+    """Return the figures, printed as they come."""
+    figures: dict[str, float] = {}
+
+    def say(name: str, value: float, digits: int = 3) -> None:
+        figures[name] = round(value, digits)
+        print(f"{name:<26} {figures[name]:>9}", flush=True)
+
+    # Somebody walks for ten seconds, then half a minute is recorded after the last motion: the defaults
+    usual = [
+        make_event(moving, still, (10, 30), number * 40)
+        for number in range(settings.events)
+    ]
+    busy = [
+        make_event(moving, still, (30, 0), number * 40)
+        for number in range(settings.events)
+    ]
+    for name, events in (("cpu_share", usual), ("cpu_share_busy", busy)):
+        recorded = await record(scratch / name, events)
+        looked = await look(model, events)
+        say(name, looked.cpu_s / recorded)
+        print(
+            f"  {settings.events} events, {sum(map(len, events))} frames: recording {recorded:.2f} s,"
+            f" vision {looked.cpu_s:.2f} s ({looked.motion} measured, {looked.detect} looked at)"
+        )
+    say("worker_mb", looked.memory_mb, 1)
+
+    worker = Worker(model)
+    worker.open("bench", None)
+    assert await worker.motion("bench", moving[0])
+    watch = EventWatch(WatchSettings())
+    assert await worker.detect(moving[0], crop=None, thresholds=watch.asked)
+    ticks = os.sysconf("SC_CLK_TCK")
+
+    def child_cpu() -> float:
+        stat = Path(f"/proc/{worker.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(stat[11]) + int(stat[12])) / ticks
+
+    begin = child_cpu()
+    for jpeg in moving[:200]:
+        await worker.motion("bench", jpeg)
+    say("motion_ms_per_picture", (child_cpu() - begin) * 1000 / len(moving[:200]), 2)
+    begin = child_cpu()
+    for jpeg in moving[:60]:
+        await worker.detect(jpeg, crop=None, thresholds=watch.asked)
+    say("detector_ms_per_picture", (child_cpu() - begin) * 1000 / len(moving[:60]), 1)
+    await worker.stop()
+
+    answers = await first_answers(model, moving, 20)
+    say("first_answer_s_p50", statistics.median(answers))
+    say("first_answer_s_p95", percentile(answers, 0.95))
+
+    if not settings.no_loop:
+        pairs = await loop_lateness(scratch, models, settings)
+        say(
+            "loop_p99_ratio",
+            statistics.median(with_it / without for without, with_it in pairs),
+            2,
+        )
+        print("  " + " ".join(f"{a:.1f}:{b:.1f}" for a, b in pairs) + " ms")
+    return figures
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,393 @@
+"""Vision in Home Assistant: what is seen, where it shows, and a camera that goes back to sleep."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+import os
+from pathlib import Path
+import shutil
+import signal
+from typing import Any
+from unittest.mock import AsyncMock, patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import async_capture_events
+from pytest_homeassistant_custom_component.typing import (
+    ClientSessionGenerator,
+    WebSocketGenerator,
+)
+
+from custom_components.magicpi_nvr.const import (
+    CONF_DETECTION,
+    CONF_NOTHING_SEEN_DAYS,
+    CONF_WHAT_COUNTS,
+    CONF_WHEN_NOTHING_SEEN,
+    DOMAIN,
+    FOLDER,
+    SECTION_VISION,
+    WHEN_NOTHING_STOP,
+)
+from custom_components.magicpi_nvr.nvr import EventChange
+from custom_components.magicpi_nvr.recording import NOTHING_SEEN, Event
+from custom_components.magicpi_nvr.vision.weights import PARAM, WEIGHTS
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.requirements import RequirementsNotFound
+from real_pictures import pictures, real_data
+from virtual_camera import LoopSource
+from vision_scenes import film
+
+from .scene import Actor, Scene, make_scene
+
+MODULE = "custom_components.magicpi_nvr.nvr.vision"
+
+
+def lay_model(hass: HomeAssistant) -> None:
+    """Put the model where a person would."""
+    pytest.importorskip("ncnn")
+    if (data := real_data()) is None:
+        pytest.skip("no real pictures here")
+    folder = Path(hass.config.path(FOLDER, "models"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (PARAM.name, WEIGHTS.name):
+        shutil.copy(data / "models" / name, folder / name)
+
+
+@pytest.fixture
+async def seeing(
+    hass: HomeAssistant,
+    socket_enabled: None,
+    mock_async_zeroconf: Any,
+    no_browser: None,
+    patient: None,
+    unused_tcp_port: int,
+    tmp_path: Path,
+) -> AsyncGenerator[Scene]:
+    """A scene whose NVR detects, with the real model."""
+    lay_model(hass)
+    scene = make_scene(hass, unused_tcp_port, tmp_path / "media")
+    object.__setattr__(
+        scene.entry,
+        "options",
+        {**scene.entry.options, SECTION_VISION: {CONF_DETECTION: True}},
+    )
+    with patch(f"{MODULE}.async_process_requirements", AsyncMock()):
+        await scene.set_up()
+        assert scene.nvr.vision
+        async with asyncio.timeout(30):
+            while not scene.nvr.vision.worker.detects:
+                await asyncio.sleep(0.01)
+        yield scene
+        for virtual in scene.cameras:
+            await virtual.stop()
+        await hass.async_block_till_done()
+
+
+async def add_camera(
+    scene: Scene, shots: Sequence[bytes], *, tail_s: float = 1.0, **options: Any
+) -> Actor:
+    """Add a camera that sees some pictures, ten a second."""
+    actor = await scene.add_camera(source=LoopSource(shots), tail_s=tail_s)
+    if options:
+        scene.hass.config_entries.async_update_entry(actor.entry, options=options)
+    await actor.sleep()
+    return actor
+
+
+async def record(scene: Scene, actor: Actor, seconds: float) -> Event:
+    """Let the motion sensor be on for so long; returns the event once its clip is ready."""
+    ready: asyncio.Future[Event] = scene.hass.loop.create_future()
+
+    @callback
+    def note(change: EventChange, event: Event) -> None:
+        if change is EventChange.READY and not ready.done():
+            ready.set_result(event)
+
+    unsubscribe = scene.nvr.changes.subscribe_events(note)
+    try:
+        actor.virtual.trigger_motion(seconds)
+        async with asyncio.timeout(60):
+            return await ready
+    finally:
+        unsubscribe()
+
+
+async def test_persons_are_seen_and_kept(
+    hass: HomeAssistant, seeing: Scene, hass_client: ClientSessionGenerator
+) -> None:
+    """Sensor, event types, clip, library and picture of a street with people."""
+    actor = await add_camera(seeing, pictures("street-day")[:60])
+    changes = async_capture_events(hass, "state_changed")
+    assert actor.state("binary_sensor", "person").state == "off"
+    event = await record(seeing, actor, 2.0)
+    assert event.findings.verdict == "seen"
+    assert {"person", "vehicle"} <= set(event.findings.labels)
+    await seeing.wait(
+        lambda: actor.state("binary_sensor", "person").state == "off", "person is gone"
+    )
+    person = actor.entity_id("binary_sensor", "person")
+    states = [
+        item.data["new_state"].state
+        for item in changes
+        if item.data["entity_id"] == person
+    ]
+    assert states == ["on", "off"]
+    fired = [
+        item.data["new_state"].attributes
+        for item in changes
+        if item.data["entity_id"] == actor.entity_id("event", "event")
+    ]
+    types = [attributes["event_type"] for attributes in fired]
+    assert types.index("person_seen") < types.index("clip_ready")
+    seen = next(item for item in fired if item["event_type"] == "person_seen")
+    assert seen["event_id"] == event.id
+    assert seen["label"] == "person"
+    assert 0.5 < seen["score"] <= 1
+    clip = next(item for item in fired if item["event_type"] == "clip_ready")
+    assert "person" in clip["labels"]
+    assert clip["verdict"] == "seen"
+    assert clip["detections"][0]["label"] == "person"
+    assert len(clip["detections"][0]["box"]) == 4
+
+    # The picture is the one in which somebody is best seen, byte for byte
+    path = await seeing.nvr.recordings.library.thumbnail(event.id)
+    assert path
+    jpeg = await hass.async_add_executor_job(path.read_bytes)
+    assert jpeg in pictures("street-day")[:60]
+
+    client = await hass_client()
+    response = await client.get("/api/magicpi_nvr/recordings?label=person")
+    (found,) = (await response.json())["recordings"]
+    assert found["id"] == event.id
+    assert found["labels"] == []
+    assert found["detections"][0]["label"] == "person"
+    response = await client.get("/api/magicpi_nvr/recordings?label=animal")
+    assert (await response.json())["recordings"] == []
+
+
+async def test_a_false_alarm_sleeps_early(
+    hass: HomeAssistant, seeing: Scene, hass_client: ClientSessionGenerator
+) -> None:
+    """A camera that shows nothing sleeps within eight seconds of its wake, and the event is marked and hidden."""
+    actor = await add_camera(
+        seeing,
+        film("empty", 60, fps=10),
+        tail_s=30.0,
+        **{
+            CONF_WHEN_NOTHING_SEEN: WHEN_NOTHING_STOP,
+            CONF_WHAT_COUNTS: ["person"],
+        },
+    )
+    virtual = actor.virtual
+    mark = virtual.mark()
+    loop = asyncio.get_running_loop()
+    slept: list[float] = []
+    woke: list[float] = []
+    virtual.subscribe(
+        lambda event: (
+            slept.append(loop.time())
+            if event.name == "slept"
+            else woke.append(loop.time())
+            if event.name == "woke"
+            else None
+        )
+    )
+    changes = async_capture_events(hass, "state_changed")
+    event = await record(seeing, actor, 20.0)
+    await virtual.wait_event("slept", after=mark)
+    assert slept[0] - woke[0] < 8.0
+    assert event.findings.verdict == NOTHING_SEEN
+    assert event.duration_ms < 8000
+    types = [
+        item.data["new_state"].attributes["event_type"]
+        for item in changes
+        if item.data["entity_id"] == actor.entity_id("event", "event")
+    ]
+    assert "nothing_seen" in types
+    assert "clip_ready" not in types
+    assert seeing.nvr.vision
+    assert seeing.nvr.vision.false_alarms(actor.camera.id) == 1
+    assert seeing.nvr.vision.saved_s(actor.camera.id) > 20
+    client = await hass_client()
+    for query, count in (("", 0), ("?nothing_seen=show", 1), ("?nothing_seen=only", 1)):
+        response = await client.get(f"/api/magicpi_nvr/recordings{query}")
+        assert len((await response.json())["recordings"]) == count
+    response = await client.get("/api/magicpi_nvr/recordings?nothing_seen=perhaps")
+    assert response.status == 400
+
+
+async def test_who_appears_late_is_not_cut(hass: HomeAssistant, seeing: Scene) -> None:
+    """A person who is there from the first second on keeps the camera awake and recording."""
+    actor = await add_camera(
+        seeing,
+        pictures("street-day")[:60],
+        tail_s=1.0,
+        **{
+            CONF_WHEN_NOTHING_SEEN: WHEN_NOTHING_STOP,
+            CONF_WHAT_COUNTS: ["person"],
+        },
+    )
+    event = await record(seeing, actor, 6.0)
+    assert event.findings.verdict == "seen"
+    assert event.duration_ms > 6500
+
+
+async def test_zero_days_delete_what_shows_nothing(
+    hass: HomeAssistant, seeing: Scene
+) -> None:
+    """With 0 days an event that shows nothing does not stay."""
+    actor = await add_camera(
+        seeing, film("empty", 60, fps=10), **{CONF_NOTHING_SEEN_DAYS: 0}
+    )
+    seeing.nvr.recordings.update_settings(seeing.nvr._read_plan().recording)
+    deleted: asyncio.Future[Event] = hass.loop.create_future()
+
+    @callback
+    def note(change: EventChange, event: Event) -> None:
+        if change is EventChange.DELETED and not deleted.done():
+            deleted.set_result(event)
+
+    seeing.nvr.changes.subscribe_events(note)
+    event = await record(seeing, actor, 4.0)
+    assert event.findings.verdict == NOTHING_SEEN
+    async with asyncio.timeout(20):
+        assert (await deleted).id == event.id
+    assert await seeing.nvr.recordings.library.event(event.id) is None
+
+
+async def test_a_killed_child_disturbs_nothing(
+    hass: HomeAssistant, seeing: Scene
+) -> None:
+    """The event is recorded whole while the child is killed and another one takes over."""
+    actor = await add_camera(seeing, pictures("street-day")[:60])
+    assert seeing.nvr.vision
+    worker = seeing.nvr.vision.worker
+
+    async def kill() -> None:
+        while worker.pid is None:
+            await asyncio.sleep(0.01)
+        with suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGKILL)
+
+    task = asyncio.create_task(kill())
+    event = await record(seeing, actor, 5.0)
+    await task
+    assert worker.stats.crashes == 1
+    assert event.frames >= 50
+    assert event.lost == 0
+    assert "person" in event.findings.labels
+    sent = [frame for frame in actor.virtual.sent_frames if frame.event]
+    assert event.frames == len(sent)
+
+
+async def test_zones_are_stored_and_count(
+    hass: HomeAssistant,
+    seeing: Scene,
+    hass_ws_client: WebSocketGenerator,
+    hass_read_only_access_token: str,
+) -> None:
+    """Admins draw zones, others read them, nonsense is refused, events name them."""
+    actor = await add_camera(seeing, pictures("street-day")[:60])
+    client = await hass_ws_client(hass)
+    zone = {
+        "name": "Path",
+        "kind": "watch",
+        "points": [[0.7, 0.3], [1, 0.3], [1, 0.7], [0.7, 0.7]],
+    }
+    await client.send_json_auto_id(
+        {"type": f"{DOMAIN}/zones/set", "camera_id": actor.camera.id, "zones": [zone]}
+    )
+    assert (await client.receive_json())["result"] == {"zones": [zone]}
+    await client.send_json_auto_id(
+        {"type": f"{DOMAIN}/zones/get", "camera_id": actor.camera.id}
+    )
+    assert (await client.receive_json())["result"] == {"zones": [zone]}
+    for zones, code in (
+        ([{**zone, "kind": "look"}], "invalid_format"),
+        ([{**zone, "points": [[0, 0], [2, 2], [0, 1]]}], "invalid_format"),
+    ):
+        await client.send_json_auto_id(
+            {
+                "type": f"{DOMAIN}/zones/set",
+                "camera_id": actor.camera.id,
+                "zones": zones,
+            }
+        )
+        assert (await client.receive_json())["error"]["code"] == code
+    await client.send_json_auto_id(
+        {"type": f"{DOMAIN}/zones/set", "camera_id": "AA:00:00:00:00:00", "zones": []}
+    )
+    assert (await client.receive_json())["error"]["code"] == "not_found"
+    reader = await hass_ws_client(hass, hass_read_only_access_token)
+    await reader.send_json_auto_id(
+        {"type": f"{DOMAIN}/zones/set", "camera_id": actor.camera.id, "zones": []}
+    )
+    assert (await reader.receive_json())["error"]["code"] == "unauthorized"
+
+    event = await record(seeing, actor, 2.0)
+    assert event.findings.zones == ("Path",)
+    for zone_name, count in (("path", 1), ("Street", 0)):
+        await client.send_json_auto_id({"type": f"{DOMAIN}/events", "zone": zone_name})
+        found = (await client.receive_json())["result"]["events"]
+        assert len(found) == count
+    assert all(
+        item.zones == ("Path",) for item in event.findings.detections if item.counts
+    )
+
+
+async def test_off_means_off(hass: HomeAssistant, scene: Scene) -> None:
+    """Without the option nothing runs, and no entity of it is there."""
+    actor = await scene.add_camera(tail_s=0.3)
+    assert scene.nvr.vision is None
+    assert scene.nvr.delegate.vision is None
+    assert scene.nvr.recordings.annotate is None
+    with pytest.raises(AssertionError):
+        actor.entity_id("binary_sensor", "person")
+    event = await record(scene, actor, 0.5)
+    assert event.findings.verdict is None
+
+
+@pytest.mark.parametrize(
+    ("error", "key"),
+    [
+        (RequirementsNotFound(DOMAIN, ["ncnn"]), "vision_no_runtime"),
+        (None, "vision_wrong_model"),
+    ],
+)
+async def test_one_repair_says_what_works_meanwhile(
+    hass: HomeAssistant,
+    scene: Scene,
+    issue_registry: ir.IssueRegistry,
+    error: Exception | None,
+    key: str,
+) -> None:
+    """What cannot be installed or is another file raises one repair, and motion is looked at all the same."""
+    folder = Path(hass.config.path(FOLDER, "models"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (PARAM.name, WEIGHTS.name):
+        (folder / name).write_text("something else")
+    actor = await add_camera(scene, film("branch", 40, fps=10))
+    with patch(f"{MODULE}.async_process_requirements", AsyncMock(side_effect=error)):
+        hass.config_entries.async_update_entry(
+            scene.entry,
+            options={**scene.entry.options, SECTION_VISION: {CONF_DETECTION: True}},
+        )
+        await hass.config_entries.async_reload(scene.entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=False)
+        async with asyncio.timeout(20):
+            while (issue := issue_registry.async_get_issue(DOMAIN, "vision")) is None:
+                await asyncio.sleep(0.01)
+        assert issue.translation_key == key
+        assert actor.state("binary_sensor", "person").state == "off"
+        event = await record(scene, actor, 3.0)
+        assert event.findings.verdict == "seen"
+        assert event.findings.detections == ()
+        assert event.findings.strength > 0
+        hass.config_entries.async_update_entry(
+            scene.entry,
+            options={**scene.entry.options, SECTION_VISION: {CONF_DETECTION: False}},
+        )
+        await hass.config_entries.async_reload(scene.entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=False)
+    assert issue_registry.async_get_issue(DOMAIN, "vision") is None
+    assert scene.nvr.vision is None

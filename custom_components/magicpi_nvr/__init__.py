@@ -1,9 +1,10 @@
 """MagicPi NVR: battery cameras that sleep, recorded by Home Assistant."""
 
 from homeassistant.const import Platform
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryAuthFailed, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers.event import async_track_device_registry_updated_event
 from homeassistant.helpers.typing import ConfigType
 
 from .card import async_register_card
@@ -102,7 +103,7 @@ def _set_up_camera(hass: HomeAssistant, entry: MagicPiConfigEntry, nvr: Nvr) -> 
     if camera.name != entry.title:
         camera.rename(entry.title)
     nvr.remember_name(camera_id, entry.title)
-    dr.async_get(hass).async_get_or_create(
+    device = dr.async_get(hass).async_get_or_create(
         config_entry_id=entry.entry_id,
         identifiers={(DOMAIN, camera_id)},
         connections={(dr.CONNECTION_NETWORK_MAC, dr.format_mac(camera_id))},
@@ -112,6 +113,24 @@ def _set_up_camera(hass: HomeAssistant, entry: MagicPiConfigEntry, nvr: Nvr) -> 
         serial_number=camera_id,
         sw_version=camera.firmware,
         via_device_id=nvr.register_device(),
+    )
+
+    @callback
+    def follow_name(event: Event[dr.EventDeviceRegistryUpdatedData]) -> None:
+        """Take over the name that was typed on the device's page, or on the last page of a claim."""
+        if (
+            event.data["action"] != "update"
+            or "name_by_user" not in event.data["changes"]
+        ):
+            return
+        renamed = dr.async_get(hass).async_get(event.data["device_id"])
+        if renamed and (name := renamed.name_by_user) and name != entry.title:
+            hass.config_entries.async_update_entry(entry, title=name)
+            camera.rename(name)
+            nvr.remember_name(camera_id, name)
+
+    entry.async_on_unload(
+        async_track_device_registry_updated_event(hass, device.id, follow_name)
     )
     return camera
 

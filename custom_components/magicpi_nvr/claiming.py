@@ -1,12 +1,51 @@
 """One claim of a camera, from its token until the camera has registered or the claim is withdrawn."""
 
 import asyncio
+from contextlib import suppress
+import re
+from typing import Final, NamedTuple
 
 from homeassistant.core import callback
 
 from .const import REGISTRATION_TIMEOUT
-from .gateway import Camera, SetupClient
+from .gateway import Camera, CameraAsleep, Change, CommandFailed, SetupClient
 from .nvr import Nvr
+
+# What the QR code on a camera's setup page holds, as a phone's camera hands it on
+LINK: Final = re.compile(
+    r"#(?P<id>[0-9A-F]{2}(?::[0-9A-F]{2}){5})/(?P<code>[0-9A-Z-]{16,24})$",
+    re.IGNORECASE,
+)
+PICTURE_TIMEOUT: Final = 12
+
+
+class Scanned(NamedTuple):
+    """What a QR code says."""
+
+    camera_id: str
+    code: str
+
+
+def read_link(text: str) -> Scanned | None:
+    """Return camera and setup code of a pasted link, None for anything else."""
+    if (found := LINK.search(text.strip())) is None:
+        return None
+    return Scanned(found["id"].upper(), found["code"])
+
+
+async def async_take_picture(nvr: Nvr, camera: Camera) -> None:
+    """Have a first picture of a camera that has just registered; without one all else works."""
+    connected = asyncio.Event()
+    unsubscribe = camera.subscribe(lambda _: connected.set(), Change.STATUS)
+    try:
+        with suppress(TimeoutError, CameraAsleep, CommandFailed):
+            async with asyncio.timeout(PICTURE_TIMEOUT):
+                while camera.session is None:
+                    await connected.wait()
+                    connected.clear()
+                await nvr.async_snapshot(camera)
+    finally:
+        unsubscribe()
 
 
 class ClaimInProgress(Exception):

@@ -1,5 +1,6 @@
 """Config flow: claim a camera, again or for the first time."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from ipaddress import IPv6Address
@@ -20,7 +21,7 @@ from homeassistant.config_entries import (
 )
 from homeassistant.const import CONF_HOST, CONF_MODEL, CONF_NAME
 from homeassistant.core import callback
-from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.selector import (
@@ -33,7 +34,14 @@ from homeassistant.helpers.selector import (
 )
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
-from .claiming import Claim, ClaimInProgress, ClaimWithdrawn
+from .claiming import (
+    Claim,
+    ClaimInProgress,
+    ClaimWithdrawn,
+    async_take_picture,
+    read_link,
+)
+from .clip import signed
 from .const import (
     CONF_HOSTS,
     CONF_ID,
@@ -64,6 +72,7 @@ from .gateway import (
 )
 from .nvr import Nvr, PortUnavailable, StorageUnavailable, async_get_nvr, is_nvr_entry
 from .options_flow import CameraOptionsFlow, NvrOptionsFlow, is_host
+from .views import picture_url
 
 ERRORS: Final[dict[type[ClaimError], str]] = {
     AlreadyClaimed: "already_claimed",
@@ -100,6 +109,8 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
     _model: str
     _firmware: str
     _placeholders: dict[str, str]
+    _code: str = ""
+    _picture: asyncio.Task[None] | None = None
     _finished: bool = False
     _closed: bool = False
 
@@ -175,7 +186,11 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         """Ask for the address of a camera; found ones are suggested."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            self._address = _typed_address(user_input[CONF_HOST])
+            typed = user_input[CONF_HOST]
+            if scanned := read_link(typed):
+                self._code = scanned.code
+                typed = self._found_address(scanned.camera_id) or typed
+            self._address = _typed_address(typed)
             try:
                 info = await self._client().info()
             except BadId:
@@ -230,9 +245,11 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             "firmware": self._firmware,
             "host": self._address,
             "name": self._name,
+            "setup_page": f"http://{self._address}",
         }
         if user_input is not None:
-            self._name = user_input[CONF_NAME].strip() or self._name
+            # The form does not ask for it, Home Assistant's last page does
+            self._name = user_input.get(CONF_NAME, "").strip() or self._name
             self._hosts = user_input.get(CONF_HOSTS) or self._hosts
             if not all(map(is_host, self._hosts or ())):
                 errors = {CONF_HOSTS: "invalid_host"}
@@ -244,18 +261,18 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
                 (await async_get_nvr(self.hass)).entries.options.port
             )
         fields: dict[probatio.Marker, TextSelector] = {
-            probatio.Required(CONF_SETUP_CODE): CODE_SELECTOR,
-            probatio.Required(CONF_NAME): TEXT_SELECTOR,
+            probatio.Required(CONF_SETUP_CODE): CODE_SELECTOR
         }
         if self._hosts or self._has_own_network():
             fields |= HOSTS_FIELD
+        schema = self.add_suggested_values_to_schema(
+            probatio.Schema(fields),
+            {CONF_SETUP_CODE: self._code, CONF_HOSTS: self._hosts or []}
+            | (user_input or {}),
+        )
         return self.async_show_form(
             step_id="claim",
-            data_schema=self.add_suggested_values_to_schema(
-                probatio.Schema(fields),
-                {CONF_NAME: self._name, CONF_HOSTS: self._hosts or []}
-                | (user_input or {}),
-            ),
+            data_schema=probatio.Schema(schema.schema, extra=probatio.ALLOW_EXTRA),
             errors=errors,
             description_placeholders=placeholders,
         )
@@ -270,6 +287,18 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
                 step_id="wait",
                 progress_action="wait_for_camera",
                 progress_task=self._claim.registered,
+                description_placeholders=self._placeholders,
+            )
+        if self._claim.has_registered and self._picture is None:
+            self._picture = self.hass.async_create_task(
+                async_take_picture(self._nvr, self._claim.registered.result()),
+                "magicpi_nvr first picture",
+            )
+        if self._picture and not self._picture.done():
+            return self.async_show_progress(
+                step_id="wait",
+                progress_action="take_picture",
+                progress_task=self._picture,
                 description_placeholders=self._placeholders,
             )
         if not self._claim.has_registered:
@@ -310,7 +339,16 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         self._abort_if_unique_id_configured()
         await self._async_keep_hosts()
         self._finished = True
-        return self.async_create_entry(title=self._name, data=self._entry_data)
+        if self._nvr.last_picture(self._id) is None:
+            return self.async_create_entry(title=self._name, data=self._entry_data)
+        return self.async_create_entry(
+            title=self._name,
+            data=self._entry_data,
+            description="claimed",
+            description_placeholders={
+                "picture": signed(self.hass, picture_url(self._id))
+            },
+        )
 
     async def async_step_reauth(
         self, entry_data: Mapping[str, Any]
@@ -368,6 +406,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None:
             address = _typed_address(user_input[CONF_HOST])
             if _split_address(address):
+                self._forget_device_name(entry)
                 return self.async_update_reload_and_abort(
                     entry,
                     title=user_input[CONF_NAME].strip() or entry.title,
@@ -389,6 +428,13 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             errors=errors,
             description_placeholders={"name": entry.title},
         )
+
+    @callback
+    def _forget_device_name(self, entry: ConfigEntry) -> None:
+        """Let the device have its entry's name again, not the one typed on its page."""
+        registry = dr.async_get(self.hass)
+        for device in dr.async_entries_for_config_entry(registry, entry.entry_id):
+            registry.async_update_device(device.id, name_by_user=None)
 
     async def async_step_import(self, import_data: dict[str, Any]) -> ConfigFlowResult:
         """Make the entry of a camera that registered after its dialog was closed."""
@@ -412,6 +458,8 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             claim.withdraw()
         elif claim:
             claim.close()
+        if self._picture:
+            self._picture.cancel()
         if self._release:
             self.hass.async_create_task(self._release(), "magicpi_nvr release")
 
@@ -428,6 +476,19 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             )
         assert self._release is not None
         await self._release()
+
+    def _found_address(self, camera_id: str) -> str | None:
+        """Return where a camera waits that was found by itself."""
+        for flow in self.hass.config_entries.flow.async_progress_by_handler(
+            DOMAIN,
+            match_context={
+                "source": SOURCE_ZEROCONF,
+                "unique_id": format_mac(camera_id),
+            },
+        ):
+            if url := flow["context"].get("configuration_url"):
+                return url.removeprefix("http://")
+        return None
 
     @property
     def _entry_data(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ export async function fetchCameras(hass: HomeAssistant): Promise<Camera[]> {
   return (await hass.callWS<{ cameras: Camera[] }>({ type: "magicpi_nvr/cameras" })).cameras;
 }
 
-/** Every event of a span, newest first, page by page: a day appears while it is still loading. */
+/** Every event of a span, which may end with the newest, newest first, page by page: a day appears while it is still loading. */
 export async function* fetchEvents(
   hass: HomeAssistant,
   cameras: string[],
@@ -29,7 +29,7 @@ export async function* fetchEvents(
       type: "magicpi_nvr/events",
       camera_ids: cameras,
       start: Math.floor(span.start),
-      end: Math.ceil(span.end),
+      ...(span.end < Infinity && { end: Math.ceil(span.end) }),
       limit: PAGE,
       ...(cursor && { cursor }),
     });

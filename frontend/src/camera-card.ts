@@ -132,7 +132,7 @@ class MagicPiCameraCard extends LitElement {
         : nothing,
     ];
     return html`<ha-card>
-      <button @click=${this.open} aria-label=${texts.get("more_of", { camera: camera.name })}>
+      <button @click=${this.open}>
         <div class="picture">
           ${
             picture
@@ -214,6 +214,10 @@ class MagicPiCameraCard extends LitElement {
       --mdc-icon-size: 16px;
     }
     .bad {
+      font-weight: 500;
+      color: var(--primary-text-color, #111);
+    }
+    .bad ha-icon {
       color: var(--error-color, #c62828);
     }
   `;

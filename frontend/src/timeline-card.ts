@@ -271,7 +271,7 @@ class MagicPiTimelineCard extends LitElement {
 
   private wanted(): Span {
     const { base } = this._port;
-    return { start: base.start, end: this._port.follow ? Date.now() : base.end };
+    return { start: base.start, end: this._port.follow ? Infinity : base.end };
   }
 
   private setPort(port: Viewport): void {

@@ -29,6 +29,8 @@ from virtual_camera import SourceError, read_frame_number
 
 DOMAIN = "magicpi_nvr"
 NAME = "Front door"
+AREA = "Entrance"
+DASHBOARD = "magicpi-cameras"
 GATEWAY_PORT = 3443
 MOTION_S = 6.0
 TAIL_S = 5
@@ -95,6 +97,7 @@ class Demo:
             await self._see_clip(hass, sent)
             await self._see_listed(hass)
             await self._see_asleep(hass, camera)
+            await self._make_dashboard(hass)
             took = time.monotonic() - self.steps.begin
             print(f"\nThe main job works, from end to end, in {took:.0f} s.\n")
             print(f"  the clip       {self.clip['path']}")
@@ -363,8 +366,34 @@ class Demo:
             if not picture.startswith(b"\xff\xd8"):
                 raise DemoError("there is no last picture")
 
+    async def _make_dashboard(self, hass: HomeAssistantProcess) -> None:
+        with self.steps.step("its dashboard is there") as tell:
+            area = await hass.ws("config/area_registry/create", name=AREA)
+            for row in await hass.ws("config/entity_registry/list"):
+                if row["entity_id"] == self.entities["camera"]:
+                    await hass.ws(
+                        "config/device_registry/update",
+                        device_id=row["device_id"],
+                        area_id=area["area_id"],
+                    )
+            await hass.ws(
+                "lovelace/dashboards/create",
+                url_path=DASHBOARD,
+                title="MagicPi cameras",
+                icon="mdi:cctv",
+                mode="storage",
+            )
+            strategy = {"type": "custom:magicpi-cameras"}
+            await hass.ws(
+                "lovelace/config/save",
+                url_path=DASHBOARD,
+                config={"strategy": strategy},
+            )
+            tell(f"{hass.base_url}/{DASHBOARD}")
+
     async def _stay_up(self, hass: HomeAssistantProcess, camera: DemoCamera) -> None:
         print(f"  Home Assistant {hass.base_url}")
+        print(f"  its cameras    {hass.base_url}/{DASHBOARD}")
         print(f"  login          {hass.username} / {hass.password}")
         print(
             f"\nSomebody walks by every {MOTION_EVERY_S:.0f} s. Ctrl-C ends it.",

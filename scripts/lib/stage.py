@@ -353,10 +353,17 @@ class Stage:
                 return found
         return None
 
+    async def entry_titled(self, title: str) -> str | None:
+        """Return the id of the entry with this title, if there is one."""
+        entries = await self.hass.ws("config_entries/get", domain=DOMAIN)
+        found = (str(item["entry_id"]) for item in entries if item["title"] == title)
+        return next(found, None)
+
     async def entry(self, title: str) -> str:
         """Return the id of the entry with this title."""
-        entries = await self.hass.ws("config_entries/get", domain=DOMAIN)
-        return next(str(item["entry_id"]) for item in entries if item["title"] == title)
+        entry = await self.entry_titled(title)
+        assert entry
+        return entry
 
     async def claim(self, camera: VirtualCamera, name: str) -> None:
         """Claim a camera and wait until it has its entities."""

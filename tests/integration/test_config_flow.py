@@ -13,6 +13,7 @@ from unittest.mock import patch
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 import pytest
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.magicpi_nvr import config_flow
 from custom_components.magicpi_nvr.const import (
@@ -148,7 +149,10 @@ def fake_camera(
 
 
 async def test_discovered(
-    house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+    house: House,
+    hass: HomeAssistant,
+    hass_client_no_auth: ClientSessionGenerator,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A found camera takes its code and a name; the NVR's entry makes itself."""
     monkeypatch.setattr(
@@ -177,6 +181,12 @@ async def test_discovered(
     result = await configure(hass, result)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "Front door"
+    # With what the camera sees
+    assert result["description"] == "claimed"
+    picture = result["description_placeholders"]["picture"]
+    answer = await (await hass_client_no_auth()).get(picture)
+    assert answer.status == 200
+    assert (await answer.read()).startswith(b"\xff\xd8")
     assert result["data"] == {
         "id": CAMERA_ID,
         "host": f"127.0.0.1:{port}",
@@ -200,6 +210,72 @@ async def test_discovered(
     assert device.via_device_id == above.id
     assert (dr.CONNECTION_NETWORK_MAC, "aa:bb:cc:dd:ee:01") in device.connections
     assert camera.flash.bundle["name"] == "Front door"
+
+
+LINK = "https://my.home-assistant.io/redirect/config_flow_start/?domain=magicpi_nvr#"
+
+
+async def test_link_of_the_qr_code(nvr_house: House, hass: HomeAssistant) -> None:
+    """The link from the setup page goes where the code goes; another camera's is refused."""
+    camera = await nvr_house.switch_on()
+    result = await discover(hass, camera.setup_port)
+    fields = [str(field) for field in result["data_schema"].schema]
+    assert CONF_NAME not in fields, "Home Assistant's last page asks for it"
+    assert (
+        result["description_placeholders"]["setup_page"]
+        == f"http://127.0.0.1:{camera.setup_port}"
+    )
+    other = {CONF_SETUP_CODE: f"{LINK}{CAMERA_ID[:-1]}9/{camera.setup_code}"}
+    result = await configure(hass, result, other)
+    assert result["errors"] == {CONF_SETUP_CODE: "wrong_camera"}
+    own = {CONF_SETUP_CODE: f" {LINK}{CAMERA_ID.lower()}/{camera.setup_code} "}
+    result = await configure(hass, result, own)
+    assert result["type"] is FlowResultType.SHOW_PROGRESS
+    await hass.async_block_till_done()
+    result = await configure(hass, result)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["title"] == "Virtual EE:01"
+
+
+async def test_link_instead_of_an_address(
+    nvr_house: House, hass: HomeAssistant
+) -> None:
+    """Where the camera was found, its link is enough: the code is filled in."""
+    camera = await nvr_house.switch_on()
+    await discover(hass, camera.setup_port)
+    result = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_USER}
+    )
+    result = await configure(
+        hass, result, {CONF_HOST: f"{LINK}{CAMERA_ID}/{camera.setup_code}"}
+    )
+    assert result["step_id"] == "claim"
+    (field,) = [
+        field for field in result["data_schema"].schema if str(field) == CONF_SETUP_CODE
+    ]
+    assert field.description == {"suggested_value": camera.setup_code}
+
+
+async def test_name_of_the_last_page(nvr_house: House, hass: HomeAssistant) -> None:
+    """The name that Home Assistant asks for is the camera's; a later change of the entry wins again."""
+    await nvr_house.claimed()
+    registry = dr.async_get(hass)
+    entry = nvr_house.entry()
+    device = registry.async_get_device_by_identifier(
+        (DOMAIN, CAMERA_ID), entry.entry_id
+    )
+    assert device
+    registry.async_update_device(device.id, name_by_user="Gate")
+    await hass.async_block_till_done()
+    assert entry.title == "Gate"
+    assert nvr_house.nvr.entries.name(CAMERA_ID) == "Gate"
+    result = await nvr_house.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
+    address = {CONF_NAME: "Garden", CONF_HOST: "127.0.0.1"}
+    await configure(hass, result, address)
+    await hass.async_block_till_done()
+    device = registry.async_get(device.id)
+    assert device
+    assert (device.name_by_user or device.name) == "Garden"
 
 
 async def test_address_by_hand(nvr_house: House, hass: HomeAssistant) -> None:

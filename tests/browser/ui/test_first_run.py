@@ -5,10 +5,17 @@ import time
 
 from playwright.async_api import expect
 
+from home_assistant import wait_until
 from person import Person
 from stage import Stage
 
 WRONG_CODE = "AAAA-BBBB-CCCC-DDDD"
+
+
+async def expect_picture(stage: Stage, entity: str) -> None:
+    """The camera has a picture although nobody has walked by."""
+    picture = await stage.hass.rest("GET", f"/api/camera_proxy/{entity}")
+    assert picture.startswith(b"\xff\xd8")
 
 
 async def test_first_run(
@@ -33,17 +40,32 @@ async def test_first_run(
     before = visitor.clicks
     await visitor.type(code, WRONG_CODE)
     await visitor.click(visitor.button("Submit"))
-    refused = page.get_by_text("The camera refused the setup code.")
+    refused = page.get_by_text("Incorrect setup code.")
     await expect(refused).to_be_visible()
     assert camera.counters.wrong_setup_codes == 1
     assert await stage.device(camera.id) is None
     visitor.clicks = before
 
     await visitor.type(code, camera.setup_code)
-    await page.get_by_role("textbox", name="Name").fill("Front door")
     await visitor.click(visitor.button("Submit"))
-    await visitor.click(visitor.button("Skip and finish"))
+    # The last page shows what the camera sees, and asks for its name: the only one that does
+    name = page.locator("step-flow-create-entry ha-input").get_by_role("textbox")
+    await expect(name).to_be_visible(timeout=60_000)
+    picture = page.locator("step-flow-create-entry ha-markdown img")
+    await expect(picture).to_be_visible()
+    assert await picture.evaluate("img => img.decode().then(() => img.naturalWidth)")
+    await name.fill("Front door")
+    await name.press("Tab")
+    await visitor.click(visitor.button("Finish"))
     await stage.registered(camera)
+
+    async def named() -> bool:
+        return bool(await stage.entry_titled("Front door"))
+
+    await wait_until(named, 20, "the name")
+    entity = await stage.entity(camera.id, "camera")
+    assert entity
+    await expect_picture(stage, entity)
     claimed = time.monotonic() - begin
 
     await camera.wait_state("asleep", timeout=60)

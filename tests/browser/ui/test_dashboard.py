@@ -1,0 +1,138 @@
+"""The dashboard *MagicPi cameras*: added by clicks, made by its strategy."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.async_api import Browser, expect
+import pytest
+
+from home_assistant import ROOT
+from person import CARD, PHONE, Person, Scheme, person
+from stage import Stage
+from virtual_camera import VirtualCamera
+
+from .test_card import install_frontend
+
+STRATEGY = "custom:magicpi-cameras"
+AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+async def test_added_by_clicks(
+    stage: Stage,
+    visitor: Person,
+    front_door: VirtualCamera,
+    record_fact: Callable[[str], None],
+) -> None:
+    """The dialog that adds a dashboard offers it; it shows cameras, timeline, clips and problems."""
+    page = visitor.page
+    await visitor.open("/config/lovelace/dashboards")
+    visitor.clicks = 0
+    await visitor.click(visitor.button("Add dashboard"))
+    card = page.locator("dashboard-card", has_text="MagicPi cameras")
+    await expect(card).to_contain_text("Tiles, timeline, latest clips and problems")
+    await visitor.click(card)
+    await expect(page.get_by_role("textbox", name="Title")).to_have_value(
+        "MagicPi cameras"
+    )
+    await visitor.click(visitor.button("Create"))
+    await visitor.click(page.get_by_role("link", name="MagicPi cameras"))
+    tiles = page.locator("magicpi-camera-card")
+    await expect(tiles).to_have_count(2)
+    await expect(tiles.first.locator(".caption")).to_contain_text("Front door · Asleep")
+    await expect(tiles.first.locator("img")).to_be_visible()
+    await expect(tiles.first).to_contain_text("today")
+    timeline = page.locator(CARD)
+    await expect(timeline.get_by_role("status")).to_contain_text("event")
+    clips = page.locator("magicpi-clips-card").get_by_role("button")
+    await expect(clips.first.locator("img")).to_be_visible()
+    await visitor.click(clips.first)
+    await visitor.video_plays()
+    await expect(page.locator("magicpi-problems-card")).to_contain_text("Garden")
+    record_fact(
+        f"dashboard: {visitor.clicks} clicks from the list of dashboards to a clip that plays in the timeline"
+    )
+    config = await stage.hass.ws("lovelace/config", url_path="magicpi-cameras")
+    assert config == {"strategy": {"type": STRATEGY}}
+
+
+@pytest.fixture
+def axe() -> Path:
+    """Return the checker's script."""
+    if not install_frontend() or not AXE.exists():
+        pytest.skip("axe-core comes with npm, which is not here")
+    return AXE
+
+
+@pytest.mark.parametrize(
+    ("scheme", "size"),
+    [("light", (1280, 900)), ("dark", (1280, 900)), ("light", PHONE)],
+)
+async def test_made_by_its_strategies(
+    stage: Stage,
+    browser: Browser,
+    front_door: VirtualCamera,
+    axe: Path,
+    scheme: Scheme,
+    size: tuple[int, int],
+) -> None:
+    """As a view and as a section, accessible in all its cards, and never wider than the screen."""
+    url = f"strategies-{scheme}-{size[0]}"
+    await stage.hass.ws(
+        "lovelace/dashboards/create", url_path=url, title="Strategies", mode="storage"
+    )
+    section = {"type": "sections", "sections": [{"strategy": {"type": STRATEGY}}]}
+    views = [{"strategy": {"type": STRATEGY}, "title": "View"}, section]
+    await stage.hass.ws("lovelace/config/save", url_path=url, config={"views": views})
+    async with person(browser, stage.hass, scheme=scheme, size=size) as visitor:
+        page = visitor.page
+        for number, cards in ((0, 4), (1, 2)):
+            await visitor.open(f"/{url}/{number}")
+            kinds = (
+                CARD,
+                "magicpi-camera-card",
+                "magicpi-clips-card",
+                "magicpi-problems-card",
+            )
+            await expect(page.locator(CARD).get_by_role("status")).to_contain_text(
+                "event"
+            )
+            found = [kind for kind in kinds if await page.locator(kind).count()]
+            assert len(found) == cards
+            assert await page.locator("magicpi-camera-card").count() == 2
+            assert await page.evaluate(
+                "document.scrollingElement.scrollWidth <= innerWidth"
+            )
+            await page.evaluate(axe.read_text())
+            for kind in found:
+                for element in await page.locator(kind).element_handles():
+                    result = await page.evaluate("async card => axe.run(card)", element)
+                    assert [
+                        f"{rule['id']}: {node['html']}"
+                        for rule in result["violations"]
+                        for node in rule["nodes"]
+                    ] == []
+        assert visitor.complaints == []
+
+
+async def test_suggested_for_a_camera(
+    stage: Stage, visitor: Person, front_door: VirtualCamera
+) -> None:
+    """Where Home Assistant suggests cards for an entity, a camera of ours gets ours; others do not."""
+    await visitor.open("/config/dashboard")
+    entity = await stage.entity(front_door.id, "camera")
+    suggested = await visitor.page.evaluate(
+        """entity => {
+          const {hass} = document.querySelector("home-assistant");
+          const types = id => window.customCards.flatMap(
+            card => card.getEntitySuggestion?.(hass, id) ?? []).map(({config}) => config);
+          return [types(entity), types("sun.sun")];
+        }""",
+        entity,
+    )
+    assert suggested == [
+        [
+            {"type": f"custom:{CARD}", "entities": [entity]},
+            {"type": "custom:magicpi-camera-card", "entity": entity},
+        ],
+        [],
+    ]

@@ -175,7 +175,7 @@ SENSORS = (
         key="frames_lost",
         translation_key="frames_lost",
         state_class=SensorStateClass.TOTAL_INCREASING,
-        changes=Change.STATUS | Change.MOTION,
+        changes=Change.STATUS | Change.LOST,
         entity_registry_enabled_default=False,
         value=lambda camera, _: camera.counters.lost,
     ),

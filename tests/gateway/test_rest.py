@@ -1,8 +1,10 @@
 """REST of the gateway: each row, each error."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import fields
 from hashlib import sha256
 import hmac
 import json
@@ -295,6 +297,33 @@ async def test_every_secret_takes_the_same_comparisons(
         assert (await register(house, registration(shown, camera_id)))[0] == status
         assert compared == [(64, 64)]
         compared.clear()
+
+
+async def test_every_counter_is_answered(house: House) -> None:
+    """`/stats` and `/device/status` with everything counted, waiting and refused."""
+    camera, auth = await house.register()
+    counters = camera.counters
+    for number, item in enumerate(fields(counters), 1):
+        value = getattr(counters, item.name)
+        if isinstance(value, Counter):
+            value.update({"crc": number, "zeroed": 1})
+        else:
+            setattr(counters, item.name, number)
+    camera.frame_given_up()
+    camera.set_config({"framerate": 5})
+    status, stats, _ = await house.call("GET", "/stats", auth)
+    assert status == 200
+    assert stats == {"id": CAMERA_ID, **counters.as_dict()}
+    assert stats["given_up"] > 1
+    assert stats["lost"] > 1
+    assert all(value for value in stats.values())
+    status, answer, _ = await house.call("GET", "/device/status", auth)
+    assert status == 200
+    assert answer["pending"] == ["framerate"]
+    house.registry.save()
+    saved = house.storage.flush()
+    assert saved is not None
+    assert saved["cameras"][CAMERA_ID]["counters"] == counters.as_dict()
 
 
 async def test_wrong_keys_are_limited(house: House) -> None:

@@ -9,6 +9,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.magicpi_nvr.battery import DAY_MS, HOUR_MS, BatteryHistory
 from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.gateway import Frame, Heartbeat
+from custom_components.magicpi_nvr.recording.capture import FrameGivenUp
 from custom_components.magicpi_nvr.sensor import BatteryDaysSensor
 from homeassistant.const import ATTR_UNIT_OF_MEASUREMENT, STATE_UNKNOWN
 from homeassistant.core import HomeAssistant
@@ -217,3 +218,15 @@ async def test_unique_ids(scene: Scene, entity_registry: er.EntityRegistry) -> N
         assert found
         assert all(item.unique_id.startswith(f"{entry.unique_id}-") for item in found)
     assert scene.entry.unique_id == DOMAIN
+
+
+@pytest.mark.usefixtures("everything_enabled")
+async def test_a_frame_that_the_recorder_lost(scene: Scene) -> None:
+    """What no disk took counts as lost, like what the camera gave up."""
+    actor = await scene.add_camera()
+    await actor.sleep()
+    for _ in range(3):
+        scene.nvr.recordings.handle_notice(FrameGivenUp(actor.camera.id, "storage"))
+    await scene.hass.async_block_till_done()
+    assert (actor.camera.counters.lost, actor.camera.counters.given_up) == (3, 3)
+    await scene.wait(lambda: actor.state("sensor", "frames_lost").state == "3")

@@ -14,6 +14,7 @@ import pytest
 from custom_components.magicpi_nvr.recording.capture import (
     ClipReady,
     EventStarted,
+    FrameGivenUp,
     Problem,
     Solved,
 )
@@ -190,6 +191,7 @@ async def test_disk_fails_for_long(
             assert bench.add(frame)
         await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) == 20)
         assert bench.recorder.stats.drops == {"storage": 20}
+        assert bench.notices.count(FrameGivenUp(CAMERA, "storage")) == 20
     await bench.heard(Solved)
     later = list(frames(10, start_ms=NOON + 60_000, event=2, first_seq=21))
     for frame in later:

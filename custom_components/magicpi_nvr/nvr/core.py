@@ -128,6 +128,7 @@ class Nvr:
             recorder=lambda: self.recordings.recorder,
         )
         self.recordings.tap = self.live.sources
+        self.recordings.on_frame_given_up = self._handle_frame_given_up
         self.pictures = LastPictures(hass, self.folder / "last")
         self.firmware_folder = FirmwareFolder(hass)
         self.delegate = CameraDelegate(
@@ -552,6 +553,12 @@ class Nvr:
     def firmware_for(self, camera: Camera) -> FirmwareOffer | None:
         """Return the newest image for a camera, also when the camera has it already."""
         return self.firmware_folder.offer(camera)
+
+    @callback
+    def _handle_frame_given_up(self, camera_id: str) -> None:
+        """Count a frame that the recorder took and lost."""
+        if camera := self.gateway.cameras.get(camera_id):
+            camera.frame_given_up()
 
     async def async_read_firmware(self) -> None:
         """Read the folder of images again."""

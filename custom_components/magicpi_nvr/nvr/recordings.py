@@ -33,6 +33,7 @@ from ..recording import (
     EventDropped,
     EventStarted,
     Findings,
+    FrameGivenUp,
     Library,
     Problem,
     PurgeReport,
@@ -102,6 +103,8 @@ class Recordings:
         self.manual = ManualRecordings(changes)
         # Hears of samples as they are recorded
         self.tap: SampleTap | None = None
+        # Counts a camera's frame that no disk took
+        self.on_frame_given_up: Callable[[str], None] = lambda _: None
         self.storage: StorageStats | None = None
         # What is wrong with recording, by kind
         self.problems: dict[str, str] = {}
@@ -230,6 +233,8 @@ class Recordings:
                     self._ready(event)
                 else:
                     self._run(self._async_annotate(event, self.annotate))
+            case FrameGivenUp(camera, _):
+                self.on_frame_given_up(camera)
             case EventDropped(event):
                 self._recording_now.get(event.camera, set()).discard(event.id)
                 self._deleted([event])

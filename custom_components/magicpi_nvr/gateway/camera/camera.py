@@ -379,8 +379,17 @@ class Camera:
         """All frames of an event came; the camera gave up `lost` of them."""
         self.counters.events += 1
         self.counters.lost += lost
+        if lost:
+            self.notify(Change.LOST)
         if self.pictures.end():
             self._pictures_changed()
+
+    def frame_given_up(self) -> None:
+        """The recorder took a frame and lost it."""
+        self.counters.lost += 1
+        self.counters.given_up += 1
+        self.notify(Change.COUNTERS | Change.LOST)
+        self._host.save_later()
 
     def handle_motion(self, event: int, active: bool) -> None:
         """Motion begins or ends."""

@@ -24,6 +24,7 @@ class Change(Flag):
     INFO = auto()
     PICTURES = auto()
     RING = auto()
+    LOST = auto()
 
 
 ALL_BUT_FRAMES: Final = ~Change.FRAME

@@ -75,6 +75,9 @@ class Counters:
     events: int = 0
     duplicates: int = 0
     lost: int = 0
+    """Frames given up, by the camera and by this side."""
+    given_up: int = 0
+    """Of these, by this side."""
     wakes: int = 0
     connections: int = 0
     alarms_dropped: int = 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from .context import Context
 from .event import OngoingEvent, WaitingFrame
+from .notices import FrameGivenUp
 
 _BOOTS_KEPT = 4  # per camera
 
@@ -116,6 +117,7 @@ class Durability:
     def give_up(self, frame: WaitingFrame, reason: str) -> None:
         """Count a frame as lost; it is acknowledged, so that the camera may sleep."""
         self._context.stats.drops[reason] += 1
+        self._context.notify(FrameGivenUp(frame.event.camera, reason))
         frame.event.given_up += 1
         self._leaves_queue(frame)
         self.persist(frame)

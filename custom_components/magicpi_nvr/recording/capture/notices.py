@@ -39,6 +39,14 @@ class EventDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameGivenUp:
+    """A frame that was taken is lost: no disk took it, or ffmpeg makes nothing of it."""
+
+    camera: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Recording does not work; `detail` is for people."""
 
@@ -53,7 +61,9 @@ class Solved:
     kind: ProblemKind
 
 
-type RecorderNotice = EventStarted | ClipReady | EventDropped | Problem | Solved
+type RecorderNotice = (
+    EventStarted | ClipReady | EventDropped | FrameGivenUp | Problem | Solved
+)
 
 
 @dataclass(slots=True)

@@ -132,6 +132,7 @@ def _set_up_camera(hass: HomeAssistant, entry: MagicPiConfigEntry, nvr: Nvr) -> 
     entry.async_on_unload(
         async_track_device_registry_updated_event(hass, device.id, follow_name)
     )
+    nvr.delegate.continuous.follow(camera)
     return camera
 
 

@@ -112,6 +112,7 @@ async def async_events(
     zone: str | None = None,
     nothing_seen: bool | None = False,
     text: str | None = None,
+    continuous: bool | None = None,
 ) -> EventPage:
     """Return a page of the events that a user may see, of some cameras or all, newest first.
 
@@ -133,6 +134,7 @@ async def async_events(
             zone=zone,
             nothing_seen=nothing_seen,
             text=text,
+            continuous=continuous,
             limit=limit - len(found),
             cursor=cursor,
         )

@@ -139,7 +139,11 @@ class MagicPiEvent(MagicPiEntity, EventEntity):
     @callback
     def _handle_event(self, change: EventChange, event: Event) -> None:
         """Fire when a clip is ready to be seen; one that shows nothing has a type of its own."""
-        if change is EventChange.READY and event.camera == self.camera.id:
+        if (
+            change is EventChange.READY
+            and event.camera == self.camera.id
+            and not event.is_continuous
+        ):
             self._fire(
                 NOTHING_SEEN_EVENT
                 if event.findings.verdict == NOTHING_SEEN

@@ -373,10 +373,14 @@ class Browser:
                 ),
             ]
         page = await self.nvr.recordings.library.events(
-            camera=camera, date=date, limit=PAGE, cursor=self.identifier.cursor
+            camera=camera,
+            date=date,
+            continuous=False,
+            limit=PAGE,
+            cursor=self.identifier.cursor,
         )
         events = [self._event(event) for event in page.events]
-        if clips and not events:
+        if page.cursor is None and not events and len(clips) == 1:
             clips = []
         return _folder(
             self.identifier,
@@ -399,6 +403,8 @@ class Browser:
             self.nvr,
             self.user,
             protected=protected,
+            # A piece that a person protects is found nowhere else
+            continuous=None if protected else False,
             limit=PAGE,
             cursor=self.identifier.cursor,
         )
@@ -470,6 +476,7 @@ class Browser:
             end_ms=end_ms,
             protected=True if self.identifier.kind is Kind.PROTECTED else None,
             text=text.strip() or None,
+            continuous=None if self.identifier.kind is Kind.PROTECTED else False,
             limit=SEARCH_RESULTS,
         )
         return [self._event(event, named=True) for event in page.events]

@@ -513,6 +513,7 @@ async def _async_list_events(call: ServiceCall) -> ServiceResponse:
             protected=data.get(ATTR_PROTECTED),
             label=data.get(ATTR_LABEL),
             text=data.get(ATTR_TEXT),
+            continuous=None if data.get(ATTR_PROTECTED) else False,
             limit=data[ATTR_LIMIT],
             cursor=data.get(ATTR_CURSOR),
         )

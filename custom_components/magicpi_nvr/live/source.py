@@ -19,6 +19,8 @@ LINGER_S: Final = 10.0
 RETRY_S: Final = 1.0
 # The recording of what waited for an encoder is not live
 LATE_MS: Final = 10_000
+# After a recording's encoder ended, another may follow: of the next piece, or of the same event
+TAP_GAP_S: Final = 1.5
 # What came since the last key frame, for viewers who come
 MAX_GROUP_BYTES: Final = 4 * 1024 * 1024
 MAX_GROUP: Final = 300
@@ -73,6 +75,7 @@ class LiveSource:
         self._tapped = False
         self._tap_live = False
         self._tap_late = False
+        self._tap_awaited_until = 0.0
         self._unsent: list[tuple[int, bytes, bool]] = []
         self._unsent_bytes = 0
         self._stopped = False
@@ -82,8 +85,10 @@ class LiveSource:
 
     @property
     def _uses_tap(self) -> bool:
-        """Whether the recording's samples come, or will with its next key frame."""
-        return self._tapped and not self._tap_late
+        """Whether the recording's samples come, or will soon."""
+        if self._tapped:
+            return not self._tap_late
+        return asyncio.get_running_loop().time() < self._tap_awaited_until
 
     # Viewers
 
@@ -196,6 +201,8 @@ class LiveSource:
 
     def tap_ended(self) -> None:
         """The recording's encoder ended."""
+        if self._tap_live:
+            self._tap_awaited_until = asyncio.get_running_loop().time() + TAP_GAP_S
         self._tapped = self._tap_live = self._tap_late = False
         self._unsent.clear()
         self._unsent_bytes = 0

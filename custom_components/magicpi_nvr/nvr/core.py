@@ -310,6 +310,7 @@ class Nvr:
     async def _listen(self, undo: AsyncExitStack) -> None:
         self.gateway.update_settings(self.plan.gateway)
         undo.callback(self._keep_pictures)
+        undo.push_async_callback(self.delegate.continuous.stop)
         try:
             await self.gateway.start()
         except OSError as err:

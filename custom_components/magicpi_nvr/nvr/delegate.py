@@ -10,8 +10,10 @@ from homeassistant.helpers import device_registry as dr
 
 from ..const import DOMAIN
 from ..gateway import Camera, Change, Frame
-from ..recording import REASON_CHECK_IN, InvalidValue
+from ..options import CameraOptions
+from ..recording import REASON_CHECK_IN, REASON_CONTINUOUS, InvalidValue
 from .changes import Changes, NvrChange
+from .continuous import ContinuousRecordings
 from .entries import Entries
 from .firmware import FirmwareFolder
 from .issues import Issues
@@ -62,6 +64,14 @@ class CameraDelegate:
         self._firmware_folder = firmware_folder
         # Where detection is on
         self.vision: Vision | None = None
+        self.continuous = ContinuousRecordings(
+            hass,
+            recorder=lambda: recordings.recorder,
+            is_wanted=self._wants_continuous,
+            is_watched=lambda camera_id: (
+                recordings.tap is not None and recordings.tap.is_watched(camera_id)
+            ),
+        )
         self._followed: dict[str, CALLBACK_TYPE] = {}
         self._boots: dict[str, int] = {}
         self._features: dict[str, tuple[str, ...]] = {}
@@ -164,6 +174,23 @@ class CameraDelegate:
         self._knows_authority(camera.id)
         self._changes.notify(NvrChange.CAMERAS)
 
+    def _may_record(self, camera: Camera) -> bool:
+        """Say whether a camera is recorded at all."""
+        return (
+            self._settings.recording
+            and camera.id not in self._settings.not_recording
+            and not self._entries.is_disabled(camera.id)
+        )
+
+    def _wants_continuous(self, camera: Camera) -> bool:
+        """Say whether a camera is recorded between events, too."""
+        return (
+            not camera.sleeps
+            and (entry := self._entries.camera(camera.id)) is not None
+            and CameraOptions.from_mapping(entry.options).continuous
+            and self._may_record(camera)
+        )
+
     @callback
     def frame_received(self, camera: Camera, frame: Frame) -> bool:
         """Hand a frame to the recorder; False refuses it for good."""
@@ -172,13 +199,15 @@ class CameraDelegate:
         recorder = self._recordings.recorder
         if (manual := self._recordings.manual.take(frame)) is not None:
             return recorder.add_frame(manual, reason=REASON_MANUAL)
-        if (
-            not frame.event
-            or not self._settings.recording
-            or camera.id in self._settings.not_recording
-            or self._entries.is_disabled(camera.id)
-        ):
+        if not self._may_record(camera):
             return False
+        if not frame.event:
+            piece = self.continuous.take(camera, frame)
+            return piece is not None and recorder.add_frame(
+                piece, reason=REASON_CONTINUOUS
+            )
+        # The motion's pictures are its own, and the piece before it is over
+        self.continuous.end_piece(camera.id)
         reason = self._reasons.get(camera.id, {}).get(
             (frame.boot, frame.event), REASON_MOTION
         )

@@ -104,6 +104,7 @@ class Entries:
             cameras[entry.data[CONF_ID]] = CameraRetention(
                 days=limits.retention_days,
                 nothing_seen_days=limits.nothing_seen_days,
+                continuous_days=limits.continuous_days,
                 max_bytes=(
                     None
                     if limits.retention_size is None

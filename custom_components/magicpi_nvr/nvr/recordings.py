@@ -229,7 +229,7 @@ class Recordings:
                 self._changes.notify_event(EventChange.STARTED, event)
             case ClipReady(event):
                 self._recording_now.get(event.camera, set()).discard(event.id)
-                if self.annotate is None:
+                if self.annotate is None or event.is_continuous:
                     self._ready(event)
                 else:
                     self._run(self._async_annotate(event, self.annotate))
@@ -250,7 +250,7 @@ class Recordings:
 
     @callback
     def _ready(self, event: Event) -> None:
-        if event.findings.verdict != NOTHING_SEEN:
+        if event.findings.verdict != NOTHING_SEEN and not event.is_continuous:
             last = self._last_events.get(event.camera)
             if last is None or event.start_ms >= last.start_ms:
                 self._last_events[event.camera] = event
@@ -307,7 +307,9 @@ class Recordings:
             await self._async_refresh_last_event(camera_id)
 
     async def _async_refresh_last_event(self, camera_id: str) -> None:
-        page = await self.library.events(camera=camera_id, nothing_seen=False, limit=1)
+        page = await self.library.events(
+            camera=camera_id, nothing_seen=False, continuous=False, limit=1
+        )
         if page.events:
             self._last_events[camera_id] = page.events[0]
         else:

@@ -6,6 +6,9 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Protocol, Self
 
+# Recorded between events: not in lists, and kept for days of its own
+REASON_CONTINUOUS = "continuous"
+
 FLAG_PRE_ROLL = 1
 FLAG_STILL = 2
 FLAG_LAST = 4
@@ -85,6 +88,7 @@ class CameraRetention:
         1  # of events in which nothing was seen; no more than `days`
     )
     max_bytes: int | None = None
+    continuous_days: int = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +163,11 @@ class Event:
     thumbnail: str | None = None  # relative to the root
     remote: bool = False  # it is at a target alone
     findings: Findings = NO_FINDINGS
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether it is a piece of a continuous recording."""
+        return self.reason == REASON_CONTINUOUS
 
     @property
     def duration_ms(self) -> int:

@@ -14,7 +14,7 @@ from .notes import read_findings
 
 _LOGGER = logging.getLogger(__name__)
 
-_SCHEMA_VERSION = 5
+_SCHEMA_VERSION = 6
 NO_FINDINGS_TEXT = "{}"
 
 _SCHEMA = """
@@ -74,14 +74,18 @@ CREATE TABLE zones (
 CREATE INDEX zones_event ON zones (event);
 CREATE TABLE days (
     camera TEXT NOT NULL, date TEXT NOT NULL, events INTEGER NOT NULL, size INTEGER NOT NULL, picture_size INTEGER NOT NULL,
-    PRIMARY KEY (camera, date)
+    pieces INTEGER NOT NULL, PRIMARY KEY (camera, date)
 ) WITHOUT ROWID;
 CREATE TRIGGER events_added AFTER INSERT ON events BEGIN
-    INSERT INTO days VALUES (new.camera, new.date, new.reason != 'check_in', iif(new.remote, 0, new.size), new.picture_size)
-    ON CONFLICT DO UPDATE SET events = events + excluded.events, size = size + excluded.size, picture_size = picture_size + excluded.picture_size;
+    INSERT INTO days VALUES (
+        new.camera, new.date, new.reason NOT IN ('check_in', 'continuous'), iif(new.remote, 0, new.size), new.picture_size, new.reason = 'continuous'
+    )
+    ON CONFLICT DO UPDATE SET events = events + excluded.events, size = size + excluded.size, picture_size = picture_size + excluded.picture_size,
+    pieces = pieces + excluded.pieces;
 END;
 CREATE TRIGGER events_removed AFTER DELETE ON events BEGIN
-    UPDATE days SET events = events - (old.reason != 'check_in'), size = size - iif(old.remote, 0, old.size), picture_size = picture_size - old.picture_size
+    UPDATE days SET events = events - (old.reason NOT IN ('check_in', 'continuous')), size = size - iif(old.remote, 0, old.size),
+    picture_size = picture_size - old.picture_size, pieces = pieces - (old.reason = 'continuous')
     WHERE camera = old.camera AND date = old.date;
     DELETE FROM days WHERE camera = old.camera AND date = old.date AND events = 0
     AND NOT EXISTS (SELECT 1 FROM events WHERE camera = old.camera AND date = old.date);

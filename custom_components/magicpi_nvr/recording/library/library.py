@@ -126,6 +126,7 @@ class Library:
         nothing_seen: bool | None = None,
         text: str | None = None,
         check_ins: bool = False,
+        continuous: bool | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> EventPage:
@@ -144,6 +145,7 @@ class Library:
             nothing_seen=nothing_seen,
             text=text,
             check_ins=check_ins,
+            continuous=continuous,
             limit=limit,
             cursor=cursor,
         )

@@ -8,6 +8,7 @@ from ..errors import InvalidValue
 from ..model import (
     NOTHING_SEEN,
     REASON_CHECK_IN,
+    REASON_CONTINUOUS,
     CameraUsage,
     DayCount,
     Event,
@@ -26,7 +27,7 @@ _LONGEST_EVENT_MS = 24 * 3600 * 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventQuery:
-    """Which events to list, newest first; None = any. `text`: words that label or description must contain."""
+    """Which events to list, newest first; None = any. `text`: words that label or description must contain; `continuous`: pieces of a continuous recording."""
 
     camera: str | None = None
     date: str | None = None
@@ -38,6 +39,7 @@ class EventQuery:
     nothing_seen: bool | None = None
     text: str | None = None
     check_ins: bool = False  # pictures of check-ins in place of events
+    continuous: bool | None = None
     limit: int = 50
     cursor: str | None = None
 
@@ -79,7 +81,7 @@ class Queries(Database):
             lambda: [
                 DayCount(*row)
                 for row in self._open().execute(
-                    f"SELECT date, sum(events), sum(size) FROM days WHERE {' AND '.join(where)} GROUP BY date HAVING sum(events) ORDER BY date DESC",  # noqa: S608
+                    f"SELECT date, sum(events), sum(size) FROM days WHERE {' AND '.join(where)} GROUP BY date HAVING sum(events) OR sum(pieces) ORDER BY date DESC",  # noqa: S608
                     values,
                 )
             ]
@@ -91,9 +93,9 @@ class Queries(Database):
             lambda: [
                 HourCount(*row)
                 for row in self._open().execute(
-                    "SELECT hour, count(*), sum(size), min(start_ms), max(end_ms) FROM events"
+                    "SELECT hour, sum(reason != ?), sum(size), min(start_ms), max(end_ms) FROM events"
                     " WHERE camera = ? AND date = ? AND reason != ? GROUP BY hour ORDER BY hour DESC",
-                    (camera, date, REASON_CHECK_IN),
+                    (REASON_CONTINUOUS, camera, date, REASON_CHECK_IN),
                 )
             ]
         )
@@ -248,6 +250,9 @@ def _conditions(query: EventQuery) -> tuple[list[str], list[str | int]]:
         values.append(query.end_ms)
     if query.protected is not None:
         where.append("protected" if query.protected else "NOT protected")
+    if query.continuous is not None:
+        where.append(f"reason {'=' if query.continuous else '!='} ?")
+        values.append(REASON_CONTINUOUS)
     if query.label is not None:
         where.append("id IN (SELECT event FROM labels WHERE label = ?)")
         values.append(query.label.casefold())

@@ -90,9 +90,10 @@ def older_than(
 def _too_old(
     candidates: Sequence[Candidate], settings: RecordingSettings, now_ms: int
 ) -> list[Candidate]:
-    """Return the events of hours in which nothing unprotected is younger than its camera's limit: an hour file goes whole.
+    """Return the events of hours in which nothing unprotected is younger than its limit: an hour file goes whole.
 
     Pictures of check-ins have days of their own. They are small: what stays of an hour is quickly written again.
+    Of an hour that must stay, continuous recording goes nevertheless, once all of it is due: it is most of the file.
     """
     hours: dict[tuple[str, bool], list[Candidate]] = {}
     for item in candidates:
@@ -105,9 +106,13 @@ def _too_old(
         days = settings.retention_days if limits.days is None else limits.days
         if is_check_in:
             days = settings.check_in_days
-        limit_ms = now_ms - days * _DAY_MS
-        if all(item.event.end_ms < limit_ms and not item.held for item in items):
+        pieces = [item for item in items if item.event.is_continuous]
+        events = [item for item in items if not item.event.is_continuous]
+        pieces_due = _all_due(pieces, now_ms - limits.continuous_days * _DAY_MS)
+        if pieces_due and _all_due(events, now_ms - days * _DAY_MS):
             chosen += items
+        elif pieces_due:
+            chosen += pieces
     return chosen
 
 
@@ -123,6 +128,11 @@ def _nothing_seen(
         if item.event.end_ms < now_ms - limits.nothing_seen_days * _DAY_MS:
             chosen.append(item)
     return chosen
+
+
+def _all_due(items: Sequence[Candidate], limit_ms: int) -> bool:
+    """Whether all ended before a time, and nothing holds them."""
+    return all(item.event.end_ms < limit_ms and not item.held for item in items)
 
 
 def _oldest(candidates: Sequence[Candidate], excess: int) -> list[Candidate]:

@@ -1,0 +1,171 @@
+"""Continuous recording of a camera that is always on."""
+
+import itertools
+from typing import Any
+
+import pytest
+from pytest_homeassistant_custom_component.common import async_capture_events
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
+
+from custom_components.magicpi_nvr.const import CONF_RECORD, RECORD_CONTINUOUSLY
+from custom_components.magicpi_nvr.nvr import continuous
+from custom_components.magicpi_nvr.recording import Event
+from homeassistant.components.media_source import async_browse_media
+from homeassistant.const import EVENT_STATE_CHANGED
+from homeassistant.core import HomeAssistant
+from virtual_camera import VirtualCamera
+
+from .house import CAMERA_ID, House
+
+PIECE_MS = 3000
+
+
+@pytest.fixture
+async def always_on(
+    nvr_house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> VirtualCamera:
+    """Return a camera that is recorded continuously, in short pieces."""
+    monkeypatch.setattr(continuous, "PIECE_MS", PIECE_MS)
+    camera = await nvr_house.claimed(always_on=True)
+    hass.config_entries.async_update_entry(
+        nvr_house.entry(), options={CONF_RECORD: RECORD_CONTINUOUSLY}
+    )
+    await hass.config_entries.async_reload(nvr_house.entry().entry_id)
+    return camera
+
+
+async def events(house: House, **query: Any) -> list[Event]:
+    """Return the camera's events, oldest first."""
+    page = await house.nvr.recordings.library.events(
+        camera=CAMERA_ID, limit=500, **query
+    )
+    return list(reversed(page.events))
+
+
+async def count_until(house: House, pieces: int) -> list[Event]:
+    """Return the finished pieces once there are so many."""
+    found: list[Event] = []
+
+    async def enough() -> bool:
+        nonlocal found
+        found = [
+            event
+            for event in await events(house, continuous=True)
+            if event.state == "ready"
+        ]
+        return len(found) >= pieces
+
+    while not await enough():
+        seen = house.camera().counters.frames
+        await house.wait_until(lambda seen=seen: house.camera().counters.frames > seen)
+    return found
+
+
+async def test_pieces_follow_each_other(
+    nvr_house: House, always_on: VirtualCamera
+) -> None:
+    """Pieces are one picture a second, without a gap between them, at the marks of the clock."""
+    pieces = await count_until(nvr_house, 3)
+    for before, after in itertools.pairwise(pieces):
+        assert after.start_ms - before.end_ms <= 1000
+        assert after.start_ms // PIECE_MS > before.start_ms // PIECE_MS
+    whole = pieces[1]
+    assert whole.reason == "continuous"
+    assert 3 <= whole.frames <= PIECE_MS / continuous.INTERVAL_MS + 1
+    assert nvr_house.nvr.delegate.continuous.thinned[CAMERA_ID] > 10
+
+
+async def test_who_watches_is_recorded_in_full(
+    nvr_house: House, always_on: VirtualCamera
+) -> None:
+    """While somebody watches, each picture is recorded: it is what they see."""
+    await count_until(nvr_house, 1)
+    source = nvr_house.nvr.live.sources.get(CAMERA_ID)
+    viewer = source.open()
+    thinned = nvr_house.nvr.delegate.continuous.thinned
+    before = thinned[CAMERA_ID]
+    done = len(await events(nvr_house, continuous=True))
+    pieces = await count_until(nvr_house, done + 2)
+    assert pieces[-1].frames > 2 * PIECE_MS / 1000
+    assert thinned[CAMERA_ID] == before
+    assert nvr_house.nvr.live.sources.encoders == 0
+    source.release(viewer)
+
+
+async def test_motion_is_an_event_of_its_own(
+    nvr_house: House,
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    always_on: VirtualCamera,
+) -> None:
+    """Motion lies between two pieces; lists show it and not the pieces, cards get both."""
+    await count_until(nvr_house, 1)
+    written = async_capture_events(hass, EVENT_STATE_CHANGED)
+    always_on.trigger_motion(1.5)
+    await nvr_house.wait_until(
+        lambda: nvr_house.nvr.recordings.last_event(CAMERA_ID) is not None
+    )
+    motion = nvr_house.nvr.recordings.last_event(CAMERA_ID)
+    assert motion
+    assert motion.reason == "motion"
+    done = len(await events(nvr_house, continuous=True))
+    await count_until(nvr_house, done + 1)
+    everything = await events(nvr_house)
+    assert [event.id for event in everything if not event.is_continuous] == [motion.id]
+    for before, after in itertools.pairwise(everything):
+        assert after.start_ms - before.end_ms <= 1000
+    entity_id = nvr_house.entity_id("event", "event")
+    ready = [
+        item.data["new_state"].attributes["event_id"]
+        for item in written
+        if item.data["entity_id"] == entity_id
+        and item.data["new_state"].attributes.get("event_type") == "clip_ready"
+    ]
+    assert ready == [motion.id]
+
+    day = (await nvr_house.nvr.recordings.library.days(camera=CAMERA_ID))[0]
+    assert day.events == 1
+    browsed = await async_browse_media(
+        hass, f"media-source://magicpi_nvr/day/{CAMERA_ID.replace(':', '-')}/{day.date}"
+    )
+    assert browsed.children
+    shown = [child.media_content_id for child in browsed.children]
+    assert not any(
+        event.id in text
+        for event in everything
+        if event.is_continuous
+        for text in shown
+    )
+    assert any(motion.id in text for text in shown)
+
+    socket = await hass_ws_client(hass)
+    await socket.send_json_auto_id(
+        {"type": "magicpi_nvr/events", "camera_ids": [CAMERA_ID], "limit": 100}
+    )
+    answer = await socket.receive_json()
+    reasons = [event["reason"] for event in answer["result"]["events"]]
+    assert reasons.count("motion") == 1
+    assert reasons.count("continuous") >= 2
+
+
+async def test_goes_on_after_a_restart(
+    nvr_house: House, always_on: VirtualCamera
+) -> None:
+    """After a restart of the NVR the recording goes on, in another piece."""
+    before = await count_until(nvr_house, 1)
+    await nvr_house.restart()
+    after = await count_until(nvr_house, len(before) + 2)
+    assert len({event.id for event in after}) == len(after)
+    assert nvr_house.nvr.recordings.is_recording(CAMERA_ID)
+
+
+async def test_ends_with_its_option(
+    nvr_house: House, hass: HomeAssistant, always_on: VirtualCamera
+) -> None:
+    """Without the option the camera is let go."""
+    await count_until(nvr_house, 1)
+    hass.config_entries.async_update_entry(nvr_house.entry(), options={})
+    await nvr_house.wait_until(
+        lambda: not nvr_house.nvr.recordings.is_recording(CAMERA_ID)
+    )
+    await nvr_house.wait_until(lambda: not nvr_house.nvr.delegate.continuous._holders)

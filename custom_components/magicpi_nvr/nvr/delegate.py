@@ -103,6 +103,8 @@ class CameraDelegate:
 
     @callback
     def _handle_camera(self, camera: Camera, change: Change) -> None:
+        if change & (Change.STATUS | Change.CONFIG):
+            self.continuous.follow(camera)
         if change & Change.STATUS:
             self._handle_boot(camera)
             if camera.session is None:

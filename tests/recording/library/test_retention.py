@@ -16,6 +16,7 @@ from custom_components.magicpi_nvr.recording.library.retention import (
 )
 from custom_components.magicpi_nvr.recording.model import (
     REASON_CHECK_IN,
+    REASON_CONTINUOUS,
     CameraRetention,
     Event,
     RecordingSettings,
@@ -36,13 +37,14 @@ def candidate(
     size: int,
     protected: bool = False,
     held: bool = False,
+    reason: str = "pir",
 ) -> Candidate:
     """Return an event of ten seconds."""
     start = NOON - age_ms
     path = HourPath.at(camera, start, UTC).relative
     return Candidate(
         event=Event(
-            id=event_id(camera, 1, number), camera=camera, start_ms=start, end_ms=start + 10_000, reason="pir", state="ready", frames=100,
+            id=event_id(camera, 1, number), camera=camera, start_ms=start, end_ms=start + 10_000, reason=reason, state="ready", frames=100,
             lost=0, size=size, path=path, protected=protected,
         ),
         size=size,
@@ -219,6 +221,28 @@ def test_an_hour_goes_whole() -> None:
     assert due(everything, limits(), now_ms=NOON + HOUR, free=1) == ordered(
         [early, elsewhere, late]
     )
+
+
+def test_continuous_recording_has_days_of_its_own() -> None:
+    """Pieces go after two days, out of an hour that stays too, but all of an hour at once."""
+    piece = REASON_CONTINUOUS
+    alone = candidate(1, FRONT, 3 * DAY, 5, reason=piece)
+    beside = candidate(2, FRONT, 4 * DAY + 60_000, 5, reason=piece)
+    motion = candidate(3, FRONT, 4 * DAY, 5)
+    young = candidate(4, FRONT, 2 * DAY - HOUR, 5, reason=piece)
+    edge = [
+        candidate(5, BACK, 2 * DAY + 60_000, 5, reason=piece),
+        candidate(6, BACK, 2 * DAY - 60_000, 5, reason=piece),
+    ]
+    candidates = ordered([alone, beside, motion, young, *edge])
+    gone = due(candidates, limits(days=7), now_ms=NOON, free=0)
+    # Minutes beside noon may lie in two hours: then the older one goes alone
+    assert {item.event.id for item in gone} - {edge[0].event.id} == {
+        alone.event.id,
+        beside.event.id,
+    }
+    longer = limits(days=7, a0=CameraRetention(continuous_days=5))
+    assert alone not in due(candidates, longer, now_ms=NOON, free=0)
 
 
 def test_pressure_takes_hours_whole() -> None:

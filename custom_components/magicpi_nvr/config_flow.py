@@ -25,6 +25,7 @@ from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.selector import (
+    BooleanSelector,
     SelectOptionDict,
     SelectSelector,
     SelectSelectorConfig,
@@ -43,6 +44,7 @@ from .claiming import (
 )
 from .clip import signed
 from .const import (
+    CONF_DETECTION,
     CONF_HOSTS,
     CONF_ID,
     CONF_SETUP_CODE,
@@ -52,6 +54,7 @@ from .const import (
     NAME,
     REGISTRATION_TIMEOUT,
     SECTION_NETWORK,
+    SECTION_VISION,
 )
 from .gateway import (
     AlreadyClaimed,
@@ -105,6 +108,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
     _release: Callable[[], Coroutine[Any, Any, None]] | None = None
     _claim: Claim | None = None
     _hosts: list[str] | None = None
+    _detection: bool = False
     _id: str
     _model: str
     _firmware: str
@@ -251,6 +255,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             # The form does not ask for it, Home Assistant's last page does
             self._name = user_input.get(CONF_NAME, "").strip() or self._name
             self._hosts = user_input.get(CONF_HOSTS) or self._hosts
+            self._detection = user_input.get(CONF_DETECTION, False)
             if not all(map(is_host, self._hosts or ())):
                 errors = {CONF_HOSTS: "invalid_host"}
             else:
@@ -260,11 +265,13 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             placeholders["port"] = str(
                 (await async_get_nvr(self.hass)).entries.options.port
             )
-        fields: dict[probatio.Marker, TextSelector] = {
+        fields: dict[probatio.Marker, TextSelector | BooleanSelector] = {
             probatio.Required(CONF_SETUP_CODE): CODE_SELECTOR
         }
         if self._hosts or self._has_own_network():
-            fields |= HOSTS_FIELD
+            fields.update(HOSTS_FIELD)
+        if not (await async_get_nvr(self.hass)).entries.options.detection:
+            fields[probatio.Optional(CONF_DETECTION, default=False)] = BooleanSelector()
         schema = self.add_suggested_values_to_schema(
             probatio.Schema(fields),
             {CONF_SETUP_CODE: self._code, CONF_HOSTS: self._hosts or []}
@@ -337,7 +344,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Make the camera's entry."""
         self._abort_if_unique_id_configured()
-        await self._async_keep_hosts()
+        await self._async_keep_options()
         self._finished = True
         if self._nvr.last_picture(self._id) is None:
             return self.async_create_entry(title=self._name, data=self._entry_data)
@@ -468,7 +475,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         if self.source == SOURCE_REAUTH:
             await self.hass.config_entries.async_reload(self._reauth_entry_id)
         else:
-            await self._async_keep_hosts()
+            await self._async_keep_options()
             await self.hass.config_entries.flow.async_init(
                 DOMAIN,
                 context={"source": SOURCE_IMPORT},
@@ -560,18 +567,23 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         }
         return {}
 
-    async def _async_keep_hosts(self) -> None:
-        """Keep addresses that were typed here as the option for all cameras."""
-        if not self._hosts:
+    async def _async_keep_options(self) -> None:
+        """Keep what was chosen here as options for all cameras."""
+        chosen: dict[str, dict[str, Any]] = {}
+        if self._hosts:
+            chosen[SECTION_NETWORK] = {CONF_HOSTS: self._hosts}
+        if self._detection:
+            chosen[SECTION_VISION] = {CONF_DETECTION: True}
+        if not chosen:
             return
         await self._nvr.async_ensure_entry()
         if entry := self._nvr.entries.nvr:
-            network = {
-                **entry.options.get(SECTION_NETWORK, {}),
-                CONF_HOSTS: self._hosts,
+            sections = {
+                name: {**entry.options.get(name, {}), **values}
+                for name, values in chosen.items()
             }
             self.hass.config_entries.async_update_entry(
-                entry, options={**entry.options, SECTION_NETWORK: network}
+                entry, options={**entry.options, **sections}
             )
             await self._nvr.async_apply_options()
 

@@ -18,6 +18,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.magicpi_nvr import config_flow
 from custom_components.magicpi_nvr.const import (
     CONF_CLEANUP,
+    CONF_DETECTION,
     CONF_HOSTS,
     CONF_RETENTION_DAYS,
     CONF_RETENTION_SIZE,
@@ -993,3 +994,33 @@ async def test_link_of_the_setup_page(nvr_house: House, hass: HomeAssistant) -> 
     result = await configure(hass, result)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done()
+
+
+async def test_detection_is_offered_once(nvr_house: House) -> None:
+    """The claim's form offers detection; chosen, it is an option for all cameras and not offered again."""
+    house = nvr_house
+    with patch("custom_components.magicpi_nvr.nvr.vision.Vision.start"):
+        camera = await house.switch_on()
+        flow = house.hass.config_entries.flow
+        result = await flow.async_init(DOMAIN, context={"source": SOURCE_USER})
+        result = await flow.async_configure(
+            result["flow_id"], {CONF_HOST: f"127.0.0.1:{camera.setup_port}"}
+        )
+        assert CONF_DETECTION in result["data_schema"].schema
+        result = await flow.async_configure(
+            result["flow_id"],
+            {CONF_SETUP_CODE: camera.setup_code, CONF_DETECTION: True},
+        )
+        while result["type"] is FlowResultType.SHOW_PROGRESS:
+            await house.hass.async_block_till_done()
+            result = await flow.async_configure(result["flow_id"])
+        await house.hass.async_block_till_done()
+        assert house.nvr.options.detection
+        assert house.nvr.vision
+        other = await house.switch_on("AA:BB:CC:DD:EE:02")
+        result = await flow.async_init(DOMAIN, context={"source": SOURCE_USER})
+        result = await flow.async_configure(
+            result["flow_id"], {CONF_HOST: f"127.0.0.1:{other.setup_port}"}
+        )
+        assert CONF_DETECTION not in result["data_schema"].schema
+        flow.async_abort(result["flow_id"])

@@ -1,6 +1,6 @@
-"""Repairs that a person can finish here: what to do with a camera that does not come back."""
+"""Repairs that ask a person: a camera that does not come back, another storage, a clock far off."""
 
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.components.repairs import (
     ConfirmRepairFlow,
@@ -8,9 +8,15 @@ from homeassistant.components.repairs import (
     RepairsFlowResult,
 )
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 
+from .const import DOMAIN
 from .nvr import async_get_nvr
+from .recording import RecordingError
+
+ISSUE_CLOCK_IMPLAUSIBLE: Final = "clock_implausible"
+ISSUE_STORAGE_OTHER: Final = "storage_other"
 
 
 async def async_create_fix_flow(
@@ -21,6 +27,10 @@ async def async_create_fix_flow(
     """Return the flow of an issue."""
     if data and isinstance(camera_id := data.get("camera_id"), str):
         return CameraLateFlow(camera_id)
+    if issue_id == ISSUE_STORAGE_OTHER:
+        return StorageFlow()
+    if issue_id == ISSUE_CLOCK_IMPLAUSIBLE:
+        return ClockFlow()
     return ConfirmRepairFlow()
 
 
@@ -60,4 +70,65 @@ class CameraLateFlow(RepairsFlow):
         nvr = await async_get_nvr(self.hass)
         if entry := nvr.entries.camera(self._camera_id):
             await self.hass.config_entries.async_remove(entry.entry_id)
+        return self.async_create_entry(data={})
+
+
+class AskingFlow(RepairsFlow):
+    """Offers one answer, or to wait: then the issue stays until its cause is gone."""
+
+    answer: str
+
+    async def async_step_init(
+        self, user_input: dict[str, Any] | None = None
+    ) -> RepairsFlowResult:
+        """Ask."""
+        issue = ir.async_get(self.hass).async_get_issue(DOMAIN, self.issue_id)
+        return self.async_show_menu(
+            step_id="init",
+            menu_options=["wait", self.answer],
+            description_placeholders=(issue and issue.translation_placeholders) or {},
+        )
+
+    async def async_step_wait(
+        self, user_input: dict[str, Any] | None = None
+    ) -> RepairsFlowResult:
+        """Leave the issue where it is."""
+        return self.async_abort(reason="waiting")
+
+
+class StorageFlow(AskingFlow):
+    """Another storage than the last is in place of the recordings."""
+
+    answer = "use"
+
+    async def async_step_use(
+        self, user_input: dict[str, Any] | None = None
+    ) -> RepairsFlowResult:
+        """Record to the storage that is there."""
+        nvr = await async_get_nvr(self.hass)
+        try:
+            await nvr.recordings.library.accept_storage()
+        except RecordingError as err:
+            return self.async_abort(
+                reason="failed", description_placeholders={"error": str(err)}
+            )
+        return self.async_create_entry(data={})
+
+
+class ClockFlow(AskingFlow):
+    """The clock is far from the last good time."""
+
+    answer = "right"
+
+    async def async_step_right(
+        self, user_input: dict[str, Any] | None = None
+    ) -> RepairsFlowResult:
+        """Believe the clock."""
+        nvr = await async_get_nvr(self.hass)
+        try:
+            await nvr.recordings.library.confirm_clock()
+        except RecordingError as err:
+            return self.async_abort(
+                reason="failed", description_placeholders={"error": str(err)}
+            )
         return self.async_create_entry(data={})

@@ -40,6 +40,7 @@ from .nvr import AlreadyRecording, NoPicture, Nvr, running_nvr
 from .recording import (
     ClipGone,
     ClipSpec,
+    ClockImplausible,
     EventBusy,
     EventNotFound,
     EventProtected,
@@ -98,6 +99,7 @@ RECORDING_ERRORS: Final[
     InvalidValue: ("invalid_value", ServiceValidationError),
     NothingRecorded: ("nothing_recorded", ServiceValidationError),
     StorageFailed: ("storage_failed", HomeAssistantError),
+    ClockImplausible: ("clock_implausible", HomeAssistantError),
 }
 
 

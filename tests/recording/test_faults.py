@@ -223,7 +223,7 @@ async def test_disk_removed_and_back(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_only_protected_left(
+async def test_nothing_left_to_remove(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where retention finds nothing to remove, recording stops cleanly and begins again by itself."""
@@ -239,7 +239,7 @@ async def test_only_protected_left(
     for frame in sent[:20]:
         bench.add(frame)
         await asyncio.sleep(0.03)
-    await bench.heard(Problem, lambda item: item.kind == "only_protected_left")
+    await bench.heard(Problem, lambda item: item.kind == "storage_taken")
     await bench.until(lambda: bench.recorder.stats.encoders == 0)
     assert all(file.is_closed for file in bench.files().values())
     for frame in sent[20:]:

@@ -88,8 +88,11 @@ class Changes:
             listener(change)
 
     @callback
-    def notify_event(self, change: EventChange, event: Event) -> None:
-        """Call the listeners of events, and those of changes."""
+    def notify_event(
+        self, change: EventChange, event: Event, *, alone: bool = True
+    ) -> None:
+        """Call the listeners of events, and those of changes unless more events follow."""
         for listener in tuple(self._event_listeners):
             listener(change, event)
-        self.notify(NvrChange.EVENTS)
+        if alone:
+            self.notify(NvrChange.EVENTS)

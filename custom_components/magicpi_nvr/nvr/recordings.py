@@ -1,14 +1,7 @@
 """What was recorded, and what is being recorded: recorder and library, last events, usage, cleanup."""
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    Awaitable,
-    Callable,
-    Collection,
-    Coroutine,
-    Iterable,
-)
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
@@ -43,7 +36,9 @@ from ..recording import (
     RecordingSettings,
     SampleTap,
     Solved,
+    StorageFailed,
     StorageStats,
+    prepare_root,
 )
 from .changes import Changes, EventChange, NvrChange
 from .issues import Issues
@@ -58,6 +53,10 @@ OPEN_TIMEOUT_S: Final = 300.0
 CLOSE_TIMEOUT_S: Final = 15.0
 
 
+# Problems that ask a person what to do
+ASKING: Final = frozenset({"clock_implausible", "storage_other"})
+
+
 class StorageUnavailable(OSError):
     """The folder of recordings cannot be used."""
 
@@ -70,6 +69,8 @@ async def _storage_errors(timeout_s: float) -> AsyncGenerator[None]:
             yield
     except TimeoutError as err:
         raise StorageUnavailable("The storage does not answer") from err
+    except StorageFailed as err:
+        raise StorageUnavailable(str(err)) from err
     except OSError as err:
         raise StorageUnavailable(*err.args) from err
 
@@ -126,9 +127,7 @@ class Recordings:
     async def async_make_root(self, settings: RecordingSettings) -> None:
         """Make the folder of recordings; raises StorageUnavailable."""
         async with _storage_errors(FOLDER_TIMEOUT_S):
-            await self._hass.async_add_executor_job(
-                lambda: settings.root.mkdir(parents=True, exist_ok=True)
-            )
+            await self._hass.async_add_executor_job(prepare_root, settings)
 
     async def async_open(
         self,
@@ -242,7 +241,7 @@ class Recordings:
                 if kind not in self.problems:
                     LOGGER.warning("Recording: %s: %s", kind, detail)
                 self.problems[kind] = detail
-                self._issues.report(kind, detail=detail)
+                self._issues.report(kind, fixable=kind in ASKING, detail=detail)
             case Solved(kind):
                 if self.problems.pop(kind, None) is not None:
                     LOGGER.info("Recording: %s is over", kind)
@@ -252,7 +251,7 @@ class Recordings:
     def _ready(self, event: Event) -> None:
         if event.findings.verdict != NOTHING_SEEN and not event.is_continuous:
             last = self._last_events.get(event.camera)
-            if last is None or event.start_ms >= last.start_ms:
+            if last is None or event.order >= last.order:
                 self._last_events[event.camera] = event
         self._changes.notify_event(EventChange.READY, event)
         self._schedule_usage()
@@ -307,11 +306,8 @@ class Recordings:
             await self._async_refresh_last_event(camera_id)
 
     async def _async_refresh_last_event(self, camera_id: str) -> None:
-        page = await self.library.events(
-            camera=camera_id, nothing_seen=False, continuous=False, limit=1
-        )
-        if page.events:
-            self._last_events[camera_id] = page.events[0]
+        if event := await self.library.last_event(camera_id):
+            self._last_events[camera_id] = event
         else:
             self._last_events.pop(camera_id, None)
         self._changes.notify(NvrChange.EVENTS)
@@ -319,7 +315,14 @@ class Recordings:
     @callback
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         """Ask the library for something that nobody waits for; ended before the library is."""
-        task = self._hass.async_create_background_task(work, "magicpi_nvr recordings")
+
+        async def run() -> None:
+            try:
+                await work
+            except RecordingError as err:
+                LOGGER.debug("The recordings do not answer: %s", err)
+
+        task = self._hass.async_create_background_task(run(), "magicpi_nvr recordings")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -367,7 +370,11 @@ class Recordings:
         async def clean_up(_now: datetime) -> None:
             self._cancel_cleanup = None
             self.schedule_cleanup(schedule)
-            report = await self.async_purge()
+            try:
+                report = await self.async_purge()
+            except RecordingError as err:
+                LOGGER.warning("The recordings are not cleaned up: %s", err)
+                return
             LOGGER.debug(
                 "Cleaned up: %d events, %d bytes", len(report.events), report.freed
             )
@@ -399,12 +406,14 @@ class Recordings:
     # ---- changes by people ----
 
     @callback
-    def _deleted(self, events: Iterable[Event]) -> None:
+    def _deleted(self, events: Collection[Event]) -> None:
         for event in events:
             last = self._last_events.get(event.camera)
             if last and last.id == event.id:
                 self._run(self._async_refresh_last_event(event.camera))
-            self._changes.notify_event(EventChange.DELETED, event)
+            self._changes.notify_event(EventChange.DELETED, event, alone=False)
+        if events:
+            self._changes.notify(NvrChange.EVENTS)
         self._schedule_usage()
 
     async def async_delete(self, event_id: str) -> Event:

@@ -15,6 +15,7 @@ from .capture import (
 )
 from .errors import (
     ClipGone,
+    ClockImplausible,
     EventBusy,
     EventNotFound,
     EventProtected,
@@ -27,6 +28,7 @@ from .library import Library
 from .library.http_range import answer
 from .library.layout import camera_folder, event_id, folder_camera, parse_event_id
 from .library.playback import VirtualFile
+from .library.storage import prepare_root
 from .model import (
     NO_FINDINGS,
     NOTHING_SEEN,
@@ -59,6 +61,7 @@ __all__ = [
     "ClipGone",
     "ClipReady",
     "ClipSpec",
+    "ClockImplausible",
     "DayCount",
     "Detection",
     "Encoder",
@@ -93,4 +96,5 @@ __all__ = [
     "event_id",
     "folder_camera",
     "parse_event_id",
+    "prepare_root",
 ]

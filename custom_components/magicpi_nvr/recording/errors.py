@@ -29,5 +29,9 @@ class ClipGone(RecordingError):
     """An hour file went or changed below a clip that was being read."""
 
 
+class ClockImplausible(RecordingError):
+    """The host's clock is far from the last good time, so nothing is removed by age."""
+
+
 class StorageFailed(RecordingError):
     """The storage refused a change; the cause says why."""

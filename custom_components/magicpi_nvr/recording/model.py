@@ -161,6 +161,9 @@ class Event:
     labels: tuple[str, ...] = ()
     description: str = ""
     thumbnail: str | None = None  # relative to the root
+    # Order of recording: how long recording had run when the event began, in ms over all starts. 0 = version 0.1.0.
+    recorded_ms: int = 0
+    clock_trusted: bool = True  # whether the host's clock was plausible then
     remote: bool = False  # it is at a target alone
     findings: Findings = NO_FINDINGS
 
@@ -168,6 +171,11 @@ class Event:
     def is_continuous(self) -> bool:
         """Whether it is a piece of a continuous recording."""
         return self.reason == REASON_CONTINUOUS
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Key that sorts events by when they were recorded, whatever the clock said."""
+        return self.recorded_ms, self.start_ms, self.id
 
     @property
     def duration_ms(self) -> int:
@@ -199,6 +207,8 @@ class StoredSegment:
     last_seq: int
     lost: int
     closed: bool
+    recorded_ms: int = 0
+    clock_trusted: bool = True
     remote: bool = False  # its bytes are at a target
 
     @property

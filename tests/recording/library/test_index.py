@@ -1,5 +1,6 @@
 """The index: the same content however it came about, whatever happens to its file, and fast."""
 
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 import dataclasses
@@ -29,7 +30,7 @@ def fresh(place: Place) -> dict:
     """Return what an index holds that was filled from the files alone."""
     index = Index(place.settings.root.parent / "fresh.sqlite3", place.settings.root)
     index.open()
-    index.rescan(index.outdated())
+    index._fill()
     contents = index.contents()
     index.close()
     for file in place.settings.root.parent.glob("fresh.sqlite3*"):
@@ -378,8 +379,25 @@ async def test_filters_and_pages(
     assert [event.id for event in pages] == [event.id for event in reversed(made)]
 
 
+def crafted(time: str) -> str:
+    """Return a cursor with a time of somebody's choice."""
+    return urlsafe_b64encode(f"{time}.aabbccddee01-00000001-1".encode()).decode()
+
+
 @pytest.mark.parametrize(
-    "cursor", ["", "x", "MTIz", "ä", "MTIzLmFi", "'; DROP TABLE events; --"]
+    "cursor",
+    [
+        "",
+        "x",
+        "MTIz",
+        "ä",
+        "MTIzLmFi",
+        "'; DROP TABLE events; --",
+        crafted("-1"),
+        crafted("-" + "9" * 30),
+        crafted("9" * 30),
+        crafted("9" * 5000),
+    ],
 )
 async def test_wrong_cursor(library: Library, cursor: str) -> None:
     """A cursor that nobody gave out is refused."""
@@ -448,6 +466,8 @@ def many(count: int) -> tuple[list[tuple], list[str]]:
                 1,
                 1,
                 200,
+                0,
+                1,
                 0,
                 1,
                 0,

@@ -19,6 +19,7 @@ from custom_components.magicpi_nvr.recording.errors import (
     StorageFailed,
 )
 from custom_components.magicpi_nvr.recording.library import Library
+from custom_components.magicpi_nvr.recording.library.layout import MARKER
 from custom_components.magicpi_nvr.recording.library.notes import Note, read_notes
 from custom_components.magicpi_nvr.recording.library.removal import _Removed
 from custom_components.magicpi_nvr.recording.model import (
@@ -39,12 +40,10 @@ DAY = 24 * HOUR
 
 
 def files(place: Place) -> list[str]:
-    """Return all that lies below the root."""
+    """Return all that is below the root, but the marker of the storage."""
     root = place.settings.root
-    return (
-        sorted(str(path.relative_to(root)) for path in root.rglob("*"))
-        if root.exists()
-        else []
+    return sorted(
+        str(path.relative_to(root)) for path in root.rglob("*") if path.name != MARKER
     )
 
 
@@ -342,11 +341,21 @@ async def test_purge_leaves_what_goes_on(
     running = await recordings.record(NOON - 9 * DAY, close=False)
     late = await recordings.record(NOON - 8 * DAY)
     before = files(place)
-    candidates = await library._removal._candidates(set())
+    removal = library._removal
+    chosen = await library._backend.indexed(
+        removal._choose,
+        set(),
+        older_than_ms=NOON,
+        camera=None,
+        free=0,
+        needed=0,
+        is_complete=False,
+    )
+    assert [item.event.id for item in chosen] == [late.id]
     await library.protect(late.id, True)
-    removal = _Removed([])
-    await library._removal._remove(candidates[1:], candidates, removal)
-    assert removal.events == []
+    removed = _Removed()
+    await removal._remove(chosen, removed)
+    assert removed.events == []
     assert (await library.purge()).events == ()
     assert (await library.purge(older_than_ms=NOON)).events == ()
     assert set(before) <= set(files(place))

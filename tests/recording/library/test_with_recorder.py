@@ -24,7 +24,7 @@ def same_as_rebuilt(bench: Bench) -> bool:
     """Whether the index holds what the files say."""
     index = Index(bench.settings.index.with_name("fresh"), bench.settings.root)
     index.open()
-    index.rescan(index.outdated())
+    index._fill()
     fresh = index.contents()
     index.close()
     return fresh == bench.library._backend.index.contents()

@@ -86,7 +86,14 @@ class Admission:
     def _begin(self, frame: CapturedFrame, reason: str) -> OngoingEvent:
         """Return the event that a frame opens."""
         context = self._context
-        new = OngoingEvent.begin(frame, reason, context.settings.time_zone)
+        clock = context.library.clock
+        new = OngoingEvent.begin(
+            frame,
+            reason,
+            context.settings.time_zone,
+            recorded_ms=clock.lived_ms,
+            clock_trusted=clock.believes(frame.captured_ms),
+        )
         context.events[new.id] = new
         context.cameras[new.camera].unfinished[new.id] = new
         context.stats.events += 1

@@ -3,11 +3,15 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+import logging
 
+from ..errors import StorageFailed
 from ..library import Library
-from ..model import RecordingSettings, SampleTap
+from ..model import RecordingSettings, SampleTap, StoredSegment
 from .event import OngoingEvent
 from .notices import Problems, RecorderNotice, RecorderStats
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -50,6 +54,17 @@ class Context:
         if (found := self.cameras.get(camera)) is None:
             return []
         return [event for event in found.unfinished.values() if event.boot == boot]
+
+    async def record(
+        self, event: OngoingEvent, state: str, stored: StoredSegment | None
+    ) -> None:
+        """Update the index with an event's state."""
+        event.state = state
+        try:
+            await self.library.record(event.to_event(state), stored)
+        except StorageFailed as err:
+            # The files say it too.
+            _LOGGER.warning("The index is not up to date: %s", err)
 
     def reopen(self, event: OngoingEvent) -> None:
         """Take a finished event back: more of it came, or may come."""

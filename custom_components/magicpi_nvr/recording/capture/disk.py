@@ -1,18 +1,28 @@
-"""The disk as the recorder sees it: file work in threads, failures, free space, and whether it works again."""
+"""The disk as the recorder sees it: file work with deadlines, failures, free space, and whether it works again."""
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection
 import errno
+from functools import partial
+import logging
 import os
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 from ..errors import RecordingError, StorageFailed
 from ..library import Library
+from ..library.storage import OtherStorage
+from ..threads import DiskHangs, DiskThreads
 from .notices import STORAGE_PROBLEMS, Problems
 
 RETRY_S = 5.0
 ROOM_CHECK_S = 5.0
+# Memory cards pause for seconds, and a disk of a server may have to start.
+DEADLINE_S = 10.0
+STOP_DEADLINE_S = 3.0
+_LOGGER = logging.getLogger(__name__)
+
 _THREADS = 4
 _PROBE_SIZE = 1024 * 1024  # bytes
 
@@ -25,62 +35,128 @@ class DiskHealth:
         self._root = root
         self._library = library
         self._problems = problems
-        self._pool = ThreadPoolExecutor(_THREADS, "magicpi-write")
-        self._mount: Path | None = None
+        self._threads = DiskThreads(_THREADS, "magicpi-write")
+        self._hanging: set[asyncio.Future[Any]] = set()
+        self._later: set[asyncio.Task[None]] = set()
         self._checked = 0.0  # monotonic s
+        self._is_stopping = False
+
+    @property
+    def hangs(self) -> bool:
+        """Whether work that was begun is overdue."""
+        return bool(self._hanging)
 
     async def run[T](self, job: Callable[[], T]) -> T:
-        """Run file work in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, job)
+        """Run file work in a thread; raises DiskHangs, an OSError, when it is not done in time.
 
-    def shutdown(self) -> None:
-        """Wait for the last write and end the threads. Blocking."""
-        self._pool.shutdown()
+        While earlier work is overdue nothing more is begun.
+        """
+        if self._hanging:
+            raise DiskHangs
+        try:
+            return await self._threads.run(
+                job, STOP_DEADLINE_S if self._is_stopping else DEADLINE_S
+            )
+        except DiskHangs as err:
+            if (running := err.running) is not None:
+                self._hanging.add(running)
+                running.add_done_callback(self._hanging.discard)
+            raise
 
-    def remember_mount(self) -> None:
-        """Note the mount point that the root is below. Blocking."""
-        mount = self._root
-        while not mount.is_mount():
-            mount = mount.parent
-        self._mount = mount
+    def run_after(
+        self, running: Collection[asyncio.Future[Any]], job: Callable[[], object]
+    ) -> None:
+        """Run a job once overdue work has ended, whenever that is."""
+
+        async def wait() -> None:
+            await asyncio.wait(running)
+            await self._threads.run(job, DEADLINE_S)
+
+        task = asyncio.create_task(wait())
+        self._later.add(task)
+        task.add_done_callback(self._later_done)
+
+    def _later_done(self, task: asyncio.Task[None]) -> None:
+        self._later.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    def begin_stop(self) -> None:
+        """Wait less from now on."""
+        self._is_stopping = True
+
+    async def stop(self) -> None:
+        """End the threads, after the work under way unless it hangs."""
+        if not self._hanging:
+            await asyncio.to_thread(
+                partial(self._threads.shutdown, timeout_s=STOP_DEADLINE_S)
+            )
+        else:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        for task in self._later:
+            task.cancel()
+        await asyncio.gather(*self._later, return_exceptions=True)
 
     def check_root(self) -> None:
-        """Raise FileNotFoundError when the folder or its disk is not there. Blocking."""
-        if not self._root.is_dir() or (
-            self._mount is not None and not self._mount.is_mount()
-        ):
-            raise FileNotFoundError(errno.ENOENT, "the recordings' folder is gone")
+        """Raise OSError unless the storage is the one that was chosen. Blocking."""
+        self._library.storage.check()
 
     def failed(self, error: OSError | StorageFailed, *, now: float) -> None:
         """Report a disk that refused a write; it is tried again later."""
         cause = error if isinstance(error, OSError) else error.__cause__
+        self._checked = now
+        if isinstance(cause, DiskHangs):
+            self._problems.report("storage_hangs", str(cause))
+            return
+        if isinstance(cause, OtherStorage):
+            self._problems.report("storage_other", str(cause.strerror))
+            return
         number = cause.errno if isinstance(cause, OSError) else None
         is_full = number in (errno.ENOSPC, errno.EDQUOT)
-        self._checked = now
         self._problems.report(
             "storage_full" if is_full else "storage_gone", str(cause or error)
         )
 
-    async def check(self, *, now: float) -> None:
-        """Keep the floor of free space, and see whether a disk that failed works again."""
-        is_bad = self._problems.concerns_storage
-        if now - self._checked < (RETRY_S if is_bad else ROOM_CHECK_S):
-            return
+    def postpone(self, now: float) -> None:
+        """Check again later."""
         self._checked = now
-        needed = _PROBE_SIZE if "storage_full" in self._problems else 0
+
+    def needs_check(self, now: float) -> bool:
+        """Return whether check() is due."""
+        is_bad = self._problems.concerns_storage
+        return now - self._checked >= (RETRY_S if is_bad else ROOM_CHECK_S)
+
+    async def check(self) -> None:
+        """Keep the floor of free space, and see whether a disk that failed works again."""
+        problems = self._problems
+        is_bad = problems.concerns_storage
+        self._checked = monotonic()
+        needed = _PROBE_SIZE if "storage_full" in problems else 0
         try:
+            if is_bad:
+                await self.run(self.check_root)
             has_room = await self._library.make_room(needed)
             if is_bad:
                 await self.run(self._probe)
         except (OSError, RecordingError) as err:
             if not is_bad:
-                self.failed(StorageFailed(str(err)), now=now)
+                self.failed(
+                    err if isinstance(err, OSError) else StorageFailed(str(err)),
+                    now=monotonic(),
+                )
             return
+        if (refused := self._library.refused) is not None:
+            problems.report("storage_refuses", refused)
         if has_room:
-            self._problems.solve(*STORAGE_PROBLEMS)
+            problems.solve(*STORAGE_PROBLEMS)
         elif not is_bad:
-            self._problems.report(
-                "only_protected_left", "the disk is full of protected events"
+            try:
+                protected, detail = await self._library.explain_full()
+            except RecordingError as err:
+                _LOGGER.debug("What fills the disk is not known: %s", err)
+                return
+            problems.report(
+                "only_protected_left" if protected else "storage_taken", detail
             )
 
     def _probe(self) -> None:

@@ -106,6 +106,8 @@ class OngoingEvent:
     t: int  # the camera's clock at the start
     hour: HourPath
     hour_ms: int
+    recorded_ms: int  # order of recording
+    clock_trusted: bool
     frames: deque[WaitingFrame] = field(default_factory=deque)
     late: list[WaitingFrame] = field(default_factory=list)
     seqs: SeqRanges = field(default_factory=SeqRanges)
@@ -114,6 +116,7 @@ class OngoingEvent:
     flush_now: asyncio.Event = field(default_factory=asyncio.Event)
     spool: Spool | None = None
     spooled: int = 0  # frames that need the spool
+    spool_size: int = 0  # bytes that are counted
     spooling: asyncio.Lock = field(default_factory=asyncio.Lock)
     last_at: int = -1
     interval_ms: int = 100
@@ -138,7 +141,15 @@ class OngoingEvent:
     thumbnail_score: float = 0.0
 
     @classmethod
-    def begin(cls, frame: CapturedFrame, reason: str, time_zone: tzinfo) -> Self:
+    def begin(
+        cls,
+        frame: CapturedFrame,
+        reason: str,
+        time_zone: tzinfo,
+        *,
+        recorded_ms: int,
+        clock_trusted: bool,
+    ) -> Self:
         """Return the event that a frame opens."""
         start = frame.captured_ms
         return cls(
@@ -152,6 +163,8 @@ class OngoingEvent:
             hour=HourPath.at(frame.camera, start, time_zone),
             hour_ms=hour_start_ms(start, time_zone),
             end_ms=start,
+            recorded_ms=recorded_ms,
+            clock_trusted=clock_trusted,
         )
 
     @classmethod
@@ -170,6 +183,8 @@ class OngoingEvent:
             hour_ms=header.hour_ms,
             end_ms=header.start_ms,
             path=hour.relative,
+            recorded_ms=header.recorded_ms,
+            clock_trusted=header.clock_trusted,
             is_ended=True,
             is_finished=True,
         )
@@ -188,6 +203,8 @@ class OngoingEvent:
             t=header.t,
             hour=HourPath(header.camera, header.date, header.hour),
             hour_ms=header.hour_ms,
+            recorded_ms=header.recorded_ms,
+            clock_trusted=header.clock_trusted,
             end_ms=header.start_ms,
         )
 
@@ -280,6 +297,8 @@ class OngoingEvent:
             date=self.hour.date,
             hour=self.hour.hour,
             hour_ms=self.hour_ms,
+            recorded_ms=self.recorded_ms,
+            clock_trusted=self.clock_trusted,
         )
 
     def to_event(self, state: str) -> Event:
@@ -292,8 +311,10 @@ class OngoingEvent:
             reason=self.reason,
             state=state,
             frames=self.written,
-            lost=self.lost,
+            lost=self.lost + self.given_up,
             size=self.size,
             path=self.path or self.hour.relative,
             thumbnail=self.thumbnail,
+            recorded_ms=self.recorded_ms,
+            clock_trusted=self.clock_trusted,
         )

@@ -8,12 +8,23 @@ from typing import Literal
 from ..model import Event
 
 type ProblemKind = Literal[
-    "ffmpeg", "storage_full", "storage_gone", "only_protected_left"
+    "ffmpeg",
+    "storage_full",
+    "storage_gone",
+    "storage_hangs",
+    "storage_other",
+    "storage_refuses",
+    "only_protected_left",
+    "storage_taken",
+    "clock_implausible",
 ]
 STORAGE_PROBLEMS: tuple[ProblemKind, ...] = (
     "storage_full",
     "storage_gone",
+    "storage_hangs",
+    "storage_other",
     "only_protected_left",
+    "storage_taken",
 )
 
 

@@ -1,6 +1,6 @@
 """After an interruption: repairing the files, and knowing again the events that may go on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 import logging
@@ -8,9 +8,8 @@ import math
 from pathlib import Path
 from time import monotonic
 
-from ..files import make_folder
 from ..hourfile import Claims, HourFile, HourFileError, repair, scan, sync_file
-from ..library.layout import HourPath, event_id, hour_files, spool_files
+from ..library.layout import HourPath, event_id, spool_files
 from .context import Context
 from .durability import Durability
 from .event import OngoingEvent, WaitingFrame
@@ -18,9 +17,6 @@ from .spool import Spool, SpooledFrame, SpoolError
 from .spooling import Spooling
 
 _LOGGER = logging.getLogger(__name__)
-
-# Files that were changed so long before the newest one are not looked into.
-_RECENT_NS = 2 * 24 * 3600 * 10**9
 
 
 @dataclass(slots=True)
@@ -33,18 +29,16 @@ class Found:
     pictures: dict[str, str] = field(default_factory=dict)  # by event
 
 
-def repair_files(root: Path, claims: Claims) -> Found:
-    """Repair the files that may have been written last, and read them and the spools. Blocking; raises OSError."""
-    make_folder(root)
-    found = Found()
-    files: list[tuple[HourPath, int]] = []
-    for hour in hour_files(root):
-        with suppress(OSError):
-            files.append((hour, (root / hour.relative).stat().st_mtime_ns))
-    newest = max((changed for _, changed in files), default=0)
-    for hour, changed in files:
-        if changed >= newest - _RECENT_NS:
-            _repair_file(root, hour, claims, found)
+def repair_files(
+    root: Path, paths: Iterable[str], claims: Claims, found: Found
+) -> None:
+    """Repair and read hour files. Blocking."""
+    for path in paths:
+        _repair_file(root, HourPath.parse(path), claims, found)
+
+
+def read_spools(root: Path, found: Found) -> None:
+    """Read the spools. Blocking; raises OSError."""
     for path in spool_files(root):
         try:
             found.spools.append(Spool.open(path))
@@ -52,7 +46,6 @@ def repair_files(root: Path, claims: Claims) -> Found:
             # Its first write was cut short, so nothing in it was acknowledged.
             _LOGGER.warning("%s cannot be read and is removed", path.name)
             path.unlink(missing_ok=True)
-    return found
 
 
 def _repair_file(root: Path, hour: HourPath, claims: Claims, found: Found) -> None:
@@ -60,6 +53,8 @@ def _repair_file(root: Path, hour: HourPath, claims: Claims, found: Found) -> No
     if not claims.claim(path):
         return
     try:
+        if not path.exists():
+            return
         claims.truncate(path)
         try:
             file = scan(path)
@@ -133,7 +128,7 @@ class Recovery:
         if (event := context.events.get(header.id)) is None:
             event = context.events[header.id] = OngoingEvent.from_spool(spool)
         event.spool = spool
-        self._spooling.count(event, spool.size)
+        self._spooling.count(event)
         self._await_return(event)
         boot = self._durability.restore(event.camera, event.boot)
         for place in frames:

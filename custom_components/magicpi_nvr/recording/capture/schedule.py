@@ -102,6 +102,13 @@ class Schedule:
         for encoding in self._encodings.values():
             encoding.event.preempt()
 
+    def preempt_requested(self) -> None:
+        """End segments whose hour file is to be changed; their events go on in another part."""
+        claims = self._context.library.claims
+        for encoding in self._encodings.values():
+            if encoding.path is not None and claims.is_requested(encoding.path):
+                encoding.event.preempt()
+
     async def stop(self) -> None:
         """End all encoders, cleanly if they do so in time."""
         for event in self._context.events.values():
@@ -175,12 +182,12 @@ class Schedule:
             if not may_go_on or not (event.frames or event.take_late()):
                 break
             if stored is not None:
-                await self.record(event, "recording", stored)
+                await self._context.record(event, "recording", stored)
             self._encode(event)
         if event.is_ended and not event.frames and not event.late:
             await self._finish(event, stored)
         elif stored is not None:
-            await self.record(event, "recording", stored)
+            await self._context.record(event, "recording", stored)
 
     async def _finish(self, event: OngoingEvent, stored: StoredSegment | None) -> None:
         """Announce that an event is over, unless more of it came meanwhile."""
@@ -188,7 +195,7 @@ class Schedule:
         self._encodings.pop(event.camera, None)
         if event.written:
             await self._save_thumbnail(event)
-        await self.record(event, "ready", stored)
+        await self._context.record(event, "ready", stored)
         async with event.spooling:
             if event.frames or event.late or not event.is_ended:
                 return
@@ -208,24 +215,17 @@ class Schedule:
             oldest = next(iter(camera.finished))
             del camera.finished[oldest], self._context.events[oldest]
 
-    async def record(
-        self, event: OngoingEvent, state: str, stored: StoredSegment | None
-    ) -> None:
-        """Update the index with an event's state."""
-        event.state = state
-        await self._context.library.record(event.to_event(state), stored)
-
-    async def update_waiting(self, now: float) -> None:
+    async def update_waiting(self) -> None:
         """Save a first thumbnail of running events, and record which events wait."""
         for event in self._context.unfinished():
             if event.camera not in self.tasks:
                 if event.is_ended and event.state != "waiting":
-                    await self.record(event, "waiting", None)
+                    await self._context.record(event, "waiting", None)
             elif (
                 event.path
                 and event.thumbnail is None
                 and event.chooser.is_settled()
-                and now - event.began > _FIRST_THUMBNAIL_S
+                and monotonic() - event.began > _FIRST_THUMBNAIL_S
             ):
                 await self._save_thumbnail(event)
 
@@ -238,11 +238,20 @@ class Schedule:
             return
         relative = HourPath.parse(event.path).thumbnail(event.id)
         path = self._context.settings.root / relative
+
+        def save() -> None:
+            self._disk.check_root()
+            replace_file(path, jpeg)
+
         try:
-            await self._disk.run(lambda: replace_file(path, jpeg))
+            await self._disk.run(save)
         except OSError as err:
-            _LOGGER.debug("No picture of event %s: %s", event.id, err)
+            if isinstance(err, PermissionError):
+                self._context.problems.report("storage_refuses", str(err))
+            else:
+                self._disk.failed(err, now=monotonic())
             return
+        self._context.problems.solve("storage_refuses")
         self._context.stats.bytes_written += len(jpeg)
         event.thumbnail, event.thumbnail_score = relative, chooser.score
 

@@ -5,7 +5,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from ..errors import StorageFailed
 from ..hourfile import (
@@ -17,9 +19,11 @@ from ..hourfile import (
     SegmentHeader,
     VideoConfig,
 )
+from ..hourfile.sps import with_coded_size
 from ..library.index import stored_segment
 from ..library.layout import HourPath, hour_parts
 from ..model import StoredSegment
+from ..threads import DiskHangs, complete
 from .context import Context
 from .disk import DiskHealth
 from .durability import Durability
@@ -89,6 +93,7 @@ class SegmentEncoding:
         self._config: VideoConfig | None = None
         self._part: HourPath | None = None
         self._broken: StorageFailed | None = None
+        self._overdue: list[asyncio.Future[Any]] = []  # threads that use the file
         self._counted = 0  # bytes of the segment that the event has
         self._index_pause = 0.0
         self._indexed_at = 0.0
@@ -111,10 +116,14 @@ class SegmentEncoding:
             for task in helpers:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
-            await self._encoder.stop()
-            if self._tap and self._config is not None:
-                self._tap.ended(self.event.camera)
-            await self._close()
+            await complete(self._stop())
+
+    async def _stop(self) -> None:
+        """End the child, and give the file back."""
+        await self._encoder.stop()
+        if self._tap and self._config is not None:
+            self._tap.ended(self.event.camera)
+        await self._close()
 
     async def _feed(self) -> None:
         """Give frames to the encoder, a few at a time: each time wakes both sides. Then close its input."""
@@ -197,8 +206,9 @@ class SegmentEncoding:
         """Gather what comes out into fragments."""
         async for packet in self._encoder.packets():
             if isinstance(packet, Config):
-                self._config = VideoConfig(
-                    packet.avcc, self._first.width, self._first.height
+                # ffmpeg follows a JPEG's orientation, so its pictures may be turned.
+                self._config = with_coded_size(
+                    VideoConfig(packet.avcc, self._first.width, self._first.height)
                 )
                 if self._tap:
                     self._tap.began(self.event.camera, packet.avcc)
@@ -301,11 +311,18 @@ class SegmentEncoding:
             self._has_unsynced.clear()
             assert self._writer is not None
             try:
-                await self._store(self._writer.sync)
+                await self._store(self._sync_file)
             except StorageFailed as err:
                 self._broken = err
                 return
             self._durability.synced(self.event, self._take_synced())
+
+    def _sync_file(self) -> None:
+        """Blocking."""
+        assert self._writer is not None
+        self._writer.sync()
+        # What is on a disk that another one hides is not there for its readers.
+        self._disk.check_root()
 
     def _take_synced(self) -> list[WaitingFrame]:
         """Return the frames that lie before the file's last sync, which may have seen more than was known of here."""
@@ -326,6 +343,8 @@ class SegmentEncoding:
             Sample(packet.data, (end - packet.at_ms) * TICKS_PER_MS, packet.sync)
             for (_, packet), end in zip(got, (*starts[1:], next_ms), strict=True)
         ]
+        # Another disk may be mounted over the one that the file is on.
+        self._disk.check_root()
         if (writer := self._writer) is None:
             writer = self._writer = self._open_writer()
             writer.begin_segment(self._header())
@@ -350,13 +369,14 @@ class SegmentEncoding:
             number=self._number,
             t=event.t + self._base_ms,
             hour_ms=event.hour_ms,
+            recorded_ms=event.recorded_ms,
+            clock_trusted=event.clock_trusted,
         )
 
     def _open_writer(self) -> HourFileWriter:
         """Return a writer for the part that this segment may be appended to. Blocking."""
         assert self._config is not None
         root, hour = self._context.settings.root, self.event.hour
-        self._disk.check_root()
         parts = hour_parts(root, hour)
         for part in reversed(parts):
             writer = HourFileWriter(
@@ -390,8 +410,12 @@ class SegmentEncoding:
             return
         self._index_pause, self._indexed_at = max(INDEX_S, 2 * self._index_pause), now
         if stored := self.stored():
-            self.event.state = "recording"
-            await self._context.library.record(self.event.to_event("recording"), stored)
+            await self._context.record(self.event, "recording", stored)
+
+    @property
+    def path(self) -> Path | None:
+        """The hour file that is claimed for it."""
+        return self._writer.path if self._writer else None
 
     def stored(self) -> StoredSegment | None:
         """Return what of the segment is in an hour file."""
@@ -406,12 +430,38 @@ class SegmentEncoding:
         try:
             await self._flush()
         finally:
-            if self._writer is not None:
-                async with self._syncing:
+            # Neither a flush nor a sync is under way now, unless a thread is overdue with it.
+            async with self._syncing:
+                if self._overdue:
+                    self._abandon()
+                elif self._writer is not None:
                     try:
                         await self._store(self._end, self._writer)
                     finally:
-                        self._count_unsynced()
+                        if self._overdue:
+                            self._abandon()
+                        else:
+                            self._count_unsynced()
+
+    def _abandon(self) -> None:
+        """Let the frames that are not synced wait again; the file stays claimed until the overdue work has ended."""
+
+        def give_back() -> None:
+            if (writer := self._writer) is not None:
+                try:
+                    # What was appended meanwhile is written again elsewhere.
+                    writer.discard_unsynced()
+                finally:
+                    writer.close()
+
+        if self._writer is not None:
+            self._durability.synced(self.event, self._take_synced())
+        unsynced = [frame for _, frames in self._unsynced for frame in frames]
+        self._unsynced.clear()
+        self._durability.discarded(self.event, unsynced)
+        self.event.written -= len(unsynced)
+        self.event.segments = self._number + 1
+        self._disk.run_after(tuple(self._overdue), give_back)
 
     def _count_unsynced(self) -> None:
         """Settle the frames that were written last: what no sync has seen was truncated."""
@@ -443,7 +493,7 @@ class SegmentEncoding:
         is_last = event.is_ended and not event.frames and not event.late
         try:
             try:
-                writer.end_segment(lost=event.lost if is_last else 0)
+                writer.end_segment(lost=event.lost + event.given_up if is_last else 0)
             finally:
                 writer.sync()
         finally:
@@ -456,6 +506,10 @@ class SegmentEncoding:
         """Do file work; raises StorageFailed."""
         try:
             return await self._disk.run(lambda: job(*args, **kwargs))
+        except DiskHangs as err:
+            if err.running is not None:
+                self._overdue.append(err.running)
+            raise StorageFailed(str(err)) from err
         except OSError as err:
             raise StorageFailed(err.strerror or str(err)) from err
 

@@ -43,6 +43,8 @@ class SpoolHeader:
     date: str  # of the hour file that the event belongs to
     hour: int
     hour_ms: int
+    recorded_ms: int = 0
+    clock_trusted: bool = True
 
     def to_json(self) -> bytes:
         """Return what is written."""
@@ -64,6 +66,9 @@ class SpoolHeader:
                 date=str(fields["date"]),
                 hour=int(fields["hour"]),
                 hour_ms=int(fields["hour_ms"]),
+                # Version 0.1.0 wrote neither.
+                recorded_ms=int(fields.get("recorded_ms", 0)),
+                clock_trusted=fields.get("clock_trusted", True) is not False,
             )
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as err:
             raise SpoolError("not the header of a spool") from err

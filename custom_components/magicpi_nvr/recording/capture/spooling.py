@@ -103,13 +103,12 @@ class Spooling:
         if (spool := event.spool) is None:
             path = spool_path(self._context.settings.root, event.id)
             spool = event.spool = Spool(path, event.spool_header())
-        before = spool.size
         try:
             places = await self._disk.run(partial(self._append, spool, waiting))
         except OSError as err:
             self._disk.failed(err, now=monotonic())
             return False
-        self.count(event, spool.size - before)
+        self.count(event)
         stats = self._context.stats
         for (frame, _), place in zip(waiting, places, strict=True):
             if frame.persisted:
@@ -141,8 +140,12 @@ class Spooling:
             if (spool := event.spool) is None or event.spooled:
                 return
             event.spool = None
-            self.count(event, -spool.size)
-            await self._disk.run(spool.remove)
+            self.count(event)
+            try:
+                await self._disk.run(spool.remove)
+            except OSError as err:
+                # The next start removes it.
+                self._disk.failed(err, now=monotonic())
 
     async def end_large(self) -> None:
         """Let a running event begin another spool when all of a large one is in its hour file."""
@@ -154,10 +157,12 @@ class Spooling:
             ):
                 await self.end(event)
 
-    def count(self, event: OngoingEvent, size: int) -> None:
-        """Count bytes of spools on disk."""
-        self._context.cameras[event.camera].spool += size
-        self._context.stats.spool_bytes += size
+    def count(self, event: OngoingEvent) -> None:
+        """Count the bytes of an event's spool on disk."""
+        size = event.spool.size if event.spool else 0
+        grown, event.spool_size = size - event.spool_size, size
+        self._context.cameras[event.camera].spool += grown
+        self._context.stats.spool_bytes += grown
 
     def _is_encoded(self, event: OngoingEvent) -> bool:
         encoding = self._encodings.get(event.camera)

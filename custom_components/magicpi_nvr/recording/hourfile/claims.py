@@ -1,6 +1,8 @@
 """Which hour files are in use, and where one must be truncated before it is read again. Thread safe."""
 
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 import os
 from pathlib import Path
 from threading import Lock
@@ -14,16 +16,35 @@ class Claims:
         # Held while a folder and its first file are made, and while an empty folder is removed.
         self.folders = Lock()
         self._held: set[Path] = set()
+        self._requested: Counter[Path] = Counter()
         self._truncate_at: dict[Path, int] = {}
         self._lock = Lock()
 
-    def claim(self, path: Path) -> bool:
-        """Take a file; False when it is taken."""
+    def claim(self, path: Path, *, requested: bool = False) -> bool:
+        """Take a file; False when it is taken, or requested by another one."""
         with self._lock:
-            if path in self._held:
+            if path in self._held or (not requested and path in self._requested):
                 return False
             self._held.add(path)
             return True
+
+    @contextmanager
+    def requested(self, path: Path) -> Iterator[None]:
+        """Ask the holder of a file for it; meanwhile nobody else gets it."""
+        with self._lock:
+            self._requested[path] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._requested[path] -= 1
+                if not self._requested[path]:
+                    del self._requested[path]
+
+    def is_requested(self, path: Path) -> bool:
+        """Return whether the holder of a file should give it back soon."""
+        with self._lock:
+            return path in self._requested
 
     def is_held(self, path: Path) -> bool:
         """Return whether a file is taken."""

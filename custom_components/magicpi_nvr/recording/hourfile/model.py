@@ -73,7 +73,8 @@ class Fragment:
 class SegmentHeader:
     """What the `emsg` before a segment says.
 
-    `t` is the camera's clock at the run's first frame, in ms. `hour_ms` is when the local hour began in
+    `t` is the camera's clock at the segment's first frame, in ms. `recorded_ms`: how long recording had run when
+    the event began, `clock_trusted`: whether the host's clock was plausible then. `hour_ms` is when the local hour began in
     which the event began: all segments of a file have the same.
     """
 
@@ -86,6 +87,8 @@ class SegmentHeader:
     number: int
     t: int
     hour_ms: int = 0
+    recorded_ms: int = 0
+    clock_trusted: bool = True
 
     def to_json(self) -> bytes:
         """Return the message."""
@@ -101,6 +104,8 @@ class SegmentHeader:
                 "run": self.number,
                 "t": self.t,
                 "hour": self.hour_ms,
+                "recorded": self.recorded_ms,
+                "trusted": self.clock_trusted,
             },
             separators=(",", ":"),
         ).encode()
@@ -120,9 +125,12 @@ class SegmentHeader:
                 number=int(fields["run"]),
                 t=int(fields["t"]),
                 hour_ms=int(fields["hour"]),
+                # Version 0.1.0 wrote neither.
+                recorded_ms=int(fields.get("recorded", 0)),
+                clock_trusted=fields.get("trusted", True) is not False,
             )
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as err:
-            raise BoxError("not the message of a run") from err
+            raise BoxError("not the message of a segment") from err
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +166,7 @@ class SegmentEnd:
                 lost=int(fields["lost"]),
             )
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as err:
-            raise BoxError("not the end message of a run") from err
+            raise BoxError("not the end message of a segment") from err
 
 
 @dataclass(slots=True, kw_only=True)

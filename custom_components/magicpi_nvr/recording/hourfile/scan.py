@@ -16,6 +16,7 @@ from .model import (
     SegmentEnd,
     SegmentHeader,
 )
+from .sps import with_coded_size
 
 _READ_AHEAD = 1024  # bytes: the headers of most fragments
 _MAX_MESSAGE = 64 * 1024  # bytes
@@ -47,10 +48,10 @@ def scan_segment(path: Path, offset: int, end: int | None = None) -> Segment:
 
 
 def read_config(path: Path) -> VideoConfig:
-    """Read how the samples of a file are to be decoded; raises HourFileError and OSError."""
+    """Read how the samples of a file are decoded, with the size that they really have; raises HourFileError and OSError."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return _read_init(file, os.fstat(file).st_size)[0]
+        return with_coded_size(_read_init(file, os.fstat(file).st_size)[0])
     finally:
         os.close(file)
 

@@ -1,6 +1,7 @@
 """Changing the notes of an event, on disk and in the index."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 
 from ..model import Event
 from .backend import Backend
@@ -8,16 +9,40 @@ from .layout import HourPath
 from .notes import NOTHING, Note, read_notes, write_notes
 
 
+async def remove_notes(backend: Backend, events: Iterable[Event]) -> None:
+    """Remove the notes of events that are gone; the caller holds `backend.changing`. Raises OSError."""
+    files: dict[str, set[str]] = {}
+    for event in events:
+        files.setdefault(HourPath.parse(event.path).notes, set()).add(event.id)
+    for file, ids in files.items():
+        await _change(
+            backend,
+            file,
+            partial(_without, ids),
+        )
+
+
 async def write_note(
     backend: Backend, event: Event, change: Callable[[Note], Note]
 ) -> None:
     """Change the note of an event; the caller holds `backend.changing`. Raises OSError."""
-    file = HourPath.parse(event.path).notes
+    await _change(
+        backend,
+        HourPath.parse(event.path).notes,
+        lambda notes: notes | {event.id: change(notes.get(event.id, NOTHING))},
+    )
+
+
+async def _change(
+    backend: Backend,
+    file: str,
+    change: Callable[[dict[str, Note]], dict[str, Note]],
+) -> None:
     path = backend.root / file
 
     def job() -> dict[str, Note]:
-        notes = read_notes(path)
-        notes[event.id] = change(notes.get(event.id, NOTHING))
+        backend.storage.check()
+        notes = change(read_notes(path))
         kept = {name: note for name, note in notes.items() if note != NOTHING}
         with backend.claims.folders:
             if kept:
@@ -26,5 +51,9 @@ async def write_note(
             write_notes(path, kept)
         return kept
 
-    notes = await backend.threaded(job)
+    notes = await backend.change(job)
     await backend.indexed(backend.index.put_notes, file, notes)
+
+
+def _without(ids: Collection[str], notes: dict[str, Note]) -> dict[str, Note]:
+    return {event: note for event, note in notes.items() if event not in ids}

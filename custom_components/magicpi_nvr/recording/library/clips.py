@@ -75,6 +75,8 @@ class Clips:
         except ClipGone:
             if any(segment.remote for segment in segments):
                 raise
+            # Of a storage that is not there nothing is gone.
+            await self._backend.require_storage()
             await self._backend.indexed(
                 self._backend.index.rescan,
                 sorted({segment.path for segment in segments}),

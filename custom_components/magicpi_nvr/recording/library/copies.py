@@ -159,7 +159,11 @@ class Copies:
                     path = HourPath.parse(local.path).thumbnail(local.id)
                     await backend.threaded(replace_file, backend.root / path, thumbnail)
                     await backend.indexed(
-                        backend.index.put, replace(local, thumbnail=path), None
+                        backend.index.put,
+                        replace(local, thumbnail=path),
+                        None,
+                        None,
+                        len(thumbnail),
                     )
             except OSError as error:
                 raise StorageFailed(f"the notes cannot be written: {error}") from error

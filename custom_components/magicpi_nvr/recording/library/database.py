@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
 import json
 import logging
@@ -14,10 +14,15 @@ from .notes import read_findings
 
 _LOGGER = logging.getLogger(__name__)
 
-_SCHEMA_VERSION = 6
+_SCHEMA_VERSION = 7
 NO_FINDINGS_TEXT = "{}"
+# Pages of 1 KiB. Reading all of a larger one takes long; that is done while it is in use.
+_CHECK_AT_ONCE = 32 * 1024
 
 _SCHEMA = """
+CREATE TABLE folders (
+    path TEXT PRIMARY KEY, stamp TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE files (
     path TEXT PRIMARY KEY, stamp TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -28,14 +33,14 @@ CREATE TABLE segments (
     event TEXT NOT NULL, number INTEGER NOT NULL, camera TEXT NOT NULL, path TEXT NOT NULL, "offset" INTEGER NOT NULL, "end" INTEGER NOT NULL,
     start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, reason TEXT NOT NULL, dts INTEGER NOT NULL, duration INTEGER NOT NULL,
     frames INTEGER NOT NULL, boot INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, lost INTEGER NOT NULL,
-    closed INTEGER NOT NULL, remote INTEGER NOT NULL, PRIMARY KEY (path, "offset")
+    closed INTEGER NOT NULL, recorded_ms INTEGER NOT NULL, clock_trusted INTEGER NOT NULL, remote INTEGER NOT NULL, PRIMARY KEY (path, "offset")
 ) WITHOUT ROWID;
 CREATE INDEX segments_event ON segments (event, start_ms);
 CREATE TABLE remote_segments (
     event TEXT NOT NULL, number INTEGER NOT NULL, camera TEXT NOT NULL, path TEXT NOT NULL, "offset" INTEGER NOT NULL, "end" INTEGER NOT NULL,
     start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, reason TEXT NOT NULL, dts INTEGER NOT NULL, duration INTEGER NOT NULL,
     frames INTEGER NOT NULL, boot INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, lost INTEGER NOT NULL,
-    closed INTEGER NOT NULL, remote INTEGER NOT NULL, PRIMARY KEY (event, number)
+    closed INTEGER NOT NULL, recorded_ms INTEGER NOT NULL, clock_trusted INTEGER NOT NULL, remote INTEGER NOT NULL, PRIMARY KEY (event, number)
 ) WITHOUT ROWID;
 CREATE INDEX remote_segments_path ON remote_segments (path);
 CREATE TABLE notes (
@@ -48,19 +53,23 @@ CREATE TABLE remote_notes (
 CREATE TABLE thumbnails (
     event TEXT PRIMARY KEY, path TEXT NOT NULL, size INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX thumbnails_path ON thumbnails (path);
 CREATE TABLE events (
     id TEXT PRIMARY KEY, camera TEXT NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL,
     frames INTEGER NOT NULL, lost INTEGER NOT NULL, size INTEGER NOT NULL, path TEXT NOT NULL, protected INTEGER NOT NULL, labels TEXT NOT NULL,
-    description TEXT NOT NULL, thumbnail TEXT, remote INTEGER NOT NULL, findings TEXT NOT NULL, verdict TEXT, date TEXT NOT NULL, hour TEXT NOT NULL, picture_size INTEGER NOT NULL, words TEXT NOT NULL
+    description TEXT NOT NULL, thumbnail TEXT, recorded_ms INTEGER NOT NULL, clock_trusted INTEGER NOT NULL, remote INTEGER NOT NULL, findings TEXT NOT NULL, verdict TEXT, date TEXT NOT NULL, hour TEXT NOT NULL, picture_size INTEGER NOT NULL, words TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX events_camera ON events (camera, start_ms, id);
 CREATE INDEX events_time ON events (start_ms, id);
+CREATE INDEX events_order ON events (camera, recorded_ms, start_ms, id);
 CREATE INDEX events_day ON events (camera, date, start_ms, id);
 CREATE INDEX events_date ON events (date, start_ms, id);
 CREATE INDEX events_path ON events (path);
 CREATE INDEX events_protected ON events (start_ms, id) WHERE protected;
 CREATE INDEX events_unready ON events (id) WHERE state != 'ready';
 CREATE INDEX events_remote ON events (id) WHERE remote;
+CREATE INDEX events_continuous ON events (camera, date, hour, end_ms) WHERE reason = 'continuous';
+CREATE INDEX events_nothing_seen ON events (camera, end_ms) WHERE verdict = 'nothing_seen';
 CREATE TABLE labels (
     label TEXT NOT NULL, event TEXT NOT NULL, PRIMARY KEY (label, event)
 ) WITHOUT ROWID;
@@ -135,6 +144,23 @@ class Database(ABC):
             with suppress(sqlite3.Error):
                 self._database.close()
             self._database = None
+
+    def verify(self) -> str | None:
+        """Check the whole file beside other work, in any thread; return what is wrong."""
+        try:
+            with closing(
+                sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)
+            ) as other:
+                _quick_check(other)
+        except sqlite3.DatabaseError as err:
+            # Not there, or in use by another program: that shows when it is used.
+            return None if isinstance(err, sqlite3.OperationalError) else str(err)
+        return None
+
+    def replace(self, reason: str) -> None:
+        """Fill a new database from the files."""
+        self._replace(sqlite3.DatabaseError(reason))
+        self._fill()
 
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
@@ -234,6 +260,13 @@ def _prepare(database: sqlite3.Connection) -> None:
         return
     if version != _SCHEMA_VERSION:
         raise sqlite3.DatabaseError(f"schema {version} is not ours")
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    if pages <= _CHECK_AT_ONCE:
+        _quick_check(database)
+
+
+def _quick_check(database: sqlite3.Connection) -> None:
+    """Read all pages; raises sqlite3.Error when the database is broken."""
     (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise sqlite3.DatabaseError(verdict)
@@ -244,6 +277,7 @@ def segment_of(row: Sequence[object]) -> StoredSegment:
     values = dict(zip(_SEGMENT_COLUMNS, row, strict=True))
     values["closed"] = bool(values["closed"])
     values["remote"] = bool(values["remote"])
+    values["clock_trusted"] = bool(values["clock_trusted"])
     return StoredSegment(**values)  # type: ignore[arg-type]
 
 
@@ -257,6 +291,7 @@ def event_of(row: Sequence[object]) -> Event:
     values = dict(zip(_EVENT_COLUMNS, row, strict=True))
     values["protected"] = bool(values["protected"])
     values["remote"] = bool(values["remote"])
+    values["clock_trusted"] = bool(values["clock_trusted"])
     values["labels"] = tuple(json.loads(str(values["labels"])))
     values["findings"] = findings_of(str(values["findings"]))
     return Event(**values)  # type: ignore[arg-type]

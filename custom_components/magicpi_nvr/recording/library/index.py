@@ -1,7 +1,7 @@
 """The index: a SQLite cache of what the hour files, notes and thumbnails say. All of it blocks and belongs to one thread."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 import json
 import logging
@@ -19,13 +19,18 @@ from .database import (
     findings_of,
     segment_of,
 )
-from .layout import HourPath, by_time, parse_event_id
+from .layout import HourPath, by_time, folder_of, parse_event_id
 from .notes import NOTHING, Note, findings_as_dict, read_notes
 from .queries import LAST_MS
 from .remote_rows import RemoteRows
-from .tree import Tree, stamp_of
+from .tree import DayFolder, day_folders, stamp_file, stamp_of
 
 _LOGGER = logging.getLogger(__name__)
+
+# How far behind the newest one a file may have been changed, and how many events per camera are enough: a
+# camera sends again only what was not acknowledged.
+_RECENT_NS = 2 * 24 * 3600 * 10**9
+_RECENT_EVENTS = 32
 
 
 def stored_segment(path: str, segment: hourfile.Segment) -> StoredSegment:
@@ -48,6 +53,8 @@ def stored_segment(path: str, segment: hourfile.Segment) -> StoredSegment:
         last_seq=segment.last_seq,
         lost=segment.end.lost if segment.end else 0,
         closed=segment.end is not None,
+        recorded_ms=segment.header.recorded_ms,
+        clock_trusted=segment.header.clock_trusted,
     )
 
 
@@ -89,7 +96,7 @@ def is_sound(segment: hourfile.Segment) -> bool:
     except ValueError:
         return False
     numbers = (header.number, header.boot, *((end.lost,) if end else ()))
-    times = (header.start_ms, *((end.end_ms,) if end else ()))
+    times = (header.start_ms, header.recorded_ms, *((end.end_ms,) if end else ()))
     return all(0 <= number <= 0xFFFFFFFF for number in numbers) and all(
         0 <= time_ms <= LAST_MS for time_ms in times
     )
@@ -103,6 +110,7 @@ class Index(RemoteRows):
         super().__init__(path)
         self._root = root
         self._live: dict[str, Event] = {}
+        self._unreadable: set[str] = set()  # folders
 
     @override
     def open(self) -> None:
@@ -110,94 +118,216 @@ class Index(RemoteRows):
         self._live.clear()
         super().open()
 
-    def outdated(self, *, everything: bool = False) -> list[str]:
-        """Take in what a walk through the folders shows and return the hour files that must be scanned, oldest first."""
-        return self._retry(lambda: self._outdated(everything=everything))
+    def folders(self, *, everything: bool = False) -> list[DayFolder]:
+        """Return the folders that may hold something new, not read yet; forget those that are gone."""
+        return self._retry(lambda: self._folders(everything=everything))
+
+    def outdated(self, folders: Sequence[DayFolder], *, everything: bool) -> list[str]:
+        """Take in notes and thumbnails of folders, and return the hour files that must be scanned."""
+        return self._retry(lambda: self._outdated(folders, everything=everything))
 
     def rescan(self, paths: Sequence[str]) -> int:
         """Scan hour files and replace their rows; return how many segments they hold."""
         return self._retry(lambda: sum(self._rescan(path) for path in paths))
 
-    def put(self, event: Event, segment: StoredSegment | None) -> None:
-        """Take in a segment that began, grew or ended, or an event that waits without one."""
+    def seal(self, folders: Sequence[DayFolder]) -> None:
+        """Note that folders were read to the end: unchanged, they are not listed again."""
+        self._retry(lambda: self._seal(folders))
+
+    def put(
+        self,
+        event: Event,
+        segment: StoredSegment | None,
+        stamp: str | None = None,
+        picture_size: int | None = None,
+    ) -> None:
+        """Take in a segment that began, grew or ended, or an event that waits without one.
+
+        `stamp` is the hour file's, `picture_size` the thumbnail's; None = not there.
+        """
         if event.state == "ready":
             self._live.pop(event.id, None)
         else:
             self._live[event.id] = event
-        self._retry(lambda: self._put(event, segment))
+        self._retry(lambda: self._put(event, segment, stamp, picture_size))
+
+    def recent_files(self, changed: Iterable[str]) -> list[str]:
+        """Return the hour files whose events may go on: those of `changed` that are not old, and of each camera the last ones."""
+
+        def job() -> list[str]:
+            times = {
+                path: int(stamp.partition(".")[2])
+                for path, stamp in self._open().execute(
+                    "SELECT path, stamp FROM files WHERE stamp != ''"
+                )
+            }
+            oldest = max(times.values(), default=0) - _RECENT_NS
+            found = {path for path in changed if times.get(path, oldest) >= oldest}
+            enough: Counter[str] = Counter()
+            for path, at in sorted(times.items(), key=lambda item: -item[1]):
+                camera = HourPath.parse(path).camera
+                if at >= oldest and enough[camera] < _RECENT_EVENTS:
+                    found.add(path)
+                    enough[camera] += len(self.of_file(path))
+            return sorted(found, key=by_time)
+
+        return self._retry(job)
 
     def put_notes(self, file: str, notes: dict[str, Note]) -> None:
         """Take in the whole content of a file of notes."""
         self._retry(lambda: self._put_notes(file, notes))
 
-    def forget_event(self, event: str) -> None:
-        """Remove an event of which nothing lies in an hour file any more."""
-        self._live.pop(event, None)
+    def taken_out(self, path: str, events: Sequence[Event]) -> list[Event]:
+        """Scan a file that events were taken out of; return those of which nothing is left, and forget them."""
 
-        def job() -> None:
+        def job() -> list[Event]:
+            self._rescan(path)
             with self._changes() as database:
-                database.execute("DELETE FROM thumbnails WHERE event = ?", (event,))
-                self._derive({event})
+                gone = [
+                    event
+                    for event in events
+                    # Another part of the hour may hold the rest of it.
+                    if database.execute(
+                        "SELECT 1 FROM segments WHERE event = ?", (event.id,)
+                    ).fetchone()
+                    is None
+                ]
+                for event in gone:
+                    self._live.pop(event.id, None)
+                    database.execute(
+                        "DELETE FROM thumbnails WHERE event = ?", (event.id,)
+                    )
+                self._derive({event.id for event in gone})
+                return gone
 
-        self._retry(job)
+        return self._retry(job)
 
     # Below: jobs that segment inside _retry
 
-    def _outdated(self, *, everything: bool) -> list[str]:
-        tree = Tree.walk(self._root)
+    def _folders(self, *, everything: bool) -> list[DayFolder]:
+        self._unreadable.clear()
+        found = list(day_folders(self._root))
         with self._changes() as database:
-            known = dict(database.execute("SELECT path, stamp FROM files"))
-            noted = dict(database.execute("SELECT path, stamp FROM notes_files"))
-            pictured = {
-                event: (path, size)
-                for event, path, size in database.execute(
-                    "SELECT event, path, size FROM thumbnails"
-                )
-            }
-            changed = {
-                event
-                for event in tree.pictures.keys() | pictured.keys()
-                if tree.pictures.get(event) != pictured.get(event)
-            }
-            database.executemany(
-                "DELETE FROM thumbnails WHERE event = ?",
-                [(event,) for event in changed],
-            )
-            database.executemany(
-                "INSERT INTO thumbnails VALUES (?, ?, ?)",
-                [
-                    (event, *tree.pictures[event])
-                    for event in changed
-                    if event in tree.pictures
-                ],
-            )
+            sealed = dict(database.execute("SELECT path, stamp FROM folders"))
+            files = _by_folder(database.execute("SELECT path, stamp FROM files"))
+            notes = _by_folder(database.execute("SELECT path, stamp FROM notes_files"))
             # What was waiting or being recorded when the program ended is so no more.
-            changed.update(
+            changed = {
                 event
                 for (event,) in database.execute(
                     "SELECT id FROM events WHERE state != 'ready'"
                 )
-            )
-            for path in noted.keys() | tree.notes.keys():
-                if everything or noted.get(path) != tree.notes.get(path):
-                    changed |= self._replace_notes(
-                        path, _notes(self._root / path), tree.notes.get(path)
-                    )
-            gone = {
-                path
-                for (path,) in database.execute("SELECT DISTINCT path FROM segments")
-            } - tree.files.keys()
-            for path in gone | (known.keys() - tree.files.keys()):
-                changed |= self._replace_segments(path, (), None)
+            }
+            for gone in (sealed.keys() | files.keys() | notes.keys()) - {
+                folder.path for folder in found
+            }:
+                changed |= self._forget_folder(gone, files, notes)
             self._derive(changed)
-        return sorted(
-            (
-                path
-                for path, stamp in tree.files.items()
-                if everything or known.get(path) != stamp
-            ),
-            key=by_time,
+        return [
+            folder
+            for folder in found
+            if everything
+            or not folder.stamp
+            or sealed.get(folder.path) != folder.stamp
+            or any(
+                stamp_file(self._root / path) != stamp
+                for known in (files, notes)
+                for path, stamp in known.get(folder.path, ())
+            )
+        ]
+
+    def _forget_folder(
+        self,
+        folder: str,
+        files: Mapping[str, Sequence[tuple[str, str]]],
+        notes: Mapping[str, Sequence[tuple[str, str]]],
+    ) -> set[str]:
+        """Remove the rows of a folder that is gone; return the events touched."""
+        database = self._open()
+        changed = {event for event, _, _ in self._pictures(folder)}
+        database.execute(
+            "DELETE FROM thumbnails WHERE path BETWEEN ? AND ?", _inside(folder)
         )
+        database.execute("DELETE FROM folders WHERE path = ?", (folder,))
+        for path, _ in files.get(folder, ()):
+            changed |= self._replace_segments(path, (), None)
+        for path, _ in notes.get(folder, ()):
+            changed |= self._replace_notes(path, {}, None)
+        return changed
+
+    def _pictures(self, folder: str) -> list[tuple[str, str, int]]:
+        """Return event, path and size of the thumbnails that are known of a folder."""
+        return (
+            self._open()
+            .execute(
+                "SELECT event, path, size FROM thumbnails WHERE path BETWEEN ? AND ?",
+                _inside(folder),
+            )
+            .fetchall()
+        )
+
+    def _outdated(self, folders: Sequence[DayFolder], *, everything: bool) -> list[str]:
+        outdated: list[str] = []
+        with self._changes() as database:
+            for folder in folders:
+                folder.list(self._root)
+                pictured = {
+                    event: (path, size)
+                    for event, path, size in self._pictures(folder.path)
+                }
+                changed = {
+                    event
+                    for event in folder.pictures.keys() | pictured.keys()
+                    if folder.pictures.get(event) != pictured.get(event)
+                }
+                database.executemany(
+                    "DELETE FROM thumbnails WHERE event = ?",
+                    [(event,) for event in changed],
+                )
+                database.executemany(
+                    "INSERT INTO thumbnails VALUES (?, ?, ?)",
+                    [
+                        (event, *folder.pictures[event])
+                        for event in changed
+                        if event in folder.pictures
+                    ],
+                )
+                known = self._stamps("files", folder.path)
+                noted = self._stamps("notes_files", folder.path)
+                for path in noted.keys() | folder.notes.keys():
+                    if everything or noted.get(path) != folder.notes.get(path):
+                        changed |= self._replace_notes(
+                            path, _notes(self._root / path), folder.notes.get(path)
+                        )
+                for path in known.keys() - folder.files.keys():
+                    changed |= self._replace_segments(path, (), None)
+                self._derive(changed)
+                outdated += (
+                    path
+                    for path, stamp in folder.files.items()
+                    if everything or known.get(path) != stamp
+                )
+        return outdated
+
+    def _stamps(self, table: str, folder: str) -> dict[str, str]:
+        """Return the stamps by path that a table has for a folder."""
+        return dict(
+            self._open().execute(
+                f"SELECT path, stamp FROM {table} WHERE path BETWEEN ? AND ?",  # noqa: S608
+                _inside(folder),
+            )
+        )
+
+    def _seal(self, folders: Sequence[DayFolder]) -> None:
+        with self._changes() as database:
+            database.executemany(
+                "INSERT OR REPLACE INTO folders VALUES (?, ?)",
+                [
+                    (folder.path, folder.stamp)
+                    for folder in folders
+                    if folder.stamp and folder.path not in self._unreadable
+                ],
+            )
 
     def _rescan(self, path: str) -> int:
         try:
@@ -208,6 +338,7 @@ class Index(RemoteRows):
             segments, stamp = [], None
         except OSError as error:
             _LOGGER.warning("%s cannot be read: %s", path, error)
+            self._unreadable.add(HourPath.parse(path).folder)
             return 0
         self._put_file(path, segments, stamp)
         return len(segments)
@@ -218,32 +349,28 @@ class Index(RemoteRows):
         with self._changes():
             self._derive(self._replace_segments(path, segments, stamp))
 
-    def _put(self, event: Event, segment: StoredSegment | None) -> None:
+    def _put(
+        self,
+        event: Event,
+        segment: StoredSegment | None,
+        stamp: str | None,
+        picture_size: int | None,
+    ) -> None:
         with self._changes() as database:
             if segment is not None:
                 database.execute(INSERT_SEGMENT, astuple(segment))
-                # The file is known to its last byte only when this segment is its last and has ended.
-                with suppress(OSError):
-                    status = (self._root / segment.path).stat()
-                    stamp = (
-                        stamp_of(status)
-                        if segment.closed and status.st_size == segment.end
-                        else ""
-                    )
+                if stamp is not None:
+                    # The file is known to its last byte only when this segment is its last and has ended.
+                    is_whole = segment.closed and stamp.startswith(f"{segment.end}.")
                     database.execute(
                         "INSERT OR REPLACE INTO files VALUES (?, ?)",
-                        (segment.path, stamp),
+                        (segment.path, stamp if is_whole else ""),
                     )
-            if event.thumbnail is not None:
-                with suppress(OSError):
-                    database.execute(
-                        "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?)",
-                        (
-                            event.id,
-                            event.thumbnail,
-                            (self._root / event.thumbnail).stat().st_size,
-                        ),
-                    )
+            if event.thumbnail is not None and picture_size is not None:
+                database.execute(
+                    "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?)",
+                    (event.id, event.thumbnail, picture_size),
+                )
             self._derive({event.id})
 
     def _put_notes(self, file: str, notes: dict[str, Note]) -> None:
@@ -352,10 +479,12 @@ class Index(RemoteRows):
                     live.state if live else "ready", sum(segment.frames for segment in segments), sum(segment.lost for segment in segments),
                     sum(segment.size for segment in segments), path,
                 )  # fmt: skip
+                recorded_ms, trusted = first.recorded_ms, first.clock_trusted
             elif live:
                 row = (
                     event, live.camera, live.start_ms, live.end_ms, live.reason, live.state, live.frames, live.lost, live.size, path,
                 )  # fmt: skip
+                recorded_ms, trusted = live.recorded_ms, live.clock_trusted
             found = note.findings
             seen = {label.casefold() for label in (*note.labels, *found.labels)}
             words = "\n".join(
@@ -371,6 +500,8 @@ class Index(RemoteRows):
                     labels,
                     note.description,
                     picture,
+                    recorded_ms,
+                    trusted,
                     remote,
                     _findings_text(note),
                     found.verdict,
@@ -392,8 +523,23 @@ class Index(RemoteRows):
     @override
     def _fill(self) -> None:
         started = time.monotonic()
-        for path in self._outdated(everything=True):
+        folders = self._folders(everything=True)
+        for path in sorted(self._outdated(folders, everything=True), key=by_time):
             self._rescan(path)
+        self._seal(folders)
         _LOGGER.info(
             "Index rebuilt from the recordings in %.1f s", time.monotonic() - started
         )
+
+
+def _by_folder(rows: Iterable[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
+    """Return path and stamp by folder."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path, stamp in rows:
+        found.setdefault(folder_of(path), []).append((path, stamp))
+    return found
+
+
+def _inside(folder: str) -> tuple[str, str]:
+    """Return the bounds of the paths in a folder."""
+    return f"{folder}/", f"{folder}/\x7f"

@@ -8,6 +8,7 @@ import re
 from typing import Self
 
 SPOOL_FOLDER = ".spool"
+MARKER = ".magicpi_nvr"  # at the root, names the storage
 _CAMERA = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}")
 _FOLDER = re.compile(r"(?:[0-9A-F]{2}-){5}[0-9A-F]{2}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -127,6 +128,11 @@ class HourPath:
     def with_part(self, part: int) -> Self:
         """Return another part of the same hour."""
         return type(self)(self.camera, self.date, self.hour, part)
+
+
+def folder_of(relative: str) -> str:
+    """Return the folder of a file of a day."""
+    return relative.rpartition("/")[0]
 
 
 def by_time(relative: str) -> tuple[str, int, int, str]:

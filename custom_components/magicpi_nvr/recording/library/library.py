@@ -1,7 +1,10 @@
 """The public face of the library: finding recordings, watching them, annotating and removing them."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 import re
 import shutil
@@ -25,14 +28,17 @@ from ..model import (
 )
 from . import retention
 from .annotate import write_note
-from .backend import Backend
+from .backend import CHANGE_DEADLINE_S, Backend
 from .clips import Clips
+from .clock import ClockGuard, ClockVerdict
 from .copies import Copies
 from .layout import to_local
 from .notes import MAX_DESCRIPTION, MAX_LABEL, MAX_LABELS, Note
 from .playback import VirtualFile
 from .queries import EventQuery
 from .removal import Removal
+from .storage import Storage
+from .tree import stamp_file
 
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
@@ -56,7 +62,9 @@ class Library:
         self._clips = Clips(self._backend)
         self._removal = Removal(self._backend, on_purge)
         self._copies = Copies(self._backend, self._clips)
-        self._closed = False
+        self._verifying: asyncio.Task[None] | None = None
+        self._recording = asyncio.Lock()  # keeps the order
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def settings(self) -> RecordingSettings:
@@ -73,17 +81,85 @@ class Library:
         """The claims on the hour files, shared with the recorder."""
         return self._backend.claims
 
+    @property
+    def storage(self) -> Storage:
+        """The storage of the recordings, shared with the recorder."""
+        return self._backend.storage
+
+    @property
+    def refused(self) -> str | None:
+        """What the storage refused to a removal last, None = nothing."""
+        return self._removal.refused
+
+    @property
+    def clock(self) -> ClockGuard:
+        """Whether the host's clock may be believed, and the order of recording."""
+        return self._backend.clock
+
     async def open(self) -> None:
-        """Open the index and follow what changed in the folders meanwhile."""
-        await self._backend.indexed(self._backend.index.open)
+        """Open the index and follow what changed in the folders meanwhile; raises StorageFailed, OSError.
+
+        Where the storage is not the one that was used last, the index stays as it is until follow().
+        """
+        await self._backend.open()
+        await self._backend.complete(self._follow_if_there(), CHANGE_DEADLINE_S)
+        self._verifying = asyncio.create_task(self._backend.verify_index())
+
+    async def _follow_if_there(self) -> None:
+        try:
+            await self._backend.threaded(self.storage.check)
+        except OSError:
+            return
         await self._backend.follow(everything=False)
+
+    async def follow(self) -> None:
+        """Bring the index up to date: the storage is there again. Raises StorageFailed."""
+        await self._backend.complete(
+            self._backend.follow(everything=False), CHANGE_DEADLINE_S
+        )
+
+    async def accept_storage(self) -> None:
+        """Use the storage that is there from now on; raises StorageFailed."""
+        backend = self._backend
+
+        async def accept() -> None:
+            try:
+                await backend.change(backend.storage.accept)
+            except OSError as error:
+                raise StorageFailed(
+                    f"the storage cannot be used: {error.strerror}"
+                ) from error
+            await backend.follow(everything=False)
+
+        await backend.complete(accept(), CHANGE_DEADLINE_S)
+
+    async def check_clock(self) -> ClockVerdict:
+        """Judge the host's clock, and persist the last good time now and then."""
+        await self._backend.check_clock()
+        return self._backend.clock.verdict
+
+    async def confirm_clock(self) -> None:
+        """Take the host's clock for right."""
+        self._backend.clock.confirm()
+        await self._backend.complete(self._backend.save_clock())
+
+    async def recent_files(self) -> list[str]:
+        """Return the hour files that may have been written last, or may go on, oldest first."""
+        return await self._backend.indexed(
+            self._backend.index.recent_files, self._backend.changed
+        )
 
     async def close(self) -> None:
         """End the threads. Clips that are being read end with an error. Closing twice is fine."""
-        if self._closed:
-            return
-        self._closed = True
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         self._clips.clear()
+        if self._verifying is not None:
+            self._verifying.cancel()
+            await asyncio.gather(self._verifying, return_exceptions=True)
         await self._backend.close()
 
     def update_settings(self, settings: RecordingSettings) -> None:
@@ -93,23 +169,58 @@ class Library:
 
     async def rebuild(self) -> int:
         """Read every file again; return how many events there are."""
-        await self._backend.follow(everything=True)
+        await self._backend.complete(
+            self._backend.follow(everything=True), CHANGE_DEADLINE_S
+        )
         return sum(camera.events for camera in await self.cameras())
 
     # From the recorder
 
     async def record(self, event: Event, segment: StoredSegment | None) -> None:
         """Take in a segment that began, grew or ended; without one, an event that waits to be encoded."""
+        await self._backend.complete(self._record(event, segment))
+
+    async def _record(self, event: Event, segment: StoredSegment | None) -> None:
         backend = self._backend
-        await backend.complete(backend.indexed(backend.index.put, event, segment))
+
+        def stamps() -> tuple[str | None, int | None]:
+            stamp = size = None
+            if segment is not None:
+                stamp = stamp_file(backend.root / segment.path)
+            if event.thumbnail is not None:
+                with suppress(OSError):
+                    size = (backend.root / event.thumbnail).stat().st_size
+            return stamp, size
+
+        async with self._recording:
+            try:
+                stamp, size = await backend.threaded(stamps)
+            except StorageFailed:
+                # The disk of the recordings does not answer; the index is on another one.
+                stamp = size = None
+            await backend.indexed(backend.index.put, event, segment, stamp, size)
 
     async def rescan(self, paths: Sequence[str]) -> None:
         """Read hour files again that were repaired, or are gone."""
-        await self._backend.indexed(self._backend.index.rescan, paths)
+        await self._backend.complete(
+            self._backend.indexed(self._backend.index.rescan, paths)
+        )
 
     async def make_room(self, needed: int) -> bool:
         """Remove the oldest unprotected events until `needed` bytes are free beyond the floor; False if that cannot be reached."""
-        return await self._backend.complete(self._removal.make_room(needed))
+        return await self._backend.complete(
+            self._removal.make_room(needed), CHANGE_DEADLINE_S
+        )
+
+    async def explain_full(self) -> tuple[int, str]:
+        """Return how many events are protected, and for people what fills the disk."""
+        stats = await self.usage()
+        gib = 1024**3
+        other = max(stats.total - stats.free - stats.used, 0)
+        return stats.protected, (
+            f"{stats.free / gib:.1f} of {stats.total / gib:.1f} GiB are free; recordings take {stats.used / gib:.1f} GiB"
+            f" ({stats.protected} protected events), other files {other / gib:.1f} GiB"
+        )
 
     # Finding
 
@@ -155,6 +266,10 @@ class Library:
         """Return one event."""
         return await self._backend.indexed(self._backend.index.event, event_id)
 
+    async def last_event(self, camera: str) -> Event | None:
+        """Return the event of a camera that was recorded last, whatever the clock said."""
+        return await self._backend.indexed(self._backend.index.last_event, camera)
+
     async def days(
         self, *, camera: str | None = None, month: str | None = None
     ) -> list[DayCount]:
@@ -184,17 +299,22 @@ class Library:
         cameras = await self.cameras()
         written = await backend.indexed(backend.index.written)
         disk = await backend.threaded(backend.disk)
+        today = to_local(backend.clock.now_ms, self.settings.time_zone).date()
         return StorageStats(
             used=sum(camera.size for camera in cameras),
             free=disk.free,
             total=disk.total,
             events=sum(camera.events for camera in cameras),
-            protected=await backend.indexed(backend.index.protected),
-            days_until_full=retention.forecast(
-                written,
-                self.settings,
-                today=to_local(backend.now_ms(), self.settings.time_zone).date(),
-                free=disk.free,
+            protected=await backend.indexed(backend.index.protected_of, None),
+            # Fifty cameras, day by day, take a while.
+            days_until_full=await backend.threaded(
+                partial(
+                    retention.forecast,
+                    written,
+                    self.settings,
+                    today=today,
+                    free=disk.free,
+                )
             ),
             cameras=tuple(cameras),
         )
@@ -259,6 +379,7 @@ class Library:
             if event.remote:
                 await self._copies.annotate(event, change)
                 return await self._copies.found(event_id)
+            await self._backend.require_storage()
             try:
                 await write_note(self._backend, event, change)
                 await self._copies.annotate(event, change)
@@ -274,15 +395,15 @@ class Library:
 
     async def delete(self, event_id: str) -> Event:
         """Remove one event, and what is known of its copies; raises EventNotFound, EventProtected, EventBusy, StorageFailed."""
+        return await self._backend.complete(self._delete(event_id), CHANGE_DEADLINE_S)
+
+    async def _delete(self, event_id: str) -> Event:
         event = await self.event(event_id)
         if event is not None and event.remote:
-            return await self._backend.complete(self._copies.delete(event))
-        event = await self._delete_local(event_id)
+            return await self._copies.delete(event)
+        event = await self._removal.delete(event_id)
         await self._copies.drop([event_id])
         return event
-
-    async def _delete_local(self, event_id: str) -> Event:
-        return await self._backend.complete(self._removal.delete(event_id))
 
     async def purge(
         self,
@@ -295,5 +416,6 @@ class Library:
         return await self._backend.complete(
             self._removal.purge(
                 older_than_ms=older_than_ms, camera=camera, dry_run=dry_run
-            )
+            ),
+            CHANGE_DEADLINE_S,
         )

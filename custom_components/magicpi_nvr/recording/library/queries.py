@@ -1,7 +1,7 @@
 """What the index answers. Blocking."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import InvalidValue
@@ -23,6 +23,8 @@ LAST_MS = 253_402_214_400_000  # in the last year that has a date
 _PAGE_LIMIT = 5000
 # Events overlap a range though they began before it; none is longer than this.
 _LONGEST_EVENT_MS = 24 * 3600 * 1000
+
+_SELECT_WITH_PICTURE = SELECT_EVENT.replace(" FROM", ", picture_size FROM")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,11 @@ class Queries(Database):
     def event(self, event: str) -> Event | None:
         """Return one event."""
         return next(iter(self._events("WHERE id = ?", (event,))), None)
+
+    def with_ids(self, ids: Iterable[str]) -> list[Event]:
+        """Return those of these events that are known, oldest first."""
+        found = [event for name in ids if (event := self.event(name))]
+        return sorted(found, key=lambda event: (event.start_ms, event.id))
 
     def events(self, query: EventQuery) -> EventPage:
         """Return a page of events, newest first; raises InvalidValue."""
@@ -136,18 +143,6 @@ class Queries(Database):
 
         return self._retry(job)
 
-    def protected(self) -> int:
-        """Return how many events are protected."""
-        return int(
-            self._retry(
-                lambda: (
-                    self._open()
-                    .execute("SELECT count(*) FROM events WHERE protected")
-                    .fetchone()[0]
-                )
-            )
-        )
-
     def segments(
         self,
         *,
@@ -190,24 +185,132 @@ class Queries(Database):
             ]
         )
 
-    def all_events(self) -> list[tuple[Event, int, tuple[str, ...]]]:
-        """Return every local event, oldest first, with the size of its picture and the hour files it lies in."""
+    def with_paths(
+        self, where: str, values: Sequence[str | int]
+    ) -> Generator[tuple[Event, int, tuple[str, ...]]]:
+        """Yield events, oldest first, with the size of their picture and the hour files that they are in."""
+        # Not in _retry: what was yielded cannot be taken back. A broken database shows in the next question.
+        database = self._open()
+        for row in database.execute(
+            f"{_SELECT_WITH_PICTURE} WHERE {where} ORDER BY start_ms, id", values
+        ):
+            paths = database.execute(
+                "SELECT DISTINCT path FROM segments WHERE event = ? ORDER BY path",
+                (row[0],),
+            )
+            yield event_of(row[:-1]), row[-1], tuple(path for (path,) in paths)
 
-        def job() -> list[tuple[Event, int, tuple[str, ...]]]:
-            database = self._open()
-            paths: dict[str, list[str]] = {}
-            for event, path in database.execute(
-                "SELECT DISTINCT event, path FROM segments"
-            ):
-                paths.setdefault(event, []).append(path)
-            return [
-                (event_of(row[:-1]), row[-1], tuple(paths.get(row[0], ())))
-                for row in database.execute(
-                    f"{SELECT_EVENT.replace(' FROM', ', picture_size FROM')} WHERE NOT remote ORDER BY start_ms, id"
+    def hours_before(
+        self, camera: str, last_date: str, limit_ms: int
+    ) -> list[tuple[str, str]]:
+        """Return date and hour where all unprotected events of a camera ended before a time, up to a date."""
+        return self._hours_before(
+            "reason NOT IN ('check_in', 'continuous')", camera, last_date, limit_ms
+        )
+
+    def check_ins_before(
+        self, camera: str, last_date: str, limit_ms: int
+    ) -> list[tuple[str, str]]:
+        """As hours_before(), of the pictures of check-ins."""
+        return self._hours_before("reason = 'check_in'", camera, last_date, limit_ms)
+
+    def pieces_before(
+        self, camera: str, last_date: str, limit_ms: int
+    ) -> list[tuple[str, str]]:
+        """As hours_before(), of continuous recording."""
+        return self._hours_before("reason = 'continuous'", camera, last_date, limit_ms)
+
+    def _hours_before(
+        self, which: str, camera: str, last_date: str, limit_ms: int
+    ) -> list[tuple[str, str]]:
+        return self._retry(
+            lambda: (
+                self._open()
+                .execute(
+                    f"SELECT date, hour FROM events WHERE camera = ? AND date <= ? AND {which} AND NOT protected AND NOT remote"  # noqa: S608
+                    " GROUP BY date, hour HAVING max(end_ms) < ?",
+                    (camera, last_date, limit_ms),
+                )
+                .fetchall()
+            )
+        )
+
+    def totals(self) -> dict[str, int]:
+        """Return the bytes that each camera has, pictures included."""
+        return self._retry(
+            lambda: dict(
+                self._open().execute(
+                    "SELECT camera, sum(size + picture_size) FROM days GROUP BY camera"
+                )
+            )
+        )
+
+    def of_file(self, path: str) -> set[str]:
+        """Return the events that have a segment in an hour file."""
+        return self._retry(
+            lambda: {
+                event
+                for (event,) in self._open().execute(
+                    "SELECT event FROM segments WHERE path = ?", (path,)
+                )
+            }
+        )
+
+    def protected_of(self, camera: str | None) -> int:
+        """Return how many events of a camera, or of all, are protected."""
+        return int(
+            self._retry(
+                lambda: (
+                    self._open()
+                    .execute(
+                        "SELECT count(*) FROM events WHERE protected AND camera = ifnull(?, camera)",
+                        (camera,),
+                    )
+                    .fetchone()[0]
+                )
+            )
+        )
+
+    def last_event(self, camera: str) -> Event | None:
+        """Return the event of a camera that was recorded last, whatever the clock said."""
+        return next(
+            iter(
+                self._events(
+                    "WHERE camera = ? AND reason NOT IN ('check_in', 'continuous') AND verdict IS NOT 'nothing_seen'"
+                    " ORDER BY recorded_ms DESC, start_ms DESC, id DESC LIMIT 1",
+                    (camera,),
+                )
+            ),
+            None,
+        )
+
+    def newest_recorded(self) -> int:
+        """Return the highest order of recording of all events."""
+        return max(
+            (
+                event.recorded_ms
+                for camera in self._camera_ids()
+                if (event := self.last_event(camera))
+            ),
+            default=0,
+        )
+
+    def newest_ms(self) -> int | None:
+        """Return the start of the newest event that was filed under a good clock."""
+        found = self._events(
+            "WHERE clock_trusted ORDER BY start_ms DESC, id DESC LIMIT 1", ()
+        )
+        return found[0].start_ms if found else None
+
+    def _camera_ids(self) -> list[str]:
+        return self._retry(
+            lambda: [
+                camera
+                for (camera,) in self._open().execute(
+                    "SELECT DISTINCT camera FROM days"
                 )
             ]
-
-        return self._retry(job)
+        )
 
     def contents(self) -> dict[str, list[tuple[object, ...]]]:
         """Return all rows by table, to compare two indexes."""
@@ -266,14 +369,24 @@ def _conditions(query: EventQuery) -> tuple[list[str], list[str | int]]:
         where.append("instr(words, ?)")
         values.append(word)
     if query.cursor is not None:
-        try:
-            padded = query.cursor + "=" * (-len(query.cursor) % 4)
-            start, _, event = (
-                urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(".")
-            )
-            parse_event_id(event)
-            values += [min(int(start), LAST_MS), event]
-        except ValueError:
-            raise InvalidValue("not a cursor of this library") from None
+        values += _parse_cursor(query.cursor)
         where.append("(start_ms, id) < (?, ?)")
     return where, values
+
+
+def _parse_cursor(cursor: str) -> tuple[int, str]:
+    """Return start and id of the event that a page ended with; raises InvalidValue."""
+    start_ms = -1
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        start, _, event = (
+            urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(".")
+        )
+        parse_event_id(event)
+        start_ms = int(start)
+    except ValueError:
+        pass
+    # A number that SQLite cannot hold is no time either.
+    if not 0 <= start_ms <= LAST_MS:
+        raise InvalidValue("not a cursor of this library")
+    return start_ms, event

@@ -13,10 +13,12 @@ from ..model import (
 )
 from .layout import HourPath
 
-_DAY_MS = 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
 _RATE_DAYS = 7
 _HORIZON_DAYS = 3650
 _DEFAULTS = CameraRetention()
+# What was filed under a clock that could not be believed stays so long by the time that recording really ran.
+REAL_AGE_MS = 7 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,19 @@ class Candidate:
         return not self.held and not self.event.protected
 
 
+def limits_of(settings: RecordingSettings, camera: str) -> CameraRetention:
+    """Return what is set for a camera."""
+    return settings.cameras.get(camera, _DEFAULTS)
+
+
+def days_of(settings: RecordingSettings, camera: str, *, check_ins: bool) -> int:
+    """Return how many days a camera keeps."""
+    if check_ins:
+        return settings.check_in_days
+    own = settings.cameras.get(camera, _DEFAULTS)
+    return settings.retention_days if own.days is None else own.days
+
+
 def due(
     candidates: Sequence[Candidate],
     settings: RecordingSettings,
@@ -47,11 +62,15 @@ def due(
     free: int,
     needed: int = 0,
     camera: str | None = None,
+    totals: Mapping[str, int] | None = None,
+    lived_ms: int | None = None,
+    by_age: bool = True,
 ) -> list[Candidate]:
     """Return what must go by all rules together, oldest first.
 
-    `candidates` are all events, oldest first; `free` bytes are free now, `needed` shall be free beyond the floor. With a `camera` only
-    its own rules count, not the floor.
+    `candidates` are all events, oldest first, or with `totals` (bytes by camera) those that the rules can reach;
+    `free` bytes are free now, `needed` shall be free beyond the floor. With a `camera` only its own rules count,
+    not the floor. `lived_ms` is now in the order of recording, None = all clocks were good.
     """
     going: dict[str, Candidate] = {}
     mine = [item for item in candidates if camera in (None, item.event.camera)]
@@ -59,14 +78,21 @@ def due(
     def take(chosen: Iterable[Candidate]) -> None:
         going.update((item.event.id, item) for item in chosen)
 
-    take(_too_old(mine, settings, now_ms))
-    take(_nothing_seen(mine, settings, now_ms))
+    if by_age:
+        take(too_old(mine, settings, now_ms, lived_ms))
+        take(nothing_seen(mine, settings, now_ms, lived_ms))
     for name, limits in settings.cameras.items():
         if limits.max_bytes is None or camera not in (None, name):
             continue
         own = [item for item in mine if item.event.camera == name]
         rest = [item for item in own if item.event.id not in going]
-        take(_oldest(rest, sum(item.size for item in rest) - limits.max_bytes))
+        if totals is None:
+            size = sum(item.size for item in rest)
+        else:
+            size = totals.get(name, 0) - sum(
+                item.size for item in own if item.event.id in going
+            )
+        take(_oldest(rest, size - limits.max_bytes))
     if camera is None:
         rest = [item for item in candidates if item.event.id not in going]
         gained = sum(item.size for item in going.values())
@@ -87,8 +113,11 @@ def older_than(
     ]
 
 
-def _too_old(
-    candidates: Sequence[Candidate], settings: RecordingSettings, now_ms: int
+def too_old(
+    candidates: Sequence[Candidate],
+    settings: RecordingSettings,
+    now_ms: int,
+    lived_ms: int | None,
 ) -> list[Candidate]:
     """Return the events of hours in which nothing unprotected is younger than its limit: an hour file goes whole.
 
@@ -102,37 +131,57 @@ def _too_old(
             hours.setdefault((item.hour, is_check_in), []).append(item)
     chosen = []
     for (_, is_check_in), items in hours.items():
-        limits = settings.cameras.get(items[0].event.camera, _DEFAULTS)
-        days = settings.retention_days if limits.days is None else limits.days
-        if is_check_in:
-            days = settings.check_in_days
+        days = days_of(settings, items[0].event.camera, check_ins=is_check_in)
+        kept_pieces = limits_of(settings, items[0].event.camera).continuous_days
         pieces = [item for item in items if item.event.is_continuous]
         events = [item for item in items if not item.event.is_continuous]
-        pieces_due = _all_due(pieces, now_ms - limits.continuous_days * _DAY_MS)
-        if pieces_due and _all_due(events, now_ms - days * _DAY_MS):
+        pieces_due = _all_due(pieces, kept_pieces, now_ms, lived_ms)
+        if pieces_due and _all_due(events, days, now_ms, lived_ms):
             chosen += items
         elif pieces_due:
             chosen += pieces
     return chosen
 
 
-def _nothing_seen(
-    candidates: Sequence[Candidate], settings: RecordingSettings, now_ms: int
+def nothing_seen(
+    candidates: Sequence[Candidate],
+    settings: RecordingSettings,
+    now_ms: int,
+    lived_ms: int | None,
 ) -> list[Candidate]:
     """Return the events in which nothing was seen and that are older than their own limit."""
-    chosen = []
-    for item in candidates:
-        if item.event.findings.verdict != NOTHING_SEEN or not item.is_free_to_go:
-            continue
-        limits = settings.cameras.get(item.event.camera, _DEFAULTS)
-        if item.event.end_ms < now_ms - limits.nothing_seen_days * _DAY_MS:
-            chosen.append(item)
-    return chosen
+    return [
+        item
+        for item in candidates
+        if item.event.findings.verdict == NOTHING_SEEN
+        and item.is_free_to_go
+        and _all_due(
+            [item],
+            limits_of(settings, item.event.camera).nothing_seen_days,
+            now_ms,
+            lived_ms,
+        )
+    ]
 
 
-def _all_due(items: Sequence[Candidate], limit_ms: int) -> bool:
-    """Whether all ended before a time, and nothing holds them."""
-    return all(item.event.end_ms < limit_ms and not item.held for item in items)
+def _all_due(
+    items: Sequence[Candidate], days: int, now_ms: int, lived_ms: int | None
+) -> bool:
+    """Whether all are older than so many days, and nothing holds them."""
+    limit_ms = now_ms - days * DAY_MS
+    return all(
+        item.event.end_ms < limit_ms
+        and not item.held
+        and _has_lived(item.event, days, lived_ms)
+        for item in items
+    )
+
+
+def _has_lived(event: Event, days: int, lived_ms: int | None) -> bool:
+    """Whether an event that was filed under a bad clock is really old enough."""
+    if event.clock_trusted or lived_ms is None:
+        return True
+    return lived_ms - event.recorded_ms >= min(days * DAY_MS, REAL_AGE_MS)
 
 
 def _oldest(candidates: Sequence[Candidate], excess: int) -> list[Candidate]:

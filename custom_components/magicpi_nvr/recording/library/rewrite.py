@@ -1,6 +1,6 @@
 """Removing events from an hour file: a copy without them is written beside it and replaces it. Blocking."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 import os
 from pathlib import Path
@@ -24,10 +24,12 @@ def size_without(path: Path, events: Collection[str]) -> int:
     return hour.init_size + rest if rest else 0
 
 
-def rewrite_without(path: Path, events: Collection[str]) -> list[hourfile.Segment]:
+def rewrite_without(
+    path: Path, events: Collection[str], *, check: Callable[[], None]
+) -> list[hourfile.Segment]:
     """Replace the file by one without these events, whose decode times continue; return its segments.
 
-    Old or new, the file is whole at every moment. The caller has claimed and truncated it. Raises HourFileError, OSError.
+    Old or new, the file is whole at every moment. The caller has claimed and truncated it; `check` raises when it may not be replaced any more. Raises HourFileError, OSError.
     """
     hour = hourfile.scan(path)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -49,6 +51,8 @@ def rewrite_without(path: Path, events: Collection[str]) -> list[hourfile.Segmen
             written,
             [segment for segment in hour.segments if segment.header.id not in events],
         )
+        # The storage may have been replaced while this took its time.
+        check()
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):

@@ -1,0 +1,308 @@
+"""The storage knows itself: nothing is written to another one, and one that does not answer blocks nothing."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+import errno
+import os
+from pathlib import Path
+import threading
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from custom_components.magicpi_nvr.recording.capture import ClipReady, Problem, Solved
+from custom_components.magicpi_nvr.recording.errors import StorageFailed
+from custom_components.magicpi_nvr.recording.library.layout import MARKER, event_id
+from custom_components.magicpi_nvr.recording.model import FLAG_LAST, RecordingSettings
+
+from .conftest import Bench
+from .frames import BOOT, CAMERA, RECORDING, frames
+
+NOON = int(datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC).timestamp() * 1000)
+EVENT = event_id(CAMERA, BOOT, 1)
+
+
+def away(root: Path) -> Path:
+    """Take the storage out of its place."""
+    gone = root.with_name("gone")
+    root.rename(gone)
+    return gone
+
+
+async def record(bench: Bench, *, event: int = 1, first_seq: int = 1) -> None:
+    """Record one event."""
+    sent = list(
+        frames(
+            10,
+            start_ms=NOON + event * 60_000,
+            first_t=event * 60_000,
+            event=event,
+            first_seq=first_seq,
+        )
+    )
+    for frame in sent:
+        bench.add(frame, flags=FLAG_LAST if frame is sent[-1] else 0)
+    await bench.clip(event_id(CAMERA, BOOT, event))
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_missing_storage_is_waited_for(settings: RecordingSettings) -> None:
+    """An empty mount point stays empty; when the storage is there again, what came meanwhile is recorded on it."""
+    bench = Bench(settings)
+    await bench.start()
+    await record(bench)
+    await bench.stop()
+    gone = away(settings.root)
+    settings.root.mkdir()
+    await bench.start()
+    try:
+        await bench.heard(Problem, lambda item: item.kind == "storage_other")
+        for frame in frames(10, start_ms=NOON + 120_000, event=2, first_seq=11):
+            assert bench.add(frame, flags=FLAG_LAST if frame.seq == 20 else 0)
+        await bench.until(lambda: bench.recorder.stats.queue == 10)
+        with pytest.raises(StorageFailed):
+            await bench.library.purge()
+        # The index still has what is on the storage that is away.
+        assert await bench.library.event(EVENT) is not None
+        assert list(settings.root.iterdir()) == []
+        settings.root.rmdir()
+        gone.rename(settings.root)
+        await bench.heard(Solved, lambda item: item.kind == "storage_other")
+        await bench.clip(event_id(CAMERA, BOOT, 2))
+        assert len((await bench.library.events()).events) == 2
+        assert not bench.recorder.stats.drops
+    finally:
+        await bench.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_other_storage_is_used_when_told(settings: RecordingSettings) -> None:
+    """Another disk in the same place takes nothing until a person says so."""
+    bench = Bench(settings)
+    await bench.start()
+    await record(bench)
+    await bench.stop()
+    away(settings.root)
+    other = Bench(
+        replace(settings, index=settings.index.with_name("other") / "index.db")
+    )
+    await other.start()
+    await other.stop()
+    await bench.start()
+    try:
+        await bench.heard(Problem, lambda item: item.kind == "storage_other")
+        assert [path.name for path in settings.root.iterdir()] == [MARKER]
+        await bench.library.accept_storage()
+        await bench.heard(Solved, lambda item: item.kind == "storage_other")
+        await record(bench, event=2, first_seq=11)
+        assert [event.id for event in (await bench.library.events()).events] == [
+            event_id(CAMERA, BOOT, 2)
+        ]
+    finally:
+        await bench.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_disk_is_mounted_over_in_mid_event(
+    bench: Bench, settings: RecordingSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written to it or acknowledged; all of the event is in its clip when the right one is back."""
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.SILENCE_S", 30.0)
+    sent = list(frames(40, start_ms=NOON))
+    for frame in sent[:20]:
+        bench.add(frame)
+    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) > 0)
+    gone = away(settings.root)
+    settings.root.mkdir()
+    (settings.root / "lost+found").mkdir()
+    for frame in sent[20:]:
+        bench.add(frame)
+    await bench.heard(Problem, lambda item: item.kind == "storage_other")
+    assert [path.name for path in settings.root.iterdir()] == ["lost+found"]
+    assert bench.recorder.persisted(CAMERA, BOOT) < 40
+    (settings.root / "lost+found").rmdir()
+    settings.root.rmdir()
+    gone.rename(settings.root)
+    await bench.heard(Solved, lambda item: item.kind == "storage_other")
+    bench.recorder.end_event(CAMERA, BOOT, 1)
+    await bench.clip()
+    assert [number for _, number in bench.shown(EVENT)] == [frame.seq for frame in sent]
+
+
+async def test_deleted_marker_is_made_again(settings: RecordingSettings) -> None:
+    """On the same file system nobody is asked."""
+    bench = Bench(settings)
+    await bench.start()
+    await record(bench)
+    await bench.stop()
+    (settings.root / MARKER).unlink()
+    await bench.start()
+    try:
+        await record(bench, event=2, first_seq=11)
+        assert (settings.root / MARKER).exists()
+        assert not [item for item in bench.notices if isinstance(item, Problem)]
+    finally:
+        await bench.stop()
+
+
+class HungDisk:
+    """Calls that reach the disk do not return until they are let go."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, root: Path) -> None:
+        """Begin with a disk that answers."""
+        self.answers = threading.Event()
+        self.answers.set()
+        self._root = os.fspath(root)
+        for name in ("pwrite", "fdatasync", "fsync", "pread"):
+            patch.setattr(os, name, self._slow(getattr(os, name)))
+
+    def _slow(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(file: int, *args: Any) -> Any:
+            try:
+                path = os.readlink(f"/proc/self/fd/{file}")
+            except OSError:
+                path = ""
+            if path.startswith(self._root):
+                self.answers.wait()
+            return call(file, *args)
+
+        return slow
+
+
+@pytest.fixture
+def hung(
+    settings: RecordingSettings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[HungDisk]:
+    """Return a disk that can be made to hang; deadlines are short."""
+    monkeypatch.setattr(f"{RECORDING}.capture.disk.DEADLINE_S", 0.5)
+    monkeypatch.setattr(f"{RECORDING}.capture.disk.STOP_DEADLINE_S", 0.3)
+    monkeypatch.setattr(f"{RECORDING}.library.backend.DEADLINE_S", 0.5)
+    monkeypatch.setattr(f"{RECORDING}.library.backend.CHANGE_DEADLINE_S", 0.5)
+    monkeypatch.setattr(f"{RECORDING}.library.backend.CLOSE_DEADLINE_S", 0.3)
+    disk = HungDisk(monkeypatch, settings.root)
+    yield disk
+    disk.answers.set()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_disk_hangs_for_a_while(
+    bench: Bench, hung: HungDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reported, frames wait in memory, and each is in the clip once when the disk answers again."""
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.SILENCE_S", 60.0)
+    sent = list(frames(60, start_ms=NOON))
+    for frame in sent[:20]:
+        bench.add(frame)
+    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) > 0)
+    hung.answers.clear()
+    for frame in sent[20:40]:
+        bench.add(frame)
+    await bench.heard(Problem, lambda item: item.kind == "storage_hangs")
+    assert bench.recorder.persisted(CAMERA, BOOT) < 40
+    hung.answers.set()
+    await bench.heard(Solved, lambda item: item.kind == "storage_hangs")
+    for frame in sent[40:]:
+        bench.add(frame)
+    bench.recorder.end_event(CAMERA, BOOT, 1)
+    event = await bench.clip()
+    assert [number for _, number in bench.shown(EVENT)] == [frame.seq for frame in sent]
+    assert (event.frames, event.lost) == (60, 0)
+    assert not bench.recorder.stats.drops
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_cameras_are_released_from_a_disk_that_hangs(
+    bench: Bench, hung: HungDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited too long is given up and counted: acknowledged is what is in the clip or lost."""
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.SILENCE_S", 60.0)
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.STORAGE_PATIENCE_S", 1.0)
+    sent = list(frames(60, start_ms=NOON))
+    for frame in sent[:20]:
+        bench.add(frame)
+    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) > 0)
+    hung.answers.clear()
+    for frame in sent[20:40]:
+        bench.add(frame)
+    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) == 40)
+    lost = bench.recorder.stats.drops["storage"]
+    assert lost >= 20
+    hung.answers.set()
+    await bench.heard(Solved, lambda item: item.kind == "storage_hangs")
+    for frame in sent[40:]:
+        bench.add(frame)
+    bench.recorder.end_event(CAMERA, BOOT, 1)
+    event = await bench.clip()
+    shown = [number for _, number in bench.shown(EVENT)]
+    assert len(shown) == len(set(shown)) == event.frames
+    assert event.lost == lost
+    assert event.frames + event.lost == 60
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_stop_and_answers_while_the_disk_hangs(
+    settings: RecordingSettings, hung: HungDisk
+) -> None:
+    """Protecting is answered with a sentence, and both are stopped in bounded time."""
+    bench = Bench(settings)
+    await bench.start()
+    await record(bench)
+    for frame in frames(10, start_ms=NOON + 300_000, event=3, first_seq=100):
+        bench.add(frame)
+    await bench.until(lambda: bench.recorder.stats.frames > 10)
+    hung.answers.clear()
+    with pytest.raises(StorageFailed, match="does not answer"):
+        await bench.library.protect(EVENT, True)
+    assert await bench.library.event(EVENT) is not None
+    began = monotonic()
+    await bench.stop()
+    # Of twenty seconds that the real deadlines allow; these are a tenth of them.
+    assert monotonic() - began < 15
+    hung.answers.set()
+    await asyncio.sleep(0.1)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_refused_rename_is_reported(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thumbnail that cannot be put in place is no secret; recording goes on."""
+    real = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.suffix == ".tmp" and ".jpg" in self.name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)
+        await record(bench)
+        await bench.heard(Problem, lambda item: item.kind == "storage_refuses")
+    await record(bench, event=2, first_seq=11)
+    await bench.heard(Solved, lambda item: item.kind == "storage_refuses")
+    assert len(await bench.heard(ClipReady, count=2)) == 2
+
+
+@pytest.mark.parametrize("protected", [True, False])
+async def test_full_disk_says_what_fills_it(
+    settings: RecordingSettings, monkeypatch: pytest.MonkeyPatch, protected: bool
+) -> None:
+    """Without any motion: protected recordings, or files of others."""
+    monkeypatch.setattr(f"{RECORDING}.capture.disk.ROOM_CHECK_S", 0.2)
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.IDLE_CHECK_S", 0.2)
+    bench = Bench(settings)
+    await bench.start()
+    try:
+        await record(bench)
+        if protected:
+            await bench.library.protect(EVENT, True)
+        bench.change(free_space_floor=1 << 60)
+        kind = "only_protected_left" if protected else "storage_taken"
+        (problem,) = await bench.heard(Problem, lambda item: item.kind == kind)
+        assert ("1 protected" in problem.detail) == protected
+        assert "other files" in problem.detail
+    finally:
+        await bench.stop()

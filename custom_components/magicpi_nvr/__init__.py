@@ -3,7 +3,11 @@
 from homeassistant.const import Platform
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryAuthFailed, ConfigEntryNotReady
-from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers import (
+    config_validation as cv,
+    device_registry as dr,
+    entity_registry as er,
+)
 from homeassistant.helpers.event import async_track_device_registry_updated_event
 from homeassistant.helpers.typing import ConfigType
 
@@ -100,9 +104,6 @@ def _set_up_camera(hass: HomeAssistant, entry: MagicPiConfigEntry, nvr: Nvr) -> 
             translation_key="key_lost",
             translation_placeholders={"name": entry.title},
         )
-    if camera.name != entry.title:
-        camera.rename(entry.title)
-    nvr.remember_name(camera_id, entry.title)
     device = dr.async_get(hass).async_get_or_create(
         config_entry_id=entry.entry_id,
         identifiers={(DOMAIN, camera_id)},
@@ -114,6 +115,7 @@ def _set_up_camera(hass: HomeAssistant, entry: MagicPiConfigEntry, nvr: Nvr) -> 
         sw_version=camera.firmware,
         via_device_id=nvr.register_device(),
     )
+    nvr.name_camera(camera)
 
     @callback
     def follow_name(event: Event[dr.EventDeviceRegistryUpdatedData]) -> None:
@@ -126,14 +128,29 @@ def _set_up_camera(hass: HomeAssistant, entry: MagicPiConfigEntry, nvr: Nvr) -> 
         renamed = dr.async_get(hass).async_get(event.data["device_id"])
         if renamed and (name := renamed.name_by_user) and name != entry.title:
             hass.config_entries.async_update_entry(entry, title=name)
-            camera.rename(name)
-            nvr.remember_name(camera_id, name)
+        nvr.name_camera(camera)
 
     entry.async_on_unload(
         async_track_device_registry_updated_event(hass, device.id, follow_name)
     )
     nvr.delegate.continuous.follow(camera)
     return camera
+
+
+async def async_migrate_entry(hass: HomeAssistant, entry: MagicPiConfigEntry) -> bool:
+    """Follow an entry of an earlier version; a later major one cannot be read."""
+    if entry.version > 1:
+        return False
+    if entry.minor_version < 2:
+        # They said again what the battery sensor and the flash select say
+        registry = er.async_get(hass)
+        for platform, key in (("binary_sensor", "battery_low"), ("light", "flash")):
+            if entity_id := registry.async_get_entity_id(
+                platform, DOMAIN, f"{entry.unique_id}-{key}"
+            ):
+                registry.async_remove(entity_id)
+        hass.config_entries.async_update_entry(entry, minor_version=2)
+    return True
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: MagicPiConfigEntry) -> bool:

@@ -1,4 +1,4 @@
-"""Motion, connectivity, battery and problems of a camera."""
+"""Motion, connectivity and problems of a camera."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import BATTERY_LOW, LABELS
+from .const import LABELS
 from .entity import NO_CHANGE, MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import Camera, Change
 from .nvr import MagicPiConfigEntry, NvrChange
@@ -34,12 +34,6 @@ class MagicPiBinarySensorDescription(
     attributes_fn: Callable[[Camera], dict[str, Any] | None] = lambda _: None
 
 
-def _battery_low(camera: Camera) -> bool | None:
-    if (percent := camera.telemetry.battery_pct) is None:
-        return None
-    return percent <= BATTERY_LOW
-
-
 def _trouble(camera: Camera) -> bool | None:
     if camera.pictures.fault:
         return True
@@ -55,17 +49,10 @@ BINARY_SENSORS: Final = (
     ),
     MagicPiBinarySensorDescription(
         key="connectivity",
+        entity_registry_enabled_default=False,
         device_class=BinarySensorDeviceClass.CONNECTIVITY,
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=lambda camera: camera.session is not None,
-    ),
-    MagicPiBinarySensorDescription(
-        key="battery_low",
-        device_class=BinarySensorDeviceClass.BATTERY,
-        entity_category=EntityCategory.DIAGNOSTIC,
-        changes=Change.TELEMETRY,
-        exists_fn=lambda camera: camera.caps.battery,
-        value_fn=_battery_low,
     ),
     MagicPiBinarySensorDescription(
         key="charging",

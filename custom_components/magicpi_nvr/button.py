@@ -63,12 +63,14 @@ BUTTONS = (
     ),
     MagicPiButtonDescription(
         key="identify",
+        entity_registry_enabled_default=False,
         device_class=ButtonDeviceClass.IDENTIFY,
         entity_category=EntityCategory.DIAGNOSTIC,
         method=lambda camera, _: camera.command("identify"),
     ),
     MagicPiButtonDescription(
         key="restart",
+        entity_registry_enabled_default=False,
         device_class=ButtonDeviceClass.RESTART,
         entity_category=EntityCategory.CONFIG,
         method=lambda camera, _: camera.command("restart"),
@@ -82,6 +84,7 @@ BUTTONS = (
     ),
     MagicPiButtonDescription(
         key="check_in",
+        entity_registry_enabled_default=False,
         translation_key="check_in",
         entity_category=EntityCategory.DIAGNOSTIC,
         method=lambda camera, _: _check_in(camera),

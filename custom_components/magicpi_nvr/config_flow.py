@@ -101,6 +101,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
     """Finds, claims and names a camera; the NVR's entry makes itself."""
 
     VERSION = 1
+    MINOR_VERSION = 2
 
     _nvr: Nvr
     _address: str

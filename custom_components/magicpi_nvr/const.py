@@ -17,7 +17,6 @@ CAMERA_PLATFORMS: Final = [
     Platform.CAMERA,
     Platform.EVENT,
     Platform.IMAGE,
-    Platform.LIGHT,
     Platform.NUMBER,
     Platform.SELECT,
     Platform.SENSOR,
@@ -76,10 +75,6 @@ PRESETS: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "mediu
 
 SERVICE_TYPE_NVR: Final = "_magicpi-nvr._tcp.local."
 
-# A battery camera that reports less is low; the event fires again only after it
-# has been above the second figure
-BATTERY_LOW: Final = 20
-BATTERY_RECOVERED: Final = 30
 WEAK_WIFI_DBM: Final = -80
 
 REGISTRATION_TIMEOUT: Final = timedelta(minutes=3)

@@ -13,7 +13,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .clip import clip_attributes, sighting_attributes
-from .const import BATTERY_LOW, BATTERY_RECOVERED, LABELS
+from .const import LABELS
 from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import Change
 from .nvr import EventChange, MagicPiConfigEntry, Sighting
@@ -23,7 +23,6 @@ PARALLEL_UPDATES = 0
 
 CAMERA_WOKE: Final = "camera_woke"
 CLIP_READY: Final = "clip_ready"
-LOW_BATTERY: Final = "low_battery"
 NOTHING_SEEN_EVENT: Final = "nothing_seen"
 SEEN: Final = {label: f"{label}_seen" for label in LABELS}
 MOTION_ENDED: Final = "motion_ended"
@@ -42,7 +41,6 @@ EVENTS: Final = (
         event_types=[
             CAMERA_WOKE,
             CLIP_READY,
-            LOW_BATTERY,
             MOTION_ENDED,
             MOTION_STARTED,
             NOTHING_SEEN_EVENT,
@@ -79,7 +77,7 @@ async def async_setup_entry(
 
 
 class MagicPiEvent(MagicPiEntity, EventEntity):
-    """Fires for motion, what is seen, clips, wakes and a low battery."""
+    """Fires for motion, what is seen, clips and wakes."""
 
     _unrecorded_attributes = frozenset({"clip_url", "thumbnail_url"})
     entity_description: MagicPiEventDescription
@@ -91,8 +89,6 @@ class MagicPiEvent(MagicPiEntity, EventEntity):
         super().__init__(entry, description)
         self._motion = self.camera.motion
         self._event_id: str | None = None
-        percent = self.camera.telemetry.battery_pct
-        self._low = percent is not None and percent <= BATTERY_LOW
 
     @override
     async def async_added_to_hass(self) -> None:
@@ -123,18 +119,6 @@ class MagicPiEvent(MagicPiEntity, EventEntity):
                 MOTION_STARTED if camera.motion else MOTION_ENDED,
                 {"event_id": self._event_id},
             )
-        if change & Change.TELEMETRY:
-            self._check_battery()
-
-    @callback
-    def _check_battery(self) -> None:
-        if (percent := self.camera.telemetry.battery_pct) is None:
-            return
-        if percent <= BATTERY_LOW and not self._low:
-            self._low = True
-            self._fire(LOW_BATTERY, {"battery": percent})
-        elif percent >= BATTERY_RECOVERED:
-            self._low = False
 
     @callback
     def _handle_event(self, change: EventChange, event: Event) -> None:

@@ -34,6 +34,7 @@ class MagicPiNumberDescription(MagicPiEntityDescription, NumberEntityDescription
 NUMBERS = (
     MagicPiNumberDescription(
         key="framerate",
+        entity_registry_enabled_default=False,
         translation_key="framerate",
         native_unit_of_measurement="fps",
     ),
@@ -51,6 +52,7 @@ NUMBERS = (
     ),
     MagicPiNumberDescription(
         key="max_event_s",
+        entity_registry_enabled_default=False,
         translation_key="max_event",
         device_class=NumberDeviceClass.DURATION,
         native_unit_of_measurement=UnitOfTime.SECONDS,
@@ -58,6 +60,7 @@ NUMBERS = (
     ),
     MagicPiNumberDescription(
         key="heartbeat_interval_s",
+        entity_registry_enabled_default=False,
         translation_key="heartbeat_interval",
         device_class=NumberDeviceClass.DURATION,
         native_unit_of_measurement=UnitOfTime.SECONDS,
@@ -72,6 +75,7 @@ NUMBERS = (
     ),
     MagicPiNumberDescription(
         key="brightness",
+        entity_registry_enabled_default=False,
         translation_key="brightness",
     ),
     MagicPiNumberDescription(

@@ -60,6 +60,7 @@ from .const import (
     WHEN_NOTHING_RECORD,
     WHEN_NOTHING_STOP,
 )
+from .nvr import async_get_nvr
 from .options import NvrOptions
 
 HOST_NAME: Final = re.compile(
@@ -149,6 +150,7 @@ class NvrOptionsFlow(OptionsFlowWithReload):
             else:
                 return self.async_create_entry(data=user_input)
         options = NvrOptions.from_mapping(self.config_entry.options)
+        nvr = await async_get_nvr(self.hass)
         return self.async_show_form(
             step_id="nvr",
             data_schema=self.add_suggested_values_to_schema(
@@ -160,7 +162,7 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                         CONF_HOSTS: list(options.hosts),
                     },
                     SECTION_STORAGE: {
-                        CONF_MEDIA_DIR: options.media_dir,
+                        CONF_MEDIA_DIR: nvr.entries.media_dir(options),
                         CONF_RETENTION_DAYS: options.retention_days,
                         CONF_CHECK_IN_DAYS: options.check_in_days,
                         CONF_CLEANUP: options.cleanup,
@@ -185,6 +187,9 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                 },
             ),
             errors=errors,
+            description_placeholders={
+                "folder": str(nvr.entries.recording_settings(options, nvr.folder).root)
+            },
         )
 
     def _schema(self) -> probatio.Schema:

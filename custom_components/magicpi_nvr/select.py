@@ -32,6 +32,7 @@ SELECTS = (
     ),
     MagicPiSelectDescription(
         key="flash",
+        entity_registry_enabled_default=False,
         translation_key="flash",
         options=list(CONFIG_KEYS["flash"].options),
         exists_fn=lambda camera: camera.caps.flash,
@@ -44,6 +45,7 @@ SELECTS = (
     ),
     MagicPiSelectDescription(
         key="night_mode",
+        entity_registry_enabled_default=False,
         translation_key="night_mode",
         options=["off", "on"],
     ),

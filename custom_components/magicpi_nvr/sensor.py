@@ -94,6 +94,7 @@ SENSORS = (
     ),
     MagicPiSensorDescription(
         key="last_seen",
+        entity_registry_enabled_default=False,
         translation_key="last_seen",
         device_class=SensorDeviceClass.TIMESTAMP,
         changes=Change.STATUS | Change.TELEMETRY,
@@ -143,6 +144,7 @@ SENSORS = (
     ),
     MagicPiSensorDescription(
         key="first_frame",
+        entity_registry_enabled_default=False,
         translation_key="first_frame",
         device_class=SensorDeviceClass.DURATION,
         native_unit_of_measurement=UnitOfTime.MILLISECONDS,
@@ -189,6 +191,7 @@ SENSORS = (
     ),
     MagicPiSensorDescription(
         key="charge_used",
+        entity_registry_enabled_default=False,
         translation_key="charge_used",
         native_unit_of_measurement="mAh",
         suggested_display_precision=0,
@@ -200,6 +203,7 @@ SENSORS = (
     ),
     MagicPiSensorDescription(
         key="storage_used",
+        entity_registry_enabled_default=False,
         translation_key="storage_used",
         device_class=SensorDeviceClass.DATA_SIZE,
         native_unit_of_measurement=UnitOfInformation.BYTES,
@@ -221,7 +225,9 @@ SENSORS = (
     ),
     MagicPiSensorDescription(
         key="pending_settings",
+        entity_registry_enabled_default=False,
         translation_key="pending_settings",
+        state_class=SensorStateClass.MEASUREMENT,
         changes=Change.CONFIG,
         value=lambda camera, _: len(camera.config.pending),
         attributes=lambda camera: {
@@ -234,6 +240,7 @@ SENSORS = (
 BATTERY_SENSORS = (
     MagicPiSensorDescription(
         key="battery_days_left",
+        entity_registry_enabled_default=False,
         translation_key="battery_days_left",
         device_class=SensorDeviceClass.DURATION,
         native_unit_of_measurement=UnitOfTime.DAYS,

@@ -16,11 +16,7 @@ from homeassistant.core import (
     callback,
 )
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
-from homeassistant.helpers import (
-    config_validation as cv,
-    device_registry as dr,
-    entity_registry as er,
-)
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.service import async_register_admin_service
 from homeassistant.util import dt as dt_util
 
@@ -34,7 +30,6 @@ from .access import (
 )
 from .clip import event_response, iso_time, signed
 from .const import DOMAIN
-from .gateway import Camera
 from .live_view import live_url
 from .nvr import AlreadyRecording, NoPicture, Nvr, running_nvr
 from .recording import (
@@ -52,9 +47,15 @@ from .recording import (
     parse_event_id,
 )
 from .setting import camera_errors
+from .targets import (
+    TARGET_FIELDS,
+    async_target,
+    async_target_camera,
+    async_targets,
+    is_targeted,
+)
 from .views import MAX_LIMIT, epoch_ms, export_url, picture_url
 
-ATTR_CAMERA: Final = "camera"
 ATTR_CURSOR: Final = "cursor"
 ATTR_DESCRIPTION: Final = "description"
 ATTR_DRY_RUN: Final = "dry_run"
@@ -128,7 +129,7 @@ def age(value: Any) -> timedelta:
 EVENT_SCHEMA: Final = probatio.Schema({probatio.Required(ATTR_EVENT_ID): event_id})
 RECORD_SCHEMA: Final = probatio.Schema(
     {
-        probatio.Required(ATTR_CAMERA): cv.string,
+        **TARGET_FIELDS,
         probatio.Optional(ATTR_DURATION, default=30): probatio.All(
             probatio.Coerce(float), probatio.Range(min=1, max=300)
         ),
@@ -136,20 +137,20 @@ RECORD_SCHEMA: Final = probatio.Schema(
 )
 SNAPSHOT_SCHEMA: Final = probatio.Schema(
     {
-        probatio.Required(ATTR_CAMERA): cv.string,
+        **TARGET_FIELDS,
         probatio.Optional(ATTR_FILENAME): cv.string,
     }
 )
-STREAM_KEY_SCHEMA: Final = probatio.Schema({probatio.Required(ATTR_CAMERA): cv.string})
+STREAM_KEY_SCHEMA: Final = probatio.Schema(TARGET_FIELDS)
 PURGE_SCHEMA: Final = probatio.Schema(
     {
+        **TARGET_FIELDS,
         probatio.Optional(ATTR_OLDER_THAN): age,
-        probatio.Optional(ATTR_CAMERA): cv.string,
         probatio.Optional(ATTR_DRY_RUN, default=False): cv.boolean,
     }
 )
 SPAN: Final = {
-    probatio.Required(ATTR_CAMERA): cv.string,
+    **TARGET_FIELDS,
     probatio.Required(ATTR_START): cv.datetime,
     probatio.Required(ATTR_END): cv.datetime,
     probatio.Optional(ATTR_FILENAME): cv.string,
@@ -174,9 +175,7 @@ TIMELAPSE_SCHEMA: Final = probatio.Schema(
 )
 LIST_SCHEMA: Final = probatio.Schema(
     {
-        probatio.Optional(ATTR_CAMERA): probatio.All(
-            probatio.EnsureList(), [cv.string]
-        ),
+        **TARGET_FIELDS,
         probatio.Optional(ATTR_START): cv.datetime,
         probatio.Optional(ATTR_END): cv.datetime,
         probatio.Optional(ATTR_LABEL): cv.string,
@@ -268,31 +267,6 @@ def recording_errors() -> Iterator[None]:
         ) from err
 
 
-@callback
-def async_camera_id(hass: HomeAssistant, nvr: Nvr, text: str) -> str:
-    """Return the camera of an entity id, a device id or a camera's own id; raises ServiceValidationError."""
-    device_id: str | None = text
-    if entity := er.async_get(hass).async_get(text):
-        device_id = entity.device_id if entity.platform == DOMAIN else None
-    if device_id and (device := dr.async_get(hass).async_get(device_id)):
-        for domain, identifier in device.identifiers:
-            if domain == DOMAIN and identifier != DOMAIN:
-                return identifier
-    camera_id = text.upper().replace("-", ":")
-    if camera_id in nvr.known_cameras:
-        return camera_id
-    raise _invalid("unknown_camera", camera=text)
-
-
-@callback
-def _camera(hass: HomeAssistant, nvr: Nvr, text: str) -> Camera:
-    """Return a camera that is there; raises ServiceValidationError."""
-    camera_id = async_camera_id(hass, nvr, text)
-    if (camera := nvr.gateway.cameras.get(camera_id)) is None:
-        raise _invalid("unknown_camera", camera=text)
-    return camera
-
-
 async def _async_path(hass: HomeAssistant, nvr: Nvr, filename: str) -> Path:
     """Return a path that may be written; raises ServiceValidationError."""
     path = Path(filename)
@@ -314,7 +288,7 @@ async def _async_record(call: ServiceCall) -> ServiceResponse:
     """Record for a while; answers the event once its clip is ready."""
     hass = call.hass
     nvr = running_nvr(hass)
-    camera = _camera(hass, nvr, call.data[ATTR_CAMERA])
+    camera = await async_target_camera(call, nvr)
     await async_check(hass, call.context, [camera.id], POLICY_CONTROL)
     name = nvr.entries.name(camera.id)
     try:
@@ -335,7 +309,7 @@ async def _async_snapshot(call: ServiceCall) -> ServiceResponse:
     """Take a picture; answers where it can be seen."""
     hass = call.hass
     nvr = running_nvr(hass)
-    camera = _camera(hass, nvr, call.data[ATTR_CAMERA])
+    camera = await async_target_camera(call, nvr)
     await async_check(hass, call.context, [camera.id], POLICY_CONTROL)
     path: Path | None = None
     if ATTR_FILENAME in call.data:
@@ -364,7 +338,7 @@ async def _async_snapshot(call: ServiceCall) -> ServiceResponse:
 async def _async_create_stream_key(call: ServiceCall) -> ServiceResponse:
     """Make a camera's video readable from outside; answers the address, which is shown only now."""
     nvr = running_nvr(call.hass)
-    camera = _camera(call.hass, nvr, call.data[ATTR_CAMERA])
+    camera = await async_target_camera(call, nvr)
     key = nvr.live.new_key(camera.id)
     return {"camera": camera.id, "url": live_url(call.hass, camera.id, key)}
 
@@ -372,7 +346,7 @@ async def _async_create_stream_key(call: ServiceCall) -> ServiceResponse:
 async def _async_revoke_stream_key(call: ServiceCall) -> ServiceResponse:
     """Let nobody outside read a camera's video."""
     nvr = running_nvr(call.hass)
-    camera = _camera(call.hass, nvr, call.data[ATTR_CAMERA])
+    camera = await async_target_camera(call, nvr)
     return {"camera": camera.id, "revoked": nvr.live.revoke_key(camera.id)}
 
 
@@ -385,9 +359,7 @@ def _write(path: Path, data: bytes) -> None:
 async def _async_purge(call: ServiceCall) -> ServiceResponse:
     """Delete what is too old; answers what went."""
     nvr = running_nvr(call.hass)
-    camera_id = None
-    if ATTR_CAMERA in call.data:
-        camera_id = async_camera_id(call.hass, nvr, call.data[ATTR_CAMERA])
+    camera_id = await async_target(call, nvr) if is_targeted(call) else None
     older_than_ms = None
     if ATTR_OLDER_THAN in call.data:
         older_than_ms = epoch_ms(dt_util.utcnow() - call.data[ATTR_OLDER_THAN])
@@ -458,7 +430,7 @@ async def _async_export(call: ServiceCall) -> ServiceResponse:
         camera_id = parse_event_id(data[ATTR_EVENT_ID])[0]
         spec = ClipSpec.event(data[ATTR_EVENT_ID], name=nvr.entries.name(camera_id))
     else:
-        camera_id = async_camera_id(hass, nvr, data[ATTR_CAMERA])
+        camera_id = await async_target(call, nvr)
         spec = ClipSpec.range(
             camera_id,
             epoch_ms(data[ATTR_START]),
@@ -501,8 +473,8 @@ async def _async_list_events(call: ServiceCall) -> ServiceResponse:
     hass, data = call.hass, call.data
     nvr = running_nvr(hass)
     cameras = None
-    if ATTR_CAMERA in data:
-        cameras = [async_camera_id(hass, nvr, item) for item in data[ATTR_CAMERA]]
+    if is_targeted(call):
+        cameras = await async_targets(call, nvr)
         await async_check(hass, call.context, cameras, POLICY_READ)
     user = await async_asking_user(hass, call.context)
     with recording_errors():

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, override
 
+from homeassistant.core import callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
@@ -13,6 +14,7 @@ from .gateway import (
     Camera,
     CameraAsleep,
     CameraStatus,
+    Change,
     CommandFailed,
     ConfigError,
     ConfigValue,
@@ -65,13 +67,28 @@ class SettingEntity(MagicPiEntity):
     @property
     @override
     def extra_state_attributes(self) -> dict[str, Any]:
-        """Say whether the camera has it yet, and why it refused the last wish."""
+        """Say whether the camera has it yet, when it gets it at the latest, and why it refused the last value."""
         key = self.entity_description.key
         mailbox = self.camera.config
         attributes: dict[str, Any] = {"pending": key in mailbox.pending}
+        if key in mailbox.pending and (at_ms := self.camera.next_check_in_ms):
+            attributes["next_check_in"] = dt_util.as_local(
+                dt_util.utc_from_timestamp(at_ms / 1000)
+            ).isoformat()
         if (reason := mailbox.rejected.get(key)) is not None:
             attributes["rejected"] = reason
         return attributes
+
+    @callback
+    @override
+    def _handle_change(self, change: Change) -> None:
+        """Write the state also when a camera that waits for a value says when it comes next."""
+        if (
+            change & Change.STATUS
+            and self.entity_description.key in self.camera.config.pending
+        ):
+            change |= self.entity_description.changes
+        super()._handle_change(change)
 
     def want(self, value: ConfigValue) -> None:
         """Put a wish into the camera's mailbox; raises ServiceValidationError."""

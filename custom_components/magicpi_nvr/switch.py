@@ -61,15 +61,18 @@ SETTING_SWITCHES = (
     ),
     MagicPiSettingSwitchDescription(
         key="pre_roll",
+        entity_registry_enabled_default=False,
         translation_key="pre_roll",
     ),
     MagicPiSettingSwitchDescription(
         key="checkin_picture",
+        entity_registry_enabled_default=False,
         translation_key="checkin_picture",
         exists_fn=lambda camera: "checkin_picture" in camera.caps.features,
     ),
     MagicPiSettingSwitchDescription(
         key="confirm_motion",
+        entity_registry_enabled_default=False,
         translation_key="confirm_motion",
         exists_fn=lambda camera: "confirm_motion" in camera.caps.features,
     ),

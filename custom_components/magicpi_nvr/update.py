@@ -133,7 +133,9 @@ class MagicPiUpdate(MagicPiEntity, UpdateEntity):
             raise HomeAssistantError(
                 translation_domain=DOMAIN,
                 translation_key="no_firmware",
-                translation_placeholders={"name": self.camera.name},
+                translation_placeholders={
+                    "name": self.nvr.entries.name(self.camera.id)
+                },
             )
         self.camera.offer_firmware(offer)
 

@@ -10,6 +10,8 @@ from homeassistant.util import dt as dt_util
 
 from .scene import Actor, Scene
 
+pytestmark = pytest.mark.usefixtures("everything_enabled")
+
 
 async def press(actor: Actor, key: str) -> None:
     """Press a button of a camera."""
@@ -101,7 +103,6 @@ async def test_a_refusal_is_told(scene: Scene) -> None:
     }
 
 
-@pytest.mark.usefixtures("everything_enabled")
 async def test_rotate_key(scene: Scene) -> None:
     """A sleeping camera gets a new key at its next wake and comes back with it."""
     actor = await scene.add_camera()
@@ -132,7 +133,6 @@ async def test_check_in(scene: Scene) -> None:
     await press(actor, "identify")
 
 
-@pytest.mark.usefixtures("everything_enabled")
 @pytest.mark.parametrize("key", ["purge", "rebuild_index"])
 async def test_nvr(scene: Scene, key: str) -> None:
     """The NVR cleans up and makes its index anew."""

@@ -247,30 +247,6 @@ async def test_what_is_told_of_an_event(nvr_house: House, hass: HomeAssistant) -
     await nvr_house.wait_until(lambda: hass.states.get(image_id).state == "unknown")
 
 
-async def test_low_battery(nvr_house: House, hass: HomeAssistant) -> None:
-    """A low battery is told once, until it has recovered."""
-    camera = await nvr_house.claimed(battery_pct=25)
-    low = nvr_house.entity_id("binary_sensor", "battery_low")
-    entity_id = nvr_house.entity_id("event", "event")
-    assert hass.states.get(low).state == "off"
-    seen = async_capture_events(hass, EVENT_STATE_CHANGED)
-    for percent, told in ((19, 1), (15, 1), (31, 1), (20, 2)):
-        await camera.wait_state("asleep")
-        await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
-        camera.flash.battery_pct = percent
-        mark = camera.mark()
-        camera.press_button()
-        await camera.wait_event("welcome", after=mark)
-        await hass.async_block_till_done()
-        kinds = [
-            item.data["new_state"].attributes.get("event_type")
-            for item in seen
-            if item.data["entity_id"] == entity_id
-        ]
-        assert kinds.count("low_battery") == told
-        assert hass.states.get(low).state == ("on" if percent <= 20 else "off")
-
-
 async def test_trouble_is_shown(nvr_house: House, hass: HomeAssistant) -> None:
     """A camera that restarted by its watchdog has a problem until its next good wake."""
     camera = await nvr_house.claimed()

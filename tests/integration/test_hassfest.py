@@ -577,8 +577,13 @@ def test_actions_agree() -> None:
     for name, service in services().items():
         text = english[name]
         assert {"name", "description"} <= set(text), name
+        assert set(service or {}) <= {"fields", "target"}, name
         fields = (service or {}).get("fields", {})
         assert set(fields) == set(text.get("fields", {})), name
+        # What names cameras is a target; the field of version 0.1.0 says that it is old
+        assert ("camera" in fields) is ("target" in (service or {})), name
+        if "camera" in fields:
+            assert text["fields"]["camera"]["description"].startswith("Deprecated: ")
         for key, field in fields.items():
             assert "selector" in field, f"{name}.{key}"
             assert set(field) <= {
@@ -712,3 +717,58 @@ def test_brand(prefix: str, kind: str) -> None:
                 assert image.width > height
             low, high = image.getchannel("A").getextrema()
             assert (low, high) == (0, 255)
+
+
+# ---------------------------------------------------------------------------------------
+# runtime-data, as Home Assistant's own validator of the quality scale looks for it
+
+WITH_ENTRY = {
+    "__init__.py": {
+        "async_migrate_entry": 1,
+        "async_remove_config_entry_device": 1,
+        "async_remove_entry": 1,
+        "async_setup_entry": 1,
+        "async_unload_entry": 1,
+    },
+    "diagnostics.py": {
+        "async_get_config_entry_diagnostics": 1,
+        "async_get_device_diagnostics": 1,
+    },
+    **{f"{platform}.py": {"async_setup_entry": 1} for platform in Platform},
+}
+TYPED_ENTRY = re.compile(r"[A-Za-z]+ConfigEntry")
+
+
+def functions(tree: ast.Module) -> dict[str, ast.AsyncFunctionDef]:
+    """Return the functions of a module."""
+    return {
+        node.name: node for node in tree.body if isinstance(node, ast.AsyncFunctionDef)
+    }
+
+
+def test_runtime_data_is_set_in_setup() -> None:
+    """`async_setup_entry` itself assigns `entry.runtime_data`."""
+    setup = functions(modules()["__init__.py"])["async_setup_entry"]
+    entry = setup.args.args[1].arg
+    assert any(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and node.attr == "runtime_data"
+        and isinstance(node.value, ast.Name)
+        and node.value.id == entry
+        for node in ast.walk(setup)
+    )
+
+
+def test_entries_are_typed() -> None:
+    """Every signature that takes an entry names one and the same typed alias."""
+    names = set()
+    for name, positions in WITH_ENTRY.items():
+        found = functions(modules()[name]) if name in modules() else {}
+        for function, position in positions.items():
+            if function in found:
+                annotation = found[function].args.args[position].annotation
+                assert isinstance(annotation, ast.Name), f"{name}:{function}"
+                assert TYPED_ENTRY.fullmatch(annotation.id), f"{name}:{function}"
+                names.add(annotation.id)
+    assert names == {"MagicPiConfigEntry"}

@@ -8,6 +8,8 @@ from homeassistant.exceptions import ServiceValidationError
 
 from .scene import Scene
 
+pytestmark = pytest.mark.usefixtures("everything_enabled")
+
 
 def test_every_number_of_the_protocol_has_an_entity() -> None:
     """The table of keys and the entities agree."""
@@ -16,7 +18,6 @@ def test_every_number_of_the_protocol_has_an_entity() -> None:
     }
 
 
-@pytest.mark.usefixtures("everything_enabled")
 async def test_ranges_and_defaults(scene: Scene) -> None:
     """Ranges are those of the protocol; a new camera has its defaults."""
     actor = await scene.add_camera()
@@ -31,7 +32,6 @@ async def test_ranges_and_defaults(scene: Scene) -> None:
         assert state.attributes["pending"] is False, row.key
 
 
-@pytest.mark.usefixtures("everything_enabled")
 async def test_all_wishes_of_a_sleeping_camera_arrive_together(scene: Scene) -> None:
     """Nine settings changed in its sleep are there after one wake."""
     actor = await scene.add_camera()

@@ -17,7 +17,7 @@ from homeassistant.helpers.device_registry import format_mac
 from .scene import Writes, make_scene
 
 CAMERAS = 50
-ENTITIES = 46  # of a battery camera; an always-on camera with a flash has a lamp too
+ENTITIES = 45  # of a battery camera
 
 
 @pytest.mark.usefixtures("everything_enabled", "mock_async_zeroconf", "socket_enabled")

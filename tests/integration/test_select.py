@@ -7,6 +7,8 @@ from homeassistant.exceptions import ServiceValidationError
 
 from .scene import Scene
 
+pytestmark = pytest.mark.usefixtures("everything_enabled")
+
 
 @pytest.mark.parametrize(
     ("key", "option", "value"),

@@ -19,10 +19,16 @@ from homeassistant.util import dt as dt_util
 from .scene import Scene, Writes
 
 DISABLED_CAMERA = {
+    "battery_days_left",
     "battery_voltage",
+    "charge_used",
+    "first_frame",
     "frames_lost",
     "frames_repaired",
+    "last_seen",
+    "pending_settings",
     "rssi",
+    "storage_used",
     "tls",
     "wifi",
 }
@@ -146,6 +152,7 @@ async def test_no_state_for_a_frame(scene: Scene, writes: Writes) -> None:
     }
 
 
+@pytest.mark.usefixtures("everything_enabled")
 async def test_pending_settings(scene: Scene) -> None:
     """The sensor says what waits, and what was refused."""
     actor = await scene.add_camera()
@@ -160,6 +167,7 @@ async def test_pending_settings(scene: Scene) -> None:
     assert actor.state("sensor", "pending_settings").state == "0"
 
 
+@pytest.mark.usefixtures("everything_enabled")
 async def test_battery_days_survive_a_restart(
     hass: HomeAssistant, scene: Scene
 ) -> None:

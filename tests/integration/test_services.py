@@ -27,7 +27,7 @@ from homeassistant.exceptions import (
     Unauthorized,
     UnknownUser,
 )
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import area_registry as ar, device_registry as dr
 from homeassistant.util import dt as dt_util
 
 from .house import CAMERA_ID, House
@@ -126,6 +126,48 @@ async def test_record_errors(nvr_house: House, hass: HomeAssistant) -> None:
     await refused(
         hass, HomeAssistantError, "camera_offline", "record", camera=entity_id
     )
+
+
+async def test_targets(
+    nvr_house: House, hass: HomeAssistant, area_registry: ar.AreaRegistry
+) -> None:
+    """Cameras are named by entity, device or area; another entity, none or two are refused."""
+    await nvr_house.claimed(always_on=True)
+    entity_id = nvr_house.entity_id("camera", "camera")
+    device = dr.async_get(hass).async_get_device_by_identifier(
+        (DOMAIN, CAMERA_ID), nvr_house.entry().entry_id
+    )
+    assert device
+    area = area_registry.async_create("Porch")
+    dr.async_get(hass).async_update_device(device.id, area_id=area.id)
+    for target in (
+        {"entity_id": entity_id},
+        {"device_id": device.id},
+        {"area_id": area.id},
+        {"camera": entity_id},
+        {"camera": [CAMERA_ID]},
+    ):
+        answer = await act(hass, "snapshot", **target)
+        assert answer["camera"] == CAMERA_ID, target
+    hass.states.async_set("camera.other", "idle")
+    await refused(
+        hass,
+        ServiceValidationError,
+        "unknown_camera",
+        "snapshot",
+        entity_id="camera.other",
+    )
+    await refused(hass, ServiceValidationError, "one_camera", "snapshot")
+    nvr_house.nvr.settings.names["AA:BB:CC:DD:EE:07"] = "Gone"
+    await refused(
+        hass,
+        ServiceValidationError,
+        "one_camera",
+        "snapshot",
+        camera=["AA:BB:CC:DD:EE:07", CAMERA_ID],
+    )
+    events = await act(hass, "list_events", entity_id=entity_id)
+    assert events["events"] == []
 
 
 async def test_record_without_a_picture(

@@ -413,6 +413,17 @@ class Nvr:
         elif self.running:
             await self.async_apply_options()
 
+    @callback
+    def name_camera(self, camera: Camera) -> None:
+        """Give a camera the name that a person knows, and keep it for its recordings."""
+        name = self.entries.name(camera.id)
+        if camera.name != name:
+            camera.rename(name)
+            self.changes.notify(NvrChange.CAMERAS)
+        if self.settings.names.get(camera.id) != name:
+            self.settings.names[camera.id] = name
+            self.settings.save()
+
     def _keep_pictures(self) -> None:
         for camera in self.gateway.cameras.values():
             self.delegate.keep_picture(camera)
@@ -445,13 +456,6 @@ class Nvr:
     def register_device(self) -> str | None:
         """Return the NVR's device; None without an entry."""
         return self.entries.register_nvr_device(self.version)
-
-    @callback
-    def remember_name(self, camera_id: str, name: str) -> None:
-        """Keep a camera's name for its recordings, which may stay longer than the camera."""
-        if self.settings.names.get(camera_id) != name:
-            self.settings.names[camera_id] = name
-            self.settings.save()
 
     @property
     def options(self) -> NvrOptions:

@@ -72,7 +72,10 @@ class Entries:
     def name(self, camera_id: str) -> str:
         """Return the name a person knows, also of a camera that was removed."""
         if entry := self.camera(camera_id):
-            return entry.title
+            device = dr.async_get(self._hass).async_get_device_by_identifier(
+                (DOMAIN, camera_id), entry.entry_id
+            )
+            return (device.name_by_user if device else None) or entry.title
         return self._settings.names.get(camera_id, camera_id)
 
     @callback
@@ -112,7 +115,7 @@ class Entries:
                 ),
             )
         return RecordingSettings(
-            root=self._media_dir(options.media_dir) / FOLDER,
+            root=Path(self._hass.config.media_dirs[self.media_dir(options)]) / FOLDER,
             index=index,
             ffmpeg=get_ffmpeg_manager(self._hass).binary,
             time_zone=dt_util.get_default_time_zone(),
@@ -125,9 +128,9 @@ class Entries:
             cameras=cameras,
         )
 
-    def _media_dir(self, chosen: str | None) -> Path:
-        """Return the chosen media folder, the usual one where it is none or gone."""
+    def media_dir(self, options: NvrOptions) -> str:
+        """Return the name of the chosen media folder, of the usual one where it is none or gone."""
         media_dirs = self._hass.config.media_dirs
-        if chosen not in media_dirs:
-            chosen = "local" if "local" in media_dirs else next(iter(media_dirs))
-        return Path(media_dirs[chosen])
+        if options.media_dir in media_dirs:
+            return options.media_dir
+        return "local" if "local" in media_dirs else next(iter(media_dirs))

@@ -41,6 +41,25 @@ ISSUE_WEAK_WIFI: Final = "weak_wifi"
 # Every other reason is damage.
 UNSUPPORTED: Final = ("coding", "colors", "dimensions", "too_big")
 
+# Where a person can cure it: a page of Home Assistant, or what the documents say
+_ENTRIES: Final = f"homeassistant://config/integrations/integration/{DOMAIN}"
+_DOCUMENTS: Final = "https://github.com/magicpi-nvr/magicpi-nvr/blob/main/docs"
+_STORAGE: Final = "homeassistant://config/storage"
+CURES: Final = {
+    ISSUE_CA_RECREATED: _ENTRIES,
+    ISSUE_CLONE: f"{_DOCUMENTS}/troubleshooting.md#certificates",
+    ISSUE_CLOCK: f"{_DOCUMENTS}/troubleshooting.md#times-are-wrong",
+    ISSUE_PICTURES_DAMAGED: f"{_DOCUMENTS}/troubleshooting.md#pictures",
+    ISSUE_PICTURES_UNSUPPORTED: f"{_DOCUMENTS}/troubleshooting.md#pictures",
+    ISSUE_PORT: _ENTRIES,
+    ISSUE_STORAGE: _STORAGE,
+    ISSUE_UPDATE_FAILED: f"{_DOCUMENTS}/troubleshooting.md#settings-and-updates",
+    ISSUE_WEAK_WIFI: f"{_DOCUMENTS}/troubleshooting.md#overdue-or-offline",
+    "ffmpeg": f"{_DOCUMENTS}/troubleshooting.md#clips",
+    "only_protected_left": f"homeassistant://media-browser/browser/app%2Cmedia-source%3A%2F%2F{DOMAIN}%2Fprotected",
+    "storage_full": _STORAGE,
+}
+
 # A sleeper that misses its check-ins is late, a camera with a cable is offline
 MISSING: Final = (CameraStatus.LATE, CameraStatus.OFFLINE)
 
@@ -98,6 +117,7 @@ class Issues:
             issue_id or key,
             data=data,
             is_fixable=fixable,
+            learn_more_url=CURES.get(key, f"{_DOCUMENTS}/settings.md#repairs"),
             severity=severity,
             translation_key=key,
             translation_placeholders=placeholders or None,
@@ -162,7 +182,12 @@ class Issues:
         """Raise an issue for a camera that has been late for the hours that the options say."""
         issue_id = f"{ISSUE_CAMERA_LATE}_{camera.id}"
         settings = self._settings
-        if camera.status not in MISSING or camera.late_since_ms is None:
+        if (
+            camera.status not in MISSING
+            or camera.late_since_ms is None
+            # Whoever disables a camera may also have put it away
+            or self._entries.is_disabled(camera.id)
+        ):
             if settings.late_snoozed.pop(camera.id, None) is not None:
                 settings.save()
             self.clear(issue_id)

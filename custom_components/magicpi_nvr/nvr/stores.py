@@ -16,6 +16,13 @@ class SoonStore(Store[dict[str, Any]]):
 
     _pending = False
 
+    @override
+    async def _async_migrate_func(
+        self, old_major_version: int, old_minor_version: int, old_data: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the data of an earlier version; who reads it gives a missing key its default."""
+        return old_data
+
     @callback
     def async_save_soon(self, data_func: Callable[[], dict[str, Any]]) -> None:
         """Write within a second; `async_delay_save` waits for a second without a call."""

@@ -1,0 +1,152 @@
+"""What people see on the page of a camera, and that names, settings and repairs lead on."""
+
+from datetime import datetime
+
+import pytest
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from custom_components.magicpi_nvr.const import DOMAIN
+from custom_components.magicpi_nvr.gateway import CameraStatus
+from custom_components.magicpi_nvr.nvr import issues
+from custom_components.magicpi_nvr.views import event_clip_url
+from homeassistant.components.media_source import async_browse_media
+from homeassistant.config_entries import ConfigEntryDisabler
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import (
+    device_registry as dr,
+    entity_registry as er,
+    issue_registry as ir,
+)
+from homeassistant.util import dt as dt_util
+
+from .house import CAMERA_ID, House
+
+ENABLED = {
+    ("binary_sensor", "motion"),
+    ("binary_sensor", "problem"),
+    ("button", "snapshot"),
+    ("camera", "camera"),
+    ("event", "event"),
+    ("image", "last_event"),
+    ("number", "stream_duration_s"),
+    ("select", "power_mode"),
+    ("select", "resolution"),
+    ("sensor", "battery"),
+    ("sensor", "clips_today"),
+    ("sensor", "next_check_in"),
+    ("sensor", "status"),
+    ("switch", "motion_enabled"),
+    ("switch", "recording"),
+    ("update", "firmware"),
+}
+
+
+async def test_enabled_entities(nvr_house: House, hass: HomeAssistant) -> None:
+    """A new camera shows what people use every day; the rest waits disabled."""
+    await nvr_house.claimed()
+    entry = nvr_house.entry()
+    entities = er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
+    enabled = {
+        (item.domain, item.unique_id.removeprefix(f"{entry.unique_id}-"))
+        for item in entities
+        if item.disabled_by is None
+    }
+    assert enabled == ENABLED
+    assert len(entities) > 2 * len(enabled)
+    # A count stands alone: there is no form of a unit for one
+    clips = hass.states.get(nvr_house.entity_id("sensor", "clips_today"))
+    assert clips
+    assert "unit_of_measurement" not in clips.attributes
+
+
+async def test_pending_says_when(nvr_house: House, hass: HomeAssistant) -> None:
+    """A setting of a sleeping camera shows that it waits, and until when."""
+    camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    entity_id = nvr_house.entity_id("select", "resolution")
+    await hass.services.async_call(
+        "select",
+        "select_option",
+        {"entity_id": entity_id, "option": "vga"},
+        blocking=True,
+    )
+    await hass.async_block_till_done()
+    state = hass.states.get(entity_id)
+    assert state
+    assert state.attributes["pending"] is True
+    at_ms = nvr_house.camera().next_check_in_ms
+    assert at_ms
+    shown = datetime.fromisoformat(state.attributes["next_check_in"])
+    assert shown == dt_util.utc_from_timestamp(at_ms / 1000)
+    mark = camera.mark()
+    camera.press_button()
+    await camera.wait_event("config_applied", after=mark)
+    await nvr_house.wait_until(
+        lambda: (
+            (state := hass.states.get(entity_id)) is not None
+            and state.attributes["pending"] is False
+        )
+    )
+    state = hass.states.get(entity_id)
+    assert state
+    assert "next_check_in" not in state.attributes
+
+
+async def test_name_by_user(
+    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+) -> None:
+    """The name that a person gives to the device is the camera's name everywhere."""
+    registry = dr.async_get(hass)
+    device = registry.async_get_device_by_identifier(
+        (DOMAIN, CAMERA_ID), clip_house.entry().entry_id
+    )
+    assert device
+    registry.async_update_device(device.id, name_by_user="Garden gate")
+    await hass.async_block_till_done()
+    nvr = clip_house.nvr
+    assert nvr.entries.name(CAMERA_ID) == "Garden gate"
+    assert clip_house.camera().name == "Garden gate"
+    root = await async_browse_media(hass, f"media-source://{DOMAIN}")
+    assert "Garden gate" in [child.title for child in root.children or ()]
+    event = nvr.recordings.last_event(CAMERA_ID)
+    assert event
+    client = await hass_client()
+    response = await client.get(event_clip_url(event.id))
+    assert "Garden-gate" in response.headers["Content-Disposition"]
+    # It is what the recordings keep after the camera
+    await hass.config_entries.async_remove(clip_house.entry().entry_id)
+    await hass.async_block_till_done()
+    assert nvr.entries.name(CAMERA_ID) == "Garden gate"
+
+
+async def test_disabled_camera_is_never_overdue(
+    nvr_house: House, hass: HomeAssistant
+) -> None:
+    """Whoever disables a camera is not asked where it is; one that is enabled again is missed."""
+    camera = await nvr_house.claimed()
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    entry, nvr = nvr_house.entry(), nvr_house.nvr
+    known = nvr_house.camera()
+    known.presence.status = CameraStatus.LATE
+    known.presence.late_since_ms = 1
+    issue_id = f"camera_late_{CAMERA_ID}"
+    nvr.issues.check()
+    assert ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
+    await hass.config_entries.async_set_disabled_by(
+        entry.entry_id, ConfigEntryDisabler.USER
+    )
+    nvr.issues.check()
+    assert ir.async_get(hass).async_get_issue(DOMAIN, issue_id) is None
+
+
+@pytest.mark.parametrize("key", sorted(issues.CURES))
+async def test_repairs_lead_to_the_cure(
+    nvr_house: House, hass: HomeAssistant, key: str
+) -> None:
+    """Each repair has a link to where it can be cured."""
+    nvr_house.nvr.issues.report(key)
+    issue = ir.async_get(hass).async_get_issue(DOMAIN, key)
+    assert issue
+    assert issue.learn_more_url == issues.CURES[key]

@@ -1,0 +1,114 @@
+"""What version 0.1.0 stored is read, and what a stored file lacks has its default."""
+
+from copy import deepcopy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.magicpi_nvr.const import DOMAIN
+from custom_components.magicpi_nvr.gateway import Registry
+from custom_components.magicpi_nvr.nvr.stores import NvrSettings, RegistryStorage
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_PORT
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
+
+from .house import CAMERA_ID, House
+
+FOLDER = Path(__file__).parent / "fixtures" / "version_0_1_0"
+
+
+def stored(name: str) -> dict[str, Any]:
+    """Return a file of version 0.1.0."""
+    content: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
+    return content
+
+
+SETTINGS = stored("magicpi_nvr.settings")
+CAMERAS = stored("magicpi_nvr.cameras")
+CAMERA = CAMERAS["data"]["cameras"][CAMERA_ID]
+
+
+async def test_everything_of_0_1_0(
+    hass_storage: dict[str, Any], house: House, hass: HomeAssistant
+) -> None:
+    """Cameras, keys, settings that wait, switches and a person's changes to entities stay."""
+    hass_storage["magicpi_nvr.settings"] = deepcopy(SETTINGS)
+    hass_storage["magicpi_nvr.cameras"] = deepcopy(CAMERAS)
+    entries = []
+    for data in json.loads((FOLDER / "entries.json").read_text()):
+        if data["options"]:
+            data["options"]["network"][CONF_PORT] = house.port
+        entry = MockConfigEntry(domain=DOMAIN, **data)
+        entry.add_to_hass(hass)
+        entries.append(entry)
+    registry = er.async_get(hass)
+    unique_id = entries[1].unique_id
+    for platform, key in (
+        ("light", "flash"),
+        ("binary_sensor", "battery_low"),
+        ("select", "flash"),
+        ("sensor", "battery"),
+    ):
+        registry.async_get_or_create(
+            platform, DOMAIN, f"{unique_id}-{key}", config_entry=entries[1]
+        )
+    flash = house.entity_id("select", "flash")
+    registry.async_update_entity(flash, name="Lamp", icon="mdi:lamp")
+    for entry in entries:
+        if entry.state is not ConfigEntryState.LOADED:
+            await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    assert [entry.state for entry in entries] == [ConfigEntryState.LOADED] * 2
+    camera, nvr = house.camera(), house.nvr
+    assert camera.config.pending == {"framerate": 5}
+    assert camera.counters.frames == CAMERA["counters"]["frames"]
+    assert not nvr.recording_enabled(CAMERA_ID)
+    assert nvr.entries.name(CAMERA_ID) == "Front door"
+    # One entity for one thing, and what a person changed is as it was
+    assert registry.async_get_entity_id("light", DOMAIN, f"{unique_id}-flash") is None
+    assert (
+        registry.async_get_entity_id(
+            "binary_sensor", DOMAIN, f"{unique_id}-battery_low"
+        )
+        is None
+    )
+    lamp = registry.async_get(flash)
+    assert lamp
+    assert (lamp.name, lamp.icon, lamp.disabled_by) == ("Lamp", "mdi:lamp", None)
+
+
+@pytest.mark.parametrize("key", [None, *SETTINGS["data"]])
+async def test_settings_without_a_key(
+    hass_storage: dict[str, Any], hass: HomeAssistant, key: str | None
+) -> None:
+    """A missing key has its default, the others are read."""
+    content = deepcopy(SETTINGS)
+    content["data"].pop(key, None)
+    hass_storage["magicpi_nvr.settings"] = content
+    settings, defaults = NvrSettings(hass), NvrSettings(hass)
+    await settings.async_load()
+    for name, value in SETTINGS["data"].items():
+        found = getattr(settings, name)
+        if name == key:
+            assert found == getattr(defaults, name)
+        else:
+            assert (sorted(found) if isinstance(found, set) else found) == value
+
+
+@pytest.mark.parametrize(
+    "key", [None, *(name for name in CAMERA if name != "key_hash")]
+)
+async def test_camera_without_a_key(
+    hass_storage: dict[str, Any], hass: HomeAssistant, key: str | None
+) -> None:
+    """A camera is known as long as its key is, whatever else is missing."""
+    content = deepcopy(CAMERAS)
+    content["data"]["cameras"][CAMERA_ID].pop(key, None)
+    hass_storage["magicpi_nvr.cameras"] = content
+    registry = Registry(RegistryStorage(hass))
+    await registry.load()
+    assert CAMERA_ID in registry.cameras

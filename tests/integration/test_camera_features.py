@@ -19,6 +19,8 @@ from homeassistant.helpers import entity_registry as er
 
 from .scene import TIMEOUT, Actor, Scene
 
+pytestmark = pytest.mark.usefixtures("everything_enabled")
+
 NEWER = (
     ("switch", "checkin_picture"),
     ("switch", "confirm_motion"),
@@ -190,7 +192,6 @@ async def test_charging(scene: Scene) -> None:
     assert actor.state("binary_sensor", "charging").state == STATE_ON
 
 
-@pytest.mark.usefixtures("everything_enabled")
 async def test_camera_of_before(scene: Scene) -> None:
     """A camera that lists no features has none of it, and never sees a key that it does not know."""
     actor = await scene.add_camera(features=())
@@ -205,7 +206,6 @@ async def test_camera_of_before(scene: Scene) -> None:
     assert "checkin_picture" not in actor.camera.config.message()
 
 
-@pytest.mark.usefixtures("everything_enabled")
 async def test_features_come_with_an_update(scene: Scene) -> None:
     """Firmware that can do more brings its entities with its next hello."""
     actor = await scene.add_camera(features=())

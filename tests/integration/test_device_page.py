@@ -38,6 +38,9 @@ ENABLED = {
     ("switch", "motion_enabled"),
     ("switch", "recording"),
     ("update", "firmware"),
+    # Only where the camera has the part
+    ("binary_sensor", "charging"),
+    ("event", "doorbell"),
 }
 
 

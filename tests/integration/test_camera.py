@@ -267,6 +267,7 @@ async def test_trouble_is_shown(nvr_house: House, hass: HomeAssistant) -> None:
     assert hass.states.get(problem).state == "off"
 
 
+@pytest.mark.usefixtures("everything_enabled")
 async def test_sleep_is_no_fault(nvr_house: House, hass: HomeAssistant) -> None:
     """Connectivity tells of the link; nothing else becomes unavailable."""
     camera = await nvr_house.claimed()

@@ -270,9 +270,9 @@ async def test_trouble_is_shown(nvr_house: House, hass: HomeAssistant) -> None:
 @pytest.mark.usefixtures("everything_enabled")
 async def test_sleep_is_no_fault(nvr_house: House, hass: HomeAssistant) -> None:
     """Connectivity tells of the link; nothing else becomes unavailable."""
-    camera = await nvr_house.claimed()
+    camera = await nvr_house.claimed(linger_s=3)
     link = nvr_house.entity_id("binary_sensor", "connectivity")
-    assert hass.states.get(link).state == "on"
+    await nvr_house.wait_until(lambda: hass.states.get(link).state == "on")
     await camera.wait_state("asleep")
     await nvr_house.wait_until(lambda: hass.states.get(link).state == "off")
     assert not [

@@ -66,7 +66,11 @@ def fuzz_jpeg(data: bytes) -> None:
     for side in (check.width, check.height):
         _promise(jpeg.MIN_SIDE <= side <= jpeg.MAX_SIDE, "size")
     again = jpeg.check_jpeg(check.data)
-    _promise(again == (check.data, check.width, check.height, ()), "not good as it is")
+    _promise(again == check._replace(repairs=()), "not good as it is")
+    plain = jpeg.untagged(check.data)
+    _promise(
+        jpeg.check_jpeg(plain) == again._replace(data=plain, tag=1), "another picture"
+    )
     # The short way for known headers and the long one say the same.
     _promise(
         jpeg._check_unknown(check.data, jpeg.MAX_JPEG_BYTES) == again,  # noqa: SLF001

@@ -10,6 +10,7 @@ from custom_components.magicpi_nvr.gateway.jpeg import (
     MAX_JPEG_BYTES,
     JpegError,
     check_jpeg,
+    untagged,
 )
 
 from .support import JPEG, make_jpeg
@@ -232,6 +233,12 @@ def test_orientation(value: int, degrees: int, order: str) -> None:
         check = check_jpeg(picture)
         assert check.orientation == degrees
         assert (check.width, check.height) == (320, 240)
+    upright = untagged(picture)
+    assert len(upright) == len(picture)
+    assert check_jpeg(upright).orientation == 0
+    if 1 <= value <= 8:
+        with Image.open(BytesIO(upright)) as opened:
+            assert opened.getexif()[0x0112] == 1
 
 
 @given(st.binary(max_size=80))
@@ -241,4 +248,6 @@ def test_any_exif(tiff: bytes) -> None:
     """Whatever a tag says, the picture is good."""
     segment = b"Exif\0\0" + tiff
     head = b"\xff\xd8\xff\xe1" + (len(segment) + 2).to_bytes(2) + segment
-    assert check_jpeg(head + JPEG[2:]).orientation in (0, 90, 180, 270)
+    picture = head + JPEG[2:]
+    assert check_jpeg(picture).orientation in (0, 90, 180, 270)
+    assert check_jpeg(untagged(picture)).tag == 1

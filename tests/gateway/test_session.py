@@ -3,11 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from io import BytesIO
 import json
 from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, WSServerHandshakeError
+from PIL import Image
 import pytest
 
 from custom_components.magicpi_nvr.gateway import session
@@ -812,3 +814,21 @@ async def test_frames_of_a_replaced_connection_count_in_their_boot(
         assert camera.progress is not None
         assert (camera.progress.boot, camera.progress.highest) == (78, 0)
         assert (await older.closed())[0] == CloseCode.REPLACED
+
+
+async def test_orientation_of_a_picture(house: House) -> None:
+    """It comes beside the picture, whose tag says nothing then: viewers and ffmpeg agree."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    _, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        await wire.send_frame(1, make_jpeg((640, 480), exif=exif.tobytes()))
+        await wire.send_frame(2)
+        await house.owner.until(lambda: len(house.owner.frames) == 2)
+    turned, plain = house.owner.frames
+    assert (turned.orientation, plain.orientation) == (90, 0)
+    assert (turned.width, turned.height) == (640, 480)
+    with Image.open(BytesIO(turned.jpeg)) as picture:
+        assert picture.getexif()[0x0112] == 1
+        picture.load()

@@ -61,7 +61,7 @@ class _Header(NamedTuple):
 
     width: int
     height: int
-    orientation: int
+    tag: int
     standard_tables: bool
     scan: int
 
@@ -93,16 +93,18 @@ class JpegError(Exception):
 
 
 class JpegCheck(NamedTuple):
-    """A good JPEG, its size in pixels, what was repaired, and how to turn it for a viewer.
-
-    `orientation` is in degrees clockwise: 0, 90, 180 or 270.
-    """
+    """A good JPEG, its size in pixels, what was repaired, and its EXIF orientation tag."""
 
     data: bytes
     width: int
     height: int
     repairs: tuple[str, ...]
-    orientation: int = 0
+    tag: int = 1
+
+    @property
+    def orientation(self) -> int:
+        """How a viewer turns the picture, in degrees clockwise: 0, 90, 180 or 270."""
+        return _ORIENTATIONS[self.tag - 1]
 
 
 def _parse_sof(data: bytes, start: int, length: int) -> tuple[int, int]:
@@ -124,25 +126,51 @@ def _parse_sof(data: bytes, start: int, length: int) -> tuple[int, int]:
     return width, height
 
 
-def _parse_exif(data: bytes) -> int:
-    """Return the orientation in an APP1 segment's payload in degrees, 0 where there is none."""
-    if not data.startswith(_EXIF_HEADER):
-        return 0
-    tiff = data[len(_EXIF_HEADER) :]
-    order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
-    start = int.from_bytes(tiff[4:8], order)
-    count = int.from_bytes(tiff[start : start + 2], order)
-    for index in range(min(count, _MAX_EXIF_ENTRIES)):
-        entry = tiff[start + 2 + 12 * index : start + 14 + 12 * index]
-        if int.from_bytes(entry[:2], order) == _EXIF_ORIENTATION:
-            value = int.from_bytes(entry[8:10], order)
-            known = (
-                len(entry) == 12 and int.from_bytes(entry[2:4], order) == _EXIF_SHORT
-            )
-            if known and 1 <= value <= len(_ORIENTATIONS):
-                return _ORIENTATIONS[value - 1]
+def _find_orientation(
+    data: bytes, start: int, end: int
+) -> tuple[int, int, Literal["little", "big"]] | None:
+    """Return value, index and byte order of the orientation tag in an APP1 segment's payload."""
+    tiff = start + len(_EXIF_HEADER)
+    if not data.startswith(_EXIF_HEADER, start, end):
+        return None
+    order: Literal["little", "big"] = (
+        "little" if data[tiff : tiff + 2] == b"II" else "big"
+    )
+
+    def number(index: int, size: int) -> int:
+        return int.from_bytes(data[index : min(index + size, end)], order)
+
+    entries = tiff + number(tiff + 4, 4)
+    for index in range(min(number(entries, 2), _MAX_EXIF_ENTRIES)):
+        entry = entries + 2 + 12 * index
+        if entry + 12 > end:
             break
-    return 0
+        if number(entry, 2) == _EXIF_ORIENTATION:
+            value = number(entry + 8, 2)
+            if number(entry + 2, 2) == _EXIF_SHORT and 1 <= value <= len(_ORIENTATIONS):
+                return value, entry + 8, order
+            break
+    return None
+
+
+def untagged(data: bytes) -> bytes:
+    """Return a good picture whose orientation tag says nothing, so that all viewers agree.
+
+    A decoder may follow the tag or not; frames carry the orientation beside the picture.
+    """
+    position = 2
+    while data[position] == 0xFF and data[position + 1] != _MARKER_SOS:
+        if data[position + 1] == 0xFF:  # a fill byte
+            position += 1
+            continue
+        end = position + 2 + (data[position + 2] << 8 | data[position + 3])
+        if data[position + 1] == _MARKER_EXIF and (
+            found := _find_orientation(data, position + 4, end)
+        ):
+            _, index, order = found
+            return data[:index] + (1).to_bytes(2, order) + data[index + 2 :]
+        position = end
+    return data
 
 
 def _next_marker(data: bytes, position: int) -> int:
@@ -168,8 +196,8 @@ def _walk(data: bytes, start: int) -> tuple[_Header, int | None]:
     """
     size = len(data)
     position = start + 2
-    width = height = orientation = 0
-    coding = 0
+    width = height = 0
+    tag = coding = 0
     has_tables = False
     header: _Header | None = None
     for _ in range(MAX_SEGMENTS):
@@ -209,9 +237,10 @@ def _walk(data: bytes, start: int) -> tuple[_Header, int | None]:
         elif marker == _MARKER_DHT:
             has_tables = True
         elif marker == _MARKER_EXIF:
-            orientation = orientation or _parse_exif(
-                data[position + 2 : position + length]
-            )
+            if not tag and (
+                found := _find_orientation(data, position + 2, position + length)
+            ):
+                tag = found[0]
         elif marker == _MARKER_SOS:
             if not coding:
                 raise JpegError(JpegFault.NO_FRAME)
@@ -225,12 +254,12 @@ def _walk(data: bytes, start: int) -> tuple[_Header, int | None]:
                     if has_tables
                     else coding in _SEQUENTIAL
                 )
-                header = _Header(width, height, orientation, standard, position)
-            if (found := _next_marker(data, position)) < 0:
+                header = _Header(width, height, tag or 1, standard, position)
+            if (behind := _next_marker(data, position)) < 0:
                 if size <= position:
                     raise JpegError(JpegFault.TRUNCATED)
                 return header, None
-            position = found
+            position = behind
             continue
         position += length
     raise JpegError(JpegFault.BAD_SEGMENT)
@@ -246,11 +275,11 @@ def check_jpeg(data: bytes, *, max_bytes: int = MAX_JPEG_BYTES) -> JpegCheck:
     if (size := len(data)) > max_bytes:
         raise JpegError(JpegFault.TOO_BIG)
     scan = data.find(_SOS_OF_THREE, 0, _MAX_HEADER) + _SOS_BYTES
-    if header := _headers.get(data[:scan]):
+    if known := _headers.get(data[:scan]):
         if _next_marker(data, scan) == size - 2 and data.endswith(_EOI):
-            if header.standard_tables and data.find(_ZERO_RUN, scan) >= 0:
+            if known.standard_tables and data.find(_ZERO_RUN, scan) >= 0:
                 raise JpegError(JpegFault.ZEROED)
-            return JpegCheck(data, header.width, header.height, (), header.orientation)
+            return JpegCheck(data, known.width, known.height, (), known.tag)
     return _check_unknown(data, max_bytes)
 
 
@@ -282,6 +311,4 @@ def _check_unknown(data: bytes, max_bytes: int) -> JpegCheck:
         if len(_headers) >= _MAX_HEADERS:
             _headers.clear()
         _headers[data[:scan]] = header
-    return JpegCheck(
-        data, header.width, header.height, tuple(repairs), header.orientation
-    )
+    return JpegCheck(data, header.width, header.height, tuple(repairs), header.tag)

@@ -11,7 +11,7 @@ from aiohttp import WSMsgType, web
 from .camera.camera import Camera
 from .camera.commands import CommandFailed
 from .clock import Clock, Reading
-from .jpeg import MAX_JPEG_BYTES, JpegError, check_jpeg
+from .jpeg import MAX_JPEG_BYTES, JpegError, check_jpeg, untagged
 from .protocol import (
     FLAG_LAST,
     HEADER_BYTES,
@@ -351,7 +351,7 @@ class Session:
             progress.refuse(seq)
             return
         try:
-            jpeg, width, height, repairs, orientation = check_jpeg(jpeg)
+            check = check_jpeg(jpeg)
         except JpegError as err:
             self._drop(err.reason)
             camera.picture_refused(event, err.reason.value)
@@ -361,8 +361,8 @@ class Session:
             self._drop("time")
             progress.refuse(seq)
             return
-        if repairs:
-            counters.repairs.update(repairs)
+        if check.repairs:
+            counters.repairs.update(check.repairs)
         frame = Frame(
             camera.id,
             self._boot,
@@ -371,11 +371,11 @@ class Session:
             flags,
             t,
             self._boot_clock.wall_ms(event, t),
-            jpeg,
-            width,
-            height,
-            bool(repairs),
-            orientation,
+            check.data if check.tag == 1 else untagged(check.data),
+            check.width,
+            check.height,
+            bool(check.repairs),
+            check.orientation,
         )
         counters.frames += 1
         camera.handle_frame(frame)

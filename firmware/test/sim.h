@@ -232,6 +232,7 @@ class World final : public Platform {
   Bytes console;
   std::vector<Note> notes;
   std::map<uint32_t, std::set<uint32_t>> taken;   // boot -> seq captured
+  std::vector<uint64_t> dropped_at;               // false alarms, absolute ms
   uint64_t max_capture_gap = 0;
   bool flash_on = false;
   Bytes slot;
@@ -479,6 +480,7 @@ class World final : public Platform {
   void restart() override { restart_ = true; }
   void log(LogLevel, const char* m) override { logs.push_back(m); }
   void note(const Note& n) override {
+    if (n.kind == Note::AlarmDropped) dropped_at.push_back(now);
     if (n.kind == Note::FrameCaptured) taken[camera_->boot()].insert(n.a);
     if (notes.size() < 100000) notes.push_back(n);
   }

@@ -1104,7 +1104,7 @@ TEST_CASE("coarse luma and motion confirmation") {
   CHECK(verdict(junk.data(), junk.size(), junk.data(), junk.size()) == V::Motion);
   CHECK(verdict(kProgressive, sizeof kProgressive, kProgressive, sizeof kProgressive) == V::Motion);
   LumaGrid even;
-  for (const int luma : {5, 250}) {
+  for (const int luma : {5, 35, 250}) {
     memset(even.cell, luma, sizeof even.cell);
     const Bytes j = gray_jpeg(even);
     CHECK(verdict(j.data(), j.size(), j.data(), j.size()) == V::Motion);

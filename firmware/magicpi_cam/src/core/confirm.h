@@ -28,7 +28,7 @@ class MotionConfirm {
     uint8_t cells = 4;             ///< changed cells that make motion
     uint8_t scene_margin = 8;      ///< the scene is older: it must differ by so much more
     uint8_t common = 40;           ///< a change of the whole picture by more is no exposure's
-    uint8_t dark = 14, glaring = 245;
+    uint8_t dark = 40, glaring = 235;      ///< mean luma beyond which a cheap sensor shows no differences
   };
   /// `sensitivity` 1..10, 5 as above.
   static Limits limits_for(uint8_t sensitivity);

@@ -17,6 +17,7 @@ from homeassistant.config_entries import (
     ConfigEntry,
     ConfigFlow,
     ConfigFlowResult,
+    ConfigSubentryFlow,
     OptionsFlow,
 )
 from homeassistant.const import CONF_HOST, CONF_MODEL, CONF_NAME
@@ -74,7 +75,9 @@ from .gateway import (
     normalize_code,
 )
 from .nvr import Nvr, PortUnavailable, StorageUnavailable, async_get_nvr, is_nvr_entry
+from .nvr.copies import CONF_ACCESS_KEY_ID, CONF_KIND, CONF_USERNAME, SUBENTRY_TARGET
 from .options_flow import CameraOptionsFlow, NvrOptionsFlow, is_host
+from .target_flow import TargetFlow, async_try_target, secret_schema
 from .views import picture_url
 
 ERRORS: Final[dict[type[ClaimError], str]] = {
@@ -118,6 +121,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
     _picture: asyncio.Task[None] | None = None
     _finished: bool = False
     _closed: bool = False
+    _target_id: str
 
     @staticmethod
     @callback
@@ -127,6 +131,15 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         if is_nvr_entry(config_entry):
             return NvrOptionsFlow()
         return CameraOptionsFlow()
+
+    @classmethod
+    @callback
+    @override
+    def async_get_supported_subentry_types(
+        cls, config_entry: ConfigEntry
+    ) -> dict[str, type[ConfigSubentryFlow]]:
+        """Return what can be added to the NVR."""
+        return {SUBENTRY_TARGET: TargetFlow} if is_nvr_entry(config_entry) else {}
 
     async def async_step_system(
         self, user_input: dict[str, Any] | None = None
@@ -361,7 +374,10 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_reauth(
         self, entry_data: Mapping[str, Any]
     ) -> ConfigFlowResult:
-        """Claim a camera again whose key is lost."""
+        """Claim a camera again whose key is lost, or ask for what opens a target."""
+        if is_nvr_entry(self._get_reauth_entry()):
+            self._target_id = entry_data["subentry_id"]
+            return await self.async_step_reauth_target()
         return await self.async_step_reauth_confirm()
 
     async def async_step_reauth_confirm(
@@ -392,6 +408,39 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             ),
             errors=errors,
             description_placeholders=placeholders,
+        )
+
+    async def async_step_reauth_target(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for the credentials of a target, and try them."""
+        entry = self._get_reauth_entry()
+        if (subentry := entry.subentries.get(self._target_id)) is None:
+            return self.async_abort(reason="reauth_successful")
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            data = {**subentry.data, **user_input}
+            errors = await async_try_target(self.hass, data)
+            if errors.get("base") == "cannot_connect":
+                # In these dialogs that is a camera's
+                errors = {"base": "storage_unreachable"}
+            if not errors:
+                self.hass.config_entries.async_update_subentry(
+                    entry, subentry, data=data
+                )
+                return self.async_abort(reason="reauth_successful")
+        return self.async_show_form(
+            step_id="reauth_target",
+            data_schema=self.add_suggested_values_to_schema(
+                secret_schema(subentry.data[CONF_KIND]),
+                {
+                    key: subentry.data[key]
+                    for key in (CONF_ACCESS_KEY_ID, CONF_USERNAME)
+                    if key in subentry.data
+                },
+            ),
+            errors=errors,
+            description_placeholders={"name": subentry.title},
         )
 
     async def async_step_reauth_finish(

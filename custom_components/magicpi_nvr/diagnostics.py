@@ -66,6 +66,7 @@ def _nvr(nvr: Nvr) -> dict[str, Any]:
         "counters": dict(nvr.gateway.counters),
         "recorder": _plain(nvr.recordings.recorder.stats),
         "storage": storage_stats(nvr),
+        "copies": nvr.copies.diagnostics(),
         "problems": dict(nvr.recordings.problems),
         "recording": nvr.settings.recording,
         "cameras_of_an_old_authority": len(nvr.settings.stale_ca),

@@ -22,6 +22,7 @@ from .recording import NOTHING_SEEN, Event, event_id
 PARALLEL_UPDATES = 0
 
 CAMERA_WOKE: Final = "camera_woke"
+CLIP_COPIED: Final = "clip_copied"
 CLIP_READY: Final = "clip_ready"
 NOTHING_SEEN_EVENT: Final = "nothing_seen"
 SEEN: Final = {label: f"{label}_seen" for label in LABELS}
@@ -40,6 +41,7 @@ EVENTS: Final = (
         translation_key="event",
         event_types=[
             CAMERA_WOKE,
+            CLIP_COPIED,
             CLIP_READY,
             MOTION_ENDED,
             MOTION_STARTED,
@@ -122,17 +124,26 @@ class MagicPiEvent(MagicPiEntity, EventEntity):
 
     @callback
     def _handle_event(self, change: EventChange, event: Event) -> None:
-        """Fire when a clip is ready to be seen; one that shows nothing has a type of its own."""
-        if (
-            change is EventChange.READY
-            and event.camera == self.camera.id
-            and not event.is_continuous
-        ):
+        """Fire when a clip is ready to be seen, one that shows nothing has a type of its own, and when it was copied."""
+        if event.camera != self.camera.id:
+            return
+        if change is EventChange.READY and not event.is_continuous:
             self._fire(
                 NOTHING_SEEN_EVENT
                 if event.findings.verdict == NOTHING_SEEN
                 else CLIP_READY,
                 clip_attributes(self.hass, self.nvr, event),
+            )
+        elif change is EventChange.COPIED:
+            place = self.nvr.copies.places.get(event.id)
+            self._fire(
+                CLIP_COPIED,
+                clip_attributes(self.hass, self.nvr, event)
+                | (
+                    {"target": place.target, "name": place.name, "size": place.size}
+                    if place
+                    else {}
+                ),
             )
 
     @callback

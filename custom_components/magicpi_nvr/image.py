@@ -1,7 +1,9 @@
 """The picture of a camera's last event."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final, override
 
 from homeassistant.components.image import ImageEntity, ImageEntityDescription
@@ -12,6 +14,7 @@ from homeassistant.util import dt as dt_util
 from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import Change
 from .nvr import MagicPiConfigEntry, NvrChange
+from .recording import CopyUnreachable
 
 PARALLEL_UPDATES = 0
 
@@ -73,6 +76,9 @@ class MagicPiImage(MagicPiEntity, ImageEntity):
         """Return the thumbnail."""
         if (event := self.nvr.recordings.last_event(self.camera.id)) is None:
             return None
-        if (path := await self.nvr.recordings.library.thumbnail(event.id)) is None:
-            return None
-        return await self.hass.async_add_executor_job(path.read_bytes)
+        with suppress(CopyUnreachable):
+            found = await self.nvr.recordings.async_thumbnail(event.id)
+            if isinstance(found, Path):
+                return await self.hass.async_add_executor_job(found.read_bytes)
+            return found
+        return None

@@ -26,7 +26,7 @@ from homeassistant.util import dt as dt_util
 
 from .access import POLICY_READ, async_asking_user, async_events, may
 from .const import DOMAIN, NAME
-from .nvr import NotRunning, Nvr, running_nvr
+from .nvr import NotRunning, Nvr, has_thumbnail, running_nvr
 from .recording import (
     NOTHING_SEEN,
     Event,
@@ -191,10 +191,10 @@ class MagicPiMediaSource(MediaSource):
             path = await browser.async_thumbnail()
         except RecordingError as err:
             raise _unknown(item) from err
-        if path is None:
-            return None
-        content = await self.hass.async_add_executor_job(path.read_bytes)
-        return MediaImage(content, "image/jpeg")
+        if isinstance(path, Path):
+            content = await self.hass.async_add_executor_job(path.read_bytes)
+            return MediaImage(content, "image/jpeg")
+        return None if path is None else MediaImage(path, "image/jpeg")
 
     @override
     async def async_browse_media(self, item: MediaSourceItem) -> BrowseMediaSource:
@@ -293,23 +293,25 @@ class Browser:
             translation_placeholders={"identifier": str(identifier)},
         )
 
-    async def async_thumbnail(self) -> Path | None:
+    async def async_thumbnail(self) -> Path | bytes | None:
         """Return the picture of an event, or of one in an hour or a day; raises RecordingError."""
-        identifier, library = self.identifier, self.nvr.recordings.library
+        identifier, recordings = self.identifier, self.nvr.recordings
         if identifier.event:
-            return await library.thumbnail(identifier.event)
+            return await recordings.async_thumbnail(identifier.event)
         if identifier.camera is None or identifier.date is None:
             return None
         start_ms, end_ms = _bounds(identifier.date, None, identifier.hour)
-        page = await library.events(
+        page = await recordings.library.events(
             camera=identifier.camera,
             start_ms=start_ms,
             end_ms=end_ms,
             limit=THUMBNAIL_TRIES,
         )
         for event in page.events:
-            if event.thumbnail and (path := await library.thumbnail(event.id)):
-                return path
+            if has_thumbnail(event) and (
+                found := await recordings.async_thumbnail(event.id)
+            ):
+                return found
         return None
 
     async def _async_root(self) -> BrowseMediaSource:
@@ -441,11 +443,12 @@ class Browser:
             ),
             self.text("nothing_seen") if event.findings.verdict == NOTHING_SEEN else "",
             self.text("is_protected") if event.protected else "",
+            self.text("is_remote") if event.remote else "",
         ]
         return _clip(
             Identifier(kind=Kind.EVENT, event=event.id),
             " · ".join(filter(None, said)),
-            thumbnail=event_thumbnail_url(event.id) if event.thumbnail else None,
+            thumbnail=event_thumbnail_url(event.id) if has_thumbnail(event) else None,
         )
 
     async def async_search(self, query: str) -> list[BrowseMediaSource]:

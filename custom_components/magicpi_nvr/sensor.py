@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Any, override
+from typing import TYPE_CHECKING, Any, override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -12,6 +12,7 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import (
     PERCENTAGE,
     SIGNAL_STRENGTH_DECIBELS_MILLIWATT,
@@ -21,12 +22,14 @@ from homeassistant.const import (
     UnitOfTime,
 )
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.restore_state import ExtraStoredData, RestoreEntity
 from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
 from .battery import BatteryHistory, modeled_mah
+from .const import DOMAIN, MANUFACTURER
 from .entity import (
     NO_CHANGE,
     MagicPiEntity,
@@ -37,6 +40,10 @@ from .entity import (
 )
 from .gateway import Camera, CameraStatus, Change
 from .nvr import MagicPiConfigEntry, Nvr, NvrChange
+from .nvr.copies import SUBENTRY_TARGET
+
+if TYPE_CHECKING:
+    from .copies.model import CopyStats
 
 PARALLEL_UPDATES = 0
 
@@ -345,6 +352,41 @@ VISION_SENSORS: tuple[MagicPiSensorDescription, ...] = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class TargetSensorDescription(NvrEntityDescription, SensorEntityDescription):
+    """A reading of a target for copies."""
+
+    nvr_changes: NvrChange = NvrChange.COPIES
+    value: Callable[[CopyStats], StateType | datetime]
+    entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
+
+
+TARGET_SENSORS = (
+    TargetSensorDescription(
+        key="copies_waiting",
+        translation_key="copies_waiting",
+        state_class=SensorStateClass.MEASUREMENT,
+        value=lambda stats: stats.waiting,
+    ),
+    TargetSensorDescription(
+        key="copies_last",
+        translation_key="copies_last",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        value=lambda stats: _time(stats.last_copied_ms),
+    ),
+    TargetSensorDescription(
+        key="copies_stored",
+        translation_key="copies_stored",
+        device_class=SensorDeviceClass.DATA_SIZE,
+        native_unit_of_measurement=UnitOfInformation.BYTES,
+        suggested_unit_of_measurement=UnitOfInformation.GIGABYTES,
+        suggested_display_precision=2,
+        state_class=SensorStateClass.MEASUREMENT,
+        value=lambda stats: stats.stored,
+    ),
+)
+
+
 def _storage_used(camera: Camera, nvr: Nvr) -> int | None:
     """Return bytes on disk; None before they were counted."""
     if nvr.recordings.storage is None:
@@ -370,6 +412,58 @@ async def async_setup_entry(
         (BatteryDaysSensor, BATTERY_SENSORS),
         (NvrSensor, NVR_SENSORS),
     )
+    for subentry in entry.subentries.values():
+        if subentry.subentry_type == SUBENTRY_TARGET:
+            async_add_entities(
+                (TargetSensor(entry, subentry, row) for row in TARGET_SENSORS),
+                config_subentry_id=subentry.subentry_id,
+            )
+
+
+class TargetSensor(NvrEntity, SensorEntity):
+    """A reading of a target for copies."""
+
+    entity_description: TargetSensorDescription
+
+    def __init__(
+        self,
+        entry: MagicPiConfigEntry,
+        subentry: ConfigSubentry,
+        description: TargetSensorDescription,
+    ) -> None:
+        """Tie the entity to the target's own device."""
+        super().__init__(entry, description)
+        self._target_id = subentry.subentry_id
+        self._attr_unique_id = f"{subentry.subentry_id}-{description.key}"
+        self._attr_device_info = DeviceInfo(
+            identifiers={(DOMAIN, f"target-{subentry.subentry_id}")},
+            entry_type=DeviceEntryType.SERVICE,
+            manufacturer=MANUFACTURER,
+            name=subentry.title,
+        )
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Return whether the target is set up."""
+        return self.nvr.copies.stats(self._target_id) is not None
+
+    @property
+    @override
+    def native_value(self) -> StateType | datetime:
+        """Return the reading."""
+        if (stats := self.nvr.copies.stats(self._target_id)) is None:
+            return None
+        return self.entity_description.value(stats)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any] | None:
+        """Return why nothing can be copied now, and what the disk lost first."""
+        stats = self.nvr.copies.stats(self._target_id)
+        if stats is None or self.entity_description.key != "copies_waiting":
+            return None
+        return {"cause": stats.cause, "missed": stats.missed, "copies": stats.copies}
 
 
 class MagicPiSensor(MagicPiEntity, SensorEntity):

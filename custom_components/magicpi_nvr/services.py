@@ -36,6 +36,7 @@ from .recording import (
     ClipGone,
     ClipSpec,
     ClockImplausible,
+    CopyUnreachable,
     EventBusy,
     EventNotFound,
     EventProtected,
@@ -68,6 +69,7 @@ ATTR_LABELS: Final = "labels"
 ATTR_LIMIT: Final = "limit"
 ATTR_OLDER_THAN: Final = "older_than"
 ATTR_CHECK_INS: Final = "check_ins"
+ATTR_PROTECT: Final = "protect"
 ATTR_PROTECTED: Final = "protected"
 ATTR_SPEED: Final = "speed"
 ATTR_START: Final = "start"
@@ -83,6 +85,7 @@ SERVICE_PROTECT: Final = "protect"
 SERVICE_PURGE: Final = "purge"
 SERVICE_REBUILD_INDEX: Final = "rebuild_index"
 SERVICE_RECORD: Final = "record"
+SERVICE_RESTORE: Final = "restore"
 SERVICE_REVOKE_STREAM_KEY: Final = "revoke_stream_key"
 SERVICE_SNAPSHOT: Final = "snapshot"
 SERVICE_UNPROTECT: Final = "unprotect"
@@ -94,6 +97,7 @@ RECORDING_ERRORS: Final[
     dict[type[RecordingError], tuple[str, type[HomeAssistantError]]]
 ] = {
     ClipGone: ("clip_gone", HomeAssistantError),
+    CopyUnreachable: ("copy_unreachable", HomeAssistantError),
     EventBusy: ("event_busy", HomeAssistantError),
     EventNotFound: ("event_not_found", ServiceValidationError),
     EventProtected: ("event_protected", ServiceValidationError),
@@ -127,6 +131,9 @@ def age(value: Any) -> timedelta:
 
 
 EVENT_SCHEMA: Final = probatio.Schema({probatio.Required(ATTR_EVENT_ID): event_id})
+RESTORE_SCHEMA: Final = EVENT_SCHEMA.extend(
+    {probatio.Optional(ATTR_PROTECT, default=True): cv.boolean}
+)
 RECORD_SCHEMA: Final = probatio.Schema(
     {
         **TARGET_FIELDS,
@@ -209,6 +216,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
         (SERVICE_LIST_EVENTS, _async_list_events, LIST_SCHEMA, True),
         (SERVICE_PROTECT, _async_protect, EVENT_SCHEMA, False),
         (SERVICE_RECORD, _async_record, RECORD_SCHEMA, False),
+        (SERVICE_RESTORE, _async_restore, RESTORE_SCHEMA, False),
         (SERVICE_SNAPSHOT, _async_snapshot, SNAPSHOT_SCHEMA, False),
         (SERVICE_UNPROTECT, _async_protect, EVENT_SCHEMA, False),
     ):
@@ -406,6 +414,18 @@ async def _async_protect(call: ServiceCall) -> ServiceResponse:
         event = await nvr.recordings.async_protect(
             item, call.service == SERVICE_PROTECT
         )
+    return event_response(hass, nvr, event)
+
+
+async def _async_restore(call: ServiceCall) -> ServiceResponse:
+    """Bring a recording back from where it was copied to; protected, unless that is unwanted."""
+    hass, item = call.hass, call.data[ATTR_EVENT_ID]
+    nvr = running_nvr(hass)
+    await async_check(hass, call.context, [parse_event_id(item)[0]], POLICY_CONTROL)
+    with recording_errors():
+        event = await nvr.recordings.async_restore(item)
+        if call.data[ATTR_PROTECT] and not event.protected:
+            event = await nvr.recordings.async_protect(item, True)
     return event_response(hass, nvr, event)
 
 

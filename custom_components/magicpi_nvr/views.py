@@ -24,6 +24,7 @@ from .nvr import NotRunning, Nvr, event_as_dict, running_nvr
 from .recording import (
     ClipGone,
     ClipSpec,
+    CopyUnreachable,
     EventBusy,
     EventNotFound,
     EventProtected,
@@ -51,6 +52,11 @@ ANSWERS: Final[dict[type[RecordingError], tuple[HTTPStatus, str, str]]] = {
         HTTPStatus.NOT_FOUND,
         "not_found",
         "The recording was deleted or changed",
+    ),
+    CopyUnreachable: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "copy_unreachable",
+        "The copy of this recording cannot be reached",
     ),
     EventBusy: (HTTPStatus.CONFLICT, "busy", "The event is being recorded"),
     EventNotFound: (HTTPStatus.NOT_FOUND, "not_found", "There is no such event"),
@@ -367,15 +373,12 @@ class ThumbnailView(MagicPiView):
                 content_type="image/jpeg",
                 headers={"Cache-Control": "private, no-cache"},
             )
-        if (path := await nvr.recordings.library.thumbnail(event_id)) is None:
+        if (found := await nvr.recordings.async_thumbnail(event_id)) is None:
             raise not_found("No picture of this event")
-        return web.FileResponse(
-            path,
-            headers={
-                "Cache-Control": "private, no-cache",
-                "Content-Type": "image/jpeg",
-            },
-        )
+        headers = {"Cache-Control": "private, no-cache", "Content-Type": "image/jpeg"}
+        if isinstance(found, bytes):
+            return web.Response(body=found, headers=headers)
+        return web.FileResponse(found, headers=headers)
 
 
 class PictureView(MagicPiView):

@@ -22,7 +22,14 @@ from .access import (
     may,
 )
 from .const import DOMAIN
-from .nvr import EventChange, NotRunning, Nvr, findings_as_dict, running_nvr
+from .nvr import (
+    EventChange,
+    NotRunning,
+    Nvr,
+    findings_as_dict,
+    has_thumbnail,
+    running_nvr,
+)
 from .recording import Event, InvalidValue
 from .views import MAX_LIMIT, event_clip_url, event_thumbnail_url, picture_url
 
@@ -83,7 +90,8 @@ def event_for_card(event: Event) -> dict[str, Any]:
         "description": event.description,
         **findings_as_dict(event.findings),
         "protected": event.protected,
-        "thumbnail": event_thumbnail_url(event.id) if event.thumbnail else None,
+        "remote": event.remote,
+        "thumbnail": event_thumbnail_url(event.id) if has_thumbnail(event) else None,
         "clip": event_clip_url(event.id),
     }
 
@@ -264,6 +272,8 @@ async def ws_subscribe(
     @callback
     def push(change: EventChange, event: Event) -> None:
         if not may(hass, connection.user, event.camera, POLICY_READ):
+            return
+        if change is EventChange.COPIED:
             return
         said = (
             {"id": event.id, "camera": event.camera}

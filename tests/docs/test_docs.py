@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import yaml
 
+from custom_components.magicpi_nvr.copies.errors import Cause
 from custom_components.magicpi_nvr.gateway import protocol
 from custom_components.magicpi_nvr.gateway.camera import configuration
 from custom_components.magicpi_nvr.gateway.trust import claim
@@ -326,8 +327,11 @@ def class_name(platform: str, device_class: str) -> str:
     return name
 
 
-def entities(*, nvr: bool) -> list[tuple[str, str]]:
-    """Return names and kinds of a camera's or the NVR's entities; those that are disabled at first in italics."""
+def entities(owner: str) -> list[tuple[str, str]]:
+    """Return names and kinds of entities; those that are disabled at first in italics.
+
+    `owner`: how the names of their descriptions begin, empty for a camera's.
+    """
     found = []
     for platform in Platform:
         if not (COMPONENT / f"{platform}.py").exists():
@@ -340,7 +344,8 @@ def entities(*, nvr: bool) -> list[tuple[str, str]]:
             if isinstance(row, EntityDescription)
         ]
         for row in rows:
-            if type(row).__name__.startswith("Nvr") is not nvr:
+            kind = type(row).__name__
+            if owner != next((o for o in ("Nvr", "Target") if kind.startswith(o)), ""):
                 continue
             if row.translation_key:
                 name = texts()["entity"][platform][row.translation_key]["name"]
@@ -358,7 +363,9 @@ def entities(*, nvr: bool) -> list[tuple[str, str]]:
 def test_entities(owner: str) -> None:
     """Every entity is told by its name and kind, and whether it is there at first."""
     rows = table(SETTINGS, f"Entities of {owner}")
-    assert sorted((row[0], row[1]) for row in rows) == entities(nvr=owner == "the NVR")
+    assert sorted((row[0], row[1]) for row in rows) == entities(
+        "Nvr" if owner == "the NVR" else ""
+    )
 
 
 def option_labels(step: dict[str, Any]) -> list[str]:
@@ -401,11 +408,36 @@ def test_repairs() -> None:
     )
 
 
+def test_copies() -> None:
+    """Every field of a target's dialog and every cause is told; so are its entities."""
+    page = DOCS / "copies.md"
+    steps = texts()["config_subentries"]["target"]["step"]
+    fields = {
+        label
+        for step in steps.values()
+        for part in (step, *step.get("sections", {}).values())
+        for label in part.get("data", {}).values()
+    }
+    told = {name for row in table(page, "Fields") for name in row[0].split(", ")}
+    assert told == fields
+    causes = {
+        name
+        for row in table(page, "When the storage cannot be reached")
+        for name in code(row[0])
+    }
+    assert causes == {str(cause) for cause in Cause}
+    assert sorted((row[0], row[1]) for row in table(page, "Entities")) == entities(
+        "Target"
+    )
+
+
 def test_claiming() -> None:
     """Every error of the dialogs is told in its words, with a cure; so is every field."""
     rows = table(CLAIMING, "Errors in the dialog")
     told = {row[0] for row in rows}
-    said = set(texts()["config"]["error"].values())
+    # Those of targets have their own page
+    of_targets = texts()["config_subentries"]["target"]["error"].values()
+    said = set(texts()["config"]["error"].values()) - set(of_targets)
     said.add(texts()["config"]["step"]["not_registered"]["title"])
     assert told == said
     assert all(len(row[1].split()) >= 3 for row in rows)

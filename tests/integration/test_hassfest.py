@@ -90,6 +90,7 @@ SECTIONS = {
     "conditions",
     "config",
     "config_panel",
+    "config_subentries",
     "device",
     "device_automation",
     "entity",
@@ -346,8 +347,9 @@ def test_sections() -> None:
     """Sections, flows and steps have known keys only."""
     english = texts("en")
     assert set(english) <= SECTIONS
-    for flow in (english["config"], english["options"]):
-        assert set(flow) <= FLOW_KEYS
+    subentries = english["config_subentries"].values()
+    for flow in (english["config"], english["options"], *subentries):
+        assert set(flow) <= FLOW_KEYS | {"entry_type", "initiate_flow"}
         for step in flow["step"].values():
             assert set(step) <= STEP_KEYS
             for part in (step, *step.get("sections", {}).values()):
@@ -362,8 +364,10 @@ def test_sections() -> None:
 
 def test_every_field_is_explained() -> None:
     """A field of a flow has a name and a description."""
-    for flow in ("config", "options"):
-        for name, step in texts("en")[flow]["step"].items():
+    english = texts("en")
+    flows = {"config": english["config"], "options": english["options"]}
+    for content in (flows | english["config_subentries"]).values():
+        for name, step in content["step"].items():
             for part in (step, *step.get("sections", {}).values()):
                 assert set(part.get("data", {})) == set(
                     part.get("data_description", {})

@@ -177,6 +177,14 @@ class Catalog:
         )
         return True
 
+    def offer_many(
+        self, target: str, offers: Iterable[tuple[Facts, str, bool]], now_ms: int
+    ) -> None:
+        """Take in events with the stem of each, and whether it is wanted."""
+        with self._changes():
+            for facts, stem, wanted in offers:
+                self.offer(target, facts, stem, wanted=wanted, now_ms=now_ms)
+
     def forget(self, event: str) -> bool:
         """Let all copies of a deleted event go; return whether something is due."""
         due = False
@@ -245,7 +253,7 @@ class Catalog:
         document: int,
         thumbnail: int,
         sha256: str,
-        frames: int,
+        facts: Facts,
         now_ms: int,
     ) -> bool:
         """Note that clip and JSON of a job are there; return False when the event was deleted meanwhile."""
@@ -253,6 +261,7 @@ class Catalog:
         if known is None:
             return False
         same = known.revision == job.revision
+        frames = facts.frames
         again = Task.COPY if known.facts.frames > frames else Task.FACTS
         task = Task.NOTHING if same else known.task
         if not same and known.task in (Task.COPY, Task.FACTS):
@@ -268,6 +277,11 @@ class Catalog:
                 thumbnail=thumbnail,
                 sha256=sha256,
                 frames=frames,
+                facts=facts
+                if task is Task.NOTHING
+                else facts.with_notes(known.facts)
+                if task is not Task.COPY
+                else known.facts,
                 attempts=0,
                 due_ms=0,
                 error="",

@@ -150,14 +150,19 @@ class Copier:
 
     async def offer(self, facts: Facts) -> None:
         """Take in an event that is ready, or was changed."""
-        await self._offer(facts)
-        await self._count()
-        self._wake.set()
+        await self.offer_all([facts])
 
     async def offer_all(self, page: list[Facts]) -> None:
         """Take in many events, as after a start."""
-        for facts in page:
-            await self._offer(facts)
+        await self._catalog(
+            self._catalog.jobs.offer_many,
+            self.target_id,
+            [
+                (facts, self._stem(facts), self._settings.rules.match(facts))
+                for facts in page
+            ],
+            self._now_ms(),
+        )
         await self._count()
         self._wake.set()
 
@@ -176,20 +181,13 @@ class Copier:
         self._scan_wanted.set()
         self.try_now()
 
-    async def _offer(self, facts: Facts) -> None:
-        await self._catalog(
-            self._catalog.jobs.offer,
-            self.target_id,
-            facts,
-            names.stem(
-                camera=facts.camera_name,
-                start_ms=facts.start_ms,
-                reason=facts.reason,
-                event=facts.event,
-                time_zone=self._time_zone,
-            ),
-            wanted=self._settings.rules.match(facts),
-            now_ms=self._now_ms(),
+    def _stem(self, facts: Facts) -> str:
+        return names.stem(
+            camera=facts.camera_name,
+            start_ms=facts.start_ms,
+            reason=facts.reason,
+            event=facts.event,
+            time_zone=self._time_zone,
         )
 
     # Reading
@@ -378,7 +376,7 @@ class Copier:
             document=written,
             thumbnail=document.thumbnail,
             sha256=document.sha256,
-            frames=document.facts.frames,
+            facts=document.facts,
             now_ms=self._now_ms(),
         )
 

@@ -37,7 +37,7 @@ class Facts:
             zones=other.zones,
             description=other.description,
             protected=other.protected,
-            more=other.more,
+            more={**self.more, **other.more},
         )
 
     def as_dict(self) -> dict[str, Any]:

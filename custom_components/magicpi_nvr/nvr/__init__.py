@@ -13,7 +13,12 @@ from .core import (
 )
 from .entries import is_nvr_entry
 from .manual import AlreadyRecording, NoPicture
-from .recordings import StorageUnavailable, event_as_dict, findings_as_dict
+from .recordings import (
+    StorageUnavailable,
+    event_as_dict,
+    findings_as_dict,
+    has_thumbnail,
+)
 
 __all__ = [
     "DATA_NVR",
@@ -31,6 +36,7 @@ __all__ = [
     "async_get_nvr",
     "event_as_dict",
     "findings_as_dict",
+    "has_thumbnail",
     "is_nvr_entry",
     "running_nvr",
 ]

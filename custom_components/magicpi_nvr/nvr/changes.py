@@ -16,6 +16,7 @@ class NvrChange(Flag):
     CAMERAS = auto()  # a camera came, went, or changed its status
     EVENTS = auto()  # an event began, ended or went
     USAGE = auto()  # storage figures and counts
+    COPIES = auto()  # a target's figures or state
     FIRMWARE = auto()  # the folder of firmware images was read again
     VISION = auto()  # something is seen, or no longer
 
@@ -25,6 +26,7 @@ class EventChange(StrEnum):
 
     STARTED = "event_started"
     READY = "clip_ready"
+    COPIED = "clip_copied"
     UPDATED = "event_changed"
     DELETED = "event_deleted"
 

@@ -31,6 +31,7 @@ from ..options import NvrOptions
 from ..recording import RecordingSettings
 from .announcement import Announcement, async_hosts
 from .changes import Changes, NvrChange
+from .copies import CopyTargets
 from .delegate import CameraDelegate
 from .entries import Entries
 from .firmware import FirmwareFolder
@@ -58,6 +59,7 @@ STEPS: Final = (
     "load_pictures",
     "read_firmware",
     STEP_RECORDINGS,
+    "begin_copies",
     STEP_LISTEN,
     "serve_live",
     "forget_orphans",
@@ -121,6 +123,13 @@ class Nvr:
         self.changes = Changes()
         self.issues = Issues(hass, self.settings, self.entries)
         self.recordings = Recordings(hass, self.changes, self.issues)
+        self.copies = CopyTargets(
+            hass,
+            entries=self.entries,
+            changes=self.changes,
+            issues=self.issues,
+            recordings=self.recordings,
+        )
         self.live = Live(
             self.settings,
             camera=lambda camera_id: self.gateway.cameras.get(camera_id),
@@ -306,6 +315,9 @@ class Nvr:
             if self.plan.waits or self._storage_failed
             else self._recordings_opened,
         )
+
+    async def _begin_copies(self, undo: AsyncExitStack) -> None:
+        await self.copies.async_open(undo, self.folder)
 
     async def _listen(self, undo: AsyncExitStack) -> None:
         self.gateway.update_settings(self.plan.gateway)

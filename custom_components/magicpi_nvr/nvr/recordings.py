@@ -1,10 +1,18 @@
 """What was recorded, and what is being recorded: recorder and library, last events, usage, cleanup."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Sequence,
+)
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 from cronsim import CronSim
 
@@ -22,6 +30,7 @@ from ..recording import (
     REASON_CHECK_IN,
     CameraUsage,
     ClipReady,
+    CopyUnreachable,
     Event,
     EventDropped,
     EventStarted,
@@ -55,6 +64,22 @@ CLOSE_TIMEOUT_S: Final = 15.0
 
 # Problems that ask a person what to do
 ASKING: Final = frozenset({"clock_implausible", "storage_other"})
+
+
+class CopyStore(Protocol):
+    """What knows of copies."""
+
+    async def async_purged(self, events: Sequence[Event]) -> None:
+        """Follow what the disk lost."""
+
+    async def async_deleted(self, event_id: str) -> None:
+        """Follow a deletion."""
+
+    async def thumbnail(self, event: str) -> bytes | None:
+        """Return the picture of an event; raises OSError."""
+
+    def scan_again(self) -> None:
+        """Read the targets again."""
 
 
 class StorageUnavailable(OSError):
@@ -102,6 +127,8 @@ class Recordings:
         self._changes = changes
         self._issues = issues
         self.manual = ManualRecordings(changes)
+        # Where events are copied to, while there is a target
+        self.copies: CopyStore | None = None
         # Hears of samples as they are recorded
         self.tap: SampleTap | None = None
         # Counts a camera's frame that no disk took
@@ -236,7 +263,7 @@ class Recordings:
                 self.on_frame_given_up(camera)
             case EventDropped(event):
                 self._recording_now.get(event.camera, set()).discard(event.id)
-                self._deleted([event])
+                self.gone([event])
             case Problem(kind, detail):
                 if kind not in self.problems:
                     LOGGER.warning("Recording: %s: %s", kind, detail)
@@ -274,7 +301,20 @@ class Recordings:
     @callback
     def handle_purge(self, report: PurgeReport) -> None:
         """Follow what retention removed, for whatever reason."""
-        self._deleted(report.events)
+        if self.copies is None:
+            self.gone(report.events)
+        else:
+            self._run(self._async_purged(self.copies, report.events))
+
+    async def _async_purged(self, copies: CopyStore, events: Sequence[Event]) -> None:
+        """Tell of what is at a target that it is remote now, of the rest that it is gone."""
+        await copies.async_purged(events)
+        for event in events:
+            if remote := await self.library.event(event.id):
+                self._updated(remote)
+            else:
+                self.gone([event])
+        self._schedule_usage()
 
     # ---- what entities and cards show ----
 
@@ -406,7 +446,8 @@ class Recordings:
     # ---- changes by people ----
 
     @callback
-    def _deleted(self, events: Collection[Event]) -> None:
+    def gone(self, events: Collection[Event]) -> None:
+        """Follow events that are nowhere any more."""
         for event in events:
             last = self._last_events.get(event.camera)
             if last and last.id == event.id:
@@ -419,8 +460,34 @@ class Recordings:
     async def async_delete(self, event_id: str) -> Event:
         """Delete an event; raises RecordingError."""
         event = await self.library.delete(event_id)
-        self._deleted([event])
+        if self.copies is not None:
+            await self.copies.async_deleted(event_id)
+        self.gone([event])
         return event
+
+    async def async_restore(self, event_id: str) -> Event:
+        """Bring a remote event back to the disk; raises RecordingError."""
+        event = await self.library.copies.restore(event_id)
+        self._updated(event)
+        self._schedule_usage()
+        return event
+
+    async def async_thumbnail(self, event_id: str) -> Path | bytes | None:
+        """Return the picture of an event, of a remote one its bytes; raises CopyUnreachable."""
+        if path := await self.library.thumbnail(event_id):
+            return path
+        event = await self.library.event(event_id)
+        if event is None or not event.remote or self.copies is None:
+            return None
+        try:
+            return await self.copies.thumbnail(event_id)
+        except OSError as err:
+            raise CopyUnreachable(str(err)) from err
+
+    @callback
+    def count_again(self) -> None:
+        """Count soon: copies were found."""
+        self._schedule_usage()
 
     async def async_protect(self, event_id: str, on: bool) -> Event:
         """Keep an event from being deleted, or no longer; raises RecordingError."""
@@ -446,6 +513,8 @@ class Recordings:
     async def async_rebuild(self) -> int:
         """Rebuild the index from the files; returns the number of events."""
         events = await self.library.rebuild()
+        if self.copies is not None:
+            self.copies.scan_again()
         await self._async_refresh_last_events()
         self._schedule_usage()
         return events
@@ -453,6 +522,11 @@ class Recordings:
     async def async_record(self, camera: Camera, duration: float) -> Event:
         """Record an awake camera for `duration` seconds; raises as `ManualRecordings` does."""
         return await self.manual.async_record(camera, duration, self.recorder)
+
+
+def has_thumbnail(event: Event) -> bool:
+    """Say whether a picture of an event may be asked for; of a remote one the target knows."""
+    return event.thumbnail is not None or event.remote
 
 
 def event_as_dict(event: Event) -> dict[str, Any]:
@@ -471,6 +545,7 @@ def event_as_dict(event: Event) -> dict[str, Any]:
         "protected": event.protected,
         "labels": list(event.labels),
         "description": event.description,
+        "remote": event.remote,
         **findings_as_dict(event.findings),
     }
 

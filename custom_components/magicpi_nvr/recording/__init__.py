@@ -16,6 +16,7 @@ from .capture import (
 from .errors import (
     ClipGone,
     ClockImplausible,
+    CopyUnreachable,
     EventBusy,
     EventNotFound,
     EventProtected,
@@ -62,6 +63,7 @@ __all__ = [
     "ClipReady",
     "ClipSpec",
     "ClockImplausible",
+    "CopyUnreachable",
     "DayCount",
     "Detection",
     "Encoder",

@@ -33,5 +33,9 @@ class ClockImplausible(RecordingError):
     """The host's clock is far from the last good time, so nothing is removed by age."""
 
 
+class CopyUnreachable(ClipGone):
+    """A target does not give what is there alone."""
+
+
 class StorageFailed(RecordingError):
     """The storage refused a change; the cause says why."""

@@ -38,6 +38,11 @@ class Store:
     kept: dict[str, CopySource] = field(default_factory=dict)
     asked: list[tuple[str, int, int]] = field(default_factory=list)
     away: bool = False
+    queue: set[str] = field(default_factory=set)
+
+    async def waiting(self) -> set[str]:
+        """Return what waits for its first copy."""
+        return self.queue
 
     async def copy(self, library: Library, event: str) -> None:
         """Copy a local event."""
@@ -414,3 +419,18 @@ async def test_hostile_outline(
     for segments in ([{}], [{"event": event.id}], []):
         with pytest.raises(ValueError):
             remote_event(event.id, segments, protected=False, labels=(), description="")
+
+
+async def test_what_waits_is_not_removed_by_age(
+    library: Library, recordings: Recordings, store: Store, place: Place
+) -> None:
+    """By age an event stays until it is copied; when the disk is full it goes."""
+    month = 30 * 86_400_000
+    waits = await recordings.record(NOON - month)
+    other = await recordings.record(NOON - month, camera=BACK)
+    store.queue = {waits.id}
+    assert [event.id for event in (await library.purge()).events] == [other.id]
+    assert await library.event(waits.id)
+    place.disk.total = 1
+    await library.make_room(1)
+    assert await library.event(waits.id) is None

@@ -1,6 +1,6 @@
 """Which events retention has to look at: the oldest ones that its rules can reach, out of the database. Blocking."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +25,7 @@ class Selection:
     settings: RecordingSettings
     is_busy: Callable[[str], bool]
     most: int | None = _MOST
+    waiting: Collection[str] = ()  # for their first copy
 
     def due(
         self,
@@ -157,6 +158,7 @@ class Selection:
             size=event.size + picture_size,
             paths=paths,
             held=event.state != "ready"
+            or event.id in self.waiting
             or not paths
             or any(self.is_busy(path) for path in paths),
         )

@@ -15,7 +15,7 @@ from .annotate import write_note
 from .backend import Backend
 from .clips import Clips
 from .layout import HourPath
-from .notes import NOTHING, Note
+from .notes import NOTHING, Note, read_findings
 from .outline import outline_of, stored_as_dict, stored_from_dict
 from .playback import VirtualFile
 from .remote_rows import RemoteEvent
@@ -177,6 +177,7 @@ def remote_event(
     protected: bool,
     labels: Sequence[str],
     description: str,
+    findings: Any = None,
 ) -> RemoteEvent:
     """Return a copy as the index takes it; raises ValueError when it is none of a recording."""
     try:
@@ -193,7 +194,12 @@ def remote_event(
     return RemoteEvent(
         event,
         stored,
-        Note(protected=protected, labels=tuple(labels), description=description),
+        Note(
+            protected=protected,
+            labels=tuple(labels),
+            description=description,
+            findings=read_findings(findings),
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
-from ..errors import ClipGone
+from ..errors import CopyUnreachable
 from ..hourfile import HourFileError
 from ..model import StoredSegment
 from .outline import Outline
@@ -35,6 +35,10 @@ class Remote:
         self.store = None
         if isinstance(pool := self.__dict__.get("readers"), ThreadPoolExecutor):
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+
+    async def waiting(self) -> set[str]:
+        """Return the events that wait for their first copy."""
+        return await self.store.waiting() if self.store is not None else set()
 
     def forget(self, events: Sequence[str]) -> None:
         """Let go of what was read of events."""
@@ -69,12 +73,14 @@ class Remote:
 
     async def _fetch(self, events: Sequence[str]) -> dict[str, Outline]:
         if (store := self.store) is None:
-            raise ClipGone("the copy of this recording cannot be reached")
+            raise CopyUnreachable("the copy of this recording cannot be reached")
         try:
             sources = await store.sources(events)
             return await asyncio.to_thread(_decode, events, sources)
         except (OSError, KeyError, HourFileError) as error:
-            raise ClipGone("the copy of this recording cannot be reached") from error
+            raise CopyUnreachable(
+                "the copy of this recording cannot be reached"
+            ) from error
 
 
 def _decode(

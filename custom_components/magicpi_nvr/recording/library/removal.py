@@ -1,7 +1,7 @@
 """Removing recordings: one event, by the rules of retention, and under pressure."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 import logging
@@ -134,6 +134,12 @@ class Removal:
             self.refused = None
             free = await backend.free()
             wanted = backend.settings.free_space_floor + needed
+            # Under pressure recording goes on, whatever waits for its copy; a person who names an age means it.
+            waiting = (
+                await backend.remote.waiting()
+                if not needed and older_than_ms is None
+                else set()
+            )
             # What a rewrite gains is known for sure only afterwards, and a round has bounds.
             while True:
                 chosen = await backend.indexed(
@@ -144,6 +150,7 @@ class Removal:
                     free=free,
                     needed=needed,
                     is_complete=dry_run,
+                    waiting=waiting,
                 )
                 if not chosen:
                     break
@@ -183,6 +190,7 @@ class Removal:
         free: int,
         needed: int,
         is_complete: bool,
+        waiting: Collection[str],
     ) -> list[Candidate]:
         """Return what goes next, oldest first. Blocking, in the index's thread."""
         backend = self._backend
@@ -190,6 +198,7 @@ class Removal:
         selection = Selection(
             index=backend.index,
             settings=settings,
+            waiting=waiting,
             is_busy=lambda path: (
                 path in stuck or backend.claims.is_held(backend.root / path)
             ),

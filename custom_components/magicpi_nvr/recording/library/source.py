@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .. import hourfile
-from ..errors import ClipGone
+from ..errors import ClipGone, CopyUnreachable
 from ..hourfile import HourFileError, VideoConfig
 from ..model import StoredSegment
 from .outline import Outline, SegmentOutline
@@ -47,6 +47,9 @@ class RemoteStore(Protocol):
     async def sources(self, events: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         """Return what the JSON of each event says under `source`; raises OSError."""
 
+    async def waiting(self) -> set[str]:
+        """Return the events that wait for their first copy."""
+
     async def thumbnail(self, event: str) -> bytes | None:
         """Return the picture of an event; raises OSError."""
 
@@ -78,7 +81,7 @@ class Sources:
             return HourFileSource(self._root, stored, config)
         outline = self._outlines.get(stored.event)
         if outline is None or self._read is None:
-            raise ClipGone("the copy of this recording cannot be reached")
+            raise CopyUnreachable("the copy of this recording cannot be reached")
         return ObjectSource(stored, outline.of(stored), self._read)
 
 
@@ -199,7 +202,7 @@ class _OpenObject:
             try:
                 data = self._read(self._event, start, stop)
             except OSError as error:
-                raise ClipGone(
+                raise CopyUnreachable(
                     "the copy of this recording cannot be reached"
                 ) from error
             if len(data) != stop - start:

@@ -40,6 +40,15 @@ def _new_zeroconf(cls: type[Zeroconf], *_: Any, **__: Any) -> Zeroconf:
     return object.__new__(cls)
 
 
+def restore_zeroconf() -> None:
+    """Let Zeroconf be constructed as it is without Home Assistant."""
+    if Zeroconf.__init__ is ZEROCONF_INIT:
+        return
+    # Deleted, the replaced one would leave a class that takes no arguments.
+    Zeroconf.__new__ = _new_zeroconf  # type: ignore[assignment]
+    Zeroconf.__init__ = ZEROCONF_INIT  # type: ignore[method-assign]
+
+
 @pytest.fixture(autouse=True)
 def zeroconf_of_its_own(request: pytest.FixtureRequest) -> None:
     """Let a test without Home Assistant make its own Zeroconf.
@@ -47,11 +56,8 @@ def zeroconf_of_its_own(request: pytest.FixtureRequest) -> None:
     Home Assistant replaces the class's constructor by one that returns the shared
     instance, and that outlives the test that it ran in.
     """
-    if "hass" in request.fixturenames or Zeroconf.__init__ is ZEROCONF_INIT:
-        return
-    # Deleted, the replaced one would leave a class that takes no arguments.
-    Zeroconf.__new__ = _new_zeroconf  # type: ignore[assignment]
-    Zeroconf.__init__ = ZEROCONF_INIT  # type: ignore[method-assign]
+    if "hass" not in request.fixturenames:
+        restore_zeroconf()
 
 
 @pytest.fixture(autouse=True)

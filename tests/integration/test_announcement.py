@@ -13,6 +13,7 @@ from custom_components.magicpi_nvr.nvr import announcement
 from custom_components.magicpi_nvr.nvr.announcement import Announcement
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import instance_id
+from tests.conftest import restore_zeroconf
 
 CA = "0123456789abcdef"
 PORT = 3443
@@ -22,6 +23,7 @@ TIMEOUT_S = 20
 @pytest.fixture
 async def other(socket_enabled: None) -> AsyncGenerator[AsyncZeroconf]:
     """Another machine in the network."""
+    restore_zeroconf()
     zeroconf = AsyncZeroconf(interfaces=["127.0.0.1"])
     yield zeroconf
     await zeroconf.async_close()

@@ -1,7 +1,10 @@
-"""Recordings in the media browser: cameras, days, events, and hours as one clip."""
+"""Recordings in the media browser: latest, protected, exports, cameras with their days, and searching."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
+import os
 from pathlib import Path
 import re
 from typing import TYPE_CHECKING, Final, Self, override
@@ -40,6 +43,7 @@ from .views import (
     day_clip_url,
     event_clip_url,
     event_thumbnail_url,
+    export_url,
     hour_clip_url,
     picture_url,
 )
@@ -48,12 +52,21 @@ if TYPE_CHECKING:
     from homeassistant.components.media_source.models import MediaImage
 
 MIME_TYPE: Final = "video/mp4"
-PAGE: Final = 500
+# More in one folder is neither read nor found: a page, or a folder for each hour
+PAGE: Final = 100
+SEARCH_PAGE: Final = 500
+SEARCH_PAGES: Final = 20
 SEARCH_RESULTS: Final = 100
 # Newest events of an hour or a day that are looked at for a picture
 THUMBNAIL_TRIES: Final = 20
 HOUR_MS: Final = 3_600_000
 DATE: Final = re.compile(r"\b(20[0-9]{2}-[0-9]{2})(-[0-9]{2})?\b")
+LOCAL_DATE: Final = re.compile(
+    r"\b(?P<one>[0-9]{1,2})(?P<mark>[./])(?P<two>[0-9]{1,2})(?:(?P=mark)(?P<year>20[0-9]{2})?)?(?![0-9])"
+)
+TIME: Final = re.compile(r"(?<![0-9])[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?(?![0-9])")
+REASONS: Final = ("motion", "button", "manual", "timer", "ring", "continuous")
+LABELS: Final = ("person", "vehicle", "animal")
 HOUR: Final = re.compile(r"[0-9]{2}(-[0-9]{1,4})?")
 
 
@@ -70,6 +83,11 @@ class Kind(StrEnum):
     PROTECTED = "protected"
     CAMERA = "camera"
     DAY = "day"
+    GROUP = "group"
+    CLIPS = "clips"
+    EXPORTS = "exports"
+    EXPORT = "export"
+    NOTE = "note"
     WHOLE_DAY = "whole_day"
     HOUR = "hour"
     EVENT = "event"
@@ -82,11 +100,16 @@ PARTS: Final = {
     Kind.PROTECTED: 0,
     Kind.CAMERA: 1,
     Kind.DAY: 2,
+    Kind.GROUP: 3,
+    Kind.CLIPS: 2,
+    Kind.EXPORTS: 0,
+    Kind.EXPORT: 1,
+    Kind.NOTE: 0,
     Kind.WHOLE_DAY: 2,
     Kind.HOUR: 3,
     Kind.EVENT: 1,
 }
-PAGED: Final = frozenset({Kind.ALL, Kind.DAY, Kind.PROTECTED})
+PAGED: Final = frozenset({Kind.ALL, Kind.DAY, Kind.GROUP, Kind.PROTECTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +121,7 @@ class Identifier:
     date: str | None = None
     hour: str | None = None
     event: str | None = None
+    export: str | None = None
     cursor: str | None = None
 
     @classmethod
@@ -111,6 +135,8 @@ class Identifier:
         cursor = parts[count] if len(parts) > count else None
         if kind is Kind.EVENT:
             return cls(kind=kind, event=parts[0], camera=parse_event_id(parts[0])[0])
+        if kind is Kind.EXPORT:
+            return cls(kind=kind, export=parts[0], camera=export_camera(parts[0]))
         camera = folder_camera(parts[0]) if count else None
         date = parts[1] if count > 1 else None
         if date is not None and dt_util.parse_date(date) is None:
@@ -123,8 +149,17 @@ class Identifier:
     def __str__(self) -> str:
         """Return it as it was read."""
         camera = camera_folder(self.camera) if self.camera else None
-        parts = [self.event] if self.event else [camera, self.date, self.hour]
+        parts = [camera, self.date, self.hour]
+        if self.event or self.export:
+            parts = [self.event or self.export]
         return "/".join(filter(None, [self.kind, *parts, self.cursor]))
+
+
+def export_camera(name: str) -> str:
+    """Return the camera of an exported file; raises ValueError."""
+    if "/" in name or "\\" in name or not name.endswith(".mp4"):
+        raise ValueError("not the name of an export")
+    return folder_camera(name[:17])
 
 
 class MagicPiMediaSource(MediaSource):
@@ -158,6 +193,8 @@ class MagicPiMediaSource(MediaSource):
                 return PlayMedia(hour_clip_url(camera, date, hour), MIME_TYPE)
             case Identifier(kind=Kind.WHOLE_DAY, camera=str(camera), date=str(date)):
                 return PlayMedia(day_clip_url(camera, date), MIME_TYPE)
+            case Identifier(kind=Kind.EXPORT, export=str(export)):
+                return PlayMedia(export_url(export), MIME_TYPE)
             case _:
                 raise Unresolvable(
                     translation_domain=DOMAIN,
@@ -274,13 +311,21 @@ class Browser:
             case Identifier(kind=Kind.ROOT):
                 return await self._async_root()
             case Identifier(kind=Kind.ALL):
-                return await self._async_events(self.text("all_cameras"))
+                return await self._async_events(self.text("latest"))
             case Identifier(kind=Kind.PROTECTED):
                 return await self._async_events(self.text("protected"), protected=True)
             case Identifier(kind=Kind.CAMERA, camera=str(camera)):
                 return await self._async_camera(camera)
             case Identifier(kind=Kind.DAY, camera=str(camera), date=str(date)):
                 return await self._async_day(camera, date)
+            case Identifier(
+                kind=Kind.GROUP, camera=str(camera), date=str(date), hour=str(hour)
+            ):
+                return await self._async_group(camera, date, hour)
+            case Identifier(kind=Kind.CLIPS, camera=str(camera), date=str(date)):
+                return await self._async_clips(camera, date)
+            case Identifier(kind=Kind.EXPORTS):
+                return await self._async_exports()
             case Identifier(kind=Kind.EVENT, event=str(event_id)):
                 if event := await self.nvr.recordings.library.event(event_id):
                     return self._event(event, named=True)
@@ -328,9 +373,10 @@ class Browser:
             self.identifier,
             NAME,
             [
-                *nodes,
-                _folder(Identifier(kind=Kind.ALL), self.text("all_cameras")),
+                _folder(Identifier(kind=Kind.ALL), self.text("latest")),
                 _folder(Identifier(kind=Kind.PROTECTED), self.text("protected")),
+                _folder(Identifier(kind=Kind.EXPORTS), self.text("exports")),
+                *nodes,
             ],
         )
 
@@ -355,14 +401,80 @@ class Browser:
                     self.text("day", date=day.date, count=str(day.events)),
                 )
                 for day in await self.nvr.recordings.library.days(camera=camera)
-            ],
+            ]
+            or [self._note("no_recordings_of_camera")],
         )
 
     async def _async_day(self, camera: str, date: str) -> BrowseMediaSource:
-        """Return a day's events, and before them its hours and itself as clips."""
-        clips: list[BrowseMediaSource] = []
-        if self.identifier.cursor is None:
-            clips = [
+        """Return a day's events, by hours where there are many, and a folder of the hours and the day as clips."""
+        title = f"{self.nvr.entries.name(camera)} {date}"
+        hours = await self.nvr.recordings.library.hours(camera=camera, date=date)
+        clips = _folder(
+            Identifier(kind=Kind.CLIPS, camera=camera, date=date),
+            self.text("whole_clips"),
+        )
+        groups: dict[str, int] = {}
+        for hour in hours:
+            # An hour has several files after a change of the resolution, and when the clock repeats it
+            name = hour.name[:2]
+            groups[name] = groups.get(name, 0) + hour.events
+        if sum(groups.values()) > PAGE:
+            nodes = [
+                _folder(
+                    Identifier(kind=Kind.GROUP, camera=camera, date=date, hour=name),
+                    self.text("group", hour=name, count=str(count)),
+                )
+                for name, count in sorted(groups.items(), reverse=True)
+            ]
+            return _folder(self.identifier, title, [*nodes, clips])
+        page = await self.nvr.recordings.library.events(
+            camera=camera,
+            date=date,
+            nothing_seen=False,
+            continuous=False,
+            limit=PAGE,
+            cursor=self.identifier.cursor,
+        )
+        events = [self._event(event) for event in page.events]
+        if not events:
+            events = [self._note("no_recordings_then")]
+        return _folder(
+            self.identifier,
+            title,
+            [*events, *self._next(page.cursor), *([clips] if hours else [])],
+        )
+
+    async def _async_group(
+        self, camera: str, date: str, hour: str
+    ) -> BrowseMediaSource:
+        """Return a page of the events of an hour."""
+        start_ms, end_ms = _bounds(date, None, hour)
+        page = await self.nvr.recordings.library.events(
+            camera=camera,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            nothing_seen=False,
+            continuous=False,
+            limit=PAGE,
+            cursor=self.identifier.cursor,
+        )
+        events = [
+            self._event(event)
+            for event in page.events
+            if start_ms is None or event.start_ms >= start_ms
+        ]
+        return _folder(
+            self.identifier,
+            f"{self.nvr.entries.name(camera)} {date} {hour[:2]}:00",
+            [*events, *self._next(page.cursor)] or [self._note("no_recordings_then")],
+        )
+
+    async def _async_clips(self, camera: str, date: str) -> BrowseMediaSource:
+        """Return a day and its hours, each as one clip."""
+        return _folder(
+            self.identifier,
+            f"{self.nvr.entries.name(camera)} {date}",
+            [
                 _clip(
                     Identifier(kind=Kind.WHOLE_DAY, camera=camera, date=date),
                     self.text("whole_day", date=date),
@@ -373,21 +485,39 @@ class Browser:
                         camera=camera, date=date
                     )
                 ),
-            ]
-        page = await self.nvr.recordings.library.events(
-            camera=camera,
-            date=date,
-            continuous=False,
-            limit=PAGE,
-            cursor=self.identifier.cursor,
+            ],
         )
-        events = [self._event(event) for event in page.events]
-        if page.cursor is None and not events and len(clips) == 1:
-            clips = []
+
+    async def _async_exports(self) -> BrowseMediaSource:
+        """Return exported clips and time-lapses, the newest first."""
+        nodes = []
+        for name, at in await self.nvr.hass.async_add_executor_job(
+            _read_exports, self.nvr.export_folder
+        ):
+            identifier = Identifier(
+                kind=Kind.EXPORT, export=name, camera=export_camera(name)
+            )
+            if identifier.camera and self.may_see(identifier.camera):
+                local = dt_util.as_local(dt_util.utc_from_timestamp(at))
+                camera = self.nvr.entries.name(identifier.camera)
+                title = f"{local:%Y-%m-%d %H:%M} · {camera} · {name[18:-4]}"
+                nodes.append(_clip(identifier, title))
         return _folder(
             self.identifier,
-            f"{self.nvr.entries.name(camera)} {date}",
-            [*events, *self._next(page.cursor), *clips],
+            self.text("exports"),
+            nodes[:SEARCH_PAGE] or [self._note("no_exports")],
+        )
+
+    def _note(self, key: str) -> BrowseMediaSource:
+        """Return a line that says why a folder is empty."""
+        return BrowseMediaSource(
+            domain=DOMAIN,
+            identifier=str(Identifier(kind=Kind.NOTE)),
+            media_class=MediaClass.DIRECTORY,
+            media_content_type="",
+            title=self.text(key),
+            can_play=False,
+            can_expand=False,
         )
 
     def _hour(self, camera: str, date: str, hour: HourCount) -> BrowseMediaSource:
@@ -416,7 +546,8 @@ class Browser:
             [
                 *(self._event(event, named=True) for event in page.events),
                 *self._next(page.cursor),
-            ],
+            ]
+            or [self._note("no_protected" if protected else "no_recordings")],
         )
 
     def _next(self, cursor: str | None) -> list[BrowseMediaSource]:
@@ -428,19 +559,18 @@ class Browser:
         ]
 
     def _event(self, event: Event, *, named: bool = False) -> BrowseMediaSource:
-        """Return an event; its title begins with its local time, which cards read."""
+        """Return an event; its title begins with its local time, with the date unless its folder or today says it."""
         at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
+        dated = named and at.date() != dt_util.now().date()
+        labels = [
+            *(self.text(f"label_{name}") for name in event.findings.labels),
+            *event.labels,
+        ]
         said = [
-            f"{at:%Y-%m-%d %H:%M:%S}",
+            f"{at:%Y-%m-%d %H:%M}" if dated else f"{at:%H:%M}",
             self.nvr.entries.name(event.camera) if named else "",
+            ", ".join(labels) or self.text(f"reason_{event.reason}"),
             f"{event.duration_ms / 1000:.0f} s",
-            self.text(f"reason_{event.reason}"),
-            ", ".join(
-                (
-                    *(self.text(f"label_{name}") for name in event.findings.labels),
-                    *event.labels,
-                )
-            ),
             self.text("nothing_seen") if event.findings.verdict == NOTHING_SEEN else "",
             self.text("is_protected") if event.protected else "",
             self.text("is_remote") if event.remote else "",
@@ -452,37 +582,137 @@ class Browser:
         )
 
     async def async_search(self, query: str) -> list[BrowseMediaSource]:
-        """Return the events that match all that was asked: dates, names of cameras, words of labels and descriptions."""
-        date: str | None = None
-        month: str | None = None
-        text = query.casefold()
+        """Return the events that match all that was asked: dates, times, cameras, reasons, protection, labels, words."""
+        asked = self._read_query(query)
+        found: list[Event] = []
+        cursor: str | None = None
+        for _ in range(SEARCH_PAGES):
+            page = await async_events(
+                self.nvr,
+                self.user,
+                cameras=asked.cameras,
+                start_ms=asked.start_ms,
+                end_ms=asked.end_ms,
+                protected=asked.protected,
+                label=asked.label,
+                nothing_seen=None,
+                text=asked.text,
+                limit=SEARCH_PAGE if asked.sieves else SEARCH_RESULTS,
+                cursor=cursor,
+            )
+            found += [event for event in page.events if asked.passes(event)]
+            cursor = page.cursor
+            if cursor is None or len(found) >= SEARCH_RESULTS:
+                break
+        return [self._event(event, named=True) for event in found[:SEARCH_RESULTS]]
+
+    def _read_query(self, query: str) -> Query:
+        """Take out of a query what is a date, a time, a name, a reason or a word of its own; the rest is text."""
+        text = f" {query.casefold()} "
+
+        def take(word: str) -> bool:
+            nonlocal text
+            if not word or (at := text.find(f" {word.casefold()} ")) < 0:
+                return False
+            text = text[: at + 1] + text[at + len(word) + 1 :]
+            return True
+
+        date, month = self.identifier.date, None
         if found := DATE.search(text):
             date, month = (found[0], None) if found[2] else (None, found[1])
             text = text.replace(found[0], " ")
+        elif local := LOCAL_DATE.search(text):
+            if parsed := self._local_date(local):
+                date = parsed
+                text = text.replace(local[0], " ")
+        today = dt_util.now().date()
+        for key, day in (("today", today), ("yesterday", today - timedelta(1))):
+            if take(self.text(f"search_{key}")) or take(key):
+                date = str(day)
+        time = TIME.search(text)
+        if time:
+            text = text.replace(time[0], " ")
         cameras = {self.identifier.camera} if self.identifier.camera else None
         if cameras is None:
             named = {
-                camera: name
+                camera
                 for camera in self.nvr.known_cameras
-                if (name := self.nvr.entries.name(camera).casefold()) in text
+                if take(self.nvr.entries.name(camera))
             }
-            if named:
-                cameras = set(named)
-                for name in named.values():
-                    text = text.replace(name, " ")
-        start_ms, end_ms = _bounds(self.identifier.date or date, month)
-        page = await async_events(
-            self.nvr,
-            self.user,
+            cameras = named or None
+        protected = self.identifier.kind is Kind.PROTECTED
+        protected |= take(self.text("is_protected")) or take("protected")
+        reason = next(
+            (
+                name
+                for name in REASONS
+                if take(self.text(f"reason_{name}")) or take(name)
+            ),
+            None,
+        )
+        label = next(
+            (name for name in LABELS if take(self.text(f"label_{name}")) or take(name)),
+            None,
+        )
+        start_ms, end_ms = _bounds(date, month) if date or month else (None, None)
+        return Query(
             cameras=cameras,
             start_ms=start_ms,
             end_ms=end_ms,
-            protected=True if self.identifier.kind is Kind.PROTECTED else None,
-            text=text.strip() or None,
-            continuous=None if self.identifier.kind is Kind.PROTECTED else False,
-            limit=SEARCH_RESULTS,
+            protected=protected or None,
+            label=label,
+            reason=reason,
+            time=time[0].strip() if time else None,
+            text=" ".join(text.split()) or None,
         )
-        return [self._event(event, named=True) for event in page.events]
+
+    def _local_date(self, found: re.Match[str]) -> str | None:
+        """Return a date as it is written here: day first, but for the United States."""
+        day, month = int(found["one"]), int(found["two"])
+        if found["mark"] == "/" and self.nvr.hass.config.country == "US":
+            day, month = month, day
+        year = int(found["year"] or dt_util.now().year)
+        date = f"{year:04}-{month:02}-{day:02}"
+        return date if dt_util.parse_date(date) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What somebody searches for."""
+
+    cameras: set[str] | None
+    start_ms: int | None
+    end_ms: int | None
+    protected: bool | None
+    label: str | None
+    reason: str | None
+    time: str | None
+    text: str | None
+
+    @property
+    def sieves(self) -> bool:
+        """Whether events are looked at one by one."""
+        return self.reason is not None or self.time is not None
+
+    def passes(self, event: Event) -> bool:
+        """Say whether an event has the reason and the time of day."""
+        if self.reason is not None and event.reason != self.reason:
+            return False
+        if self.time is None:
+            return True
+        at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
+        return f"{at:%H:%M:%S}".startswith(self.time.zfill(5))
+
+
+def _read_exports(folder: Path) -> list[tuple[str, float]]:
+    """Return names of exported files and when they were made, newest first (blocking)."""
+    found = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError, ValueError):
+                export_camera(entry.name)
+                found.append((entry.name, entry.stat().st_mtime))
+    return sorted(found, key=lambda item: item[1], reverse=True)
 
 
 def _bounds(

@@ -30,6 +30,8 @@ export async function* fetchEvents(
       camera_ids: cameras,
       start: Math.floor(span.start),
       ...(span.end < Infinity && { end: Math.ceil(span.end) }),
+      // Hidden by the card's filters, where a chip shows them
+      nothing_seen: "show",
       limit: PAGE,
       ...(cursor && { cursor }),
     });

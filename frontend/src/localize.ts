@@ -30,7 +30,7 @@ export class Texts {
 
   /** A label; the detector's are translated, others are shown as they are. */
   public label(label: string): string {
-    return this.localize(`component.magicpi_nvr.common.card_label_${label}`) || label;
+    return this.localize(`component.magicpi_nvr.common.label_${label}`) || label;
   }
 
   /** The reason of an event; one that has no text is shown as it is. */

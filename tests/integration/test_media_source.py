@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
@@ -94,21 +94,22 @@ async def test_tree(
     at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
     root = await browse(hass)
     assert [node.title for node in root.children] == [
-        "Front door",
-        "All cameras",
+        "Latest",
         "Protected recordings",
+        "Exports",
+        "Front door",
     ]
     assert all(node.can_search for node in root.children)
-    camera = await browse(hass, root.children[0].identifier)
+    camera = await browse(hass, root.children[3].identifier)
     (day,) = camera.children
     assert day.title == f"{at:%Y-%m-%d} (1)"
     day = await browse(hass, day.identifier)
     assert day.title == f"Front door {at:%Y-%m-%d}"
-    clip, whole, hour = day.children
+    clip, clips = day.children
     length = round(event.duration_ms / 1000)
-    assert clip.title == (
-        f"{at:%Y-%m-%d %H:%M:%S} · {length} s · motion · person, parcel · protected"
-    )
+    assert clip.title == f"{at:%H:%M} · person, parcel · {length} s · protected"
+    assert clips.title == "Whole hours and day"
+    whole, hour = (await browse(hass, clips.identifier)).children
     assert clip.can_play
     assert clip.media_content_type == "video/mp4"
     assert whole.title == f"{at:%Y-%m-%d}, whole day"
@@ -119,14 +120,11 @@ async def test_tree(
         assert media.mime_type == "video/mp4"
         assert (await client.get(media.url)).status == 200
     assert (await client.get(clip.thumbnail)).status == 200
-    assert (await client.get(root.children[0].thumbnail)).status == 200
+    assert (await client.get(root.children[3].thumbnail)).status == 200
     for identifier in ("all", "protected"):
         listed = await browse(hass, identifier)
         assert [node.identifier for node in listed.children] == [clip.identifier]
-        assert listed.children[0].title.startswith(
-            f"{at:%Y-%m-%d %H:%M:%S} · Front door"
-        )
-    assert not (await browse(hass, f"day/{FOLDER}/2020-01-01")).children
+        assert listed.children[0].title.startswith(f"{at:%H:%M} · Front door")
     alone = await browse(hass, clip.identifier)
     assert alone.title == listed.children[0].title
 
@@ -136,9 +134,9 @@ async def test_removed_camera(clip_house: House, hass: HomeAssistant) -> None:
     await hass.config_entries.async_remove(clip_house.entry().entry_id)
     await hass.async_block_till_done()
     root = await browse(hass)
-    assert root.children[0].title == "Front door"
-    assert root.children[0].thumbnail is None
-    assert len((await browse(hass, root.children[0].identifier)).children) == 1
+    assert root.children[3].title == "Front door"
+    assert root.children[3].thumbnail is None
+    assert len((await browse(hass, root.children[3].identifier)).children) == 1
 
 
 async def test_long_days(
@@ -146,30 +144,113 @@ async def test_long_days(
     hass: HomeAssistant,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """A day of 2,000 events comes in pages; how long one takes is in the report."""
+    """A day of 2,000 events comes by hours, these in pages; how long one takes is in the report."""
     await put_events(nvr_house, 2000)
     (day,) = (await browse(hass, f"camera/{FOLDER}")).children
     assert day.title.endswith("(2000)")
-    titles: list[str] = []
-    identifier = day.identifier
     begin = perf_counter()
-    first = await browse(hass, identifier)
+    *groups, clips = (await browse(hass, day.identifier)).children
     record_property("seconds", perf_counter() - begin)
+    assert clips.title == "Whole hours and day"
+    # One event every 20 seconds from 12:00 UTC on
+    counts = [int(group.title.partition("(")[2][:-1]) for group in groups]
+    assert counts == [20, *[180] * 11]
+    ids: list[str] = []
     pages = 0
-    while identifier:
-        page = await browse(hass, identifier)
-        pages += 1
-        titles += [
-            node.title for node in page.children if node.identifier.startswith("event/")
-        ]
-        more = [node for node in page.children if node.title == "Older recordings"]
-        identifier = more[0].identifier if more else None
-    assert pages == 4
-    assert len(titles) == len(set(titles)) == 2000
-    assert titles == sorted(titles, reverse=True)
-    assert len(first.children) > 500
+    for group in groups:
+        identifier = group.identifier
+        while identifier:
+            page = await browse(hass, identifier)
+            pages += 1
+            nodes = page.children
+            ids += [
+                node.identifier
+                for node in nodes
+                if node.identifier.startswith("event/")
+            ]
+            more = [node for node in nodes if node.title == "Older recordings"]
+            identifier = more[0].identifier if more else None
+            assert len(nodes) <= 101
+    assert pages == 1 + 11 * 2
+    assert len(ids) == len(set(ids)) == 2000
     everything = await browse(hass, "all")
+    assert len(everything.children) == 101
     assert everything.children[-1].title == "Older recordings"
+
+
+async def test_empty_folders_say_why(nvr_house: House, hass: HomeAssistant) -> None:
+    """Where nothing is there is a line that neither opens nor plays."""
+    await nvr_house.claimed()
+    for identifier, why in (
+        ("all", "Nothing has been recorded yet"),
+        ("protected", "Nothing is protected"),
+        ("exports", "Nothing has been exported"),
+        (f"camera/{FOLDER}", "This camera has not recorded anything yet"),
+        (f"day/{FOLDER}/2020-01-01", "No recordings in this time"),
+    ):
+        (note,) = (await browse(hass, identifier)).children
+        assert note.title.startswith(why)
+        assert not note.can_expand
+        assert not note.can_play
+
+
+async def test_exports(
+    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+) -> None:
+    """What was exported is there, with its camera, and plays."""
+    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    assert event
+    await hass.services.async_call(
+        DOMAIN,
+        "export_clip",
+        {"event_id": event.id},
+        blocking=True,
+        return_response=True,
+    )
+    (node,) = (await browse(hass, "exports")).children
+    assert " · Front door · " in node.title
+    media = await async_resolve_media(hass, node.media_content_id, None)
+    response = await (await hass_client()).get(media.url)
+    assert response.status == 200
+    assert (await response.read())[4:8] == b"ftyp"
+
+
+async def test_search_in_words(nvr_house: House, hass: HomeAssistant) -> None:
+    """Reasons, times, local dates, today and protected are found as people write them."""
+    await nvr_house.claimed()
+    hass.config.country = "DE"
+    events = await put_events(nvr_house, 4)
+    now = int(dt_util.utcnow().timestamp() * 1000)
+    today = replace(
+        events[0],
+        id=event_id(CAMERA_ID, 2, 1),
+        start_ms=now - 1000,
+        end_ms=now,
+        reason="button",
+        path=HourPath.at(
+            CAMERA_ID, now - 1000, nvr_house.nvr.recordings.library.settings.time_zone
+        ).relative,
+    )
+    (nvr_house.nvr.media_root / today.path).parent.mkdir(parents=True, exist_ok=True)
+    await nvr_house.nvr.recordings.library.record(today, None)
+    await nvr_house.nvr.recordings.async_protect(events[1].id, True)
+    at = dt_util.as_local(dt_util.utc_from_timestamp(NOON / 1000))
+    for query, count in (
+        ("button", 1),
+        ("motion", 4),
+        ("today", 1),
+        ("today motion", 0),
+        ("protected", 1),
+        ("22.11.2026", 4),
+        ("22/11/2026", 4),
+        (f"{at:%H:%M}", 3),
+        (f"{at:%H:%M} protected", 1),
+        (f"22.11.2026 {at:%H:%M}", 3),
+        ("21.11.2026", 0),
+    ):
+        assert len(await search(hass, query)) == count, query
+    hass.config.country = "US"
+    assert len(await search(hass, "11/22/2026")) == 4
 
 
 async def test_search(nvr_house: House, hass: HomeAssistant) -> None:
@@ -295,7 +376,7 @@ async def test_rights(
     """Who has no right on a camera does not see it."""
     entity_id = clip_house.entity_id("camera", "camera")
     rights = {"entities": {"entity_ids": {entity_id: {"read": True}}}}
-    for policy, count in ((rights, 3), ({}, 2)):
+    for policy, count in ((rights, 4), ({}, 3)):
         client = await hass_ws_client(hass, await token_of(hass, policy))
         await client.send_json_auto_id(
             {"type": "media_source/browse_media", "media_content_id": ROOT}
@@ -309,7 +390,7 @@ async def test_rights(
             }
         )
         answer = await client.receive_json()
-        assert answer["success"] is (count == 3)
+        assert answer["success"] is (count == 4)
 
 
 @dataclass

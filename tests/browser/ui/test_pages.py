@@ -121,7 +121,7 @@ async def test_media_browser(
     await expect(tiles.first).to_contain_text(f"{stage.day(CALM_DAY)} (60)")
     await expect(tiles.nth(1)).to_contain_text(f"{stage.day(BUSY_DAY)} (2000)")
     await visitor.open_media(f"{stage.day(CALM_DAY)} (60)")
-    await expect(tiles.first).to_contain_text(" · 10 s · motion")
+    await expect(tiles.first).to_contain_text(" · motion · 10 s")
     picture = page.locator("ha-media-browser-thumbnail").first
 
     async def drawn() -> bool:

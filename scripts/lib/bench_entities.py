@@ -63,6 +63,7 @@ def add_fleet(
     port: int = 0,
     registry: dict[str, Any] | None = None,
     more: dict[str, Any] | None = None,
+    camera_options: dict[str, Any] | None = None,
 ) -> None:
     """Give a stopped Home Assistant cameras that are claimed and asleep."""
     options = {
@@ -76,7 +77,7 @@ def add_fleet(
             camera_id(number).lower(),
             f"Camera {number}",
             {"id": camera_id(number)},
-            {},
+            camera_options or {},
         )
         for number in range(cameras)
     ]

@@ -30,6 +30,7 @@ async def home_with_fleet(
     cameras: int,
     *,
     options: dict[str, Any] | None = None,
+    camera_options: dict[str, Any] | None = None,
     models: Path | None = None,
     **fleet: Any,
 ) -> AsyncGenerator[tuple[HomeAssistantProcess, Fleet]]:
@@ -59,6 +60,7 @@ async def home_with_fleet(
         port=known.port,
         registry=known.with_keys(stored_cameras(cameras)),
         more=options,
+        camera_options=camera_options,
     )
     if models is not None:
         # As a person would lay them there who has no network

@@ -82,11 +82,11 @@ def test_three_pictures_a_second_at_most() -> None:
 
 
 def test_a_quiet_event_is_looked_at_twice_and_may_sleep() -> None:
-    """Two looks, then two seconds of pictures with nothing."""
+    """Two looks, then more than three seconds of pictures with nothing."""
     scene = Scene(PERSONS)
-    scene.show(2)
+    scene.show(3.5)
     assert not scene.watch.may_sleep()
-    scene.show(1)
+    scene.show(1.5)
     assert scene.watch.may_sleep()
     assert scene.watch.verdict() is Verdict.NOTHING_SEEN
     scene.show(30)
@@ -146,12 +146,12 @@ def test_two_weak_answers_are_sure_and_one_is_not() -> None:
 def test_nearly_a_person_keeps_the_camera_awake() -> None:
     """Below the threshold is no detection, and no reason to sleep where something moves."""
     scene = Scene(PERSONS, has_quiet=True)
-    scene.show(4, moved=HERE, found=[(Label.PERSON, 0.35, HERE)])
+    scene.show(5, moved=HERE, found=[(Label.PERSON, 0.35, HERE)])
     assert scene.watch.detections() == ()
     assert not scene.watch.may_sleep()
     # Where nothing moves and all looks as ever, it is a lamp post
     post = Scene(PERSONS, has_quiet=True)
-    post.show(4, found=[(Label.PERSON, 0.35, HERE)])
+    post.show(5, found=[(Label.PERSON, 0.35, HERE)])
     assert post.watch.may_sleep()
 
 
@@ -188,7 +188,7 @@ def test_motion_beside_all_zones_is_nothing() -> None:
         ]
     )
     scene = Scene(WatchSettings(zones=zones))
-    scene.show(4, moved=CAR, found=[(Label.PERSON, 0.8, CAR)])
+    scene.show(5, moved=CAR, found=[(Label.PERSON, 0.8, CAR)])
     assert scene.watch.verdict() is Verdict.NOTHING_SEEN
     assert scene.watch.may_sleep()
     (outside,) = scene.watch.detections()
@@ -278,3 +278,13 @@ def test_too_few_pictures_are_no_verdict() -> None:
     scene.show(1)
     assert scene.watch.verdict() is None
     assert not scene.watch.may_sleep()
+
+
+def test_who_appears_after_three_seconds_is_not_cut() -> None:
+    """Motion that has only just begun keeps the camera awake until it was looked at."""
+    scene = Scene(PERSONS, has_quiet=True)
+    scene.show(3)
+    for _ in range(30):
+        assert not scene.watch.may_sleep()
+        scene.show(0.1, moved=HERE, found=[(Label.PERSON, 0.7, HERE)])
+    assert scene.watch.verdict() is Verdict.SEEN

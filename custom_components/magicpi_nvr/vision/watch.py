@@ -31,7 +31,8 @@ FIRST_LOOK_EVERY_MS: Final = 700
 FIRST_MOTION_MS: Final = 3_000
 SURE_LOOK_EVERY_MS: Final = 8_000
 NEW_MOTION_AFTER_MS: Final = 1_000
-QUIET_MS: Final = 2_000
+# Who appears three seconds after the wake, and is sure to move by the second picture, is not cut.
+QUIET_MS: Final = 3_400
 QUIET_PICTURES: Final = 5
 SURE_BY: Final = 0.1
 # What is this far below its threshold is no detection, but keeps the camera awake for another look.
@@ -430,12 +431,14 @@ class EventWatch:
                     *(seen for seen in self._nearly if self._is_new(seen)),
                 )
             )
-            unseen = (self._counted | self._unlike) & ~grow(self._looked_at)
+            unseen = (self._counted | self._before | self._unlike) & ~grow(
+                self._looked_at
+            )
             if self._counted and self._moving_looks < MOVING_LOOKS:
                 return False
             return not nearly and not unseen
         seen = grow(self._looked_at) if self._answered else 0
-        return not self._unlike & ~seen
+        return not (self._before | self._unlike & ~seen)
 
     def standing(self) -> tuple[Still, ...]:
         """Return what the camera's next event is to take for standing."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 import os
 from pathlib import Path
 import shutil
@@ -27,6 +28,7 @@ from custom_components.magicpi_nvr.const import (
     SECTION_VISION,
     WHEN_NOTHING_STOP,
 )
+from custom_components.magicpi_nvr.gateway import Frame
 from custom_components.magicpi_nvr.nvr import EventChange
 from custom_components.magicpi_nvr.recording import NOTHING_SEEN, Event
 from custom_components.magicpi_nvr.vision.weights import PARAM, WEIGHTS
@@ -391,3 +393,81 @@ async def test_one_repair_says_what_works_meanwhile(
         await hass.async_block_till_done(wait_background_tasks=False)
     assert issue_registry.async_get_issue(DOMAIN, "vision") is None
     assert scene.nvr.vision is None
+
+
+async def test_a_camera_that_is_not_recorded_is_looked_at(
+    hass: HomeAssistant, seeing: Scene
+) -> None:
+    """With recording off the sensors tell of persons all the same."""
+    actor = await add_camera(seeing, pictures("street-day")[:60])
+    seeing.nvr.set_recording_enabled(actor.camera.id, False)
+    actor.virtual.trigger_motion(3.0)
+    await seeing.wait(
+        lambda: actor.state("binary_sensor", "person").state == "on", "a person"
+    )
+    await seeing.wait(
+        lambda: actor.state("binary_sensor", "person").state == "off", "nobody"
+    )
+    page = await seeing.nvr.recordings.library.events(camera=actor.camera.id)
+    assert page.events == ()
+
+
+async def test_answers_while_nothing_can_be_encoded(
+    hass: HomeAssistant, seeing: Scene
+) -> None:
+    """Somebody is seen although no encoder takes the event; its clip has the labels once one does."""
+    actor = await add_camera(seeing, pictures("street-day")[:60])
+    recorder = seeing.nvr.recordings.recorder
+    working = recorder.settings
+    recorder.update_settings(replace(working, ffmpeg="/nowhere/ffmpeg"))
+    task = asyncio.create_task(record(seeing, actor, 3.0))
+    await seeing.wait(
+        lambda: actor.state("binary_sensor", "person").state == "on", "a person"
+    )
+    await seeing.wait(
+        lambda: actor.state("binary_sensor", "person").state == "off", "nobody"
+    )
+    assert not task.done()
+    recorder.update_settings(working)
+    assert "person" in (await task).findings.labels
+
+
+async def test_what_comes_late_is_added(hass: HomeAssistant, seeing: Scene) -> None:
+    """Pictures of a finished event that come from the camera's memory later add what they show."""
+    actor = await add_camera(seeing, film("empty", 60, fps=10))
+    event = await record(seeing, actor, 4.0)
+    assert event.findings.verdict == NOTHING_SEEN
+    camera, boot = actor.camera, int(event.id.split("-")[1], 16)
+    number = int(event.id.split("-")[2])
+    last = actor.virtual.sent_frames[-1]
+    ready: asyncio.Future[Event] = hass.loop.create_future()
+
+    @callback
+    def note(change: EventChange, event: Event) -> None:
+        if change is EventChange.READY and not ready.done():
+            ready.set_result(event)
+
+    seeing.nvr.changes.subscribe_events(note)
+    for at, jpeg in enumerate(pictures("street-day")[:20], 1):
+        frame = Frame(
+            camera=camera.id,
+            boot=boot,
+            event=number,
+            seq=last.seq + at,
+            flags=0,
+            t=last.t + at * 100,
+            captured_ms=event.end_ms + at * 100,
+            jpeg=jpeg,
+            width=800,
+            height=600,
+            repaired=False,
+        )
+        assert seeing.nvr.delegate.frame_received(camera, frame)
+        await asyncio.sleep(0.02)
+    seeing.nvr.delegate.event_ended(camera, boot, number, 0)
+    async with asyncio.timeout(60):
+        again = await ready
+    assert again.id == event.id
+    assert again.frames == event.frames + 20
+    assert again.findings.verdict == "seen"
+    assert "person" in again.findings.labels

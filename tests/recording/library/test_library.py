@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC
 import json
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -23,9 +24,12 @@ from custom_components.magicpi_nvr.recording.library.layout import MARKER
 from custom_components.magicpi_nvr.recording.library.notes import Note, read_notes
 from custom_components.magicpi_nvr.recording.library.removal import _Removed
 from custom_components.magicpi_nvr.recording.model import (
+    NOTHING_SEEN,
     CameraRetention,
     ClipSpec,
+    Detection,
     Event,
+    Findings,
     RecordingSettings,
 )
 from tests.recording.frames import RECORDING
@@ -570,3 +574,85 @@ async def test_any_purge(
     for event in page.events:
         assert (await library.clip(ClipSpec.event(event.id))).frames == event.frames
     await library.close()
+
+
+FINDINGS = Findings(
+    verdict="seen",
+    zones=("Path",),
+    strength=12,
+    detections=(
+        Detection(label="person", score=0.7, box=(0.1, 0.2, 0.3, 0.4), zones=("Path",)),
+        Detection(
+            label="vehicle", score=0.5, box=(0, 0, 0.1, 0.1), still=True, counts=False
+        ),
+    ),
+)
+
+
+async def test_findings_beside_labels(
+    library: Library, recordings: Recordings, place: Place
+) -> None:
+    """What vision found stays apart from labels, is searched like them, and outlives the index."""
+    event = await recordings.record(NOON)
+    other = await recordings.record(NOON + 60_000)
+    found = await library.note_findings(event.id, FINDINGS)
+    assert found == replace(event, findings=FINDINGS)
+    said = await library.label(event.id, ["Postbote"])
+    assert said.findings == FINDINGS
+    assert said.labels == ("Postbote",)
+
+    async def ids(**query: Any) -> list[str]:
+        return [item.id for item in (await library.events(**query)).events]
+
+    assert await ids(label="Person") == [event.id]
+    assert await ids(label="postbote") == [event.id]
+    # What stands still counts for nothing
+    assert await ids(label="vehicle") == []
+    assert await ids(zone="path") == [event.id]
+    assert await ids(zone="street") == []
+    assert await ids(text="person path") == [event.id]
+    assert await ids(nothing_seen=False) == [other.id, event.id]
+    await library.note_findings(other.id, Findings(verdict=NOTHING_SEEN))
+    assert await ids(nothing_seen=False) == [event.id]
+    assert await ids(nothing_seen=True) == [other.id]
+    assert await ids() == [other.id, event.id]
+    assert contents(library) == fresh(place)
+    sidecar = place.settings.root / "AA-BB-CC-00-00-01/2026-11-22/12.json"
+    data = json.loads(sidecar.read_text())
+    assert data["events"][event.id]["vision"]["detections"][0]["label"] == "person"
+    # Nonsense in the file is no finding, and breaks nothing
+    data["events"][event.id]["vision"] = {
+        "verdict": 5,
+        "zones": "x",
+        "detections": [1, {"box": [1]}],
+    }
+    sidecar.write_text(json.dumps(data))
+    await library.rebuild()
+    again = await library.event(event.id)
+    assert again
+    assert again.findings == Findings()
+    assert again.labels == ("Postbote",)
+
+
+async def test_what_shows_nothing_goes_after_its_own_days(
+    library: Library, recordings: Recordings, place: Place
+) -> None:
+    """An hour file keeps what was seen when what shows nothing goes; protected stays."""
+    made = [
+        await recordings.record(NOON - 2 * DAY + number * 60_000) for number in range(4)
+    ]
+    nothing = Findings(verdict=NOTHING_SEEN)
+    for event in made[1:]:
+        await library.note_findings(event.id, nothing)
+    await library.protect(made[2].id, True)
+    young = await recordings.record(NOON - DAY // 2)
+    await library.note_findings(young.id, nothing)
+    report = await library.purge()
+    assert [event.id for event in report.events] == [made[1].id, made[3].id]
+    left = [item.id for item in (await library.events()).events]
+    assert left == [young.id, made[2].id, made[0].id]
+    assert contents(library) == fresh(place)
+    library.update_settings(
+        replace(place.settings, cameras={FRONT: CameraRetention(nothing_seen_days=5)})
+    )
+    assert (await library.purge()).events == ()

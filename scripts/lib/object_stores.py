@@ -268,6 +268,7 @@ class Link:
         self.port = 0
         self.connections = 0
         self.sent = 0  # bytes to the server
+        self.received = 0  # bytes from it
         self.cut_after: int | None = None  # bytes of one connection to the server
         self.rate: int | None = None  # bytes per second, in both directions
         self.status: int | None = (
@@ -364,6 +365,8 @@ class Link:
                 passed += len(data)
                 if self.cut_after is not None and passed > self.cut_after:
                     raise ConnectionResetError
+            else:
+                self.received += len(data)
             if self.rate is not None:
                 await asyncio.sleep(len(data) / self.rate)
             writer.write(data)

@@ -31,7 +31,7 @@ NOON = 1_795_348_800_000  # 2026-11-22 12:00:00 UTC
 FRONT = "AA:BB:CC:00:00:01"
 BACK = "AA:BB:CC:00:00:02"
 PREFIX = "house/magicpi"
-WAIT = 60
+WAIT = 240
 
 
 def facts(number: int = 1, *, camera: str = FRONT, **changes: Any) -> Facts:

@@ -44,6 +44,8 @@ async def test_copies_all(place: Place, clips: Clips, tmp_path: Path) -> None:
     assert len(clips.opened) == before
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_network_away(
     place: Place, link: Link, clips: Clips, tmp_path: Path
 ) -> None:

@@ -287,8 +287,10 @@ async def test_cut_while_reading(place: Place, link: Link) -> None:
     try:
         await _put(target, NAME, DATA)
         link.rate = 200_000
+        before = link.received
         reading = asyncio.create_task(fetch(target, NAME, len(DATA)))
-        await asyncio.sleep(0.2)
+        while link.received < before + len(DATA) // 4:
+            await asyncio.sleep(0.01)
         link.cut()
         with pytest.raises(TargetError):
             await reading

@@ -22,10 +22,9 @@ from .entity import (
     NvrEntityDescription,
     async_add_rows,
 )
+from .errors import camera_errors, recording_errors
 from .gateway import Camera, Change
 from .nvr import MagicPiConfigEntry, Nvr, NvrChange
-from .services import recording_errors
-from .setting import camera_errors
 
 PARALLEL_UPDATES = 1
 

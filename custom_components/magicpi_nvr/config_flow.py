@@ -1,13 +1,13 @@
-"""Config flow: claim a camera, again or for the first time."""
+"""Config flow: claim a camera, again or for the first time.
+
+Long because Home Assistant wants every step of a flow in one class.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
-from ipaddress import IPv6Address
 from typing import Any, Final, override
 
 import probatio
-from yarl import URL
 
 from homeassistant.components import network
 from homeassistant.config_entries import (
@@ -36,6 +36,7 @@ from homeassistant.helpers.selector import (
 )
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
+from .address import join_address, split_address, typed_address
 from .claiming import (
     Claim,
     ClaimInProgress,
@@ -49,7 +50,6 @@ from .const import (
     CONF_HOSTS,
     CONF_ID,
     CONF_SETUP_CODE,
-    DEFAULT_CAMERA_PORT,
     DOMAIN,
     LOGGER,
     NAME,
@@ -164,7 +164,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             (str(item) for item in discovery_info.ip_addresses if item.version == 4),
             discovery_info.host,
         )
-        self._address = _address(host, discovery_info.port)
+        self._address = join_address(host, discovery_info.port)
         await self.async_set_unique_id(format_mac(camera_id))
         await self._async_offer_new_claim(camera_id)
         self._abort_if_unique_id_configured(
@@ -208,7 +208,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             if scanned := read_link(typed):
                 self._code = scanned.code
                 typed = self._found_address(scanned.camera_id) or typed
-            self._address = _typed_address(typed)
+            self._address = typed_address(typed)
             try:
                 info = await self._client().info()
             except BadId:
@@ -390,7 +390,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
         self._set_camera(entry.data[CONF_ID], entry.data[CONF_MODEL], "")
         self._name = entry.title
         if user_input is not None:
-            self._address = _typed_address(user_input[CONF_HOST])
+            self._address = typed_address(user_input[CONF_HOST])
             errors = await self._async_claim(user_input[CONF_SETUP_CODE])
             if not errors:
                 return await self.async_step_wait()
@@ -461,8 +461,8 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             return self.async_abort(reason="no_settings")
         errors: dict[str, str] = {}
         if user_input is not None:
-            address = _typed_address(user_input[CONF_HOST])
-            if _split_address(address):
+            address = typed_address(user_input[CONF_HOST])
+            if split_address(address):
                 self._forget_device_name(entry)
                 return self.async_update_reload_and_abort(
                     entry,
@@ -566,7 +566,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
 
     def _client(self) -> SetupClient:
         """Return a client for the address; raises CannotConnect where it is none."""
-        if (parts := _split_address(self._address)) is None:
+        if (parts := split_address(self._address)) is None:
             raise CannotConnect("not an address")
         return SetupClient(async_get_clientsession(self.hass), *parts)
 
@@ -588,7 +588,7 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             client = self._client()
             if (await client.info()).id != self._id:
                 return {"base": "wrong_camera"}
-            host, _ = _split_address(self._address) or ("", 0)
+            host, _ = split_address(self._address) or ("", 0)
             hosts = self._hosts or await nvr.async_hosts(host)
             if self._closed:
                 return {"base": "cannot_connect"}
@@ -645,29 +645,3 @@ class MagicPiConfigFlow(ConfigFlow, domain=DOMAIN):
             )
             is not None
         )
-
-
-def _address(host: str, port: int | None) -> str:
-    """Return a host with its port, unless that is the usual one."""
-    if ":" in host:
-        host = f"[{host}]"
-    return host if port in (None, DEFAULT_CAMERA_PORT) else f"{host}:{port}"
-
-
-def _typed_address(text: str) -> str:
-    """Return an address as people type or paste it, without what is around it."""
-    text = text.strip().removeprefix("http://").rstrip("/")
-    with suppress(ValueError):
-        return f"[{IPv6Address(text)}]"
-    return text
-
-
-def _split_address(text: str) -> tuple[str, int] | None:
-    """Return host and port of `host`, `host:port` or `[ipv6]:port`, None for anything else."""
-    try:
-        url = URL(f"http://{text}")
-    except ValueError:
-        return None
-    if not url.host or url != url.origin() or not is_host(url.host):
-        return None
-    return url.host, url.port or DEFAULT_CAMERA_PORT

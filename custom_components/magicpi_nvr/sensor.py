@@ -1,4 +1,7 @@
-"""What cameras and the NVR report."""
+"""What cameras and the NVR report.
+
+Long because it holds one row for each sensor.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

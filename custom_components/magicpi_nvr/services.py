@@ -1,7 +1,5 @@
 """Actions: record, find, keep, label, export and delete."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -30,24 +28,10 @@ from .access import (
 )
 from .clip import event_response, iso_time, signed
 from .const import DOMAIN
+from .errors import camera_errors, recording_errors
 from .live_view import live_url
 from .nvr import AlreadyRecording, NoPicture, Nvr, running_nvr
-from .recording import (
-    ClipGone,
-    ClipSpec,
-    ClockImplausible,
-    CopyUnreachable,
-    EventBusy,
-    EventNotFound,
-    EventProtected,
-    InvalidValue,
-    NothingRecorded,
-    RecordingError,
-    StorageFailed,
-    camera_folder,
-    parse_event_id,
-)
-from .setting import camera_errors
+from .recording import ClipSpec, StorageFailed, camera_folder, parse_event_id
 from .targets import (
     TARGET_FIELDS,
     async_target,
@@ -55,7 +39,8 @@ from .targets import (
     async_targets,
     is_targeted,
 )
-from .views import MAX_LIMIT, epoch_ms, export_url, picture_url
+from .view import MAX_LIMIT, epoch_ms
+from .views import export_url, picture_url
 
 ATTR_CURSOR: Final = "cursor"
 ATTR_DESCRIPTION: Final = "description"
@@ -91,21 +76,6 @@ SERVICE_SNAPSHOT: Final = "snapshot"
 SERVICE_UNPROTECT: Final = "unprotect"
 
 MAX_AGE: Final = timedelta(days=36_500)
-
-# What the library answers, and whether it is the caller's mistake
-RECORDING_ERRORS: Final[
-    dict[type[RecordingError], tuple[str, type[HomeAssistantError]]]
-] = {
-    ClipGone: ("clip_gone", HomeAssistantError),
-    CopyUnreachable: ("copy_unreachable", HomeAssistantError),
-    EventBusy: ("event_busy", HomeAssistantError),
-    EventNotFound: ("event_not_found", ServiceValidationError),
-    EventProtected: ("event_protected", ServiceValidationError),
-    InvalidValue: ("invalid_value", ServiceValidationError),
-    NothingRecorded: ("nothing_recorded", ServiceValidationError),
-    StorageFailed: ("storage_failed", HomeAssistantError),
-    ClockImplausible: ("clock_implausible", HomeAssistantError),
-}
 
 
 def event_id(value: Any) -> str:
@@ -259,20 +229,6 @@ def _invalid(key: str, **placeholders: str) -> ServiceValidationError:
         translation_key=key,
         translation_placeholders=placeholders or None,
     )
-
-
-@contextmanager
-def recording_errors() -> Iterator[None]:
-    """Tell a person what the library answers."""
-    try:
-        yield
-    except RecordingError as err:
-        key, kind = RECORDING_ERRORS[type(err)]
-        raise kind(
-            translation_domain=DOMAIN,
-            translation_key=key,
-            translation_placeholders={"error": str(err)},
-        ) from err
 
 
 async def _async_path(hass: HomeAssistant, nvr: Nvr, filename: str) -> Path:

@@ -1,59 +1,14 @@
 """Entities for the settings of a camera, and what commands and settings may fail with."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, override
 
 from homeassistant.core import callback
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.exceptions import ServiceValidationError
 from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .entity import MagicPiEntity
-from .gateway import (
-    Camera,
-    CameraAsleep,
-    CameraStatus,
-    Change,
-    CommandFailed,
-    ConfigError,
-    ConfigValue,
-)
-
-
-def asleep_error(camera: Camera, name: str) -> HomeAssistantError:
-    """Return the error that says when a camera that is not connected can be reached."""
-    placeholders = {"name": name}
-    if (next_ms := camera.next_check_in_ms) is None:
-        return HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key="camera_offline",
-            translation_placeholders=placeholders,
-        )
-    at = dt_util.as_local(dt_util.utc_from_timestamp(next_ms / 1000))
-    placeholders["next_check_in"] = at.strftime("%Y-%m-%d %H:%M:%S")
-    return HomeAssistantError(
-        translation_domain=DOMAIN,
-        translation_key=(
-            "camera_late" if camera.status is CameraStatus.LATE else "camera_asleep"
-        ),
-        translation_placeholders=placeholders,
-    )
-
-
-@contextmanager
-def camera_errors(camera: Camera, name: str) -> Iterator[None]:
-    """Tell a person why a command did not work."""
-    try:
-        yield
-    except CameraAsleep as err:
-        raise asleep_error(camera, name) from err
-    except CommandFailed as err:
-        raise HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key="command_failed",
-            translation_placeholders={"name": name, "error": str(err)},
-        ) from err
+from .gateway import Change, ConfigError, ConfigValue
 
 
 class SettingEntity(MagicPiEntity):

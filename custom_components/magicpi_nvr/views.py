@@ -2,210 +2,32 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from homeassistant.auth.models import User
-from homeassistant.components.http import (
-    KEY_AUTHENTICATED,
-    KEY_HASS_USER,
-    HomeAssistantView,
-)
+from homeassistant.components.http import KEY_HASS_USER
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.util import dt as dt_util
 
 from .access import POLICY_READ, async_events, may
 from .const import DOMAIN
-from .nvr import NotRunning, Nvr, event_as_dict, running_nvr
-from .recording import (
-    ClipGone,
-    ClipSpec,
-    CopyUnreachable,
-    EventBusy,
-    EventNotFound,
-    EventProtected,
-    InvalidValue,
-    NothingRecorded,
-    RecordingError,
-    StorageFailed,
-    answer,
-    camera_folder,
-    folder_camera,
-    parse_event_id,
-)
+from .nvr import event_as_dict
+from .recording import ClipGone, ClipSpec, answer, camera_folder
 from .status import camera_stats, camera_status, storage_stats
-
-URL_BASE: Final = f"/api/{DOMAIN}"
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MAX_LIMIT: Final = 500
-MAX_TIME: Final = 8_640_000_000_000_000
-MAX_SPEED: Final = 10_000
-
-
-# What the library answers, without where its files are on the server
-ANSWERS: Final[dict[type[RecordingError], tuple[HTTPStatus, str, str]]] = {
-    ClipGone: (
-        HTTPStatus.NOT_FOUND,
-        "not_found",
-        "The recording was deleted or changed",
-    ),
-    CopyUnreachable: (
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "copy_unreachable",
-        "The copy of this recording cannot be reached",
-    ),
-    EventBusy: (HTTPStatus.CONFLICT, "busy", "The event is being recorded"),
-    EventNotFound: (HTTPStatus.NOT_FOUND, "not_found", "There is no such event"),
-    EventProtected: (HTTPStatus.CONFLICT, "protected", "The event is protected"),
-    NothingRecorded: (
-        HTTPStatus.NOT_FOUND,
-        "not_found",
-        "Nothing was recorded in this time",
-    ),
-    StorageFailed: (
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "storage",
-        "The storage cannot be read",
-    ),
-}
-
-
-class RequestError(Exception):
-    """What the request cannot have, as status, slug and sentence."""
-
-    def __init__(self, status: HTTPStatus, slug: str, message: str) -> None:
-        """Keep the answer."""
-        super().__init__(message)
-        self.status = status
-        self.slug = slug
-        self.message = message
-
-
-def bad_request(message: str) -> RequestError:
-    """Return the answer to what makes no sense."""
-    return RequestError(HTTPStatus.BAD_REQUEST, "bad_request", message)
-
-
-def not_found(message: str) -> RequestError:
-    """Return the answer to what is not there."""
-    return RequestError(HTTPStatus.NOT_FOUND, "not_found", message)
-
-
-class MagicPiView(HomeAssistantView):
-    """Base of all views: the user's rights, and errors as JSON."""
-
-    # Checked in `get`: an expired link is no failed login
-    requires_auth = False
-
-    def __init__(self, hass: HomeAssistant) -> None:
-        """Keep Home Assistant."""
-        self.hass = hass
-
-    @property
-    def nvr(self) -> Nvr:
-        """The running NVR; raises RequestError."""
-        try:
-            return running_nvr(self.hass)
-        except NotRunning:
-            raise RequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "not_running",
-                "MagicPi NVR is not running",
-            ) from None
-
-    def check(self, request: web.Request, camera_id: str) -> None:
-        """Raise RequestError unless the user may see a camera."""
-        if not may(self.hass, request[KEY_HASS_USER], camera_id, POLICY_READ):
-            raise RequestError(
-                HTTPStatus.FORBIDDEN, "forbidden", "No right to see this camera"
-            )
-
-    def _check_login(self, request: web.Request) -> None:
-        """Raise unless the request or its signature says whose it is.
-
-        As Home Assistant's camera views do: what comes with a wrong key counts as a failed login,
-        which in the end bans its address; an expired link does not.
-        """
-        if request[KEY_AUTHENTICATED]:
-            return
-        if hdrs.AUTHORIZATION in request.headers:
-            raise web.HTTPUnauthorized
-        raise RequestError(
-            HTTPStatus.FORBIDDEN, "forbidden", "This link has expired, or needs a login"
-        )
-
-    async def get(self, request: web.Request, **parts: str) -> web.StreamResponse:
-        """Answer a GET."""
-        try:
-            self._check_login(request)
-            return await self.handle(request, **parts)
-        except RequestError as err:
-            return self.json(
-                {"error": err.slug, "message": err.message}, status_code=err.status
-            )
-        except InvalidValue as err:
-            return self.json(
-                {"error": "bad_request", "message": str(err)},
-                status_code=HTTPStatus.BAD_REQUEST,
-            )
-        except RecordingError as err:
-            status, slug, message = ANSWERS[type(err)]
-            return self.json({"error": slug, "message": message}, status_code=status)
-
-    head = get
-
-    async def handle(self, request: web.Request, **parts: str) -> web.StreamResponse:
-        """Answer; raises RequestError or RecordingError."""
-        raise NotImplementedError
-
-
-def _camera(text: str) -> str:
-    """Return the camera of a path's part; raises RequestError."""
-    try:
-        return folder_camera(text)
-    except ValueError:
-        raise bad_request("Not a camera: it is written AA-BB-CC-DD-EE-FF") from None
-
-
-def _event(text: str) -> tuple[str, str]:
-    """Return an event's id and its camera; raises RequestError."""
-    try:
-        return text, parse_event_id(text)[0]
-    except ValueError:
-        raise bad_request("Not the id of an event") from None
-
-
-def _integer(text: str, name: str, maximum: int) -> int:
-    """Return a whole number from 1; raises RequestError."""
-    if (
-        text.isascii()
-        and text.isdigit()
-        and len(text) <= 16
-        and 0 < (value := int(text)) <= maximum
-    ):
-        return value
-    raise bad_request(f"{name} is a whole number from 1 to {maximum}")
-
-
-def _time(text: str, name: str) -> int:
-    """Return UTC epoch milliseconds of these or of an ISO 8601 time; raises RequestError."""
-    if text.isascii() and text.isdigit():
-        return _integer(text, name, MAX_TIME)
-    if (at := dt_util.parse_datetime(text)) is None:
-        raise bad_request(f"{name} is epoch milliseconds or an ISO 8601 time")
-    return epoch_ms(at)
-
-
-def epoch_ms(at: datetime) -> int:
-    """Return UTC epoch milliseconds, of any time that can be written; one without zone is local."""
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=dt_util.get_default_time_zone())
-    return (at - EPOCH) // timedelta(milliseconds=1)
-
+from .view import (
+    MAX_LIMIT,
+    MAX_SPEED,
+    URL_BASE,
+    MagicPiView,
+    bad_request,
+    camera_part,
+    event_part,
+    integer_part,
+    not_found,
+    time_part,
+)
 
 # ---- clips ----
 
@@ -281,7 +103,7 @@ class EventClipView(ClipView):
 
     def spec(self, **parts: str) -> tuple[str, ClipSpec]:
         """Return the event's clip."""
-        event_id, camera_id = _event(parts["event_id"])
+        event_id, camera_id = event_part(parts["event_id"])
         return camera_id, ClipSpec.event(event_id)
 
 
@@ -293,7 +115,7 @@ class RangeClipView(ClipView):
 
     def spec(self, **parts: str) -> tuple[str, ClipSpec]:
         """Return the range's clip."""
-        camera_id = _camera(parts["camera"])
+        camera_id = camera_part(parts["camera"])
         return camera_id, ClipSpec.range(camera_id, *_span(parts))
 
 
@@ -305,8 +127,8 @@ class TimelapseView(ClipView):
 
     def spec(self, **parts: str) -> tuple[str, ClipSpec]:
         """Return the range's time-lapse."""
-        camera_id = _camera(parts["camera"])
-        speed = _integer(parts["speed"], "speed", MAX_SPEED)
+        camera_id = camera_part(parts["camera"])
+        speed = integer_part(parts["speed"], "speed", MAX_SPEED)
         return camera_id, ClipSpec.range(camera_id, *_span(parts), timelapse=speed)
 
 
@@ -318,7 +140,7 @@ class HourClipView(ClipView):
 
     def spec(self, **parts: str) -> tuple[str, ClipSpec]:
         """Return the hour's clip."""
-        camera_id = _camera(parts["camera"])
+        camera_id = camera_part(parts["camera"])
         return camera_id, ClipSpec.hour(camera_id, parts["date"], parts["hour"])
 
 
@@ -330,13 +152,13 @@ class DayClipView(ClipView):
 
     def spec(self, **parts: str) -> tuple[str, ClipSpec]:
         """Return the day's clip."""
-        camera_id = _camera(parts["camera"])
+        camera_id = camera_part(parts["camera"])
         return camera_id, ClipSpec.day(camera_id, parts["date"])
 
 
 def _span(parts: Mapping[str, str]) -> tuple[int, int]:
     """Return start and end of a path; raises RequestError."""
-    start, end = (_time(parts[name], name) for name in ("start", "end"))
+    start, end = (time_part(parts[name], name) for name in ("start", "end"))
     if start >= end:
         raise bad_request("start is before end")
     return start, end
@@ -363,7 +185,7 @@ class ThumbnailView(MagicPiView):
 
     async def handle(self, request: web.Request, **parts: str) -> web.StreamResponse:
         """Send the file."""
-        event_id, camera_id = _event(parts["event_id"])
+        event_id, camera_id = event_part(parts["event_id"])
         self.check(request, camera_id)
         nvr = self.nvr
         # While an event goes on, the picture that shows best what was seen is in memory only
@@ -389,7 +211,7 @@ class PictureView(MagicPiView):
 
     async def handle(self, request: web.Request, **parts: str) -> web.StreamResponse:
         """Send what is in memory."""
-        camera_id = _camera(parts["camera"])
+        camera_id = camera_part(parts["camera"])
         self.check(request, camera_id)
         if (picture := self.nvr.last_picture(camera_id)) is None:
             raise not_found("No picture of this camera")
@@ -421,7 +243,7 @@ class ExportView(MagicPiView):
         name = parts["name"]
         if "/" in name or "\\" in name or not name.endswith(".mp4"):
             raise bad_request("Not the name of an export")
-        camera_id = _camera(name[:17])
+        camera_id = camera_part(name[:17])
         self.check(request, camera_id)
         path = self.nvr.export_folder / name
         if not await self.hass.async_add_executor_job(path.is_file):
@@ -464,7 +286,7 @@ class RecordingsView(MagicPiView):
         user: User = request[KEY_HASS_USER]
         cameras = None
         if (text := query.get("camera")) is not None:
-            cameras = [_camera(text.upper().replace(":", "-"))]
+            cameras = [camera_part(text.upper().replace(":", "-"))]
             self.check(request, cameras[0])
         protected = None
         if (text := query.get("protected")) is not None:
@@ -475,14 +297,14 @@ class RecordingsView(MagicPiView):
             nvr,
             user,
             cameras=cameras,
-            start_ms=_time(query["from"], "from") if "from" in query else None,
-            end_ms=_time(query["to"], "to") if "to" in query else None,
+            start_ms=time_part(query["from"], "from") if "from" in query else None,
+            end_ms=time_part(query["to"], "to") if "to" in query else None,
             protected=protected,
             label=query.get("label"),
             zone=query.get("zone"),
             nothing_seen=_nothing_seen(query.get("nothing_seen")),
             text=query.get("text"),
-            limit=_integer(query.get("limit", "50"), "limit", MAX_LIMIT),
+            limit=integer_part(query.get("limit", "50"), "limit", MAX_LIMIT),
             cursor=query.get("cursor"),
         )
         return self.json(

@@ -31,7 +31,8 @@ from .nvr import (
     running_nvr,
 )
 from .recording import Event, InvalidValue
-from .views import MAX_LIMIT, event_clip_url, event_thumbnail_url, picture_url
+from .view import MAX_LIMIT
+from .views import event_clip_url, event_thumbnail_url, picture_url
 
 ERR_NOT_RUNNING: Final = "not_running"
 

@@ -18,6 +18,9 @@ from PIL import Image
 import pytest
 import yaml
 
+from custom_components.magicpi_nvr import recording
+from custom_components.magicpi_nvr.errors import RECORDING_ERRORS
+from custom_components.magicpi_nvr.view import ANSWERS
 from homeassistant.components.select import SelectEntityDescription
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntityDescription
 from homeassistant.const import Platform
@@ -721,6 +724,23 @@ def test_brand(prefix: str, kind: str) -> None:
                 assert image.width > height
             low, high = image.getchannel("A").getextrema()
             assert (low, high) == (0, 255)
+
+
+# ---------------------------------------------------------------------------------------
+# What the library answers
+
+
+def test_every_answer_of_the_library_has_words() -> None:
+    """Each error is one that actions and views can say."""
+    kinds = {
+        kind
+        for kind in vars(recording).values()
+        if isinstance(kind, type)
+        and issubclass(kind, recording.RecordingError)
+        and kind is not recording.RecordingError
+    }
+    assert kinds == set(RECORDING_ERRORS)
+    assert kinds - {recording.InvalidValue} == set(ANSWERS)
 
 
 # ---------------------------------------------------------------------------------------

@@ -13,11 +13,8 @@ from pytest_homeassistant_custom_component.typing import (
 )
 
 from custom_components.magicpi_nvr.const import DOMAIN
-from custom_components.magicpi_nvr.media_source import (
-    Identifier,
-    Kind,
-    MagicPiMediaSource,
-)
+from custom_components.magicpi_nvr.media_identifier import Identifier, Kind
+from custom_components.magicpi_nvr.media_source import MagicPiMediaSource
 from custom_components.magicpi_nvr.nvr import DATA_NVR
 from custom_components.magicpi_nvr.recording.library.layout import HourPath, event_id
 from custom_components.magicpi_nvr.recording.model import Event

@@ -1,16 +1,7 @@
 """Home Assistant's side of gateway and recording: one NVR for all entries."""
 
 from .changes import EventChange, NvrChange, Sighting
-from .core import (
-    DATA_NVR,
-    MagicPiConfigEntry,
-    MagicPiRuntimeData,
-    NotRunning,
-    Nvr,
-    PortUnavailable,
-    async_get_nvr,
-    running_nvr,
-)
+from .core import Nvr, PortUnavailable
 from .entries import is_nvr_entry
 from .manual import AlreadyRecording, NoPicture
 from .recordings import (
@@ -18,6 +9,14 @@ from .recordings import (
     event_as_dict,
     findings_as_dict,
     has_thumbnail,
+)
+from .shared import (
+    DATA_NVR,
+    MagicPiConfigEntry,
+    MagicPiRuntimeData,
+    NotRunning,
+    async_get_nvr,
+    running_nvr,
 )
 
 __all__ = [

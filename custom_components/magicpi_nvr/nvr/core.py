@@ -1,34 +1,25 @@
-"""The NVR: one object shared by all entries, started with the first user and stopped with the last."""
+"""The NVR: one object shared by all entries, started with the first user and stopped with the last.
+
+Long because the steps of its life, and their undoing, are read in one place.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from homeassistant.config_entries import SOURCE_SYSTEM, ConfigEntry
+from homeassistant.config_entries import SOURCE_SYSTEM
 from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Event as HassEvent, HomeAssistant, callback
-from homeassistant.exceptions import ServiceValidationError
-from homeassistant.helpers.singleton import singleton
 from homeassistant.helpers.storage import STORAGE_DIR
 from homeassistant.loader import async_get_integration
-from homeassistant.util.hass_dict import HassKey
 
 from ..const import CONF_ID, DOMAIN, FOLDER, LOGGER
-from ..gateway import (
-    Authority,
-    Camera,
-    FirmwareOffer,
-    Frame,
-    Gateway,
-    GatewaySettings,
-    Registry,
-)
+from ..gateway import Authority, Camera, FirmwareOffer, Frame, Gateway, Registry
 from ..options import NvrOptions
-from ..recording import RecordingSettings
 from .announcement import Announcement, async_hosts
 from .changes import Changes, NvrChange
 from .copies import CopyTargets
@@ -39,13 +30,12 @@ from .issues import ISSUE_PORT, ISSUE_STORAGE, Issues
 from .lifecycle import Lifecycle
 from .live import Live
 from .pictures import LastPicture, LastPictures
+from .plan import Plan
 from .recordings import Recordings, StorageUnavailable
 from .stores import NvrSettings, RegistryStorage
 
 if TYPE_CHECKING:
     from .vision import Vision
-
-DATA_NVR: HassKey[Nvr] = HassKey(DOMAIN)
 
 SNAPSHOT_TIMEOUT: Final = 10.0
 
@@ -71,34 +61,6 @@ STEPS: Final = (
 
 class PortUnavailable(OSError):
     """The port cannot be opened."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a start or a move is made with."""
-
-    options: NvrOptions
-    recording: RecordingSettings
-    # Whether a storage that takes long to open is waited for: only then can a move go back
-    waits: bool = False
-
-    @property
-    def gateway(self) -> GatewaySettings:
-        """Settings of the gateway."""
-        return GatewaySettings(
-            port=self.options.port, max_cameras=self.options.max_cameras
-        )
-
-
-@dataclass(slots=True)
-class MagicPiRuntimeData:
-    """What an entry has at run time; `camera` only where it is a camera's."""
-
-    nvr: Nvr
-    camera: Camera | None = None
-
-
-type MagicPiConfigEntry = ConfigEntry[MagicPiRuntimeData]
 
 
 class Nvr:
@@ -589,28 +551,3 @@ class Nvr:
                 )
                 camera.offer_firmware(None)
         self.changes.notify(NvrChange.FIRMWARE)
-
-
-@singleton(DATA_NVR, async_=True)
-async def async_get_nvr(hass: HomeAssistant) -> Nvr:
-    """Return the shared NVR, whether it runs or not."""
-    nvr = Nvr(hass)
-    await nvr.settings.async_load()
-    return nvr
-
-
-class NotRunning(ServiceValidationError):
-    """The NVR does not run."""
-
-    def __init__(self) -> None:
-        """Name the text."""
-        super().__init__(translation_domain=DOMAIN, translation_key="not_running")
-
-
-@callback
-def running_nvr(hass: HomeAssistant) -> Nvr:
-    """Return the NVR while it runs; raises NotRunning."""
-    nvr = hass.data.get(DATA_NVR)
-    if not isinstance(nvr, Nvr) or not nvr.running:
-        raise NotRunning
-    return nvr

@@ -2,15 +2,12 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
-from typing import TYPE_CHECKING
 
 from ..gateway import Camera, Frame
 from ..live import LiveEncoder, LiveServer, LiveSource, Sources, StreamKeys, Viewer
 from ..recording import Encoder, Recorder
+from .plan import Plan
 from .stores import NvrSettings
-
-if TYPE_CHECKING:
-    from .core import Plan
 
 
 class Live:

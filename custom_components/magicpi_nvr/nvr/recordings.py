@@ -1,4 +1,7 @@
-"""What was recorded, and what is being recorded: recorder and library, last events, usage, cleanup."""
+"""What was recorded, and what is being recorded: recorder and library, last events, usage, cleanup.
+
+Long because everything that may change a camera's last event, or what is on disk, is told here.
+"""
 
 import asyncio
 from collections.abc import (

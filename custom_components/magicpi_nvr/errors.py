@@ -1,0 +1,87 @@
+"""What commands to cameras and questions to the library may fail with, in words for people."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.util import dt as dt_util
+
+from .const import DOMAIN
+from .gateway import Camera, CameraAsleep, CameraStatus, CommandFailed
+from .recording import (
+    ClipGone,
+    ClockImplausible,
+    CopyUnreachable,
+    EventBusy,
+    EventNotFound,
+    EventProtected,
+    InvalidValue,
+    NothingRecorded,
+    RecordingError,
+    StorageFailed,
+)
+
+# What the library answers, and whether it is the caller's mistake
+RECORDING_ERRORS: Final[
+    dict[type[RecordingError], tuple[str, type[HomeAssistantError]]]
+] = {
+    ClipGone: ("clip_gone", HomeAssistantError),
+    CopyUnreachable: ("copy_unreachable", HomeAssistantError),
+    EventBusy: ("event_busy", HomeAssistantError),
+    EventNotFound: ("event_not_found", ServiceValidationError),
+    EventProtected: ("event_protected", ServiceValidationError),
+    InvalidValue: ("invalid_value", ServiceValidationError),
+    NothingRecorded: ("nothing_recorded", ServiceValidationError),
+    StorageFailed: ("storage_failed", HomeAssistantError),
+    ClockImplausible: ("clock_implausible", HomeAssistantError),
+}
+
+
+def asleep_error(camera: Camera, name: str) -> HomeAssistantError:
+    """Return the error that says when a camera that is not connected can be reached."""
+    placeholders = {"name": name}
+    if (next_ms := camera.next_check_in_ms) is None:
+        return HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="camera_offline",
+            translation_placeholders=placeholders,
+        )
+    at = dt_util.as_local(dt_util.utc_from_timestamp(next_ms / 1000))
+    placeholders["next_check_in"] = at.strftime("%Y-%m-%d %H:%M:%S")
+    return HomeAssistantError(
+        translation_domain=DOMAIN,
+        translation_key=(
+            "camera_late" if camera.status is CameraStatus.LATE else "camera_asleep"
+        ),
+        translation_placeholders=placeholders,
+    )
+
+
+@contextmanager
+def camera_errors(camera: Camera, name: str) -> Iterator[None]:
+    """Tell a person why a command did not work."""
+    try:
+        yield
+    except CameraAsleep as err:
+        raise asleep_error(camera, name) from err
+    except CommandFailed as err:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="command_failed",
+            translation_placeholders={"name": name, "error": str(err)},
+        ) from err
+
+
+@contextmanager
+def recording_errors() -> Iterator[None]:
+    """Tell a person what the library answers."""
+    try:
+        yield
+    except RecordingError as err:
+        key, kind = RECORDING_ERRORS[type(err)]
+        raise kind(
+            translation_domain=DOMAIN,
+            translation_key=key,
+            translation_placeholders={"error": str(err)},
+        ) from err

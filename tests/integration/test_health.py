@@ -7,7 +7,7 @@ from datetime import timedelta
 import json
 from pathlib import Path
 import shutil
-from typing import Any
+from typing import Any, Literal, get_args
 from unittest.mock import AsyncMock, patch
 
 from freezegun.api import FrozenDateTimeFactory
@@ -19,7 +19,8 @@ from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.diagnostics import async_get_config_entry_diagnostics
 from custom_components.magicpi_nvr.gateway import CameraStatus, Change
 from custom_components.magicpi_nvr.nvr.issues import ROUND
-from custom_components.magicpi_nvr.recording.capture import Problem, Solved
+from custom_components.magicpi_nvr.recording.capture import Problem, ProblemKind, Solved
+from custom_components.magicpi_nvr.recording.errors import StorageFailed
 from custom_components.magicpi_nvr.system_health import async_system_health_info
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
@@ -77,8 +78,13 @@ async def fix(
         )
         step = await answer.json()
         assert step["type"] == FlowResultType.MENU, step
-        assert step["menu_options"] == ["wait", "remove"]
-        assert step["description_placeholders"]["name"] == "Front door"
+        assert step["menu_options"][0] == "wait"
+        found = issue(hass, issue_id)
+        assert found
+        placeholders = found.translation_placeholders or {}
+        shown = step["description_placeholders"]
+        assert shown
+        assert placeholders.items() >= shown.items()
         answer = await client.post(
             f"/api/repairs/issues/fix/{step['flow_id']}", json={"next_step_id": option}
         )
@@ -213,7 +219,7 @@ async def test_recorder_problems(
     """What the recorder suffers from is an issue as long as it lasts, and logged once."""
     nvr = nvr_house.nvr
     client = await hass_client()
-    for kind in ("ffmpeg", "storage_full", "storage_gone", "only_protected_left"):
+    for kind in get_args(ProblemKind.__value__):
         caplog.clear()
         for _ in range(3):
             nvr.recordings.handle_notice(Problem(kind, "why"))
@@ -228,6 +234,50 @@ async def test_recorder_problems(
         nvr.recordings.handle_notice(Solved(kind))
         assert issue(hass, kind) is None
         assert caplog.text.count("is over") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "method"),
+    [
+        ("storage_other", "use", "accept_storage"),
+        ("clock_implausible", "right", "confirm_clock"),
+    ],
+)
+async def test_recorder_that_asks(
+    nvr_house: House,
+    hass: HomeAssistant,
+    fix: Callable[[str, str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Literal["storage_other", "clock_implausible"],
+    answer: str,
+    method: str,
+) -> None:
+    """Another storage and a clock far off are questions: waiting leaves the issue, the answer reaches the library."""
+    recordings = nvr_house.nvr.recordings
+    answered = []
+
+    async def answers() -> None:
+        answered.append(method)
+
+    async def refuses() -> None:
+        raise StorageFailed("no disk")
+
+    recordings.handle_notice(Problem(kind, "why"))
+    found = issue(hass, kind)
+    assert found
+    assert found.is_fixable
+    step = await fix(kind, "wait")
+    assert (step["type"], step["reason"]) == (FlowResultType.ABORT, "waiting")
+    assert issue(hass, kind)
+    monkeypatch.setattr(recordings.library, method, refuses)
+    step = await fix(kind, answer)
+    assert (step["type"], step["reason"]) == (FlowResultType.ABORT, "failed")
+    assert step["description_placeholders"] == {"error": "no disk"}
+    monkeypatch.setattr(recordings.library, method, answers)
+    step = await fix(kind, answer)
+    assert step["type"] == FlowResultType.CREATE_ENTRY
+    assert answered == [method]
+    assert issue(hass, kind) is None
 
 
 async def test_clock_that_is_set(

@@ -365,7 +365,10 @@ def _conditions(query: EventQuery) -> tuple[list[str], list[str | int]]:
     if query.nothing_seen is not None:
         where.append(f"verdict {'IS' if query.nothing_seen else 'IS NOT'} ?")
         values.append(NOTHING_SEEN)
-    for word in (query.text or "").casefold().split():
+    if words := (query.text or "").casefold().split():
+        # Names the index of the few that have any.
+        where.append("words != ''")
+    for word in words:
         where.append("instr(words, ?)")
         values.append(word)
     if query.cursor is not None:

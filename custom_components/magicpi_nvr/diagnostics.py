@@ -67,6 +67,13 @@ def _nvr(nvr: Nvr) -> dict[str, Any]:
         "recorder": _plain(nvr.recordings.recorder.stats),
         "storage": storage_stats(nvr),
         "copies": nvr.copies.diagnostics(),
+        "vision": {
+            "detects": nvr.vision.worker.detects,
+            "runs": nvr.vision.worker.pid is not None,
+            **_plain(nvr.vision.worker.stats),
+        }
+        if nvr.vision
+        else None,
         "problems": dict(nvr.recordings.problems),
         "recording": nvr.settings.recording,
         "cameras_of_an_old_authority": len(nvr.settings.stale_ca),

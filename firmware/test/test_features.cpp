@@ -453,6 +453,36 @@ TEST_CASE("an order to sleep in mid-event: under a second of radio, what was not
   }
 }
 
+TEST_CASE("twenty false alarms a day, each ordered back to sleep after four seconds of pictures: what it saves") {
+  double awake_s[2], mah[2];
+  uint64_t longest = 0;
+  for (const bool stops : {false, true}) {
+    auto w = sleeping([](World& x) { x.options.settings.stream_duration_s = 30; });
+    const uint64_t start = w->now, awake = w->awake_ms;
+    const double before = w->mas;
+    for (int i = 0; i < 20; ++i) {
+      const size_t told = static_cast<size_t>(w->gateway.count("\"type\":\"motion\""));
+      w->move_pir(5000, 3000);
+      REQUIRE(w->run(20 * kSecond, [&] { return static_cast<size_t>(w->gateway.count("\"type\":\"motion\"")) > told; }));
+      if (stops) {
+        // The first pictures were taken before the link was up: their times count, not when they came.
+        w->run_until(w->now - w->uptime() + 4500);
+        w->gateway.send_text("{\"type\":\"command\",\"id\":7,\"name\":\"sleep\"}");
+      }
+      REQUIRE(w->run_to_sleep());
+      if (stops && w->uptime() > longest) longest = w->uptime();
+      w->run_until(start + static_cast<uint64_t>(i + 1) * (24 * kHour / 20));
+      REQUIRE(w->run_to_sleep());
+    }
+    awake_s[stops] = static_cast<double>(w->awake_ms - awake) / 1000;
+    mah[stops] = (w->mas - before) / 3600000;
+  }
+  printf("20 false alarms and 24 check-ins: awake %.0f s and %.1f mAh a day; stopped early %.0f s and %.1f mAh, saved %.1f mAh; the longest was awake for %llu ms\n",
+         awake_s[0], mah[0], awake_s[1], mah[1], mah[0] - mah[1], static_cast<unsigned long long>(longest));
+  CHECK(longest < 8000);
+  CHECK(mah[0] - mah[1] > 20);
+}
+
 TEST_CASE("an end of the live view: the camera that has nothing else to do sleeps within a second of radio") {
   auto w = sleeping();
   w->gateway.send_after_welcome = {"{\"type\":\"command\",\"id\":1,\"name\":\"stream_start\"}"};

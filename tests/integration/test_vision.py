@@ -28,6 +28,7 @@ from custom_components.magicpi_nvr.const import (
     SECTION_VISION,
     WHEN_NOTHING_STOP,
 )
+from custom_components.magicpi_nvr.diagnostics import async_get_config_entry_diagnostics
 from custom_components.magicpi_nvr.gateway import Frame
 from custom_components.magicpi_nvr.nvr import EventChange
 from custom_components.magicpi_nvr.recording import NOTHING_SEEN, Event
@@ -124,6 +125,9 @@ async def test_persons_are_seen_and_kept(
     event = await record(seeing, actor, 2.0)
     assert event.findings.verdict == "seen"
     assert {"person", "vehicle"} <= set(event.findings.labels)
+    facts = await async_get_config_entry_diagnostics(hass, actor.entry)
+    assert facts["nvr"]["vision"]["detects"]
+    assert facts["nvr"]["vision"]["detect"] >= 2
     await seeing.wait(
         lambda: actor.state("binary_sensor", "person").state == "off", "person is gone"
     )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .nanodet import NanoDet
 
 _MEMORY: Final = 448 * 1024 * 1024
-_NICE: Final = 15
+_NICE: Final = 10
 _STREAMS: Final = 64
 _QUIET_BYTES: Final = WIDTH * HEIGHT
 

@@ -3,9 +3,11 @@
 import asyncio
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Final, override
 
 from aiohttp import hdrs, web
+from PIL import ExifTags, Image, ImageOps
 
 from homeassistant.components.camera import (
     Camera,
@@ -51,6 +53,22 @@ async def async_setup_entry(
 ) -> None:
     """Add the camera."""
     async_add_rows(entry, async_add_entities, (MagicPiCamera, CAMERAS))
+
+
+def _scaled(jpeg: bytes, width: int, height: int) -> bytes:
+    """Return a picture that is turned, as it is shown and not larger; others as they are (blocking).
+
+    Home Assistant scales the others, and its scaling knows no orientation.
+    """
+    with suppress(OSError), Image.open(BytesIO(jpeg)) as picture:
+        if picture.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return jpeg
+        shown = ImageOps.exif_transpose(picture)
+        shown.thumbnail((width, height))
+        buffer = BytesIO()
+        shown.save(buffer, "JPEG", quality=85)
+        return buffer.getvalue()
+    return jpeg
 
 
 class MagicPiCamera(MagicPiEntity, Camera):
@@ -146,8 +164,13 @@ class MagicPiCamera(MagicPiEntity, Camera):
         self, width: int | None = None, height: int | None = None
     ) -> bytes | None:
         """Return the newest picture."""
-        picture = self.nvr.last_picture(self.camera.id)
-        return picture.jpeg if picture else None
+        if (picture := self.nvr.last_picture(self.camera.id)) is None:
+            return None
+        if width is None or height is None:
+            return picture.jpeg
+        return await self.hass.async_add_executor_job(
+            _scaled, picture.jpeg, width, height
+        )
 
     @override
     async def handle_async_mjpeg_stream(

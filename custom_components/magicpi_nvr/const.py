@@ -57,6 +57,7 @@ CONF_LATE_AFTER: Final = "late_after"
 # Options of a camera's entry, beside CONF_RETENTION_DAYS
 CONF_RETENTION_SIZE: Final = "retention_size"
 CONF_LIVE_VIDEO: Final = "live_video"
+CONF_ROTATION: Final = "rotation"
 CONF_RECORD: Final = "record"
 CONF_CONTINUOUS_DAYS: Final = "continuous_days"
 RECORD_EVENTS: Final = "events"

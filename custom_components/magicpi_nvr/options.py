@@ -28,6 +28,7 @@ from .const import (
     CONF_RECORD,
     CONF_RETENTION_DAYS,
     CONF_RETENTION_SIZE,
+    CONF_ROTATION,
     CONF_VEHICLE_SCORE,
     CONF_WHAT_COUNTS,
     CONF_WHEN_NOTHING_SEEN,
@@ -111,11 +112,12 @@ class NvrOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraOptions:
-    """Options of a camera's entry; None = the NVR's limit. `live_video`: also of a camera that sleeps."""
+    """Options of a camera's entry; None = the NVR's limit. `live_video`: also of a camera that sleeps; `rotation`: degrees clockwise."""
 
     retention_days: int | None = None
     retention_size: float | None = None
     live_video: bool = False
+    rotation: int = 0
     continuous: bool = False
     continuous_days: int = 2
     when_nothing_seen: str = WHEN_NOTHING_RECORD
@@ -131,6 +133,7 @@ class CameraOptions:
             retention_days=None if days is None else int(days),
             retention_size=None if size is None else float(size),
             live_video=bool(options.get(CONF_LIVE_VIDEO, False)),
+            rotation=int(options.get(CONF_ROTATION, 0)),
             continuous=options.get(CONF_RECORD) == RECORD_CONTINUOUSLY,
             continuous_days=int(options.get(CONF_CONTINUOUS_DAYS, 2)),
             when_nothing_seen=str(

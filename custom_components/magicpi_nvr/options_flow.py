@@ -45,6 +45,7 @@ from .const import (
     CONF_RECORD,
     CONF_RETENTION_DAYS,
     CONF_RETENTION_SIZE,
+    CONF_ROTATION,
     CONF_VEHICLE_SCORE,
     CONF_WHAT_COUNTS,
     CONF_WHEN_NOTHING_SEEN,
@@ -96,6 +97,13 @@ class CameraOptionsFlow(OptionsFlowWithReload):
                         ),
                         probatio.Optional(CONF_RETENTION_SIZE): _number(
                             0.1, 100_000, step=0.1, unit="GB"
+                        ),
+                        probatio.Optional(CONF_ROTATION, default="0"): SelectSelector(
+                            SelectSelectorConfig(
+                                options=["0", "90", "180", "270"],
+                                translation_key="rotation",
+                                mode=SelectSelectorMode.DROPDOWN,
+                            )
                         ),
                         probatio.Optional(
                             CONF_WHAT_COUNTS, default=list

@@ -289,11 +289,14 @@ async def _async_snapshot(call: ServiceCall) -> ServiceResponse:
                 translation_key="storage_failed",
                 translation_placeholders={"error": str(err)},
             ) from err
+    size = (frame.width, frame.height)
+    if frame.orientation in (90, 270):
+        size = size[::-1]
     return {
         "camera": camera.id,
         "captured": iso_time(frame.captured_ms),
-        "width": frame.width,
-        "height": frame.height,
+        "width": size[0],
+        "height": size[1],
         "url": signed(hass, picture_url(camera.id)),
         "path": str(path) if path else None,
     }

@@ -99,6 +99,10 @@ class Delegate:
         self._kept[camera.id, frame.boot] = frame.seq
         return True
 
+    def rotation(self, camera_id: str) -> int:
+        """Turn nothing."""
+        return 0
+
     async def ready(self) -> None:
         """Frames are taken from the beginning."""
 

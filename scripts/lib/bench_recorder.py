@@ -146,6 +146,10 @@ class Joint:
             self.last[camera.id] = time.monotonic()
         return self.recorder.add_frame(frame, reason="pir")
 
+    def rotation(self, camera_id: str) -> int:
+        """Turn nothing."""
+        return 0
+
     async def ready(self) -> None:
         """Frames are taken from the beginning."""
 

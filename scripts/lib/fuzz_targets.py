@@ -67,10 +67,13 @@ def fuzz_jpeg(data: bytes) -> None:
         _promise(jpeg.MIN_SIDE <= side <= jpeg.MAX_SIDE, "size")
     again = jpeg.check_jpeg(check.data)
     _promise(again == check._replace(repairs=()), "not good as it is")
-    plain = jpeg.untagged(check.data)
-    _promise(
-        jpeg.check_jpeg(plain) == again._replace(data=plain, tag=1), "another picture"
-    )
+    for degrees, tag in ((0, 1), (90, 6)):
+        turned = jpeg.turned(check.data, degrees)
+        if len(turned) <= jpeg.MAX_JPEG_BYTES:
+            _promise(
+                jpeg.check_jpeg(turned) == again._replace(data=turned, tag=tag),
+                "another picture",
+            )
     # The short way for known headers and the long one say the same.
     _promise(
         jpeg._check_unknown(check.data, jpeg.MAX_JPEG_BYTES) == again,  # noqa: SLF001

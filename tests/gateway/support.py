@@ -109,6 +109,7 @@ class Owner:
     persisted_seq: dict[tuple[str, int], int] = field(default_factory=dict)
     keep: bool = True
     take: bool = True
+    degrees: int = 0
     images: dict[str, Path] = field(default_factory=dict)
     queries: list[dict[str, Any]] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -144,6 +145,10 @@ class Owner:
         """Note it."""
         self.motions.append((camera.id, boot, event, active, at_ms, source))
         self.news.set()
+
+    def rotation(self, camera_id: str) -> int:
+        """Return what is set."""
+        return self.degrees
 
     async def ready(self) -> None:
         """Frames are taken from the beginning."""

@@ -10,7 +10,7 @@ from custom_components.magicpi_nvr.gateway.jpeg import (
     MAX_JPEG_BYTES,
     JpegError,
     check_jpeg,
-    untagged,
+    turned,
 )
 
 from .support import JPEG, make_jpeg
@@ -213,7 +213,7 @@ def test_without_tables() -> None:
         assert reason(bare[: scan + half] + bytes(half - 2) + b"\xff\xd9") == "zeroed"
 
 
-def turned(value: int, order: str = "MM") -> bytes:
+def tagged(value: int, order: str = "MM") -> bytes:
     """Return a picture with an orientation tag."""
     exif = Image.Exif()
     exif.endian = ">" if order == "MM" else "<"
@@ -228,17 +228,25 @@ def turned(value: int, order: str = "MM") -> bytes:
 )
 def test_orientation(value: int, degrees: int, order: str) -> None:
     """The tag in degrees clockwise, also when the header is known; sides are those of the data."""
-    picture = turned(value, order)
+    picture = tagged(value, order)
     for _ in range(2):
         check = check_jpeg(picture)
         assert check.orientation == degrees
         assert (check.width, check.height) == (320, 240)
-    upright = untagged(picture)
-    assert len(upright) == len(picture)
-    assert check_jpeg(upright).orientation == 0
-    if 1 <= value <= 8:
-        with Image.open(BytesIO(upright)) as opened:
-            assert opened.getexif()[0x0112] == 1
+    for shown, tag in ((0, 1), (90, 6), (180, 3), (270, 8)):
+        again = turned(picture, shown)
+        assert check_jpeg(again).orientation == shown
+        with Image.open(BytesIO(again)) as opened:
+            assert opened.getexif()[0x0112] == tag
+            opened.load()
+
+
+def test_turned_without_a_tag() -> None:
+    """A segment is added, the rest stays byte by byte."""
+    again = turned(JPEG, 270)
+    assert again.endswith(JPEG[2:])
+    assert len(again) == len(JPEG) + 36
+    assert check_jpeg(again).orientation == 270
 
 
 @given(st.binary(max_size=80))
@@ -250,4 +258,4 @@ def test_any_exif(tiff: bytes) -> None:
     head = b"\xff\xd8\xff\xe1" + (len(segment) + 2).to_bytes(2) + segment
     picture = head + JPEG[2:]
     assert check_jpeg(picture).orientation in (0, 90, 180, 270)
-    assert check_jpeg(untagged(picture)).tag == 1
+    assert check_jpeg(turned(picture, 0)).tag == 1

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from io import BytesIO
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from custom_components.magicpi_nvr.gateway import session
 from custom_components.magicpi_nvr.gateway.camera.camera import Camera
+from custom_components.magicpi_nvr.gateway.jpeg import check_jpeg
 from custom_components.magicpi_nvr.gateway.protocol import (
     MAX_BINARY_BYTES,
     MAX_TEXT_BYTES,
@@ -816,19 +816,43 @@ async def test_frames_of_a_replaced_connection_count_in_their_boot(
         assert (await older.closed())[0] == CloseCode.REPLACED
 
 
-async def test_orientation_of_a_picture(house: House) -> None:
-    """It comes beside the picture, whose tag says nothing then: viewers and ffmpeg agree."""
+async def test_orientation_and_rotation(house: House) -> None:
+    """The tag comes with the picture; the rotation is added to it, from the next event on."""
     exif = Image.Exif()
     exif[0x0112] = 6
+    picture = make_jpeg((640, 480), exif=exif.tobytes())
     _, auth = await house.register()
     async with house.connect(auth) as wire:
         await wire.greet()
-        await wire.send_frame(1, make_jpeg((640, 480), exif=exif.tobytes()))
+        await wire.send_frame(1, picture)
         await wire.send_frame(2)
         await house.owner.until(lambda: len(house.owner.frames) == 2)
-    turned, plain = house.owner.frames
-    assert (turned.orientation, plain.orientation) == (90, 0)
-    assert (turned.width, turned.height) == (640, 480)
-    with Image.open(BytesIO(turned.jpeg)) as picture:
-        assert picture.getexif()[0x0112] == 1
-        picture.load()
+        house.owner.degrees = 270
+        await wire.send_frame(3, event=1)
+        await wire.send_frame(4, event=2)
+        await wire.send_frame(5, picture, event=2)
+        await house.owner.until(lambda: len(house.owner.frames) == 5)
+    assert [frame.orientation for frame in house.owner.frames] == [90, 0, 0, 270, 0]
+    assert all(
+        check_jpeg(frame.jpeg).orientation == frame.orientation
+        for frame in house.owner.frames
+    )
+    assert house.owner.frames[0].jpeg == picture
+    assert house.owner.frames[2].jpeg == JPEG
+
+
+async def test_rotation_of_live_pictures(house: House) -> None:
+    """Between events it counts soon."""
+    _, auth = await house.register()
+    async with house.connect(auth) as wire:
+        await wire.greet()
+        await wire.send_frame(1, event=0)
+        await house.owner.until(lambda: len(house.owner.frames) == 1)
+        house.owner.degrees = 180
+        seq = 1
+        while not house.owner.frames[-1].orientation:
+            seq += 1
+            await wire.send_frame(seq, event=0)
+            await house.owner.until(lambda seq=seq: len(house.owner.frames) == seq)
+            await wire.expect("ack")
+        assert house.owner.frames[-1].orientation == 180

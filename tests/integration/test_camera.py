@@ -1,13 +1,18 @@
 """The camera entity and what is told of its events."""
 
 import asyncio
+from io import BytesIO
 from typing import Any
 
 from aiohttp import ClientResponse
+import av
+from PIL import Image, ImageChops, ImageOps, ImageStat
 import pytest
 from pytest_homeassistant_custom_component.common import async_capture_events
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from custom_components.magicpi_nvr.const import CONF_ROTATION
+from custom_components.magicpi_nvr.views import event_clip_url, event_thumbnail_url
 from homeassistant.components.camera import (
     DOMAIN as CAMERA_DOMAIN,
     SERVICE_DISABLE_MOTION,
@@ -81,6 +86,67 @@ async def test_pictures_pass_untouched(
     # Leaving ends the camera's stream
     response.close()
     await nvr_house.wait_until(lambda: hass.states.get(entity_id).state == "idle")
+
+
+def shown(jpeg: bytes) -> Image.Image:
+    """Return a picture as browsers show it."""
+    with Image.open(BytesIO(jpeg)) as picture:
+        return ImageOps.exif_transpose(picture).convert("L")
+
+
+def frames_of(clip: bytes) -> list[Image.Image]:
+    """Return the pictures of a clip as players show them (blocking)."""
+    with av.open(BytesIO(clip)) as video:
+        (stream,) = video.streams.video
+        size = (stream.width, stream.height)
+        frames = [frame.to_image().convert("L") for frame in video.decode(stream)]
+    assert {frame.size for frame in frames} == {size}
+    return frames
+
+
+def distance(one: Image.Image, other: Image.Image) -> float:
+    """Return how much two pictures differ, in levels of gray."""
+    small = [picture.resize((24, 32)) for picture in (one, other)]
+    return float(ImageStat.Stat(ImageChops.difference(*small)).mean[0])
+
+
+@pytest.mark.parametrize(
+    ("rotation", "size"), [("90", (240, 320)), ("180", (320, 240))]
+)
+async def test_rotation(
+    nvr_house: House,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    rotation: str,
+    size: tuple[int, int],
+) -> None:
+    """Live picture, scaled picture, thumbnail and clip agree."""
+    camera = await nvr_house.claimed(always_on=True)
+    entity_id = nvr_house.entity_id("camera", "camera")
+    hass.config_entries.async_update_entry(
+        nvr_house.entry(), options={CONF_ROTATION: rotation}
+    )
+    await recorded(nvr_house, camera)
+    event = nvr_house.nvr.recordings.last_event(CAMERA_ID)
+    assert event
+    client = await hass_client()
+    answers = [
+        await (await client.get(url(event.id))).read()
+        for url in (event_thumbnail_url, event_clip_url)
+    ]
+    thumbnail = shown(answers[0])
+    frames = await hass.async_add_executor_job(frames_of, answers[1])
+    assert thumbnail.size == frames[0].size == size
+    upright = min(distance(thumbnail, frame) for frame in frames)
+    turned = min(distance(thumbnail.rotate(180), frame) for frame in frames)
+    assert upright < turned / 2
+    live = shown((await async_get_image(hass, entity_id)).content)
+    scaled = await async_get_image(
+        hass, entity_id, width=size[0] // 2, height=size[1] // 2
+    )
+    assert live.size == size
+    assert shown(scaled.content).size == (size[0] // 2, size[1] // 2)
+    assert distance(shown(scaled.content), live) < turned / 2
 
 
 async def test_browser_knows_at_once_that_a_picture_is_whole(

@@ -34,6 +34,9 @@ class GatewayDelegate(Protocol):
     def persisted(self, camera_id: str, boot: int) -> int:
         """Highest seq of this boot up to which every frame it took is on disk, 0 = none."""
 
+    def rotation(self, camera_id: str) -> int:
+        """Degrees clockwise by which this camera's pictures are shown: 0, 90, 180 or 270."""
+
     def camera_registered(self, camera: Camera, token_data: Mapping[str, Any]) -> None:
         """A camera used its token."""
 

@@ -45,6 +45,11 @@ _MAX_EXIF_ENTRIES: Final = 64
 # Degrees clockwise to turn a picture by, for the tag's values from 1; a mirrored picture is
 # turned and stays mirrored.
 _ORIENTATIONS: Final = (0, 0, 180, 180, 90, 90, 270, 270)
+_TAGS: Final = {0: 1, 90: 6, 180: 3, 270: 8}
+# An APP1 segment up to the value of its only tag.
+_EXIF_SEGMENT: Final = bytes.fromhex(
+    "ffe1 0022 457869660000 4d4d 002a 00000008 0001 0112 0003 00000001"
+)
 # A camera's header stays the same for as long as its settings do: from SOI through the SOS
 # of three components it is read once.
 _SOS_OF_THREE: Final = b"\xff\xda\x00\x0c"
@@ -153,11 +158,9 @@ def _find_orientation(
     return None
 
 
-def untagged(data: bytes) -> bytes:
-    """Return a good picture whose orientation tag says nothing, so that all viewers agree.
-
-    A decoder may follow the tag or not; frames carry the orientation beside the picture.
-    """
+def turned(data: bytes, degrees: int) -> bytes:
+    """Return a good picture whose orientation tag says `degrees` clockwise; no pixel is touched."""
+    value = _TAGS[degrees]
     position = 2
     while data[position] == 0xFF and data[position + 1] != _MARKER_SOS:
         if data[position + 1] == 0xFF:  # a fill byte
@@ -168,9 +171,9 @@ def untagged(data: bytes) -> bytes:
             found := _find_orientation(data, position + 4, end)
         ):
             _, index, order = found
-            return data[:index] + (1).to_bytes(2, order) + data[index + 2 :]
+            return data[:index] + value.to_bytes(2, order) + data[index + 2 :]
         position = end
-    return data
+    return b"".join((data[:2], _EXIF_SEGMENT, value.to_bytes(2), bytes(6), data[2:]))
 
 
 def _next_marker(data: bytes, position: int) -> int:

@@ -128,7 +128,7 @@ class Frame(NamedTuple):
     """One good JPEG of a camera.
 
     `captured_ms` is UTC epoch milliseconds, `orientation` the degrees clockwise by which a
-    viewer turns the picture: 0, 90, 180 or 270. Width and height are those before it.
+    viewer turns the picture, as its tag says: 0, 90, 180 or 270. Width and height are those before it.
     """
 
     camera: str

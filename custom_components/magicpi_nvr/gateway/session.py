@@ -11,7 +11,7 @@ from aiohttp import WSMsgType, web
 from .camera.camera import Camera
 from .camera.commands import CommandFailed
 from .clock import Clock, Reading
-from .jpeg import MAX_JPEG_BYTES, JpegError, check_jpeg, untagged
+from .jpeg import MAX_JPEG_BYTES, JpegError, check_jpeg, turned
 from .protocol import (
     FLAG_LAST,
     HEADER_BYTES,
@@ -112,6 +112,8 @@ class Session:
         self._open_events: set[int] = set()
         self._bucket = TokenBucket(TEXT_BURST, TEXT_RATE)
         self._flood = 0
+        self._rotation = 0
+        self._rotated_event = -1
         self._frames_left = FRAME_BURST
         self._garbage = 0
 
@@ -276,6 +278,8 @@ class Session:
         self._frames_left = min(
             FRAME_BURST, max(0, self._frames_left) + FRAMES_PER_TICK
         )
+        if not self._rotated_event:
+            self._rotation = self._delegate.rotation(self.camera.id)
         if self._connection.heard():
             self._silent = 0
         else:
@@ -363,6 +367,11 @@ class Session:
             return
         if check.repairs:
             counters.repairs.update(check.repairs)
+        # A rotation that is set while an event runs counts from the next one on.
+        if event != self._rotated_event:
+            self._rotated_event = event
+            self._rotation = self._delegate.rotation(camera.id)
+        orientation = (check.orientation + self._rotation) % 360
         frame = Frame(
             camera.id,
             self._boot,
@@ -371,11 +380,11 @@ class Session:
             flags,
             t,
             self._boot_clock.wall_ms(event, t),
-            check.data if check.tag == 1 else untagged(check.data),
+            turned(check.data, orientation) if self._rotation else check.data,
             check.width,
             check.height,
             bool(check.repairs),
-            check.orientation,
+            orientation,
         )
         counters.frames += 1
         camera.handle_frame(frame)

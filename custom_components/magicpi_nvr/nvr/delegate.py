@@ -74,6 +74,7 @@ class CameraDelegate:
         )
         self._followed: dict[str, CALLBACK_TYPE] = {}
         self._boots: dict[str, int] = {}
+        self._rotations: dict[str, int] = {}
         self._features: dict[str, tuple[str, ...]] = {}
         self._reasons: dict[str, dict[tuple[int, int], str]] = {}
 
@@ -168,6 +169,17 @@ class CameraDelegate:
             self._pictures.note(camera.latest)
 
     # ---- what the gateway asks ----
+
+    @callback
+    def rotation(self, camera_id: str) -> int:
+        """Return the rotation that a camera's options say."""
+        entry = self._entries.camera(camera_id)
+        rotation = CameraOptions.from_mapping(entry.options if entry else {}).rotation
+        if self._rotations.get(camera_id, rotation) != rotation:
+            # A recording has one rotation
+            self.continuous.end_piece(camera_id)
+        self._rotations[camera_id] = rotation
+        return rotation
 
     @callback
     def camera_registered(self, camera: Camera, token_data: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from .grid import HEIGHT, WIDTH, Box
 
@@ -46,9 +46,13 @@ def _open(jpeg: bytes) -> Image.Image:
     return image
 
 
-def _load(image: Image.Image) -> None:
+def _load(image: Image.Image) -> Image.Image:
+    """Return the picture as it is shown: zones and boxes belong to that."""
     try:
         image.load()
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image
+        return ImageOps.exif_transpose(image)
     except (
         OSError,
         ValueError,
@@ -66,7 +70,7 @@ def luma(jpeg: bytes) -> NDArray[np.float32]:
     image = _open(jpeg)
     # The decoder itself leaves out what is not needed: an eighth of each side for 800 x 600
     image.draft("L", (WIDTH, HEIGHT))
-    _load(image)
+    image = _load(image)
     if image.mode != "L":
         image = image.convert("L")
     small = image.resize((WIDTH, HEIGHT), Image.Resampling.BOX)
@@ -87,7 +91,7 @@ def pixels(
     width, height = image.size
     # A crop needs the picture's own pixels, the whole only as many as the detector takes
     image.draft("RGB", (round(target[0] / w), round(target[1] / h)))
-    _load(image)
+    image = _load(image)
     if image.mode != "RGB":
         image = image.convert("RGB")
     width, height = image.size

@@ -195,8 +195,8 @@ class Demo:
                 lambda: self._find_entities(hass), STEP_TIMEOUT, "the entities"
             )
             await hass.wait_for_state(
-                self.entities["connectivity"],
-                lambda state: state["state"] in ("on", "off"),
+                self.entities["status"],
+                lambda state: state["state"] in ("awake", "streaming", "asleep"),
             )
             tell(f"{self.entities['count']} of them")
 
@@ -205,20 +205,20 @@ class Demo:
         rows = [
             row
             for row in await hass.ws("config/entity_registry/list")
-            if row["platform"] == DOMAIN
+            if row["platform"] == DOMAIN and not row["disabled_by"]
         ]
         entities: dict[str, Any] = {"count": len(rows)}
         for row in rows:
             domain = row["entity_id"].partition(".")[0]
-            if domain in ("camera", "event", "image"):
+            if domain in ("camera", "image") or row["translation_key"] == "event":
                 entities[domain] = row["entity_id"]
-            elif row["translation_key"] == "stream_duration":
-                entities["stream_duration"] = row["entity_id"]
+            elif row["translation_key"] in ("status", "stream_duration"):
+                entities[row["translation_key"]] = row["entity_id"]
             elif domain == "binary_sensor":
                 state = await hass.state(row["entity_id"])
                 if state and "device_class" in state["attributes"]:
                     entities[state["attributes"]["device_class"]] = row["entity_id"]
-        wanted = {"camera", "event", "motion", "connectivity", "stream_duration"}
+        wanted = {"camera", "event", "motion", "status", "stream_duration"}
         return entities if wanted <= entities.keys() else {}
 
     async def _set_while_asleep(
@@ -226,9 +226,7 @@ class Demo:
     ) -> None:
         with self.steps.step("it goes to sleep"):
             await camera.wait_asleep(SLEEP_TIMEOUT)
-            await hass.wait_for_state(
-                self.entities["connectivity"], "off", STEP_TIMEOUT
-            )
+            await hass.wait_for_state(self.entities["status"], "asleep", STEP_TIMEOUT)
         with self.steps.step("a setting waits while it sleeps") as tell:
             entity_id = self.entities["stream_duration"]
             await hass.call_action(
@@ -357,9 +355,7 @@ class Demo:
 
     async def _see_asleep(self, hass: HomeAssistantProcess, camera: DemoCamera) -> None:
         with self.steps.step("the camera sleeps, its last picture stays"):
-            await hass.wait_for_state(
-                self.entities["connectivity"], "off", STEP_TIMEOUT
-            )
+            await hass.wait_for_state(self.entities["status"], "asleep", STEP_TIMEOUT)
             picture = await hass.rest(
                 "GET", f"/api/camera_proxy/{self.entities['camera']}"
             )

@@ -25,6 +25,7 @@ MAX_BYTES = 300_000
 SIZE = (1280, 800)
 TALL = (1280, 1500)
 DASHBOARD = "cameras-timeline"
+STRATEGY = "magicpi-cameras"
 INTEGRATION = f"/config/integrations/integration/{DOMAIN}"
 MEDIA = f"/media-browser/browser/app%2Cmedia-source%3A%2F%2F{DOMAIN}"
 # Pictures have arrived, fonts are there, nothing fades in or out any more.
@@ -169,7 +170,11 @@ async def with_cameras(stage: Stage, take: Callable[..., Awaitable[None]]) -> No
         await visitor.open(f"/{DASHBOARD}/0")
         card = page.locator(CARD)
         await expect(card.get_by_role("status")).to_contain_text("event")
-        await card.locator("input").fill(day)
+        await card.locator("ha-date-input").wait_for()
+        await card.locator("ha-date-input").evaluate(
+            "(input, value) => input.dispatchEvent(new CustomEvent('value-changed', {detail: {value}}))",
+            day,
+        )
         await expect(card.get_by_role("status")).to_contain_text("120 events")
         slider = card.get_by_role("slider", name="Events of Front door")
         await slider.focus()
@@ -189,11 +194,21 @@ async def with_cameras(stage: Stage, take: Callable[..., Awaitable[None]]) -> No
     async def phone(visitor: Person) -> None:
         await timeline(visitor, hover=False)
 
+    async def dashboard(visitor: Person) -> None:
+        await visitor.open(f"/{STRATEGY}/0")
+        page = visitor.page
+        await expect(page.locator("magicpi-camera-card img")).to_have_count(2)
+        await expect(page.locator("magicpi-clips-card img").first).to_be_visible()
+        status = page.locator(CARD).get_by_role("status")
+        await expect(status).to_contain_text("event")
+
     await take("device", device, size=TALL)
     await take("media", media)
     await take("clip", clip)
     await take("options", options)
-    await take("timeline", timeline)
+    await take("dashboard", dashboard, size=(1280, 1300))
+    await take("dashboard-phone", dashboard, phone=True)
+    await take("timeline", timeline, size=(1280, 1000))
     await take("timeline-phone", phone, phone=True)
     await take("live", live)
 
@@ -245,6 +260,15 @@ async def save_dashboard(stage: Stage) -> None:
     card = {"type": f"custom:{CARD}"}
     view = {"title": "Cameras", "type": "panel", "cards": [card]}
     await ws("lovelace/config/save", url_path=DASHBOARD, config={"views": [view]})
+    await ws(
+        "lovelace/dashboards/create",
+        url_path=STRATEGY,
+        title="MagicPi cameras",
+        icon="mdi:cctv",
+        mode="storage",
+    )
+    strategy = {"type": f"custom:{STRATEGY}"}
+    await ws("lovelace/config/save", url_path=STRATEGY, config={"strategy": strategy})
 
 
 def main() -> int:

@@ -136,3 +136,59 @@ async def test_suggested_for_a_camera(
         ],
         [],
     ]
+
+
+async def test_zones_are_drawn(
+    stage: Stage, visitor: Person, front_door: VirtualCamera
+) -> None:
+    """An administrator draws a zone over the last picture; Home Assistant has it then."""
+    await front_door.wait_state("asleep", timeout=60)
+    await stage.hass.ws(
+        "lovelace/dashboards/create", url_path="zones-card", title="Z", mode="storage"
+    )
+    card = {
+        "type": f"custom:{CARD}",
+        "entities": [await stage.entity(front_door.id, "camera")],
+    }
+    view = {"type": "panel", "cards": [card]}
+    await stage.hass.ws(
+        "lovelace/config/save", url_path="zones-card", config={"views": [view]}
+    )
+    await visitor.open("/zones-card/0")
+    page = visitor.page
+    await page.get_by_role("button", name="Draw zones").click()
+    editor = page.locator("magicpi-zone-editor")
+    await editor.get_by_role("button", name="Add a zone").click()
+    await editor.get_by_label("Name of the zone").fill("Path")
+    await editor.get_by_label("Name of the zone").press("Tab")
+    await editor.get_by_label("Kind").select_option("ignore")
+    point = editor.get_by_role("button", name="Point 1", exact=True)
+    await point.focus()
+    for _ in range(5):
+        await point.press("ArrowLeft")
+    picture = await editor.locator(".picture").bounding_box()
+    box = await editor.get_by_role("button", name="Point 3", exact=True).bounding_box()
+    assert picture
+    assert box
+    await page.mouse.move(box["x"] + 20, box["y"] + 20)
+    await page.mouse.down()
+    await page.mouse.move(
+        picture["x"] + picture["width"] * 0.9, picture["y"] + picture["height"] * 0.8
+    )
+    await page.mouse.up()
+    await editor.get_by_role("button", name="Save").click()
+    await expect(editor).to_have_count(0)
+    answer = await stage.hass.ws("magicpi_nvr/zones/get", camera_id=front_door.id)
+    (zone,) = answer["zones"]
+    assert (zone["name"], zone["kind"], len(zone["points"])) == ("Path", "ignore", 4)
+    assert zone["points"][0] == [0.25, 0.3]
+    assert abs(zone["points"][2][0] - 0.9) < 0.02
+    assert abs(zone["points"][2][1] - 0.8) < 0.02
+    # What is there is shown again
+    await page.get_by_role("button", name="Draw zones").click()
+    await expect(editor.locator("polygon.ignore")).to_have_count(1)
+    await editor.get_by_role("button", name="Delete").click()
+    await editor.get_by_role("button", name="Save").click()
+    await expect(editor).to_have_count(0)
+    answer = await stage.hass.ws("magicpi_nvr/zones/get", camera_id=front_door.id)
+    assert answer["zones"] == []

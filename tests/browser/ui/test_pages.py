@@ -44,7 +44,7 @@ async def test_device_page(
         for row in await stage.hass.ws("config/entity_registry/list")
         if row["device_id"] == device["id"] and not row["disabled_by"]
     ]
-    assert len(rows) >= 30
+    assert 14 <= len(rows) <= 24
     shown = page.locator("ha-device-entities-card")
     for row in rows:
         state = await stage.hass.state(row["entity_id"])

@@ -1,10 +1,11 @@
 """The shared NVR: its life, its options, and cameras that come and go."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 import socket
 from unittest.mock import AsyncMock, Mock, patch
+from zoneinfo import ZoneInfo
 
 import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
@@ -15,7 +16,6 @@ from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_
 from custom_components.magicpi_nvr.nvr import EventChange, NvrChange, stores
 from custom_components.magicpi_nvr.nvr.stores import RegistryStorage
 from custom_components.magicpi_nvr.recording.capture import EventDropped
-from custom_components.magicpi_nvr.recording.model import PurgeReport
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.const import CONF_HOST, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
@@ -26,7 +26,6 @@ from homeassistant.util import dt as dt_util
 from loaded_home import frames_below
 
 from .house import CAMERA_ID, House, nvr_options
-from .test_media_source import put_events
 
 OTHER_ID = "AA:BB:CC:DD:EE:02"
 
@@ -330,52 +329,43 @@ async def test_storage_is_written_while_it_changes(
             await asyncio.sleep(0)
 
 
-async def test_cleanup_by_schedule(nvr_house: House, hass: HomeAssistant) -> None:
-    """The cleanup runs when its schedule says so, again and again."""
-    nvr = nvr_house.nvr
-    with patch.object(
-        nvr.recordings,
-        "async_purge",
-        AsyncMock(
-            return_value=PurgeReport(
-                dry_run=False, events=(), freed=0, protected_kept=0, floor_reached=True
-            )
-        ),
-    ) as purge:
+async def test_cleanup_by_schedule(clip_house: House, hass: HomeAssistant) -> None:
+    """The cleanup runs when its schedule says so, night after night, and keeps what is new."""
+    nvr = clip_house.nvr
+    last = nvr.recordings.last_event(CAMERA_ID)
+    assert last
+    purge = nvr.recordings.async_purge
+    with patch.object(nvr.recordings, "async_purge", side_effect=purge) as called:
         now = dt_util.now()
         at = now.replace(hour=2, minute=0, second=0, microsecond=0)
         at += timedelta(days=1 if at <= now else 0)
         async_fire_time_changed(hass, at - timedelta(seconds=5))
         await hass.async_block_till_done()
-        assert not purge.called
-        async_fire_time_changed(hass, at + timedelta(seconds=1))
-        await hass.async_block_till_done()
-        assert purge.call_count == 1
+        assert not called.called
+        for night in (1, 2, 3):
+            async_fire_time_changed(hass, at + timedelta(days=night - 1, seconds=1))
+            await hass.async_block_till_done()
+            assert called.call_count == night
+    assert await nvr.recordings.library.event(last.id)
 
 
-async def test_retention_is_told(nvr_house: House, hass: HomeAssistant) -> None:
-    """Whatever retention removes is told to who listens."""
-    await nvr_house.claimed()
-    events = await put_events(nvr_house, 2)
-    nvr = nvr_house.nvr
-    await nvr.recordings.async_rebuild()
+async def test_retention_is_told(clip_house: House, hass: HomeAssistant) -> None:
+    """Whatever retention removes, or the recorder gives up, reaches those who listen."""
+    nvr = clip_house.nvr
+    event = nvr.recordings.last_event(CAMERA_ID)
+    assert event
     gone: list[str] = []
     nvr.changes.subscribe_events(
         lambda change, event: (
             gone.append(event.id) if change is EventChange.DELETED else None
         )
     )
-    nvr.recordings.handle_purge(
-        PurgeReport(
-            dry_run=False,
-            events=tuple(events),
-            freed=1,
-            protected_kept=0,
-            floor_reached=True,
-        )
-    )
-    nvr.recordings.handle_notice(EventDropped(events[0]))
-    assert gone == [events[0].id, events[1].id, events[0].id]
+    report = await nvr.recordings.async_purge(older_than_ms=event.end_ms + 1)
+    assert [item.id for item in report.events] == gone == [event.id]
+    assert not (nvr.media_root / event.path).exists()
+    await clip_house.wait_until(lambda: nvr.recordings.last_event(CAMERA_ID) is None)
+    nvr.recordings.handle_notice(EventDropped(event))
+    assert gone == [event.id] * 2
 
 
 async def test_reboot_within_an_event(nvr_house: House, hass: HomeAssistant) -> None:
@@ -462,12 +452,22 @@ async def test_disabled_camera_is_not_recorded(
     assert CAMERA_ID in nvr_house.nvr.gateway.cameras
 
 
-async def test_time_zone_is_followed(nvr_house: House, hass: HomeAssistant) -> None:
-    """Local days and hours are those of Home Assistant's time zone, also a new one."""
+async def test_time_zone_is_followed(clip_house: House, hass: HomeAssistant) -> None:
+    """Local days and hours of new recordings are those of Home Assistant's new time zone."""
     await hass.config.async_update(time_zone="Pacific/Auckland")
     await hass.async_block_till_done()
-    zone = nvr_house.nvr.recordings.library.settings.time_zone
-    assert str(zone) == "Pacific/Auckland"
+    nvr = clip_house.nvr
+    before = nvr.recordings.last_event(CAMERA_ID)
+    clip_house.cameras[0].trigger_motion(0.3)
+    await clip_house.wait_until(
+        lambda: nvr.recordings.last_event(CAMERA_ID) not in (None, before)
+    )
+    event = nvr.recordings.last_event(CAMERA_ID)
+    assert event
+    at = datetime.fromtimestamp(event.start_ms / 1000, ZoneInfo("Pacific/Auckland"))
+    assert event.path.split("/")[1:] == [f"{at:%Y-%m-%d}", f"{at:%H}.mp4"]
+    days = await nvr.recordings.library.days(camera=CAMERA_ID)
+    assert f"{at:%Y-%m-%d}" in [day.date for day in days]
 
 
 async def test_recorder_that_cannot_start(house: House, hass: HomeAssistant) -> None:

@@ -1,6 +1,10 @@
 """Continuous recording of a camera that is always on."""
 
+import asyncio
+from collections import Counter
+from collections.abc import Callable
 import itertools
+import os
 from typing import Any
 
 import pytest
@@ -18,6 +22,8 @@ from virtual_camera import VirtualCamera
 from .house import CAMERA_ID, House
 
 PIECE_MS = 3000
+# Of the soak
+MINUTES = float(os.environ.get("MAGICPI_SOAK_MINUTES", "0.5"))
 
 
 @pytest.fixture
@@ -169,3 +175,93 @@ async def test_ends_with_its_option(
         lambda: not nvr_house.nvr.recordings.is_recording(CAMERA_ID)
     )
     await nvr_house.wait_until(lambda: not nvr_house.nvr.delegate.continuous._holders)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(MINUTES * 60 + 300)
+async def test_soak(
+    nvr_house: House,
+    hass: HomeAssistant,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Two cameras, motion now and then, a restart in the middle: what they sent is in clips, or was thinned out."""
+    cameras = [
+        await nvr_house.claimed(
+            f"AA:BB:CC:DD:EE:0{number}", f"Camera {number}", always_on=True
+        )
+        for number in (1, 2)
+    ]
+    # The claim has taken a picture
+    await asyncio.gather(*(camera.wait_all_acked() for camera in cameras))
+    first = {camera.id: camera.counters.sent for camera in cameras}
+    for camera in cameras:
+        nvr_house.camera(camera.id).set_config({"framerate": 2})
+        entry = nvr_house.entry(camera.id)
+        hass.config_entries.async_update_entry(
+            entry, options={CONF_RECORD: RECORD_CONTINUOUSLY}
+        )
+        await hass.config_entries.async_reload(entry.entry_id)
+    thinned: Counter[str] = Counter()
+    unwanted: Counter[str] = Counter()
+    recording = nvr_house.nvr.delegate.continuous
+    take = recording.take
+
+    def count(camera: Any, frame: Any) -> Any:
+        """Count what comes when the recording was turned off already."""
+        before = recording.thinned[camera.id]
+        taken = take(camera, frame)
+        unwanted[camera.id] += taken is None and recording.thinned[camera.id] == before
+        return taken
+
+    monkeypatch.setattr(recording, "take", count)
+
+    def note_thinned() -> None:
+        thinned.update(recording.thinned)
+        recording.thinned.clear()
+
+    begin = hass.loop.time()
+    restarted = False
+    while hass.loop.time() - begin < MINUTES * 60:
+        await asyncio.sleep(min(20, MINUTES * 20))
+        cameras[0].trigger_motion(3)
+        if not restarted and hass.loop.time() - begin > MINUTES * 30:
+            restarted = True
+            note_thinned()
+            await nvr_house.restart()
+    for camera in cameras:
+        entry = nvr_house.entry(camera.id)
+        hass.config_entries.async_update_entry(entry, options={})
+        await nvr_house.wait_until(
+            lambda camera=camera: (
+                not nvr_house.nvr.delegate.continuous._holders.get(camera.id)
+            )
+        )
+        await camera.wait_all_acked(timeout=60)
+    await nvr_house.wait_until(
+        lambda: (
+            not any(
+                nvr_house.nvr.recordings.is_recording(camera.id) for camera in cameras
+            )
+        )
+    )
+    note_thinned()
+    for camera in cameras:
+        recorded = lost = 0
+        cursor = None
+        while True:
+            page = await nvr_house.nvr.recordings.library.events(
+                camera=camera.id, limit=500, cursor=cursor
+            )
+            recorded += sum(event.frames for event in page.events)
+            lost += sum(event.lost for event in page.events)
+            if (cursor := page.cursor) is None:
+                break
+        sent = camera.counters.sent - first[camera.id]
+        record_property(
+            camera.id,
+            f"{sent} sent, {recorded} in clips, {thinned[camera.id]} thinned out, {unwanted[camera.id]} after the end",
+        )
+        assert lost == 0
+        assert sent == recorded + thinned[camera.id] + unwanted[camera.id]
+        assert unwanted[camera.id] < 10

@@ -82,13 +82,15 @@ class Live:
     def _make_encoder(self, width: int, height: int) -> LiveEncoder:
         """Return an encoder like the recorder's: its samples may follow each other."""
         settings = self._plan().recording
-        return Encoder(
+        encoder = Encoder(
             settings.ffmpeg,
             crf=settings.crf,
             preset=settings.preset,
             width=width,
             height=height,
         )
+        encoder.is_prompt = True
+        return encoder
 
     def _free_encoders(self) -> int:
         return self._plan().recording.max_encoders - self._recorder().stats.encoders

@@ -92,6 +92,7 @@ class Encoder:
         self._tasks: list[asyncio.Task[None]] = []
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._inside: deque[int] = deque()  # times of what went in and did not come out
+        self.is_prompt = False  # somebody watches: nothing is collected
         self._closed = False
         self._progress = 0.0
         self._stalled = False
@@ -184,7 +185,7 @@ class Encoder:
             await ready
         finally:
             loop.remove_reader(self._output)
-        if not self._closed:
+        if not self._closed and not self.is_prompt:
             # Frames come out in the groups in which they go in: waking up for each of them would cost more
             # than all else that is done with it.
             await asyncio.sleep(COLLECT_S)

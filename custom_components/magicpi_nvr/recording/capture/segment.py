@@ -149,7 +149,8 @@ class SegmentEncoding:
         """Wait for more frames to feed at once, unless the event is over."""
         event = self.event
         wait_s = batch[0].arrived + GATHER_S - monotonic()
-        if self._tap and self._tap.is_watched(event.camera):
+        self._encoder.is_prompt = bool(self._tap and self._tap.is_watched(event.camera))
+        if self._encoder.is_prompt:
             return
         if len(batch) == _FEED_AT_ONCE or wait_s <= 0:
             return
@@ -217,8 +218,8 @@ class SegmentEncoding:
                 await self._flush(next_ms=packet.at_ms)
             self.made_progress = True
             self._take(packet)
-            if len(self._inside) <= 1:
-                # The encoder gives no more until it gets more.
+            if len(self._inside) <= 1 and not self._encoder.is_prompt:
+                # The encoder gives no more until it gets more. Fed frame by frame it does so all the time.
                 await self._flush(next_ms=self._next_inside_ms())
         if not self._input_closed:
             raise EncoderFailed("ffmpeg ended before its input did")

@@ -256,7 +256,7 @@ async def ws_set_zones(
     except InvalidZone as err:
         connection.send_error(msg["id"], websocket_api.ERR_INVALID_FORMAT, str(err))
         return
-    if not nvr.entries.set_zones(msg["camera_id"], zones):
+    if not nvr.set_zones(msg["camera_id"], zones):
         connection.send_error(msg["id"], websocket_api.ERR_NOT_FOUND, "No such camera")
         return
     connection.send_result(msg["id"], {"zones": zones})

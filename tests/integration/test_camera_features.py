@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.recording import Event
@@ -190,6 +191,54 @@ async def test_charging(scene: Scene) -> None:
     actor.virtual.options.charging = True
     await actor.nap()
     assert actor.state("binary_sensor", "charging").state == STATE_ON
+
+
+async def test_zones_to_ignore(
+    scene: Scene, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
+) -> None:
+    """What is drawn to be ignored is ignored by the camera itself; what is watched is its owner's matter."""
+    client = await hass_ws_client(hass)
+    corner = [[0, 0], [0.125, 0], [0.125, 0.0834], [0, 0.0834]]
+    last = [[0.9375, 0.9167], [1, 0.9167], [1, 1], [0.9375, 1]]
+    zones = [
+        {"name": "Street", "kind": "ignore", "points": corner},
+        {"name": "Tree", "kind": "ignore", "points": last},
+        {"name": "Path", "kind": "watch", "points": [[0, 0.5], [1, 0.5], [1, 1]]},
+    ]
+
+    async def draw(actor: Actor, zones: list[dict[str, Any]]) -> None:
+        await client.send_json_auto_id(
+            {
+                "type": f"{DOMAIN}/zones/set",
+                "camera_id": actor.camera.id,
+                "zones": zones,
+            }
+        )
+        assert (await client.receive_json())["success"]
+
+    actor = await scene.add_camera()
+    await actor.sleep()
+    rev = actor.camera.config.rev
+    await draw(actor, zones[2:])
+    assert actor.camera.config.rev == rev, "nothing to tell it"
+    await draw(actor, zones)
+    await actor.nap()
+    # The first two cells are the highest bits, the last cell is the lowest
+    assert actor.virtual.config["ignore_grid"] == "c" + "0" * 46 + "1"
+    await draw(actor, [])
+    await actor.nap()
+    assert actor.virtual.config["ignore_grid"] == "0" * 48
+
+    # A camera of before hears of them when an update lets it
+    await draw(actor, [])
+    old = await scene.add_camera(features=())
+    await draw(old, zones)
+    await old.nap()
+    assert old.camera.config.rejected == {}
+    old.virtual.caps["features"] = ["confirm_motion"]
+    await old.nap()
+    await old.nap()
+    assert old.virtual.config["ignore_grid"] == "c" + "0" * 46 + "1"
 
 
 async def test_camera_of_before(scene: Scene) -> None:

@@ -54,7 +54,7 @@ async def test_hello(gateway: StandIn, claimed: Claimed) -> None:
     assert set(hello) == {
         *("type", "proto", "id", "fw", "model", "boot", "reason", "uptime_ms", "rssi"),
         *("battery_mv", "battery_pct", "heap", "config_rev", "timing", "backlog"),
-        "lost",
+        *("lost", "features", "charging"),
     }
     assert hello["proto"] == 1
     assert hello["id"] == camera.id

@@ -527,6 +527,15 @@ class Nvr:
             return list(self.options.hosts)
         return await async_hosts(self.hass, toward)
 
+    @callback
+    def set_zones(self, camera_id: str, zones: list[dict[str, Any]]) -> bool:
+        """Store a camera's zones, and tell it where to ignore motion; False without its entry."""
+        if not self.entries.set_zones(camera_id, zones):
+            return False
+        if self.running and (camera := self.gateway.cameras.get(camera_id)):
+            self.delegate.tell_ignored(camera)
+        return True
+
     # ---- firmware ----
 
     def firmware_for(self, camera: Camera) -> FirmwareOffer | None:

@@ -8,8 +8,9 @@ from homeassistant.const import CONF_HOST
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 
-from ..const import DOMAIN
+from ..const import DOMAIN, LOGGER
 from ..gateway import Camera, Change, Frame
+from ..gateway.camera.configuration import keys_for
 from ..options import CameraOptions
 from ..recording import REASON_CHECK_IN, REASON_CONTINUOUS, InvalidValue
 from .changes import Changes, NvrChange
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Events of one camera that run at once; it has one, unless it sends nonsense
 MAX_REASONS: Final = 64
+IGNORE_GRID: Final = "ignore_grid"
 REASON_MANUAL: Final = "manual"
 REASON_MOTION: Final = "motion"
 # What a camera may name as an event's source, and what that is to a person
@@ -89,6 +91,7 @@ class CameraDelegate:
                 self._followed[camera.id] = camera.subscribe(
                     lambda change, camera=camera: self._handle_camera(camera, change)  # type: ignore[misc]
                 )
+            self.tell_ignored(camera)
 
     @callback
     def unfollow(self, camera_id: str) -> None:
@@ -137,6 +140,7 @@ class CameraDelegate:
         """Follow the camera's address, its firmware and what that can do."""
         if (entry := self._entries.camera(camera.id)) is None:
             return
+        self.tell_ignored(camera)
         features = camera.caps.features
         if self._features.setdefault(camera.id, features) != features:
             # Entities of what came or went with other firmware
@@ -153,6 +157,24 @@ class CameraDelegate:
             registry.async_update_device(
                 device.id, model=camera.model, sw_version=camera.firmware
             )
+
+    @callback
+    def tell_ignored(self, camera: Camera) -> None:
+        """Set where a camera that confirms motion itself is to ignore it: in the zones to ignore."""
+        key = keys_for(camera.caps).get(IGNORE_GRID)
+        if key is None:
+            return
+        grid: Any = key.default
+        if zones := self._entries.zones(camera.id):
+            # Only who draws zones needs what reads them
+            from ..vision.zones import InvalidZone, Zones  # noqa: PLC0415
+
+            try:
+                grid = Zones.from_list(zones).ignored_grid
+            except InvalidZone as err:
+                LOGGER.warning("The zones of %s are not used: %s", camera.id, err)
+        if camera.config.desired.get(IGNORE_GRID, key.default) != grid:
+            camera.set_config({IGNORE_GRID: grid})
 
     @callback
     def _knows_authority(self, camera_id: str) -> None:

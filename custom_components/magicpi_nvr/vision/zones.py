@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 import math
 from typing import Any, Final, Self
 
-from .grid import COLUMNS, EVERYWHERE, ROWS, Box
+from .grid import CELLS, COLUMNS, EVERYWHERE, ROWS, Box
 
 MAX_ZONES: Final = 16
 MAX_POINTS: Final = 32
@@ -166,6 +166,15 @@ class Zones:
         if not any(zone.kind is ZoneKind.WATCH for zone in self.zones):
             watched = EVERYWHERE
         return watched & ~ignored
+
+    @property
+    def ignored_grid(self) -> str:
+        """The cells to ignore as cameras take them: hex digits, row by row, the highest bit first."""
+        ignored = 0
+        for zone in self.zones:
+            if zone.kind is ZoneKind.IGNORE:
+                ignored |= zone.cells
+        return f"{int(f'{ignored:0{CELLS}b}'[::-1], 2):0{CELLS // 4}x}"
 
     def ignores(self, box: Box) -> bool:
         """Say whether what stands there is to be left out altogether."""

@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+import getpass
 import hashlib
 import os
 from pathlib import Path
@@ -257,6 +258,93 @@ http {{
         yield Store(f"http://127.0.0.1:{port}/dav", port, files / "dav", server)
     finally:
         await server.stop()
+
+
+SWIFT_USER = "test:tester"
+SWIFT_KEY = "testing-swift"
+_SWIFT_SERVERS = ("account", "container", "object")
+
+
+@asynccontextmanager
+async def swift_store(folder: Path) -> AsyncIterator[str]:
+    """Run OpenStack Swift with its S3 middleware out of Debian's packages; yields the address."""
+    programs = ["swift-ring-builder", "memcached", "swift-proxy-server"]
+    programs += [f"swift-{name}-server" for name in _SWIFT_SERVERS]
+    if missing := [name for name in programs if program(name) is None]:
+        raise MissingServer(f"missing: {', '.join(missing)}")
+    root = folder / "swift"
+    (root / "devices" / "d1").mkdir(parents=True)
+    (root / "swift.conf").write_text(
+        "[swift-hash]\nswift_hash_path_suffix = tests\nswift_hash_path_prefix = tests\n"
+        "[storage-policy:0]\nname = gold\ndefault = yes\n"
+    )
+    ports = {name: free_port() for name in (*_SWIFT_SERVERS, "proxy", "cache")}
+    common = f"swift_dir = {root}\nbind_ip = 127.0.0.1\nuser = {getpass.getuser()}\nworkers = 0\nlog_level = WARNING\nlog_address = {root}/log\n"
+    for name in _SWIFT_SERVERS:
+        builder = root / f"{name}.builder"
+        for arguments in (
+            ["create", "2", "1", "0"],
+            ["add", f"r1z1-127.0.0.1:{ports[name]}/d1", "1"],
+            ["rebalance"],
+        ):
+            await _run("swift-ring-builder", str(builder), *arguments)
+        (root / f"{name}.conf").write_text(
+            f"[DEFAULT]\n{common}bind_port = {ports[name]}\ndevices = {root}/devices\nmount_check = false\n"
+            f"[pipeline:main]\npipeline = {name}-server\n[app:{name}-server]\nuse = egg:swift#{name}\n"
+        )
+    (root / "proxy.conf").write_text(
+        f"[DEFAULT]\n{common}bind_port = {ports['proxy']}\n"
+        "[pipeline:main]\npipeline = catch_errors cache listing_formats s3api tempauth copy dlo slo proxy-server\n"
+        "[app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true\n"
+        f"[filter:tempauth]\nuse = egg:swift#tempauth\nuser_test_tester = {SWIFT_KEY} .admin\n"
+        f"[filter:cache]\nuse = egg:swift#memcache\nmemcache_servers = 127.0.0.1:{ports['cache']}\n"
+        + "".join(
+            f"[filter:{name}]\nuse = egg:swift#{name}\n"
+            for name in (
+                "catch_errors",
+                "listing_formats",
+                "s3api",
+                "copy",
+                "dlo",
+                "slo",
+            )
+        )
+    )
+    cache = await asyncio.create_subprocess_exec(
+        str(program("memcached")),
+        *("-l", "127.0.0.1", "-p", str(ports["cache"]), "-u", getpass.getuser()),
+        start_new_session=True,
+    )
+    servers = [
+        Process(
+            [str(program(f"swift-{name}-server")), str(root / f"{name}.conf")],
+            f"http://127.0.0.1:{ports[name]}/",
+            root / f"{name}.log",
+        )
+        for name in (*_SWIFT_SERVERS, "proxy")
+    ]
+    try:
+        for server in servers:
+            await server.start()
+        yield f"http://127.0.0.1:{ports['proxy']}"
+    finally:
+        for server in servers:
+            await server.stop()
+        cache.terminate()
+        await cache.wait()
+
+
+async def _run(name: str, *arguments: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        str(program(name)),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+    # 1 is a warning of the ring builder
+    if process.returncode not in (0, 1):
+        raise RuntimeError(f"{name}: {out.decode()[-500:]}")
 
 
 class Link:

@@ -165,6 +165,43 @@ async def with_cameras(stage: Stage, take: Callable[..., Awaitable[None]]) -> No
         await row.last.get_by_role("button", name="Configure").first.click()
         await expect(visitor.page.locator("step-flow-form")).to_contain_text("Storage")
 
+    async def storage(visitor: Person, kind: str) -> Locator:
+        """Open the dialog that adds storage for copies."""
+        await visitor.open(INTEGRATION)
+        await visitor.page.get_by_role(
+            "button", name="Add storage for copies"
+        ).first.click()
+        await visitor.page.get_by_text(kind, exact=False).last.click()
+        form = visitor.page.locator("step-flow-form")
+        await expect(form).to_contain_text("Folder")
+        return form
+
+    async def fill(visitor: Person, **fields: str) -> None:
+        for label, text in fields.items():
+            box = visitor.page.get_by_role(
+                "textbox", name=label.replace("_", " "), exact=False
+            )
+            await box.first.fill(text)
+
+    async def copies_s3(visitor: Person) -> None:
+        await storage(visitor, "S3-compatible storage")
+        await fill(
+            visitor,
+            Endpoint_URL="https://s3.us-west-004.backblazeb2.com",
+            Bucket="my-cameras",
+            Access_key_ID="004a1b2c3d4e5f60000000001",
+            Secret_access_key="K004" + "x" * 27,
+        )
+
+    async def copies_webdav(visitor: Person) -> None:
+        await storage(visitor, "WebDAV")
+        await fill(
+            visitor,
+            URL="https://cloud.example.com/remote.php/dav/files/anna",
+            Username="anna",
+            Password="x" * 29,
+        )
+
     async def timeline(visitor: Person, *, hover: bool = True) -> None:
         page = visitor.page
         await visitor.open(f"/{DASHBOARD}/0")
@@ -202,6 +239,8 @@ async def with_cameras(stage: Stage, take: Callable[..., Awaitable[None]]) -> No
         status = page.locator(CARD).get_by_role("status")
         await expect(status).to_contain_text("event")
 
+    await take("copies-s3", copies_s3, size=(1280, 1000))
+    await take("copies-webdav", copies_webdav, size=(1280, 900))
     await take("device", device, size=TALL)
     await take("media", media)
     await take("clip", clip)

@@ -52,18 +52,23 @@ class Body:
             nonlocal part, filled
             whole.update(data)
             strong.update(data)
-            while data:
-                piece = data[: part_size - filled]
+            if size <= part_size:
+                return
+            rest = memoryview(data)
+            while rest:
+                piece = rest[: part_size - filled]
                 part.update(piece)
                 filled += len(piece)
-                data = data[len(piece) :]
+                rest = rest[len(piece) :]
                 if filled == part_size:
                     parts.append(part.hexdigest())
                     part, filled = hashlib.md5(usedforsecurity=False), 0
 
         async for chunk in read(0, size):
             await asyncio.to_thread(update, chunk)
-        if filled or not parts:
+        if size <= part_size:
+            parts.append(whole.hexdigest())
+        elif filled:
             parts.append(part.hexdigest())
         return cls(
             size=size,

@@ -165,7 +165,7 @@ def _heads(path: Path, stored: StoredSegment) -> bytes:
 
 
 def _packed(data: bytes) -> str:
-    return b64encode(zlib.compress(data, 9)).decode()
+    return b64encode(zlib.compress(data)).decode()
 
 
 def _unpacked(text: str) -> bytes:

@@ -28,7 +28,8 @@ from .rewrite import rewrite_without, size_without
 
 _LOGGER = logging.getLogger(__name__)
 
-_BUSY_WAIT_S = 5.0
+# A recorder that gives the file back ends a child and syncs, on a slow machine too.
+_BUSY_WAIT_S = 15.0
 _BUSY_POLL_S = 0.05
 # What a rewrite leaves free on the disk at least, for everything else that writes there.
 _REWRITE_RESERVE = 4 * 1024 * 1024

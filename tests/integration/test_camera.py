@@ -213,6 +213,17 @@ async def test_last_picture_survives_a_restart(
     assert (folder / "AA-BB-CC-DD-EE-01.jpg").stat().st_mode & 0o777 == 0o600
 
 
+async def test_last_picture_after_the_clock_was_set_back(clip_house: House) -> None:
+    """The picture that came last is the last one, whatever its time."""
+    pictures, camera = clip_house.nvr.pictures, clip_house.camera()
+    assert camera.latest
+    earlier = camera.latest.captured_ms - 3_600_000
+    pictures.note(camera.latest._replace(captured_ms=earlier, jpeg=b"later"))
+    kept = pictures.get(CAMERA_ID)
+    assert kept
+    assert (kept.jpeg, kept.captured_ms) == (b"later", earlier)
+
+
 async def test_streams_end_before_home_assistant(
     nvr_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
 ) -> None:

@@ -496,7 +496,7 @@ class Nvr:
     async def async_snapshot(self, camera: Camera) -> Frame:
         """Ask an awake camera for a picture and keep it as its last one."""
         frame = await camera.snapshot(timeout=SNAPSHOT_TIMEOUT)
-        self.pictures.note(frame)
+        self.delegate.keep_picture(camera)
         return frame
 
     async def async_forget_camera(self, camera_id: str) -> None:

@@ -62,11 +62,12 @@ class LastPictures:
         return self._pictures.get(camera_id)
 
     def note(self, frame: Frame) -> None:
-        """Keep a frame as the last picture; written by and by, newest only."""
-        last = self._pictures.get(frame.camera)
-        if last and last.captured_ms >= frame.captured_ms:
+        """Keep a frame as the last picture, whatever time it has; written by and by, newest only."""
+        # The host's clock may have been set back: the order of coming counts
+        picture = LastPicture(frame.jpeg, frame.captured_ms)
+        if self._pictures.get(frame.camera) == picture:
             return
-        self._pictures[frame.camera] = LastPicture(frame.jpeg, frame.captured_ms)
+        self._pictures[frame.camera] = picture
         self._dirty.add(frame.camera)
         if self._writer is None:
             self._writer = self._hass.async_create_background_task(

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final, override
+from typing import Any, Final, override
 
 from aiohttp import hdrs, web
 from PIL import ExifTags, Image, ImageOps
@@ -17,6 +17,7 @@ from homeassistant.components.camera import (
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Event as HassEvent, HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.util import dt as dt_util
 
 from .const import MANUFACTURER
 from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
@@ -26,6 +27,7 @@ from .options import CameraOptions
 
 PARALLEL_UPDATES = 0
 
+ATTR_PICTURE_TAKEN: Final = "picture_taken"
 BOUNDARY: Final = "frame"
 # A picture again after so long keeps proxies from closing a quiet connection
 REPEAT_AFTER: Final = 25.0
@@ -75,6 +77,7 @@ class MagicPiCamera(MagicPiEntity, Camera):
     """Passes pictures through untouched; watching neither wakes nor holds the camera."""
 
     _attr_brand = MANUFACTURER
+    _unrecorded_attributes = frozenset({ATTR_PICTURE_TAKEN})
     entity_description: MagicPiCameraDescription
 
     def __init__(
@@ -93,6 +96,16 @@ class MagicPiCamera(MagicPiEntity, Camera):
     def is_streaming(self) -> bool:
         """Say whether pictures come in."""
         return self.camera.status is CameraStatus.STREAMING
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any] | None:
+        """Tell how old the picture is that a sleeping camera shows; as of the last change of the state."""
+        if (picture := self.nvr.last_picture(self.camera.id)) is None:
+            return None
+        return {
+            ATTR_PICTURE_TAKEN: dt_util.utc_from_timestamp(picture.captured_ms / 1000)
+        }
 
     @property
     @override

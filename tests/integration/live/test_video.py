@@ -246,6 +246,10 @@ async def test_sleeping_camera_has_no_video(
     state = hass.states.get(entity_id)
     assert state
     assert state.attributes["supported_features"] == 0
+    picture = clip_house.nvr.last_picture(CAMERA_ID)
+    assert picture
+    taken = state.attributes["picture_taken"]
+    assert int(taken.timestamp() * 1000) == picture.captured_ms
     assert await async_get_stream_source(hass, entity_id) is None
 
 

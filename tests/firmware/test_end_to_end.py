@@ -2,9 +2,10 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from io import BytesIO
 import json
@@ -20,6 +21,7 @@ import av
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from PIL import Image, ImageDraw
 import pytest
 
 from firmware_camera import FirmwareCamera, build_firmware, render_pictures
@@ -39,6 +41,11 @@ SLEEP_FACTOR = 200  # five minutes of sleep pass in 1.5 s
 RING_KIB = 1536  # four seconds of pictures
 WAKES = 20
 STEP_S = 60.0
+CHECK_IN_S = 6 * 3600
+CHECK_INS = 28  # a week's
+WEEK_FACTOR = 14400  # six hours of sleep pass in 1.5 s
+MOTION_S = 12
+ORDER_S = 1.0  # of radio time after an order to sleep
 
 pytestmark = [
     pytest.mark.slow,
@@ -186,6 +193,54 @@ class House:
         assert found
         self.entities = found
 
+    async def enable(self, *keys: str) -> None:
+        """Enable entities that are disabled at first; Home Assistant loads them after half a minute."""
+        for key in keys:
+            await self.hass.ws(
+                "config/entity_registry/update",
+                entity_id=self.entities[key],
+                disabled_by=None,
+            )
+        for key in keys:
+            await self.hass.wait_for_state(
+                self.entities[key],
+                lambda state: state["state"] != "unavailable",
+                STEP_S,
+            )
+
+    async def switch(self, key: str, on: bool) -> None:
+        """Change a setting that is on or off."""
+        await self.hass.call_action(
+            "switch",
+            "turn_on" if on else "turn_off",
+            {"entity_id": self.entities[key]},
+        )
+
+    async def draw_zones(self, *zones: dict[str, Any]) -> None:
+        """Draw the camera's zones."""
+        await self.hass.ws(
+            "magicpi_nvr/zones/set", camera_id=self.id, zones=list(zones)
+        )
+
+    async def sleep_early(self) -> None:
+        """Have the camera sent back to sleep when nothing is seen."""
+        (entry,) = [
+            entry
+            for entry in await self.hass.ws("config_entries/get", domain=DOMAIN)
+            if entry["title"] != "MagicPi NVR"
+        ]
+        path = "/api/config/config_entries/options/flow"
+        flow = await self.hass.rest("POST", path, {"handler": entry["entry_id"]})
+        done = await self.hass.rest(
+            "POST", f"{path}/{flow['flow_id']}", {"when_nothing_seen": "stop_early"}
+        )
+        assert done["type"] == "create_entry", done
+
+    async def configured(self, mark: int) -> int:
+        """Wait until the camera has fetched its settings and sleeps; return the mark behind that."""
+        config = await self.camera.wait("config", after=mark, timeout=STEP_S)
+        return await self.asleep(self.after(config, mark))
+
     async def set_number(self, key: str, value: float) -> None:
         """Change a setting."""
         await self.hass.call_action(
@@ -248,7 +303,12 @@ class House:
 
     async def events(self) -> list[dict[str, Any]]:
         """Return the recorded events, oldest first."""
-        page = await self.hass.ws("magicpi_nvr/events", camera_ids=[self.id], limit=500)
+        page = await self.hass.ws(
+            "magicpi_nvr/events",
+            camera_ids=[self.id],
+            limit=500,
+            nothing_seen="show",
+        )
         return list(reversed(page["events"]))
 
     async def recorded(self) -> list[Seen]:
@@ -268,7 +328,9 @@ class House:
         return seen
 
 
-def write_nvr_entry(folder: Path, port: int, address: str) -> None:
+def write_nvr_entry(
+    folder: Path, port: int, address: str, options: dict[str, Any]
+) -> None:
     """Add the NVR's entry as Home Assistant stores it: its port may be taken by another one on this machine."""
     at = "2026-01-01T00:00:00+00:00"
     entry: dict[str, Any] = {
@@ -280,7 +342,7 @@ def write_nvr_entry(folder: Path, port: int, address: str) -> None:
         "entry_id": uuid.uuid4().hex,
         "minor_version": 1,
         "modified_at": at,
-        "options": {"network": {"port": port, "hosts": [address]}},
+        "options": {"network": {"port": port, "hosts": [address]}, **options},
         "pref_disable_new_entities": False,
         "pref_disable_polling": False,
         "source": "system",
@@ -321,16 +383,22 @@ def write_image(folder: Path, version: str) -> str:
 
 
 @asynccontextmanager
-async def open_house(folder: Path) -> AsyncGenerator[House]:
+async def open_house(
+    folder: Path,
+    *arguments: str,
+    draw: Callable[[Path], None] = lambda folder: render_pictures(folder, PICTURES),
+    factor: int = SLEEP_FACTOR,
+    options: dict[str, Any] | None = None,
+) -> AsyncGenerator[House]:
     """Start Home Assistant, then switch the camera on."""
     address = own_address()
     binary = await build_firmware()
     pictures = folder / "pictures"
-    render_pictures(pictures, PICTURES)
+    draw(pictures)
     hass = HomeAssistantProcess(folder / "home")
     await hass.prepare()
     port = free_port()
-    write_nvr_entry(hass.folder, port, address)
+    write_nvr_entry(hass.folder, port, address, options or {})
     proxy = Proxy(address, port)
     await proxy.start()
     key = write_image(hass.folder, "0.2.0")
@@ -341,9 +409,9 @@ async def open_house(folder: Path) -> AsyncGenerator[House]:
         *("--source", pictures, "--id", camera_id, "--model", MODEL, "--fw", "0.1.0"),
         *("--state", folder / "flash", "--http-bind", address, "--http-port", "0"),
         *("--advertise", address, "--battery", "4000", "--ota-key", key),
-        *("--time-factor", str(SLEEP_FACTOR), "--ring-kib", str(RING_KIB)),
+        *("--time-factor", str(factor), "--ring-kib", str(RING_KIB)),
         *("--settle-ms", "0", "--radio-ms", "100"),
-        *("--detour", str(proxy.port)),
+        *("--detour", str(proxy.port), *arguments),
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(proxy.stop)
@@ -359,6 +427,7 @@ async def test_life(tmp_path: Path, record_property: Any) -> None:
     async with open_house(tmp_path) as house:
         hass, camera = house.hass, house.camera
         await house.claim()
+        await house.enable("heartbeat_interval_s")
         # It would stay awake for a minute after the claim
         mark = camera.mark
         camera.tell("power")
@@ -455,4 +524,149 @@ async def test_life(tmp_path: Path, record_property: Any) -> None:
         assert lost_long > 0
         assert wakes.count("pir") >= 7
         assert wakes.count("timer") >= 7
+        assert hass.problems() == []
+
+
+def render_branch(folder: Path) -> None:
+    """Fill a folder with pictures of a yard where only a branch at the left moves."""
+    folder.mkdir(parents=True)
+    random_ = random.Random(0)
+    yard = Image.new("RGB", (800, 600), (110, 120, 110))
+    draw = ImageDraw.Draw(yard)
+    for _ in range(300):
+        x, y, tone = (random_.randrange(n) for n in (800, 600, 60))
+        draw.rectangle((x, y, x + 60, y + 40), fill=(tone + 80, tone + 90, tone + 70))
+    for number in range(1, 41):
+        picture = yard.copy()
+        x, y = random_.randrange(100), random_.randrange(300)
+        ImageDraw.Draw(picture).rectangle((x, y, x + 90, y + 250), fill=(250, 250, 240))
+        picture.save(folder / f"{number:06}.jpg", quality=80, subsampling=1)
+
+
+@pytest.mark.usefixtures("tools")
+async def test_features(tmp_path: Path, record_property: Any) -> None:
+    """A week of check-ins, the doorbell, false alarms that the camera drops, and an order to sleep."""
+    branch = {
+        "name": "Branch",
+        "kind": "ignore",
+        "points": [[0, 0], [0.3125, 0], [0.3125, 1], [0, 1]],
+    }
+    async with open_house(
+        tmp_path,
+        "--ring",
+        draw=render_branch,
+        factor=WEEK_FACTOR,
+        options={"vision": {"detection": True}},
+    ) as house:
+        hass, camera = house.hass, house.camera
+        await house.claim()
+        await house.enable(
+            *("heartbeat_interval_s", "checkin_picture", "confirm_motion"),
+            "charge_used",
+        )
+        mark = camera.mark
+        camera.tell("power")
+        mark = await house.asleep(mark)
+
+        # A picture at each check-in, for a week, and a film of them
+        start = datetime.now(UTC)
+        await house.set_number("heartbeat_interval_s", CHECK_IN_S)
+        await house.set_number("stream_duration_s", 3)
+        await house.switch("checkin_picture", True)
+        begin = mark = await house.configured(mark)
+        while len(house.wakes(begin)) < CHECK_INS:
+            mark = await house.asleep(mark)
+        pictures = sum(line["what"] == "event_ended" for line in camera.lines[begin:])
+        assert await house.events() == []
+
+        async def film() -> float | None:
+            made = await hass.call_action(
+                DOMAIN,
+                "create_timelapse",
+                {
+                    "camera": house.entities["camera"],
+                    "start": start.isoformat(),
+                    "end": (datetime.now(UTC) + timedelta(minutes=1)).isoformat(),
+                    "check_ins": True,
+                },
+                return_response=True,
+            )
+            duration: float = made["duration"]
+            return duration if duration >= (CHECK_INS - 0.5) / 30 else None
+
+        week = await wait_until(film, STEP_S, "a film of a week")
+        await house.switch("checkin_picture", False)
+        mark = await house.configured(mark)
+
+        # Somebody rings
+        camera.tell("ring 0.3")
+        rung = await camera.wait("ring", after=mark, timeout=STEP_S)
+        doorbell = await hass.wait_for_state(
+            house.entities["doorbell"],
+            lambda state: state["attributes"].get("event_type") == "ring",
+        )
+        told_ms = datetime.fromisoformat(doorbell["state"]).timestamp() * 1000
+        mark = await house.asleep(house.after(rung, mark))
+
+        # Only what is to be ignored moves: the camera does not even connect
+        await house.switch("confirm_motion", True)
+        await house.draw_zones(branch)
+        mark = await house.configured(mark)
+        before = camera.mark
+        camera.tell("motion 3")
+        dropped = await camera.wait("alarm_dropped", after=mark, timeout=STEP_S)
+        quiet = camera.lines[before : house.after(dropped, mark)]
+        mark = await house.asleep(house.after(dropped, mark))
+        state = await hass.wait_for_state(
+            house.entities["charge_used"],
+            lambda state: state["attributes"]["alarms_dropped"] == 1,
+            STEP_S,
+        )
+        # Without the zone it is motion
+        await house.draw_zones()
+        mark = await house.configured(mark)
+        mark = await house.walk_by(mark, 1)
+
+        # Home Assistant sees that nothing goes on, and the camera obeys at once
+        await house.switch("confirm_motion", False)
+        await house.draw_zones(branch)
+        mark = await house.configured(mark)
+        await house.sleep_early()
+        camera.tell(f"motion {MOTION_S}")
+        order = await camera.wait(
+            "state",
+            lambda line: line["state"] == "closing",
+            after=mark,
+            timeout=STEP_S,
+        )
+        off = await camera.wait(
+            "radio", lambda line: not line["on"], after=house.after(order, mark)
+        )
+        # In its night of six hours, which is over in no time, somebody would still move
+        await camera.stop()
+
+        async def all_recorded() -> list[dict[str, Any]] | None:
+            events = await house.events()
+            good = len(events) == 3 and all(e["state"] == "ready" for e in events)
+            # What vision found is added when it has looked at all pictures
+            return events if good and events[-1]["verdict"] else None
+
+        events = await wait_until(all_recorded, STEP_S, "the last clip")
+        assert week and events
+        figures = {
+            "check-ins": f"{pictures} pictures, a film of {week:.2f} s",
+            "ring to doorbell": f"{told_ms - rung['at']:.0f} ms",
+            "order to radio off": f"{off['at'] - order['at']} ms",
+        }
+        for name, value in figures.items():
+            print(f"  {name}: {value}")  # noqa: T201 - the figures are what is shown
+            record_property(name, value)
+        assert pictures >= CHECK_INS
+        assert [event["reason"] for event in events] == ["ring", "motion", "motion"]
+        assert told_ms - rung["at"] < 3000
+        assert not [line for line in quiet if line["what"] in ("tls", "lookup")]
+        assert state
+        assert off["at"] - order["at"] < ORDER_S * 1000
+        assert events[-1]["verdict"] == "nothing_seen"
+        assert events[-1]["end"] - events[-1]["start"] < MOTION_S * 1000
         assert hass.problems() == []

@@ -75,9 +75,16 @@ export class Feed extends EventTarget {
     };
   }
 
-  /** Take Home Assistant's newest state; say whether something that concerns the cameras differs. */
-  public update(hass: HomeAssistant): boolean {
+  /**
+   * Take Home Assistant's newest state; all cards hear of it when something that concerns them differs.
+   *
+   * Each card of a page hands on the same state: only the first finds the difference.
+   */
+  public update(hass: HomeAssistant): void {
     const old = this.hass;
+    if (hass === old) {
+      return;
+    }
     this.hass = hass;
     if (hass.language !== old.language) {
       void this.loadTexts();
@@ -90,14 +97,16 @@ export class Feed extends EventTarget {
         void this.loadCameras().catch(() => undefined);
       }
     }
-    return (
+    if (
       old.locale !== hass.locale ||
       old.themes !== hass.themes ||
       old.user !== hass.user ||
       [...this.entityIds.values()].some((ids) =>
         Object.values(ids).some((id) => this.differs(old.states[id], hass.states[id])),
       )
-    );
+    ) {
+      this.tell("changed");
+    }
   }
 
   public camera(id: string): Camera | undefined {

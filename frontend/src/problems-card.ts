@@ -22,7 +22,8 @@ class MagicPiProblemsCard extends LitElement {
     const first = !this._hass;
     this._hass = hass;
     this.feed ??= Feed.of(hass);
-    if (this.feed.update(hass) || first) {
+    this.feed.update(hass);
+    if (first) {
       this.attach();
       this.requestUpdate();
     }

@@ -92,11 +92,9 @@ class MagicPiTimelineCard extends LitElement {
     const before = this._hass;
     this._hass = hass;
     this.feed ??= Feed.of(hass);
-    const concerns = this.feed.update(hass);
+    this.feed.update(hass);
     if (!before) {
       this.attach();
-      this.requestUpdate();
-    } else if (concerns) {
       this.requestUpdate();
     }
   }

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+import gzip
 import json
 from pathlib import Path
 import shutil
@@ -21,6 +22,7 @@ FRONTEND = ROOT / "frontend"
 BUNDLE = ROOT / "custom_components" / "magicpi_nvr" / "frontend" / f"{CARD}.js"
 DASHBOARD = "browser-tests"
 FIRST_PAINT_MS = 500
+MOST_BYTES = 60_000
 
 # When each page of events came, and what moved though nobody touched it.
 OBSERVE = """
@@ -458,5 +460,6 @@ def test_committed_bundle_is_built_from_the_sources() -> None:
         for script in ("check", "build"):
             subprocess.run(["npm", "run", "--silent", script], cwd=FRONTEND, check=True)
         assert BUNDLE.read_bytes() == committed
+        assert len(gzip.compress(committed, 9)) <= MOST_BYTES
     finally:
         BUNDLE.write_bytes(committed)

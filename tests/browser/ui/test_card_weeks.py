@@ -623,3 +623,41 @@ async def test_seen_is_remembered(
             return clip["event_id"] not in [event["id"] for event in events]
 
         await wait_until(hidden, 10, "an event that is no longer new")
+
+
+async def test_several_clips_on_one_clock(
+    stage: Stage, browser: Browser, dashboard: str
+) -> None:
+    """Each clip runs while its moment is there; seeking moves them all."""
+    async with card_of(stage, browser, dashboard) as card:
+        await card.go_to(f"{stage.day(CALM_DAY)}")
+        # Two clips of this home that follow each other stand for two cameras
+        await card.element.evaluate(
+            """card => {
+              const [one, two] = card.shownOf(card.cameras[1]).events.slice(10, 12);
+              const shift = two.start - one.start - 5000;
+              card.from = one.start;
+              card._source = {kind: "group", event: one, events: [one, {...two, start: two.start - shift, end: two.end - shift}]};
+            }"""
+        )
+        videos = card.element.locator("magicpi-clip-player video")
+        await expect(videos).to_have_count(2)
+        first, second = videos.nth(0), videos.nth(1)
+        await expect(first).to_have_js_property("paused", value=False)
+        await expect(second).to_have_js_property("paused", value=True)
+        await card.element.evaluate(
+            "card => card.stage.seek(card._source.event.start + 7000)"
+        )
+
+        async def together() -> bool:
+            ahead, behind = [
+                float(await video.evaluate("video => video.currentTime"))
+                for video in (first, second)
+            ]
+            running = not await second.evaluate("video => video.paused")
+            return running and abs(ahead - behind - 5) < 0.5
+
+        await wait_until(together, 15, "two clips at one moment")
+        await card.element.get_by_role("button", name="Pause").click()
+        await expect(first).to_have_js_property("paused", value=True)
+        await expect(second).to_have_js_property("paused", value=True)

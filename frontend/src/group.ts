@@ -101,6 +101,7 @@ export class ClipGroup extends LitElement {
   protected updated(changed: PropertyValues): void {
     if (changed.has("events")) {
       this.correct();
+      this.dispatchEvent(new CustomEvent("player-state"));
     }
   }
 

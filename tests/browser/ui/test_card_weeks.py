@@ -156,7 +156,7 @@ async def test_link_that_expired(
                 async with stage.hass.session.get(
                     route.request.url, headers={"Authorization": ""}
                 ) as response:
-                    return response.status == 401
+                    return response.status in (401, 403)
 
             if not answers:
                 await page.evaluate("window.brief = false")
@@ -172,7 +172,7 @@ async def test_link_that_expired(
         video = card.element.locator("video")
         await expect(video).to_have_js_property("readyState", 4)
         await visitor.video_plays()
-        assert answers[0] == 401
+        assert answers[0] in (401, 403)
         assert set(answers[1:]) <= {200, 206}
         await expect(card.element.get_by_role("alert")).to_have_count(0)
 
@@ -318,6 +318,8 @@ async def test_sleeping_cameras_are_left_alone(
         card, page = Card(visitor), visitor.page
         await open_at(page, card, dashboard, datetime.now(ZONE))
         await expect(card.element.locator(".tile img")).to_have_count(2)
+        # They are loaded once more when the entities of their cameras are known
+        await page.wait_for_load_state("networkidle")
         asked: list[str] = []
         page.on(
             "request",
@@ -658,6 +660,6 @@ async def test_several_clips_on_one_clock(
             return running and abs(ahead - behind - 5) < 0.5
 
         await wait_until(together, 15, "two clips at one moment")
-        await card.element.get_by_role("button", name="Pause").click()
+        await card.element.evaluate("card => card.stage.pause()")
         await expect(first).to_have_js_property("paused", value=True)
         await expect(second).to_have_js_property("paused", value=True)

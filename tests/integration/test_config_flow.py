@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 import pytest
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.magicpi_nvr import config_flow
+from custom_components.magicpi_nvr.address import split_address, typed_address
 from custom_components.magicpi_nvr.const import (
     CONF_CLEANUP,
     CONF_DETECTION,
@@ -344,7 +344,7 @@ async def test_discovered_is_no_camera(
 
 async def test_wrong_codes(nvr_house: House, hass: HomeAssistant) -> None:
     """Each wrong code is told as what it is, and the right one still works after the pause."""
-    camera = await nvr_house.switch_on(lockout_s=0.2)
+    camera = await nvr_house.switch_on(lockout_s=2)
     result = await claim_form(nvr_house, camera)
     result = await configure(hass, result, CODE | {CONF_SETUP_CODE: "1234"})
     assert result["errors"] == {CONF_SETUP_CODE: "invalid_code"}
@@ -676,7 +676,7 @@ def test_typed_addresses() -> None:
         (" http://camera.local/ ", ("camera.local", 80)),
         ("10.0.0.5:81", ("10.0.0.5", 81)),
     ):
-        assert config_flow._split_address(config_flow._typed_address(text)) == parts
+        assert split_address(typed_address(text)) == parts
 
 
 async def test_dialog_closed_without_nvr_entry(

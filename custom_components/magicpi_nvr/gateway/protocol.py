@@ -265,7 +265,7 @@ def _timing(value: object) -> Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """Wakes by their kind and seconds of earlier boots that no gateway has been told of yet."""
+    """Wakes by their kind and seconds of earlier boots that were not reported yet."""
 
     pir: int = _reads(_U32, default=0)
     timer: int = _reads(_U32, default=0)

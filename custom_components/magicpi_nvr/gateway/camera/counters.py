@@ -83,7 +83,7 @@ class Counters:
     alarms_dropped: int = 0
     """By the camera itself, because no picture confirmed them."""
     spent: Counter[str] = field(default_factory=Counter)
-    """Wakes by their kind, and seconds awake, with radio, with sensor, as the camera told them."""
+    """Wakes by their kind, and seconds awake, with radio, with sensor, as the camera reported them."""
     drops: Counter[str] = field(default_factory=Counter)
     repairs: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)

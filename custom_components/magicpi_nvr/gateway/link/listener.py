@@ -173,7 +173,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         """Be one of the group, and of no other, until the connection is lost."""
         if self._group is not None:
             self._group.discard(self)
-        # A request may still be worked off when its connection is gone.
+        # A request may still be handled when its connection is gone.
         if self.transport is not None:
             self._group = group
             group.add(self)

@@ -1,4 +1,7 @@
-"""One segment's encoding: frames of one event and size through one encoder into one hour file."""
+"""One segment's encoding: frames of one event and size through one encoder into one hour file.
+
+Above 500 lines: feeding, collecting, writing, syncing and leaving a file share the state of one encoding.
+"""
 
 import asyncio
 from collections import deque

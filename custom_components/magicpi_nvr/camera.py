@@ -161,6 +161,9 @@ class MagicPiCamera(MagicPiEntity, Camera):
         """End the streams."""
         await super().async_will_remove_from_hass()
         self._end_streams()
+        if self.stream:
+            # It would find nobody at its address
+            await self.stream.stop()
 
     @callback
     def _handle_stop(self, _event: HassEvent) -> None:

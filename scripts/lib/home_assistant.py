@@ -71,6 +71,7 @@ frontend:
 history:
 logbook:
 media_source:
+stream:
 zeroconf:
 
 logger:

@@ -134,7 +134,7 @@ async def test_vlc(address: str, tmp_path: Path) -> None:
         tmp_path.chmod(0o777)
         for folder in list(tmp_path.parents)[:2]:
             folder.chmod(0o755)
-        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "HOME=/tmp", *command]  # fmt: skip
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", f"HOME={tmp_path}", *command]  # fmt: skip
     _, said = await run(*command, timeout=40)
     assert path.exists(), said
     assert await asyncio.to_thread(count, path) > 10

@@ -69,7 +69,8 @@ class LastPictures:
             return
         self._pictures[frame.camera] = picture
         self._dirty.add(frame.camera)
-        if self._writer is None:
+        # A task may end before its creation returns, so it does not say itself that it ended
+        if self._writer is None or self._writer.done():
             self._writer = self._hass.async_create_background_task(
                 self._async_write(), "magicpi_nvr last pictures"
             )
@@ -97,8 +98,6 @@ class LastPictures:
                     )
         except OSError as err:
             LOGGER.debug("Could not keep the last picture: %s", err)
-        finally:
-            self._writer = None
 
     @staticmethod
     def _write(path: Path, picture: LastPicture) -> None:

@@ -27,7 +27,7 @@ SENSOR_MA: Final = 50
 
 
 def modeled_mah(spent: Mapping[str, int]) -> float:
-    """Return what a camera drew while awake, by the seconds that it told; asleep it draws its board's share."""
+    """Return what a camera drew while awake, by the seconds that it reported; asleep it draws its board's share."""
     return (
         CPU_MA * spent.get("awake_s", 0)
         + RADIO_MA * spent.get("radio_s", 0)
@@ -116,7 +116,7 @@ class BatteryHistory:
         return dict(list(changes.items())[-BALANCE_DAYS:])
 
     def _forget_before_charge(self) -> None:
-        """Begin anew after a charge; one bucket that is too high is an outlier, two are a charge."""
+        """Begin again after a charge; one bucket that is too high is an outlier, two are a charge."""
         if len(self._buckets) < 3:
             return
         before = median(bucket.percent for bucket in self._buckets[-5:-2])

@@ -57,7 +57,7 @@ class ClaimWithdrawn(Exception):
 
 
 class Claim:
-    """A claim; whoever makes one withdraws it, unless the camera gets its entry."""
+    """A claim; its maker withdraws it, unless the camera gets its entry."""
 
     _deadline: asyncio.Timeout
 

@@ -1,4 +1,4 @@
-"""What an automation is told of a clip."""
+"""What an automation learns of a clip."""
 
 from typing import Any
 

@@ -57,7 +57,7 @@ class MagicPiEntity(Entity):
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Follow the camera, and the NVR where the description says so."""
+        """Follow the camera, and the NVR where the description asks for it."""
         await super().async_added_to_hass()
         self.async_on_remove(self.camera.subscribe(self._handle_change))
         if self.entity_description.nvr_changes:

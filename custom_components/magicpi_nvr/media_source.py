@@ -110,7 +110,7 @@ class MagicPiMediaSource(MediaSource):
                 )
 
     async def _async_check(self, identifier: Identifier) -> None:
-        """Raise Unresolvable unless whoever asks may see the camera."""
+        """Raise Unresolvable unless the user may see the camera."""
         user = await async_asking_user(self.hass)
         if (
             user

@@ -79,7 +79,7 @@ def _time(at_ms: int | None) -> datetime | None:
 
 
 def _spent(camera: Camera) -> dict[str, int]:
-    """Return what the camera told of its wakes and of the seconds that they took."""
+    """Return what the camera reported of its wakes and of the seconds that they took."""
     spent = camera.counters.spent
     return {
         "wakes_motion": spent["pir"],

@@ -238,7 +238,7 @@ async def _async_path(hass: HomeAssistant, nvr: Nvr, filename: str) -> Path:
     def refusal() -> str | None:
         if not hass.config.is_allowed_path(filename):
             return "path_not_allowed"
-        # Whoever may export from one camera may not replace what another has recorded
+        # Permission for one camera does not allow to replace what another has recorded
         if path.resolve().is_relative_to(nvr.media_root.resolve()):
             return "path_of_recordings"
         return None
@@ -389,7 +389,7 @@ async def _async_restore(call: ServiceCall) -> ServiceResponse:
 
 
 async def _async_label_event(call: ServiceCall) -> ServiceResponse:
-    """Say what is to be seen in an event."""
+    """Say what an event shows."""
     hass, item = call.hass, call.data[ATTR_EVENT_ID]
     nvr = running_nvr(hass)
     await async_check(hass, call.context, [parse_event_id(item)[0]], POLICY_CONTROL)
@@ -477,7 +477,7 @@ async def _async_list_events(call: ServiceCall) -> ServiceResponse:
 
 
 async def _async_rebuild_index(call: ServiceCall) -> ServiceResponse:
-    """Make the index anew from the files."""
+    """Rebuild the index from the files."""
     nvr = running_nvr(call.hass)
     with recording_errors():
         return {"events": await nvr.recordings.async_rebuild()}

@@ -1,4 +1,4 @@
-"""What a live source asks of an encoder; whoever makes the source brings one."""
+"""What a live source asks of an encoder; the maker of the source provides one."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Keys of readers outside: one per camera, kept as a hash; whoever guesses must wait."""
+"""Keys of readers outside: one per camera, kept as a hash; wrong guesses must wait."""
 
 from collections import OrderedDict
 from collections.abc import Callable, MutableMapping

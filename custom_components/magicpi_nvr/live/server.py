@@ -1,4 +1,4 @@
-"""Sends a source over HTTP: to who asks on this machine's loopback, and to who asks whoever calls send()."""
+"""Sends a source over HTTP: to readers on this machine's loopback, and to readers that a caller of send() admits."""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -185,7 +185,7 @@ class Issues:
         if (
             camera.status not in MISSING
             or camera.late_since_ms is None
-            # Whoever disables a camera may also have put it away
+            # A disabled camera may also have been put away
             or self._entries.is_disabled(camera.id)
         ):
             if settings.late_snoozed.pop(camera.id, None) is not None:

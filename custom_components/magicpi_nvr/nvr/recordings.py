@@ -1,6 +1,6 @@
 """What was recorded, and what is being recorded: recorder and library, last events, usage, cleanup.
 
-Long because everything that may change a camera's last event, or what is on disk, is told here.
+Long because everything that may change a camera's last event, or what is on disk, is reported here.
 """
 
 import asyncio
@@ -237,7 +237,7 @@ class Recordings:
 
     @callback
     def track_midnight(self) -> CALLBACK_TYPE:
-        """Count anew with each local day; returns what ends it."""
+        """Count again with each local day; returns what ends it."""
         return async_track_time_change(
             self._hass, self._handle_midnight, hour=0, minute=0, second=0
         )

@@ -154,7 +154,7 @@ class EventWatch:
     # Pictures in
 
     def wants(self, t: int, flags: int) -> bool:
-        """Say whether a picture is to be measured, and count it as measured."""
+        """Say whether to measure a picture, and count it as measured."""
         if flags & (FLAG_STILL | FLAG_WARMING_UP):
             return False
         if self._began is None:

@@ -177,7 +177,7 @@ class Zones:
         return f"{int(f'{ignored:0{CELLS}b}'[::-1], 2):0{CELLS // 4}x}"
 
     def ignores(self, box: Box) -> bool:
-        """Say whether what stands there is to be left out altogether."""
+        """Say whether to ignore what stands there."""
         return any(
             zone.kind is ZoneKind.IGNORE and zone.holds(box) for zone in self.zones
         )

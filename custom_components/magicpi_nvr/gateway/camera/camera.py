@@ -399,7 +399,7 @@ class Camera:
             self.notify(Change.MOTION)
 
     def handle_ring(self, boot: int, event: int, t: int, at_ms: int) -> None:
-        """Somebody pressed the button; after a reconnect the camera says so once more."""
+        """Somebody pressed the button; after a reconnect the camera repeats it."""
         if self.ring and (self.ring.boot, self.ring.t) == (boot, t):
             return
         self.ring = Ring(boot, event, t, at_ms)

@@ -272,7 +272,7 @@ class Encoder:
         return " | ".join(self._stderr) or "nothing on stderr"
 
     async def _watch(self, process: Process) -> None:
-        """Kill a child that owes frames and gives none; whoever reads from it then sees its end."""
+        """Kill a child that owes frames and gives none; its reader then sees its end."""
         while process.returncode is None:
             await asyncio.sleep(STALL_S / 10)
             if self._owes() and monotonic() - self._progress > STALL_S:

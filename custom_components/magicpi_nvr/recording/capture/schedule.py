@@ -103,7 +103,7 @@ class Schedule:
             encoding.event.preempt()
 
     def preempt_requested(self) -> None:
-        """End segments whose hour file is to be changed; their events go on in another part."""
+        """End segments whose hour file will change; their events go on in another part."""
         claims = self._context.library.claims
         for encoding in self._encodings.values():
             if encoding.path is not None and claims.is_requested(encoding.path):

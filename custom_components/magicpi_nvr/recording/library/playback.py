@@ -98,7 +98,7 @@ class VirtualFile:
         return self.size
 
     def _write(self, target: Path, stop: Event) -> None:
-        """Blocking; gives up when told to stop."""
+        """Blocking; gives up when asked to stop."""
         temporary = target.with_name(f".{target.name}.tmp")
         reader = Reader(self._composition)
         try:

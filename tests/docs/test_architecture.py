@@ -30,6 +30,7 @@ PLATFORMS = {
     "system_health",
     "update",
 }
+MOST_LINES = 500
 
 
 @cache
@@ -140,3 +141,12 @@ def test_every_module_has_its_line() -> None:
         assert any(
             stem == one or stem.endswith(f"/{one}") for stem in stems
         ) or one.startswith("tests/"), one
+
+
+def test_long_modules_say_why() -> None:
+    """A module above the limit says at its top why it is one."""
+    for name, path in modules().items():
+        lines = path.read_text().splitlines()
+        if len(lines) > MOST_LINES:
+            docstring = ast.get_docstring(ast.parse("\n".join(lines))) or ""
+            assert "Long because" in docstring, (name, len(lines))

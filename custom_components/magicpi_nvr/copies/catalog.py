@@ -1,4 +1,7 @@
-"""The queue and the list of what is at the targets: one SQLite file. All of it blocks and belongs to one thread."""
+"""The queue and the list of what is at the targets: one SQLite file. All of it blocks and belongs to one thread.
+
+Long because queue and list are tables of one database that change in the same transactions.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress

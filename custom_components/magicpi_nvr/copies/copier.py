@@ -1,4 +1,7 @@
-"""One target: its queue is worked through, its objects are read, its retention is kept."""
+"""One target: its queue is processed, its objects are read, its retention is kept.
+
+Long because copying, reading and deleting share one connection and one state of the target.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -1,4 +1,7 @@
-"""Messages and frame headers of the camera protocol, version 1: one table, in one module."""
+"""Messages and frame headers of the camera protocol, version 1.
+
+Long because it is one table with a row for each field of each message.
+"""
 
 # ruff: noqa: RUF009 - the fields carry their readers, one row says all of a field
 

@@ -1,4 +1,7 @@
-"""Copies of clips at targets outside: sets the targets up, joins them with the library, tells what happens."""
+"""Copies of clips at targets outside: sets the targets up, joins them with the library, reports what happens.
+
+Long because a target's entry, its queue and what the library keeps change together.
+"""
 
 import asyncio
 from collections.abc import (

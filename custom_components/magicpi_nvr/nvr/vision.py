@@ -1,4 +1,7 @@
-"""Joins vision with gateway and recordings: frames in; what is seen, findings and early sleep out. Imported only where detection is on."""
+"""Joins vision with gateway and recordings: frames in; what is seen, findings and early sleep out. Imported only where detection is on.
+
+Long because all that an event's pictures lead to is decided here.
+"""
 
 import asyncio
 from collections import OrderedDict

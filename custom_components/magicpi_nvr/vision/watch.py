@@ -1,4 +1,7 @@
-"""One event as vision sees it: which pictures to look at, what was found, and what the event is worth. No clock but the camera's."""
+"""One event as vision sees it: which pictures to look at, what was found, and what the event is worth. No clock but the camera's.
+
+Long because each of these is decided from the same pictures.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,7 @@
-"""The child's owner: starts it when there is work, ends it when there is none, survives its faults. Runs in an event loop."""
+"""The child's owner: starts it when there is work, ends it when there is none, survives its faults. Runs in an event loop.
+
+Long because every way in which a child ends is handled where it is started.
+"""
 
 import asyncio
 from asyncio.subprocess import PIPE, Process

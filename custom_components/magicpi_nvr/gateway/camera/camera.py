@@ -1,4 +1,7 @@
-"""Everything known of one registered camera; long, as its parts meet here alone."""
+"""Everything known of one registered camera.
+
+Long because the parts of a camera meet here alone.
+"""
 
 import asyncio
 from collections import deque

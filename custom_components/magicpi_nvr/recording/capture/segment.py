@@ -1,6 +1,6 @@
 """One segment's encoding: frames of one event and size through one encoder into one hour file.
 
-Above 500 lines: feeding, collecting, writing, syncing and leaving a file share the state of one encoding.
+Long because feeding, collecting, writing, syncing and leaving a file share the state of one encoding.
 """
 
 import asyncio

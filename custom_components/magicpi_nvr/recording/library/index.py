@@ -1,6 +1,6 @@
 """The index: a SQLite cache of what the hour files, notes and thumbnails say. All of it blocks and belongs to one thread.
 
-Above 500 lines: following files, recorder and copies changes the same rows, which one derivation keeps equal to a rebuild.
+Long because following files, recorder and copies changes the same rows, which one derivation keeps equal to a rebuild.
 """
 
 from collections import Counter

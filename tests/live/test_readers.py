@@ -8,6 +8,7 @@ from pathlib import Path
 import re
 import shutil
 import sys
+from tempfile import TemporaryDirectory
 
 import av
 import pytest
@@ -121,20 +122,20 @@ async def test_gstreamer(address: str, tmp_path: Path) -> None:
 
 
 @needs("cvlc")
-async def test_vlc(address: str, tmp_path: Path) -> None:
+async def test_vlc(address: str, request: pytest.FixtureRequest) -> None:
     """VLC writes what it reads into a file."""
-    path = tmp_path / "vlc.mp4"
+    # It does not run as root, and pytest's folders are for their user alone
+    folder = TemporaryDirectory()
+    request.addfinalizer(folder.cleanup)
+    path = Path(folder.name) / "vlc.mp4"
     command = [
         *("cvlc", "-I", "dummy", "--network-caching=300", "--run-time=6"),
         *("--sout", f"#std{{access=file,mux=mp4,dst={path}}}"),
         *(address, "vlc://quit"),
     ]
     if shutil.which("setpriv"):
-        # It does not run as root
-        tmp_path.chmod(0o777)
-        for folder in list(tmp_path.parents)[:2]:
-            folder.chmod(0o755)
-        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", f"HOME={tmp_path}", *command]  # fmt: skip
+        Path(folder.name).chmod(0o777)
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", f"HOME={folder.name}", *command]  # fmt: skip
     _, said = await run(*command, timeout=40)
     assert path.exists(), said
     assert await asyncio.to_thread(count, path) > 10

@@ -145,6 +145,7 @@ async def test_start_without_a_clock(clocked: ClockBench) -> None:
     await clocked.start()
     early = await clocked.record(2)
     assert not early.clock_trusted
+    await clocked.heard(Problem, lambda item: item.kind == "clock_implausible")
     clocked.clocks.set(100 * DAY)
     await clocked.heard(Solved, lambda item: item.kind == "clock_implausible")
     assert (await clocked.library.purge()).events == ()

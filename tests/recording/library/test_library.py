@@ -354,6 +354,7 @@ async def test_purge_leaves_what_goes_on(
         free=0,
         needed=0,
         is_complete=False,
+        waiting=(),
     )
     assert [item.event.id for item in chosen] == [late.id]
     await library.protect(late.id, True)

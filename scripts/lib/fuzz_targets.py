@@ -23,6 +23,8 @@ from gateway import jpeg, protocol
 from gateway.link import frame_reader
 from recording import hourfile
 from recording.hourfile import boxes
+from recording.hourfile.fragment import FRAGMENT_TYPE
+from recording.hourfile.model import EVENT_END_SCHEME, EVENT_SCHEME
 from recording.library import index
 
 ATTACK_TESTS: Final = Path(__file__).resolve().parents[2] / "tests" / "attack"
@@ -373,7 +375,7 @@ def dictionary(target: str) -> Iterator[bytes]:
             b"ftyp", b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1", b"avcC", b"emsg",
             b"uuid", b"moof", b"mfhd", b"traf", b"tfhd", b"tfdt", b"trun", b"mdat", b"free", b"sidx",
         )  # fmt: skip
-        yield hourfile.FRAGMENT_TYPE
-        yield hourfile.EVENT_SCHEME.encode() + b"\0\0"
-        yield hourfile.EVENT_END_SCHEME.encode() + b"\0\0"
+        yield FRAGMENT_TYPE
+        yield EVENT_SCHEME.encode() + b"\0\0"
+        yield EVENT_END_SCHEME.encode() + b"\0\0"
         yield b"\0\0\0\1" + bytes(4)

@@ -87,6 +87,8 @@ export interface RecordedEvent {
   detections?: Detection[];
   zones?: string[];
   verdict?: string | null;
+  /** Its clip is at a storage for copies alone. */
+  remote?: boolean;
 }
 
 export interface Zone {

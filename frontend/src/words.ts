@@ -19,6 +19,7 @@ export function facts(event: RecordedEvent, texts: Texts): string[] {
     `${seconds(event)} s`,
     event.state === "recording" && texts.get("recording"),
     event.protected && texts.get("protected"),
+    event.remote && texts.get("remote"),
     event.verdict === "nothing_seen" && texts.get("nothing_seen"),
     ...labels(event).map((label) => texts.label(label)),
     ...(event.zones ?? []),

@@ -253,7 +253,11 @@ export class ClipPlayer extends LitElement {
   }
 
   private loaded(): void {
-    const video = this.video!;
+    const { video } = this;
+    if (!video) {
+      // The event came after its element was taken away
+      return;
+    }
     this.renewed = false;
     this.delay = RETRY_FIRST;
     video.playbackRate = this.rate;

@@ -75,8 +75,6 @@ def run_pytest(leg_name: str, title: str, arguments: list[str]) -> Sum:
         # Files stay whole: their tests share what takes long to start. Much of the time a
         # test waits for a camera's clock, so there is one more than processors.
         parallel = ["-n", str((os.cpu_count() or 2) + 1), "--dist", "loadfile"]
-        # In the order of tests/conftest.py: else files with few tests, the longest, come last.
-        parallel += ["--no-loadscope-reorder"]
     code = run(
         [
             LEGS[leg_name].path / "bin" / "python",

@@ -11,8 +11,6 @@ from home_assistant import free_port
 from pytest_early import uses_home_assistant
 
 ZEROCONF_INIT = Zeroconf.__init__
-# Folders whose tests live through minutes of a camera's life
-LONGEST = ("firmware", "soak")
 
 # How long something takes says more of the machine than of what is tested.
 settings.register_profile(
@@ -34,8 +32,8 @@ def unused_tcp_port() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that the others run beside it."""
-    items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+    """Begin with the longest test, so that the others run beside it."""
+    items.sort(key=lambda item: item.path.parent.name != "soak")
 
 
 def _new_zeroconf(cls: type[Zeroconf], *_: Any, **__: Any) -> Zeroconf:

@@ -308,7 +308,7 @@ TEST_CASE("confirm motion: a false alarm costs no radio and is counted; a real e
   CHECK(w->gateway.frames.back().boot == w->camera().boot());
   CHECK(*w->gateway.kept[w->camera().boot()].begin() == 1);     // begins before the verdict
   CHECK(w->gateway.last("hello").find("\"dropped\":3") != std::string::npos);
-  // Told once.
+  // Reported once.
   REQUIRE(w->run(2 * kHour, [&] { return !w->asleep(); }));
   REQUIRE(w->run_to_sleep());
   CHECK(w->gateway.last("hello").find("\"dropped\"") == std::string::npos);

@@ -325,7 +325,7 @@ class Camera {
   bool quiet_wake_ = false;        // only to arm the PIR again
   bool after_ota_ = false, confirm_image_ = false;
   bool use_new_key_ = false, tried_other_key_ = false;
-  bool saving_ = false;            // the platform was told to save power, in this boot
+  bool saving_ = false;            // the platform was asked to save power, in this boot
   bool looking_up_ = false, bye_sent_ = false, flash_on_ = false;
   bool had_event_ = false, brownout_rest_ = false, close_queued_ = false, fetch_checked_ = false;
   size_t put_body_ = 0;

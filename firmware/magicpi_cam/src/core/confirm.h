@@ -15,7 +15,7 @@ struct LumaGrid {
 bool luma_grid(const uint8_t* jpeg, size_t n, LumaGrid* out);
 
 /// Frame by frame: does something move? The first `warm` frames are ignored (exposure still changes). Compared are the first
-/// picture after them, and where it is known the scene as it is when nothing moves: whoever stands still is not in that.
+/// picture after them, and where it is known the scene as it is when nothing moves, without people who stand still.
 /// Nothing is said only when the pictures can tell: an unreadable, a dark or a glaring picture, and a light that was switched
 /// on, count as motion.
 class MotionConfirm {
@@ -35,7 +35,7 @@ class MotionConfirm {
 
   MotionConfirm() = default;
   explicit MotionConfirm(const Limits& limits) : limits_(limits) {}
-  /// Begins anew. `ignore`: kGridW x kGridH bits, or nullptr; `scene` may be nullptr. Both are copied.
+  /// Starts over. `ignore`: kGridW x kGridH bits, or nullptr; `scene` may be nullptr. Both are copied.
   void begin(const Limits& limits, const uint8_t* ignore, const uint8_t* scene);
   void reset() { begin(limits_, nullptr, nullptr); }
   Verdict add(const uint8_t* jpeg, size_t n);

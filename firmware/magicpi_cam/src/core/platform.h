@@ -181,7 +181,7 @@ class Platform {
   virtual void camera_apply(const Settings& settings) = 0;
   /// Stops and powers down; waits until the capture task has given its buffer back.
   virtual void camera_stop() = 0;
-  /// After the supply came: standby for a sensor that has no power-down pin, and may draw 20 mA until told otherwise. It
+  /// After the supply came: standby for a sensor that has no power-down pin, and may draw 20 mA until it gets a command. It
   /// lasts through deep sleep. May take 0.5 s.
   virtual void camera_park() = 0;
 

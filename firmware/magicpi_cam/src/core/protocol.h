@@ -19,7 +19,7 @@ void frame_header(const FrameInfo& info, uint8_t flags, uint8_t out[kFrameHeader
 /// Checks version and length of a header; for tests and tools.
 bool parse_frame_header(const uint8_t* data, size_t n, FrameInfo* info);
 
-/// What earlier boots did that no gateway has been told of.
+/// What earlier boots did that was not reported to a gateway yet.
 struct Spent {
   uint16_t pir, timer, ring, other;        ///< wakes
   uint32_t awake_s, radio_s, sensor_s;

@@ -38,8 +38,8 @@ struct RtcState {
   uint16_t event_s_in_window;      ///< seconds of events in the current hour
   uint32_t lost_before;            ///< frames lost in earlier boots that no hello has told yet
   uint32_t wakes;                  ///< since power-on
-  uint16_t alarms_dropped;         ///< by the camera itself, not told yet; up to the limit
-  uint16_t wakes_by[4];            ///< WakeKind, of earlier boots, not told yet
+  uint16_t alarms_dropped;         ///< by the camera itself, not reported yet; up to the limit
+  uint16_t wakes_by[4];            ///< WakeKind, of earlier boots, not reported yet
   uint32_t awake_ms, radio_ms, sensor_ms;   ///< of the same
   uint8_t scene_known;             ///< 1: `scene` is what the camera sees when nothing moves
   uint8_t scene[16 * 12];

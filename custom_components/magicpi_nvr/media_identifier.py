@@ -9,6 +9,7 @@ from homeassistant.util import dt as dt_util
 
 from .recording import camera_folder, folder_camera, parse_event_id
 
+HOUR_MS: Final = 3_600_000
 HOUR: Final = re.compile(r"[0-9]{2}(-[0-9]{1,4})?")
 
 
@@ -97,3 +98,26 @@ def export_camera(name: str) -> str:
     if "/" in name or "\\" in name or not name.endswith(".mp4"):
         raise ValueError("not the name of an export")
     return folder_camera(name[:17])
+
+
+def local_span(
+    date: str | None, month: str | None, hour: str | None = None
+) -> tuple[int | None, int | None]:
+    """Return the local beginning and end of an hour, a date or a month in UTC epoch milliseconds."""
+    if (first := dt_util.parse_date(date or f"{month}-01")) is None:
+        return None, None
+    if hour:
+        # The second part of an hour that the clock repeats is in the same span
+        at = dt_util.start_of_local_day(first).replace(hour=int(hour[:2]))
+        return (
+            int(at.replace(fold=0).timestamp() * 1000),
+            int(at.replace(fold=1).timestamp() * 1000) + HOUR_MS,
+        )
+    if date:
+        last = first.fromordinal(first.toordinal() + 1)
+    else:
+        last = first.fromordinal(first.toordinal() + 31).replace(day=1)
+    start, end = (
+        int(dt_util.start_of_local_day(day).timestamp() * 1000) for day in (first, last)
+    )
+    return start, end

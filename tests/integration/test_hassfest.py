@@ -130,6 +130,8 @@ CORE_ABORTS = {
 
 # ---------------------------------------------------------------------------------------
 # What is read
+CONFIG_FLOW = ("claim_flow.py", "config_flow.py")
+FLOWS = (*CONFIG_FLOW, "options_flow.py")
 
 
 @cache
@@ -173,7 +175,7 @@ def modules() -> dict[str, ast.Module]:
 
 def flow_calls() -> Iterator[ast.Call]:
     """Yield every call of the flows."""
-    for name in ("config_flow.py", "options_flow.py"):
+    for name in FLOWS:
         yield from calls(modules()[name])
 
 
@@ -507,7 +509,7 @@ def test_steps_have_texts() -> None:
     assert shown - steps - {"wait"} - _progress_steps() == set()
     defined = {
         node.name.removeprefix("async_step_")
-        for name in ("config_flow.py", "options_flow.py")
+        for name in FLOWS
         for node in ast.walk(modules()[name])
         if isinstance(node, ast.AsyncFunctionDef)
         and node.name.startswith("async_step_")
@@ -528,17 +530,17 @@ def _progress_steps() -> set[str]:
 def test_aborts_errors_and_progress_have_texts() -> None:
     """Reasons, errors and progress actions that the flow names have texts."""
     config = texts("en")["config"]
-    tree = modules()["config_flow.py"]
+    flow = [call for name in CONFIG_FLOW for call in calls(modules()[name])]
     reasons = {
         reason
-        for call in calls(tree)
+        for call in flow
         if called(call) in {"async_abort", "async_update_reload_and_abort"}
         and (reason := text_of(argument(call, "reason"))) is not None
     }
     assert reasons - set(config["abort"]) - CORE_ABORTS == set()
     actions = {
         action
-        for call in calls(tree)
+        for call in flow
         if called(call) == "async_show_progress"
         and (action := text_of(argument(call, "progress_action"))) is not None
     }

@@ -10,6 +10,10 @@ from zeroconf import Zeroconf
 from home_assistant import free_port
 from pytest_early import uses_home_assistant
 
+pytest_plugins = [
+    "tests.harness.gateway",
+]
+
 ZEROCONF_INIT = Zeroconf.__init__
 
 # How long something takes says more of the machine than of what is tested.

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from tests.harness.logs import assert_no_errors
 from tests.integration.house import clip_house, house, nvr_house  # noqa: F401 - fixtures
 from tests.integration.scene import no_browser, patient  # noqa: F401 - fixtures
 
@@ -23,14 +24,7 @@ def no_access_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_ugly_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def no_errors_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No attack makes an exception, neither in this integration nor in the server above it."""
     yield
-    ugly = [
-        record.getMessage()
-        for when in ("setup", "call")
-        for record in caplog.get_records(when)  # type: ignore[arg-type]
-        if record.levelno >= logging.ERROR
-        or (record.exc_info and record.levelno >= logging.WARNING)
-    ]
-    assert not ugly
+    assert_no_errors(caplog)

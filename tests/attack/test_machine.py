@@ -20,15 +20,15 @@ from hypothesis.stateful import (
 )
 
 from custom_components.magicpi_nvr.gateway import Camera, Frame
-from tests.gateway.support import (
+from tests.harness.gateway import (
     CAMERA_ID,
     JPEG,
-    House,
-    Owner,
-    Wire,
+    CameraConnection,
+    FakeDelegate,
+    RunningGateway,
     binary,
     hello,
-    run_house,
+    run_gateway,
 )
 
 EXAMPLES = int(os.environ.get("MAGICPI_MACHINE_EXAMPLES", "15"))
@@ -49,7 +49,7 @@ class _Complaints(logging.Handler):
             self.found.append(record.getMessage())
 
 
-class _Owner(Owner):
+class _SlowDelegate(FakeDelegate):
     """Remembers which frames it promised to keep."""
 
     def __init__(self) -> None:
@@ -75,9 +75,9 @@ class CameraMachine(RuleBasedStateMachine):
         self.complaints = _Complaints()
         logging.getLogger("custom_components.magicpi_nvr").addHandler(self.complaints)
         logging.getLogger("asyncio").addHandler(self.complaints)
-        self.house: House
+        self.gateway: RunningGateway
         self.auth: dict[str, str]
-        self.wire: Wire | None = None
+        self.connection: CameraConnection | None = None
         self.session: AsyncExitStack | None = None
         self.boot = 1
         self.seq = 0
@@ -101,7 +101,7 @@ class CameraMachine(RuleBasedStateMachine):
     @property
     def camera(self) -> Any:
         """What the gateway knows of it."""
-        return self.house.gateway.cameras[CAMERA_ID]
+        return self.gateway.server.cameras[CAMERA_ID]
 
     @property
     def worked_off(self) -> int:
@@ -114,11 +114,13 @@ class CameraMachine(RuleBasedStateMachine):
         """Register the camera."""
 
         async def work() -> None:
-            self.owner = _Owner()
-            self.house = await self.stack.enter_async_context(
-                run_house(Path(self.folder.name), owner=self.owner, tick_s=TICK_S)
+            self.delegate = _SlowDelegate()
+            self.gateway = await self.stack.enter_async_context(
+                run_gateway(
+                    Path(self.folder.name), delegate=self.delegate, tick_s=TICK_S
+                )
             )
-            _, self.auth = await self.house.register()
+            _, self.auth = await self.gateway.register()
 
         self.run(work())
 
@@ -126,8 +128,8 @@ class CameraMachine(RuleBasedStateMachine):
         """Be the camera that forgets all up to `seq`."""
         assert seq >= self.acked, "went back"
         assert seq <= self.seq, "of the future"
-        kept = self.owner.persisted(CAMERA_ID, self.boot)
-        for frame in self.owner.promised:
+        kept = self.delegate.persisted(CAMERA_ID, self.boot)
+        for frame in self.delegate.promised:
             # What was told once stays told, also where a lost frame came later.
             if frame.boot == self.boot and self.acked < frame.seq <= seq:
                 assert frame.seq <= kept, "forgotten before it was safe"
@@ -145,31 +147,33 @@ class CameraMachine(RuleBasedStateMachine):
                 self.boot += 1
                 self.seq = self.acked = 0
             self.session = AsyncExitStack()
-            wire = await self.session.enter_async_context(self.house.connect(self.auth))
-            welcome = await wire.greet(boot=self.boot)
-            self.wire = wire
+            connection = await self.session.enter_async_context(
+                self.gateway.connect(self.auth)
+            )
+            welcome = await connection.greet(boot=self.boot)
+            self.connection = connection
             self.take_ack(welcome["have"])
             if before:
                 await before.aclose()
 
         self.run(work())
 
-    @precondition(lambda self: self.wire)
+    @precondition(lambda self: self.connection)
     @rule(bye=st.booleans())
     def leave(self, bye: bool) -> None:
         """Go, with a word or without."""
 
         async def work() -> None:
-            assert self.wire
+            assert self.connection
             assert self.session
             if bye:
-                await self.wire.leave()
+                await self.connection.leave()
             else:
-                connection = self.wire.ws._response.connection
+                connection = self.connection.ws._response.connection
                 if connection and connection.transport:
                     connection.transport.abort()
             await self.session.aclose()
-            self.wire = self.session = None
+            self.connection = self.session = None
             await self.until(lambda: self.camera.session is None)
 
         self.run(work())
@@ -180,14 +184,14 @@ class CameraMachine(RuleBasedStateMachine):
         """Send a binary message and wait until it is counted."""
 
         async def work() -> None:
-            assert self.wire
-            await self.wire.ws.send_bytes(data)
+            assert self.connection
+            await self.connection.ws.send_bytes(data)
             self.sent += 1
             await self.until(lambda: self.worked_off >= self.sent)
 
         self.run(work())
 
-    @precondition(lambda self: self.wire)
+    @precondition(lambda self: self.connection)
     @rule(
         skip=st.integers(0, 3),
         event=st.integers(0, 2),
@@ -198,18 +202,18 @@ class CameraMachine(RuleBasedStateMachine):
         self.seq += 1 + skip
         self.send(binary(self.seq, event=event, flags=flags))
 
-    @precondition(lambda self: self.wire and self.seq)
+    @precondition(lambda self: self.connection and self.seq)
     @rule(back=st.integers(0, 10))
     def send_again(self, back: int) -> None:
         """Send an earlier frame again, or one that was skipped."""
         seq = max(1, self.seq - back)
-        before = len(self.house.owner.frames)
+        before = len(self.gateway.delegate.frames)
         known = self.camera.progress.has(seq)
         self.send(binary(seq))
         # What came before comes through only once
-        assert len(self.house.owner.frames) == before + (not known)
+        assert len(self.gateway.delegate.frames) == before + (not known)
 
-    @precondition(lambda self: self.wire)
+    @precondition(lambda self: self.connection)
     @rule(
         damage=st.sampled_from(
             [
@@ -224,19 +228,19 @@ class CameraMachine(RuleBasedStateMachine):
     def send_damaged(self, damage: dict[str, int]) -> None:
         """Send a frame that is none."""
         self.seq += 1
-        before = len(self.house.owner.frames)
+        before = len(self.gateway.delegate.frames)
         self.send(binary(**({"seq": self.seq} | damage)))
-        assert len(self.house.owner.frames) == before
+        assert len(self.gateway.delegate.frames) == before
 
-    @precondition(lambda self: self.wire)
+    @precondition(lambda self: self.connection)
     @rule(data=st.binary(max_size=60))
     def send_noise(self, data: bytes) -> None:
         """Send bytes."""
-        before = len(self.house.owner.frames)
+        before = len(self.gateway.delegate.frames)
         self.send(data)
-        assert len(self.house.owner.frames) == before
+        assert len(self.gateway.delegate.frames) == before
 
-    @precondition(lambda self: self.wire)
+    @precondition(lambda self: self.connection)
     @rule(cut=st.integers(0, len(JPEG)))
     def send_cut_picture(self, cut: int) -> None:
         """Send a picture that was cut off, with a checksum that is right."""
@@ -245,7 +249,7 @@ class CameraMachine(RuleBasedStateMachine):
 
     # Words
 
-    @precondition(lambda self: self.wire)
+    @precondition(lambda self: self.connection)
     @rule(
         message=st.sampled_from(
             [
@@ -269,10 +273,10 @@ class CameraMachine(RuleBasedStateMachine):
         """Say something, in place or not."""
 
         async def work() -> None:
-            assert self.wire
-            await self.wire.send(message)
+            assert self.connection
+            await self.connection.send(message)
             # Worked off when a frame behind it is
-            await self.wire.ws.send_bytes(b"")
+            await self.connection.ws.send_bytes(b"")
             self.sent += 1
             await self.until(lambda: self.worked_off >= self.sent)
 
@@ -283,36 +287,38 @@ class CameraMachine(RuleBasedStateMachine):
     @rule()
     def disk_follows(self) -> None:
         """Everything that was handed on is safe on disk now."""
-        owner = self.house.owner
-        for frame in owner.frames:
+        delegate = self.gateway.delegate
+        for frame in delegate.frames:
             key = (frame.camera, frame.boot)
-            owner.persisted_seq[key] = max(owner.persisted_seq.get(key, 0), frame.seq)
+            delegate.persisted_seq[key] = max(
+                delegate.persisted_seq.get(key, 0), frame.seq
+            )
 
     @rule(take=st.booleans())
     def owner_refuses(self, take: bool) -> None:
         """Recording is switched off, or on."""
-        self.house.owner.take = take
+        self.gateway.delegate.take = take
 
     @rule(rate=st.integers(1, 25))
     def person_wishes(self, rate: int) -> None:
         """Somebody changes a setting."""
         self.camera.set_config({"framerate": rate})
 
-    @precondition(lambda self: self.wire)
+    @precondition(lambda self: self.connection)
     @rule()
     def acks_come(self) -> None:
         """Acknowledgements come in order, and not for what was never sent."""
 
         async def work() -> None:
-            assert self.wire
-            known = len(self.wire.acks)
-            await self.wire.send_frame(max(self.seq, 1))
+            assert self.connection
+            known = len(self.connection.acks)
+            await self.connection.send_frame(max(self.seq, 1))
             self.sent += 1
             if not self.seq:
                 self.seq = 1
-            while len(self.wire.acks) == known:
-                await self.wire.expect("ack")
-            for ack in self.wire.acks[known:]:
+            while len(self.connection.acks) == known:
+                await self.connection.expect("ack")
+            for ack in self.connection.acks[known:]:
                 assert ack["boot"] == self.boot
                 self.take_ack(ack["seq"])
             await self.until(lambda: self.worked_off >= self.sent)
@@ -324,9 +330,9 @@ class CameraMachine(RuleBasedStateMachine):
     @invariant()
     def frames_come_once(self) -> None:
         """No frame is handed on twice, and none that was not sent."""
-        if not hasattr(self, "house"):
+        if not hasattr(self, "gateway"):
             return
-        names = [(frame.boot, frame.seq) for frame in self.house.owner.frames]
+        names = [(frame.boot, frame.seq) for frame in self.gateway.delegate.frames]
         assert len(names) == len(set(names))
 
     @invariant()
@@ -334,7 +340,7 @@ class CameraMachine(RuleBasedStateMachine):
         """Each binary message was counted once: as a frame, a double, or a drop with its reason."""
         if hasattr(self, "auth"):
             assert self.worked_off == self.sent
-            assert self.camera.counters.frames == len(self.house.owner.frames)
+            assert self.camera.counters.frames == len(self.gateway.delegate.frames)
 
     @invariant()
     def nothing_is_logged(self) -> None:

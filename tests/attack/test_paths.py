@@ -22,7 +22,7 @@ from homeassistant.components.media_source import (
 )
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from tests.gateway.support import run_house
+from tests.harness.gateway import run_gateway
 from tests.integration.house import CAMERA_ID, House
 
 BASE = "/api/magicpi_nvr"
@@ -217,9 +217,9 @@ async def test_media_source(clip_house: House, hass: HomeAssistant) -> None:
 async def test_gateway(tmp_path: Path) -> None:
     """A camera with a good key gets no further either."""
     hide_canaries(tmp_path)
-    async with run_house(tmp_path / "tls") as house:
-        _, auth = await house.register()
-        async with house.session() as http:
+    async with run_gateway(tmp_path / "tls") as gateway:
+        _, auth = await gateway.register()
+        async with gateway.session() as http:
             for nasty in NASTY:
                 word = quote(nasty, safe="")
                 for path in (
@@ -229,8 +229,8 @@ async def test_gateway(tmp_path: Path) -> None:
                     f"/recordings?limit={word}",
                     f"/{word}",
                 ):
-                    async with house.request(
-                        http, "GET", URL(house.url + path, encoded=True), headers=auth
+                    async with gateway.request(
+                        http, "GET", URL(gateway.url + path, encoded=True), headers=auth
                     ) as response:
                         assert response.status in (400, 404), path
                         assert CANARY not in await response.text()

@@ -8,7 +8,7 @@ import pytest
 
 from bench_tls import NEW, OLD, SSLYZE, judge, measure, scan
 from custom_components.magicpi_nvr.gateway import ListenerLimits
-from tests.gateway.support import run_house
+from tests.harness.gateway import run_gateway
 
 pytestmark = pytest.mark.skipif(
     not SSLYZE.exists(), reason="needs scripts/setup --leg tls"
@@ -66,13 +66,13 @@ async def test_scan_from_one_address_disturbs_nobody(
     """With the limits of places of every day a camera comes meanwhile."""
     # Scanner and camera have one address here, and the rate is one for both.
     limits = ListenerLimits(burst=10_000)
-    async with run_house(tmp_path, limits=limits) as house:
-        _, auth = await house.register()
-        scanning = asyncio.create_task(scan(house.gateway.port))
+    async with run_gateway(tmp_path, limits=limits) as gateway:
+        _, auth = await gateway.register()
+        scanning = asyncio.create_task(scan(gateway.server.port))
         await asyncio.sleep(2)
-        async with house.connect(auth) as wire:
-            await wire.greet()
-            await wire.send_frame(1)
-            await wire.expect_ack(1)
+        async with gateway.connect(auth) as connection:
+            await connection.greet()
+            await connection.send_frame(1)
+            await connection.expect_ack(1)
         scanning.cancel()
         await asyncio.gather(scanning, return_exceptions=True)

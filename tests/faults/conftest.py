@@ -1,10 +1,10 @@
 """A whole Home Assistant in this process, with cameras whose pictures bear numbers."""
 
 from collections.abc import AsyncGenerator
-import logging
 
 import pytest
 
+from tests.harness.logs import assert_no_errors
 from tests.integration.house import House, house, nvr_house  # noqa: F401 - fixtures
 from tests.integration.scene import no_browser, patient  # noqa: F401 - fixtures
 from tests.recording.frames import RECORDING
@@ -29,11 +29,4 @@ async def proof(
     """A house whose NVR runs, and what counts its frames; no fault may leave an exception in the log."""
     proof = Proof(nvr_house)
     yield proof
-    ugly = [
-        record.getMessage()
-        for when in ("setup", "call")
-        for record in caplog.get_records(when)  # type: ignore[arg-type]
-        if record.name.startswith("custom_components.magicpi_nvr")
-        and record.levelno >= (logging.WARNING if record.exc_info else logging.ERROR)
-    ]
-    assert not ugly
+    assert_no_errors(caplog, logger="custom_components.magicpi_nvr")

@@ -8,7 +8,7 @@ import pytest
 
 from custom_components.magicpi_nvr.gateway import CloseCode
 from custom_components.magicpi_nvr.recording.library.layout import event_id
-from tests.gateway.support import hello
+from tests.harness.gateway import hello
 from tests.integration.house import CAMERA_ID
 from tests.recording.frames import RECORDING
 from virtual_camera import VirtualCamera

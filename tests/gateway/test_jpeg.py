@@ -12,8 +12,7 @@ from custom_components.magicpi_nvr.gateway.jpeg import (
     check_jpeg,
     turned,
 )
-
-from .support import JPEG, make_jpeg
+from tests.harness.gateway import JPEG, make_jpeg
 
 LARGER = make_jpeg((640, 480))
 SCAN = JPEG.index(b"\xff\xda") + 14

@@ -26,8 +26,7 @@ from custom_components.magicpi_nvr.gateway.protocol import (
     decode_message,
     is_camera_id,
 )
-
-from .support import CAPS, hello, registration
+from tests.harness.gateway import CAPS, hello, registration
 
 
 def test_header_on_the_wire() -> None:

@@ -18,32 +18,31 @@ from custom_components.magicpi_nvr.gateway.camera.camera import FirmwareOffer
 from custom_components.magicpi_nvr.gateway.protocol import Caps
 from custom_components.magicpi_nvr.gateway.trust import registry
 from custom_components.magicpi_nvr.gateway.trust.registry import RegistrationExpired
-
-from .support import (
+from tests.harness.gateway import (
     CAMERA_ID,
     CAPS,
     OTHER_ID,
-    House,
+    RunningGateway,
     headers,
     registration,
-    run_house,
+    run_gateway,
     until,
 )
 
 
-async def register(house: House, body: Any) -> tuple[int, Any, Any]:
+async def register(gateway: RunningGateway, body: Any) -> tuple[int, Any, Any]:
     """Try to register."""
-    return await house.call("POST", "/register", json=body)
+    return await gateway.call("POST", "/register", json=body)
 
 
 # Registration
 
 
-async def test_register(house: House) -> None:
+async def test_register(gateway: RunningGateway) -> None:
     """201 with the key and the first configuration; the owner hears of it."""
-    token = house.gateway.issue_token(CAMERA_ID, data={"name": "Gate", "flow": 7})
-    waiting = asyncio.create_task(house.gateway.wait_registered(CAMERA_ID))
-    status, body, _ = await register(house, registration(token, future=1))
+    token = gateway.server.issue_token(CAMERA_ID, data={"name": "Gate", "flow": 7})
+    waiting = asyncio.create_task(gateway.server.wait_registered(CAMERA_ID))
+    status, body, _ = await register(gateway, registration(token, future=1))
     assert status == 201
     assert len(body["api_key"]) == 43
     assert body["config"]["rev"] == 1
@@ -51,37 +50,37 @@ async def test_register(house: House) -> None:
     camera = await waiting
     assert (camera.id, camera.name, camera.model) == (CAMERA_ID, "Gate", "ai-thinker")
     assert camera.caps == Caps.from_dict(CAPS)
-    assert house.owner.registered == [(camera, {"name": "Gate", "flow": 7})]
+    assert gateway.delegate.registered == [(camera, {"name": "Gate", "flow": 7})]
     # Also who asks later gets it.
-    assert await house.gateway.wait_registered(CAMERA_ID) is camera
-    saved = json.dumps(house.storage.flush())
+    assert await gateway.server.wait_registered(CAMERA_ID) is camera
+    saved = json.dumps(gateway.storage.flush())
     assert body["api_key"] not in saved
     assert token not in saved
 
 
 async def test_key_is_safe_before_it_is_told(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A camera gets its key once a crash can no longer make the gateway forget it."""
     written = asyncio.Event()
     asked = asyncio.Event()
 
     async def save_now(data_func: Callable[[], dict[str, Any]]) -> None:
-        house.storage.save(data_func)
+        gateway.storage.save(data_func)
         asked.set()
         await written.wait()
-        house.storage.flush()
+        gateway.storage.flush()
 
-    monkeypatch.setattr(house.storage, "save_now", save_now)
-    token = house.gateway.issue_token(CAMERA_ID, data={})
-    answer = asyncio.create_task(register(house, registration(token)))
+    monkeypatch.setattr(gateway.storage, "save_now", save_now)
+    token = gateway.server.issue_token(CAMERA_ID, data={})
+    answer = asyncio.create_task(register(gateway, registration(token)))
     await asked.wait()
     await asyncio.sleep(0.1)
     assert not answer.done()
     written.set()
     assert (await answer)[0] == 201
-    assert house.storage.data
-    assert CAMERA_ID in house.storage.data["cameras"]
+    assert gateway.storage.data
+    assert CAMERA_ID in gateway.storage.data["cameras"]
 
 
 @pytest.mark.parametrize(
@@ -102,76 +101,76 @@ async def test_key_is_safe_before_it_is_told(
     ],
     ids=str,
 )
-async def test_malformed_registration(house: House, body: Any) -> None:
+async def test_malformed_registration(gateway: RunningGateway, body: Any) -> None:
     """400, and the token stays good."""
-    token = house.gateway.issue_token(CAMERA_ID, data={})
-    status, answer, _ = await register(house, body)
+    token = gateway.server.issue_token(CAMERA_ID, data={})
+    status, answer, _ = await register(gateway, body)
     assert (status, answer["error"]) == (400, "bad_request")
-    assert (await register(house, registration(token)))[0] == 201
+    assert (await register(gateway, registration(token)))[0] == 201
 
 
 @pytest.mark.parametrize(
     "camera_id", ["00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF", "01:00:5E:00:00:FB"]
 )
-async def test_id_that_no_device_has(house: House, camera_id: str) -> None:
+async def test_id_that_no_device_has(gateway: RunningGateway, camera_id: str) -> None:
     """A chip without a MAC is refused with a sentence."""
-    token = house.gateway.issue_token(camera_id, data={})
-    status, answer, _ = await register(house, registration(token, camera_id))
+    token = gateway.server.issue_token(camera_id, data={})
+    status, answer, _ = await register(gateway, registration(token, camera_id))
     assert (status, answer["error"]) == (400, "bad_request")
     assert "zero nor a group address" in answer["message"]
-    assert not house.gateway.cameras
+    assert not gateway.server.cameras
 
 
-async def test_token_is_used_once(house: House) -> None:
+async def test_token_is_used_once(gateway: RunningGateway) -> None:
     """401 for a used token, and for a strange one of an unknown id."""
-    token = house.gateway.issue_token(CAMERA_ID, data={})
-    assert (await register(house, registration("strange")))[0] == 401
-    assert (await register(house, registration(token, OTHER_ID)))[0] == 401
-    assert (await register(house, registration(token)))[0] == 201
-    status, body, _ = await register(house, registration(token))
+    token = gateway.server.issue_token(CAMERA_ID, data={})
+    assert (await register(gateway, registration("strange")))[0] == 401
+    assert (await register(gateway, registration(token, OTHER_ID)))[0] == 401
+    assert (await register(gateway, registration(token)))[0] == 201
+    status, body, _ = await register(gateway, registration(token))
     assert (status, body["error"]) == (401, "bad_token")
-    assert (await register(house, registration("strange")))[0] == 409
+    assert (await register(gateway, registration("strange")))[0] == 409
 
 
-async def test_token_expires(house: House) -> None:
+async def test_token_expires(gateway: RunningGateway) -> None:
     """Ten minutes; whoever waits is told."""
-    token = house.gateway.issue_token(CAMERA_ID, data={})
-    waiting = asyncio.create_task(house.gateway.wait_registered(CAMERA_ID))
-    house.clock.ahead = 599
+    token = gateway.server.issue_token(CAMERA_ID, data={})
+    waiting = asyncio.create_task(gateway.server.wait_registered(CAMERA_ID))
+    gateway.clock.ahead = 599
     await asyncio.sleep(0.6)
     assert not waiting.done()
-    house.clock.ahead = 601
-    assert (await register(house, registration(token)))[0] == 401
+    gateway.clock.ahead = 601
+    assert (await register(gateway, registration(token)))[0] == 401
     with pytest.raises(RegistrationExpired):
         await waiting
 
 
-async def test_token_is_replaced_and_revoked(house: House) -> None:
+async def test_token_is_replaced_and_revoked(gateway: RunningGateway) -> None:
     """Only the newest token is good, and none after it was taken back."""
-    older = house.gateway.issue_token(CAMERA_ID, data={})
-    newer = house.gateway.issue_token(CAMERA_ID, data={})
-    assert (await register(house, registration(older)))[0] == 401
-    waiting = asyncio.create_task(house.gateway.wait_registered(CAMERA_ID))
+    older = gateway.server.issue_token(CAMERA_ID, data={})
+    newer = gateway.server.issue_token(CAMERA_ID, data={})
+    assert (await register(gateway, registration(older)))[0] == 401
+    waiting = asyncio.create_task(gateway.server.wait_registered(CAMERA_ID))
     await asyncio.sleep(0)
-    house.gateway.revoke_token(CAMERA_ID)
+    gateway.server.revoke_token(CAMERA_ID)
     with pytest.raises(RegistrationExpired):
         await waiting
-    assert (await register(house, registration(newer)))[0] == 401
+    assert (await register(gateway, registration(newer)))[0] == 401
     with pytest.raises(RegistrationExpired):
-        await house.gateway.wait_registered(CAMERA_ID)
+        await gateway.server.wait_registered(CAMERA_ID)
 
 
-async def test_claimed_with_another_token(house: House) -> None:
+async def test_claimed_with_another_token(gateway: RunningGateway) -> None:
     """409: a strange token for a camera that is registered."""
-    await house.register()
-    house.gateway.issue_token(CAMERA_ID, data={})
-    status, body, _ = await register(house, registration("strange"))
+    await gateway.register()
+    gateway.server.issue_token(CAMERA_ID, data={})
+    status, body, _ = await register(gateway, registration("strange"))
     assert (status, body["error"]) == (409, "claimed")
 
 
-async def test_too_long_registration(house: House) -> None:
+async def test_too_long_registration(gateway: RunningGateway) -> None:
     """413 over 8 KiB, whether the length is told or not."""
-    token = house.gateway.issue_token(CAMERA_ID, data={})
+    token = gateway.server.issue_token(CAMERA_ID, data={})
     body = json.dumps(registration(token)).encode()
     padded = body + b" " * (8192 - len(body))
 
@@ -180,53 +179,53 @@ async def test_too_long_registration(house: House) -> None:
             yield (body + b" " * 9000)[start : start + 1000]
 
     for data in (padded + b" ", chunks()):
-        status, answer, _ = await house.call("POST", "/register", data=data)
+        status, answer, _ = await gateway.call("POST", "/register", data=data)
         assert (status, answer["error"]) == (413, "too_large")
-    assert (await house.call("POST", "/register", data=padded))[0] == 201
+    assert (await gateway.call("POST", "/register", data=padded))[0] == 201
 
 
 async def test_too_many_cameras(tmp_path: Path) -> None:
     """A clear word at the limit; the token stays good for when there is room."""
-    async with run_house(tmp_path, max_cameras=1) as house:
-        await house.register(OTHER_ID)
-        assert not house.gateway.has_room(CAMERA_ID)
-        assert house.gateway.has_room(OTHER_ID)
-        token = house.gateway.issue_token(CAMERA_ID, data={})
-        status, body, _ = await register(house, registration(token))
+    async with run_gateway(tmp_path, max_cameras=1) as gateway:
+        await gateway.register(OTHER_ID)
+        assert not gateway.server.has_room(CAMERA_ID)
+        assert gateway.server.has_room(OTHER_ID)
+        token = gateway.server.issue_token(CAMERA_ID, data={})
+        status, body, _ = await register(gateway, registration(token))
         assert (status, body["error"]) == (403, "too_many_cameras")
-        await house.gateway.forget(OTHER_ID)
-        assert (await register(house, registration(token)))[0] == 201
+        await gateway.server.forget(OTHER_ID)
+        assert (await register(gateway, registration(token)))[0] == 201
 
 
 async def test_two_hundred_cameras(tmp_path: Path) -> None:
     """The limit is a setting, and so many are no trouble after a restart either."""
-    async with run_house(tmp_path, max_cameras=200) as house:
-        async with house.session() as http:
+    async with run_gateway(tmp_path, max_cameras=200) as gateway:
+        async with gateway.session() as http:
             for number in range(200):
                 camera_id = f"24:6F:28:00:00:{number:02X}"
-                token = house.gateway.issue_token(camera_id, data={})
-                status, _, _ = await house.call(
+                token = gateway.server.issue_token(camera_id, data={})
+                status, _, _ = await gateway.call(
                     "POST",
                     "/register",
                     http=http,
                     json=registration(token, camera_id),
                 )
                 assert status == 201
-        storage = house.storage
-    async with run_house(tmp_path, storage, max_cameras=200) as house:
-        assert len(house.gateway.cameras) == 200
-        assert not house.gateway.has_room(CAMERA_ID)
+        storage = gateway.storage
+    async with run_gateway(tmp_path, storage, max_cameras=200) as gateway:
+        assert len(gateway.server.cameras) == 200
+        assert not gateway.server.has_room(CAMERA_ID)
 
 
-async def test_registration_tries_are_limited(house: House) -> None:
+async def test_registration_tries_are_limited(gateway: RunningGateway) -> None:
     """429 with a time to wait; the right token gets in all the same."""
-    token = house.gateway.issue_token(CAMERA_ID, data={})
-    statuses = [(await register(house, registration("guess")))[0] for _ in range(12)]
+    token = gateway.server.issue_token(CAMERA_ID, data={})
+    statuses = [(await register(gateway, registration("guess")))[0] for _ in range(12)]
     assert statuses == [401] * 10 + [429] * 2
-    _, body, answer = await register(house, registration("guess"))
+    _, body, answer = await register(gateway, registration("guess"))
     assert body["error"] == "too_many_tries"
     assert int(answer["Retry-After"]) > 0
-    assert (await register(house, registration(token)))[0] == 201
+    assert (await register(gateway, registration(token)))[0] == 201
 
 
 # Keys
@@ -243,12 +242,14 @@ async def test_registration_tries_are_limited(house: House) -> None:
         ("GET", "/ws"),
     ],
 )
-async def test_key_is_asked_for(house: House, method: str, path: str) -> None:
+async def test_key_is_asked_for(
+    gateway: RunningGateway, method: str, path: str
+) -> None:
     """Wrong key, unknown id, none at all: one and the same answer."""
-    _, auth = await house.register()
+    _, auth = await gateway.register()
     key = auth["Authorization"]
     answers = [
-        await house.call(method, path, wrong)
+        await gateway.call(method, path, wrong)
         for wrong in (
             None,
             headers("wrong"),
@@ -268,11 +269,11 @@ async def test_key_is_asked_for(house: House, method: str, path: str) -> None:
 
 
 async def test_every_secret_takes_the_same_comparisons(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Right or wrong, known id or not: hashes of one length, compared in constant time."""
-    _, auth = await house.register()
-    token = house.gateway.issue_token(OTHER_ID, data={})
+    _, auth = await gateway.register()
+    token = gateway.server.issue_token(OTHER_ID, data={})
     compared: list[tuple[int, int]] = []
 
     def compare(left: str, right: str) -> bool:
@@ -285,7 +286,7 @@ async def test_every_secret_takes_the_same_comparisons(
         (headers("wrong"), 401),
         (headers("wrong", OTHER_ID), 401),
     ):
-        assert (await house.call("GET", "/stats", presented))[0] == status
+        assert (await gateway.call("GET", "/stats", presented))[0] == status
         assert compared == [(64, 64)] * 2
         compared.clear()
     unknown = "24:6F:28:AA:BB:EE"
@@ -294,14 +295,14 @@ async def test_every_secret_takes_the_same_comparisons(
         ("wrong", OTHER_ID, 401),
         (token, OTHER_ID, 201),
     ):
-        assert (await register(house, registration(shown, camera_id)))[0] == status
+        assert (await register(gateway, registration(shown, camera_id)))[0] == status
         assert compared == [(64, 64)]
         compared.clear()
 
 
-async def test_every_counter_is_answered(house: House) -> None:
+async def test_every_counter_is_answered(gateway: RunningGateway) -> None:
     """`/stats` and `/device/status` with everything counted, waiting and refused."""
-    camera, auth = await house.register()
+    camera, auth = await gateway.register()
     counters = camera.counters
     for number, item in enumerate(fields(counters), 1):
         value = getattr(counters, item.name)
@@ -311,91 +312,91 @@ async def test_every_counter_is_answered(house: House) -> None:
             setattr(counters, item.name, number)
     camera.frame_given_up()
     camera.set_config({"framerate": 5})
-    status, stats, _ = await house.call("GET", "/stats", auth)
+    status, stats, _ = await gateway.call("GET", "/stats", auth)
     assert status == 200
     assert stats == {"id": CAMERA_ID, **counters.as_dict()}
     assert stats["given_up"] > 1
     assert stats["lost"] > 1
     assert all(value for value in stats.values())
-    status, answer, _ = await house.call("GET", "/device/status", auth)
+    status, answer, _ = await gateway.call("GET", "/device/status", auth)
     assert status == 200
     assert answer["pending"] == ["framerate"]
-    house.registry.save()
-    saved = house.storage.flush()
+    gateway.registry.save()
+    saved = gateway.storage.flush()
     assert saved is not None
     assert saved["cameras"][CAMERA_ID]["counters"] == counters.as_dict()
 
 
-async def test_wrong_keys_are_limited(house: House) -> None:
+async def test_wrong_keys_are_limited(gateway: RunningGateway) -> None:
     """By address and by id; who has the key gets in from the very same address."""
-    _, auth = await house.register()
+    _, auth = await gateway.register()
     statuses = [
-        (await house.call("GET", "/stats", headers("wrong", OTHER_ID)))[0]
+        (await gateway.call("GET", "/stats", headers("wrong", OTHER_ID)))[0]
         for _ in range(15)
     ]
     assert statuses == [401] * 10 + [429] * 5
-    status, _, answer = await house.call("GET", "/stats", headers("wrong"))
+    status, _, answer = await gateway.call("GET", "/stats", headers("wrong"))
     assert status == 429
     assert int(answer["Retry-After"]) > 0
-    assert (await house.call("GET", "/stats", auth))[0] == 200
-    async with house.connect(auth) as wire:
-        await wire.greet()
-    house.clock.ahead = 3600
-    assert (await house.call("GET", "/stats", headers("wrong")))[0] == 401
+    assert (await gateway.call("GET", "/stats", auth))[0] == 200
+    async with gateway.connect(auth) as connection:
+        await connection.greet()
+    gateway.clock.ahead = 3600
+    assert (await gateway.call("GET", "/stats", headers("wrong")))[0] == 401
 
 
-async def test_victim_of_guesses(house: House) -> None:
+async def test_victim_of_guesses(gateway: RunningGateway) -> None:
     """Guesses at its id from anywhere don't keep a camera out."""
-    _, auth = await house.register()
+    _, auth = await gateway.register()
     for number in range(30):
-        house.registry.failed(f"10.0.0.{number}", CAMERA_ID)
-    assert (await house.call("GET", "/stats", headers("wrong")))[0] == 429
-    assert (await house.call("GET", "/stats", auth))[0] == 200
+        gateway.registry.failed(f"10.0.0.{number}", CAMERA_ID)
+    assert (await gateway.call("GET", "/stats", headers("wrong")))[0] == 429
+    assert (await gateway.call("GET", "/stats", auth))[0] == 200
 
 
-async def test_tables_of_failures_are_bounded(house: House) -> None:
+async def test_tables_of_failures_are_bounded(gateway: RunningGateway) -> None:
     """A million addresses cost no memory."""
     for number in range(5000):
-        house.registry.failed(str(number), str(number))
-    assert len(house.registry._by_address._buckets) == 2048
-    assert len(house.registry._by_id._buckets) == 2048
+        gateway.registry.failed(str(number), str(number))
+    assert len(gateway.registry._by_address._buckets) == 2048
+    assert len(gateway.registry._by_id._buckets) == 2048
 
 
-async def test_stale_key(house: House) -> None:
+async def test_stale_key(gateway: RunningGateway) -> None:
     """The owner hears when a known camera seems to have lost its key."""
-    _, auth = await house.register()
-    async with house.connect(auth) as wire:
-        await wire.greet()
-        await house.call("GET", "/stats", headers("wrong"))
-        assert house.owner.stale == []
-        await wire.leave()
-    await house.call("GET", "/stats", headers("wrong", OTHER_ID))
-    assert house.owner.stale == []
-    await house.call("GET", "/stats", headers("wrong"))
-    await house.call("GET", "/stats", headers("wrong"))
-    assert house.owner.stale == [CAMERA_ID]
-    camera = house.gateway.cameras[CAMERA_ID]
+    _, auth = await gateway.register()
+    async with gateway.connect(auth) as connection:
+        await connection.greet()
+        await gateway.call("GET", "/stats", headers("wrong"))
+        assert gateway.delegate.stale == []
+        await connection.leave()
+    await gateway.call("GET", "/stats", headers("wrong", OTHER_ID))
+    assert gateway.delegate.stale == []
+    await gateway.call("GET", "/stats", headers("wrong"))
+    await gateway.call("GET", "/stats", headers("wrong"))
+    assert gateway.delegate.stale == [CAMERA_ID]
+    camera = gateway.server.cameras[CAMERA_ID]
     # Somebody elsewhere who only names the id starts nothing.
     camera.address = "10.1.2.3"
-    house.clock.ahead = 120
-    await house.call("GET", "/stats", headers("wrong"))
-    assert house.owner.stale == [CAMERA_ID]
+    gateway.clock.ahead = 120
+    await gateway.call("GET", "/stats", headers("wrong"))
+    assert gateway.delegate.stale == [CAMERA_ID]
 
 
 # What cameras ask
 
 
-async def test_health(house: House) -> None:
+async def test_health(gateway: RunningGateway) -> None:
     """Anybody may ask, and learns nothing of cameras."""
-    await house.register()
-    status, body, _ = await house.call("GET", "/health")
+    await gateway.register()
+    status, body, _ = await gateway.call("GET", "/health")
     assert (status, body) == (200, {"status": "ok", "version": "1.2.3", "proto": 1})
 
 
-async def test_status(house: House) -> None:
+async def test_status(gateway: RunningGateway) -> None:
     """A camera sees how the gateway sees it."""
-    camera, auth = await house.register(name="Gate")
-    status, body, _ = await house.call("GET", "/device/status", auth)
+    camera, auth = await gateway.register(name="Gate")
+    status, body, _ = await gateway.call("GET", "/device/status", auth)
     assert status == 200
     assert body == {
         "id": CAMERA_ID,
@@ -410,10 +411,10 @@ async def test_status(house: House) -> None:
         "battery_pct": None,
         "rssi": None,
     }
-    async with house.connect(auth) as wire:
-        await wire.greet()
+    async with gateway.connect(auth) as connection:
+        await connection.greet()
         camera.set_config({"vflip": True})
-        _, body, _ = await house.call("GET", "/device/status", auth)
+        _, body, _ = await gateway.call("GET", "/device/status", auth)
         assert body["last_seen"] == camera.last_seen_ms
     assert body["state"] == "awake"
     assert body["config_rev"] == 1
@@ -422,15 +423,15 @@ async def test_status(house: House) -> None:
     assert (body["battery_mv"], body["battery_pct"], body["rssi"]) == (3900, 80, -61)
 
 
-async def test_put_config(house: House) -> None:
+async def test_put_config(gateway: RunningGateway) -> None:
     """Changes at the camera are merged; a wish of the person stays."""
-    camera, auth = await house.register()
+    camera, auth = await gateway.register()
     camera.set_config({"framerate": 5})
     for body in (
         {"vflip": True, "framerate": 20, "unknown": 1},
         {"rev": 1, "config": {"vflip": True, "framerate": 20}},
     ):
-        status, answer, _ = await house.call("PUT", "/device/config", auth, json=body)
+        status, answer, _ = await gateway.call("PUT", "/device/config", auth, json=body)
         assert status == 200
         assert answer["rev"] == answer["config"]["rev"] == 3
         assert answer["config"]["vflip"] is True
@@ -449,22 +450,22 @@ async def test_put_config(house: House) -> None:
         (b'{"vflip":1}', "bad_config"),
     ],
 )
-async def test_bad_config(house: House, body: bytes, error: str) -> None:
+async def test_bad_config(gateway: RunningGateway, body: bytes, error: str) -> None:
     """400, and nothing is changed."""
-    camera, auth = await house.register()
-    status, answer, _ = await house.call("PUT", "/device/config", auth, data=body)
+    camera, auth = await gateway.register()
+    status, answer, _ = await gateway.call("PUT", "/device/config", auth, data=body)
     assert (status, answer["error"]) == (400, error)
     assert camera.config.rev == 1
 
 
-async def test_recordings(house: House) -> None:
+async def test_recordings(gateway: RunningGateway) -> None:
     """The camera's own, with filters; the owner answers."""
-    _, auth = await house.register()
+    _, auth = await gateway.register()
     path = "/recordings?from=1000&to=2000&limit=5&cursor=abc"
-    status, body, _ = await house.call("GET", path, auth)
+    status, body, _ = await gateway.call("GET", path, auth)
     assert (status, body) == (200, {"recordings": [{"id": "x"}], "cursor": None})
-    await house.call("GET", "/recordings", auth)
-    assert house.owner.queries == [
+    await gateway.call("GET", "/recordings", auth)
+    assert gateway.delegate.queries == [
         {
             "camera": CAMERA_ID,
             "start_ms": 1000,
@@ -496,24 +497,24 @@ async def test_recordings(house: House) -> None:
         f"cursor={'x' * 600}",
     ],
 )
-async def test_bad_query(house: House, query: str) -> None:
+async def test_bad_query(gateway: RunningGateway, query: str) -> None:
     """400."""
-    _, auth = await house.register()
-    status, body, _ = await house.call("GET", f"/recordings?{query}", auth)
+    _, auth = await gateway.register()
+    status, body, _ = await gateway.call("GET", f"/recordings?{query}", auth)
     assert (status, body["error"]) == (400, "bad_request")
 
 
-async def test_stats(house: House) -> None:
+async def test_stats(gateway: RunningGateway) -> None:
     """Own counters."""
-    _, auth = await house.register()
-    async with house.connect(auth) as wire:
-        await wire.greet(lost=3)
-        await wire.send_frame(1)
-        await wire.send_frame(1)
-        await wire.ws.send_bytes(b"x")
-        await wire.send_frame(2)
-        await wire.expect_ack(2)
-    status, body, _ = await house.call("GET", "/stats", auth)
+    _, auth = await gateway.register()
+    async with gateway.connect(auth) as connection:
+        await connection.greet(lost=3)
+        await connection.send_frame(1)
+        await connection.send_frame(1)
+        await connection.ws.send_bytes(b"x")
+        await connection.send_frame(2)
+        await connection.expect_ack(2)
+    status, body, _ = await gateway.call("GET", "/stats", auth)
     assert status == 200
     assert body["id"] == CAMERA_ID
     assert (body["frames"], body["duplicates"], body["lost"]) == (2, 1, 3)
@@ -522,36 +523,36 @@ async def test_stats(house: House) -> None:
     assert body["wakes"] == body["connections"] == 1
 
 
-async def test_firmware(house: House, tmp_path: Path) -> None:
+async def test_firmware(gateway: RunningGateway, tmp_path: Path) -> None:
     """Only the camera that it was offered to gets an image, in ranges too."""
     image = bytes(range(256)) * 100
     digest = sha256(image).hexdigest()
     path = tmp_path / "image.bin"
     path.write_bytes(image)
-    house.owner.images[digest] = path
-    camera, auth = await house.register()
-    _, other_auth = await house.register(OTHER_ID)
+    gateway.delegate.images[digest] = path
+    camera, auth = await gateway.register()
+    _, other_auth = await gateway.register(OTHER_ID)
     url = f"/firmware/{digest}"
-    assert (await house.call("GET", url, auth))[0] == 404
+    assert (await gateway.call("GET", url, auth))[0] == 404
     camera.offer_firmware(
         FirmwareOffer(version="2.0.0", sha256=digest, size=len(image))
     )
-    async with house.session() as http:
-        async with house.request(http, "GET", url, headers=auth) as response:
+    async with gateway.session() as http:
+        async with gateway.request(http, "GET", url, headers=auth) as response:
             assert response.status == 200
             assert await response.read() == image
             assert response.headers["Accept-Ranges"] == "bytes"
         part = {**auth, "Range": "bytes=1000-1999"}
-        async with house.request(http, "GET", url, headers=part) as response:
+        async with gateway.request(http, "GET", url, headers=part) as response:
             assert response.status == 206
             assert await response.read() == image[1000:2000]
             assert response.headers["Content-Range"] == f"bytes 1000-1999/{len(image)}"
-    status, body, _ = await house.call("GET", url, other_auth)
+    status, body, _ = await gateway.call("GET", url, other_auth)
     assert (status, body["error"]) == (404, "not_found")
     for odd in ("0" * 64, "..%2f..%2fetc%2fpasswd", digest.upper()):
-        assert (await house.call("GET", f"/firmware/{odd}", auth))[0] == 404
-    house.owner.images.clear()
-    assert (await house.call("GET", url, auth))[0] == 404
+        assert (await gateway.call("GET", f"/firmware/{odd}", auth))[0] == 404
+    gateway.delegate.images.clear()
+    assert (await gateway.call("GET", url, auth))[0] == 404
 
 
 # What nobody should ask
@@ -568,10 +569,10 @@ async def test_firmware(house: House, tmp_path: Path) -> None:
     ],
 )
 async def test_wrong_questions(
-    house: House, method: str, path: str, status: int, error: str
+    gateway: RunningGateway, method: str, path: str, status: int, error: str
 ) -> None:
     """The same body for every error."""
-    answer = await house.call(method, path)
+    answer = await gateway.call(method, path)
     assert answer[0] == status
     assert answer[1]["error"] == error
     assert set(answer[1]) == {"error", "message"}
@@ -580,16 +581,18 @@ async def test_wrong_questions(
 
 
 async def test_internal_error(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    gateway: RunningGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """500 in the same form, with one trace in the log and nothing of it outside."""
-    _, auth = await house.register()
+    _, auth = await gateway.register()
 
     async def broken(*_args: Any, **_kwargs: Any) -> Any:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(house.owner, "recordings", broken)
-    status, body, _ = await house.call("GET", "/recordings", auth)
+    monkeypatch.setattr(gateway.delegate, "recordings", broken)
+    status, body, _ = await gateway.call("GET", "/recordings", auth)
     assert (status, body["error"]) == (500, "internal")
     assert "secret" not in json.dumps(body)
     assert sum(record.exc_info is not None for record in caplog.records) == 1
@@ -597,19 +600,19 @@ async def test_internal_error(
 
 
 async def test_requests_of_one_camera_are_bounded(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A camera with its key can't pile up requests either."""
-    _, auth = await house.register()
+    _, auth = await gateway.register()
     release = asyncio.Event()
 
     async def slow(*_args: Any, **_kwargs: Any) -> Any:
         await release.wait()
         return {"recordings": [], "cursor": None}
 
-    monkeypatch.setattr(house.owner, "recordings", slow)
+    monkeypatch.setattr(gateway.delegate, "recordings", slow)
     tasks = [
-        asyncio.create_task(house.call("GET", "/recordings", auth)) for _ in range(9)
+        asyncio.create_task(gateway.call("GET", "/recordings", auth)) for _ in range(9)
     ]
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     assert [task.result()[0] for task in done] == [429]
@@ -618,132 +621,132 @@ async def test_requests_of_one_camera_are_bounded(
     assert statuses == [200] * 8 + [429]
 
 
-async def all_closed(house: House) -> None:
+async def all_closed(gateway: RunningGateway) -> None:
     """Wait until no connection of a camera is left."""
-    await until(lambda: not any(house.gateway._api._connections.values()))
+    await until(lambda: not any(gateway.server._api._connections.values()))
 
 
-async def test_connections_of_one_camera_are_bounded(house: House) -> None:
+async def test_connections_of_one_camera_are_bounded(gateway: RunningGateway) -> None:
     """Nor idle connections: they count until they are closed."""
-    _, auth = await house.register()
-    _, other_auth = await house.register(OTHER_ID)
-    await all_closed(house)
+    _, auth = await gateway.register()
+    _, other_auth = await gateway.register(OTHER_ID)
+    await all_closed(gateway)
     async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(house.session()) for _ in range(9)]
+        clients = [await stack.enter_async_context(gateway.session()) for _ in range(9)]
         for http in clients[:8]:
-            assert (await house.call("GET", "/stats", auth, http))[0] == 200
-        status, body, answer = await house.call("GET", "/stats", auth, clients[8])
+            assert (await gateway.call("GET", "/stats", auth, http))[0] == 200
+        status, body, answer = await gateway.call("GET", "/stats", auth, clients[8])
         assert (status, body["error"]) == (429, "too_many_tries")
         assert int(answer["Retry-After"]) > 0
         assert answer["Connection"] == "close"
-        assert house.gateway.counters["refused_camera"] == 1
+        assert gateway.server.counters["refused_camera"] == 1
         # Those that are there go on, and another camera is served
         for http in clients[:8]:
-            assert (await house.call("GET", "/stats", auth, http))[0] == 200
-        assert (await house.call("GET", "/stats", other_auth))[0] == 200
+            assert (await gateway.call("GET", "/stats", auth, http))[0] == 200
+        assert (await gateway.call("GET", "/stats", other_auth))[0] == 200
         # One that is closed makes room
         await clients[0].close()
-        await until(lambda: len(house.gateway._api._connections[CAMERA_ID]) == 7)
-        assert (await house.call("GET", "/stats", auth, clients[8]))[0] == 200
-    await until(lambda: not house.gateway._api._connections[CAMERA_ID])
+        await until(lambda: len(gateway.server._api._connections[CAMERA_ID]) == 7)
+        assert (await gateway.call("GET", "/stats", auth, clients[8]))[0] == 200
+    await until(lambda: not gateway.server._api._connections[CAMERA_ID])
 
 
-async def test_sessions_count_among_connections(house: House) -> None:
+async def test_sessions_count_among_connections(gateway: RunningGateway) -> None:
     """Seven idle connections and a WebSocket are eight; a reconnect is the ninth while it lasts."""
-    _, auth = await house.register()
-    await all_closed(house)
+    _, auth = await gateway.register()
+    await all_closed(gateway)
     async with AsyncExitStack() as stack:
-        async with house.connect(auth) as wire:
-            await wire.greet()
+        async with gateway.connect(auth) as connection:
+            await connection.greet()
             for _ in range(7):
-                http = await stack.enter_async_context(house.session())
-                assert (await house.call("GET", "/stats", auth, http))[0] == 200
-            assert (await house.call("GET", "/stats", auth))[0] == 429
-        await until(lambda: len(house.gateway._api._connections[CAMERA_ID]) == 7)
-        async with house.connect(auth) as wire:
-            await wire.greet()
+                http = await stack.enter_async_context(gateway.session())
+                assert (await gateway.call("GET", "/stats", auth, http))[0] == 200
+            assert (await gateway.call("GET", "/stats", auth))[0] == 429
+        await until(lambda: len(gateway.server._api._connections[CAMERA_ID]) == 7)
+        async with gateway.connect(auth) as connection:
+            await connection.greet()
 
 
-async def test_lost_before_it_was_counted(house: House) -> None:
+async def test_lost_before_it_was_counted(gateway: RunningGateway) -> None:
     """A request that outlives its connection takes no place for good."""
-    _, auth = await house.register()
-    await all_closed(house)
-    async with house.session() as http:
-        assert (await house.call("GET", "/stats", auth, http))[0] == 200
-        counted = house.gateway._api._connections[CAMERA_ID]
+    _, auth = await gateway.register()
+    await all_closed(gateway)
+    async with gateway.session() as http:
+        assert (await gateway.call("GET", "/stats", auth, http))[0] == 200
+        counted = gateway.server._api._connections[CAMERA_ID]
         (connection,) = counted
     await until(lambda: not counted)
-    house.gateway._api._count(connection, CAMERA_ID)
+    gateway.server._api._count(connection, CAMERA_ID)
     assert not counted
 
 
-async def test_connection_of_two_cameras(house: House) -> None:
+async def test_connection_of_two_cameras(gateway: RunningGateway) -> None:
     """It counts for the one whose key it showed last."""
-    _, auth = await house.register()
-    _, other_auth = await house.register(OTHER_ID)
-    await all_closed(house)
-    async with house.session(limit=1) as http:
+    _, auth = await gateway.register()
+    _, other_auth = await gateway.register(OTHER_ID)
+    await all_closed(gateway)
+    async with gateway.session(limit=1) as http:
         for used, camera_id in ((auth, CAMERA_ID), (other_auth, OTHER_ID)):
-            assert (await house.call("GET", "/stats", used, http))[0] == 200
-            counted = house.gateway._api._connections
+            assert (await gateway.call("GET", "/stats", used, http))[0] == 200
+            counted = gateway.server._api._connections
             assert {key: len(group) for key, group in counted.items() if group} == {
                 camera_id: 1
             }
         # Also when the other has no room for it
         async with AsyncExitStack() as stack:
             for _ in range(8):
-                more = await stack.enter_async_context(house.session())
-                assert (await house.call("GET", "/stats", auth, more))[0] == 200
-            assert (await house.call("GET", "/stats", auth, http))[0] == 429
-            assert len(house.gateway._api._connections[CAMERA_ID]) == 8
-            await until(lambda: not house.gateway._api._connections[OTHER_ID])
+                more = await stack.enter_async_context(gateway.session())
+                assert (await gateway.call("GET", "/stats", auth, more))[0] == 200
+            assert (await gateway.call("GET", "/stats", auth, http))[0] == 429
+            assert len(gateway.server._api._connections[CAMERA_ID]) == 8
+            await until(lambda: not gateway.server._api._connections[OTHER_ID])
 
 
-async def test_claimed_anew_beside_a_thief(house: House) -> None:
+async def test_claimed_anew_beside_a_thief(gateway: RunningGateway) -> None:
     """Connections of an old key don't keep the new one's first from being made."""
-    _, auth = await house.register()
-    await all_closed(house)
+    _, auth = await gateway.register()
+    await all_closed(gateway)
     async with AsyncExitStack() as stack:
         for _ in range(8):
-            http = await stack.enter_async_context(house.session())
-            assert (await house.call("GET", "/stats", auth, http))[0] == 200
-        await house.register()
+            http = await stack.enter_async_context(gateway.session())
+            assert (await gateway.call("GET", "/stats", auth, http))[0] == 200
+        await gateway.register()
 
 
-async def test_a_cameras_error_costs_no_handshake(house: House) -> None:
+async def test_a_cameras_error_costs_no_handshake(gateway: RunningGateway) -> None:
     """Its connection stays open after 400 or 404, and is closed for a wrong key."""
-    _, auth = await house.register()
-    before = house.gateway.counters["connections"]
-    async with house.session(limit=1) as http:
+    _, auth = await gateway.register()
+    before = gateway.server.counters["connections"]
+    async with gateway.session(limit=1) as http:
         for path, status in (
             ("/stats", 200),
             ("/recordings?limit=0", 400),
             ("/nowhere", 404),
             ("/stats", 200),
         ):
-            assert (await house.call("GET", path, auth, http))[0] == status
-        assert house.gateway.counters["connections"] == before + 1
-        answer = (await house.call("GET", "/stats", headers("wrong"), http))[2]
+            assert (await gateway.call("GET", path, auth, http))[0] == status
+        assert gateway.server.counters["connections"] == before + 1
+        answer = (await gateway.call("GET", "/stats", headers("wrong"), http))[2]
         assert answer["Connection"] == "close"
-        answer = (await house.call("GET", "/nowhere", None, http))[2]
+        answer = (await gateway.call("GET", "/nowhere", None, http))[2]
         assert answer["Connection"] == "close"
 
 
 async def test_secrets_are_not_logged(
-    house: House, caplog: pytest.LogCaptureFixture
+    gateway: RunningGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither keys nor tokens, in the log or in what objects say of themselves."""
-    token = house.gateway.issue_token(CAMERA_ID, data={})
-    _, body, _ = await register(house, registration(token))
+    token = gateway.server.issue_token(CAMERA_ID, data={})
+    _, body, _ = await register(gateway, registration(token))
     key = body["api_key"]
-    camera = house.gateway.cameras[CAMERA_ID]
-    async with house.connect(headers(key)) as wire:
-        await wire.greet()
-        await house.call("GET", "/stats", headers("wrong-key"))
+    camera = gateway.server.cameras[CAMERA_ID]
+    async with gateway.connect(headers(key)) as connection:
+        await connection.greet()
+        await gateway.call("GET", "/stats", headers("wrong-key"))
         rekey = asyncio.create_task(camera.rekey())
-        command = await wire.expect("command")
-        await wire.send({"type": "result", "id": command["id"], "ok": True})
+        command = await connection.expect("command")
+        await connection.send({"type": "result", "id": command["id"], "ok": True})
         await rekey
-    shown = caplog.text + repr(vars(camera)) + repr(vars(house.registry))
+    shown = caplog.text + repr(vars(camera)) + repr(vars(gateway.registry))
     for secret in (key, token, "wrong-key", command["args"]["api_key"]):
         assert secret not in shown

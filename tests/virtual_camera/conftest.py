@@ -8,7 +8,7 @@ import pytest
 
 from virtual_camera import LoopSource, VirtualCamera
 
-from .stand_in import Authority, StandIn
+from .stand_in import Authority, StandInGateway
 
 
 @pytest.fixture(scope="session")
@@ -18,12 +18,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture
-async def gateway(authority: Authority) -> AsyncIterator[StandIn]:
+async def stand_in(authority: Authority) -> AsyncIterator[StandInGateway]:
     """Return a running gateway."""
-    gateway = StandIn(authority)
-    await gateway.start()
-    yield gateway
-    await gateway.stop()
+    stand_in = StandInGateway(authority)
+    await stand_in.start()
+    yield stand_in
+    await stand_in.stop()
 
 
 type MakeCamera = Callable[..., VirtualCamera]
@@ -50,13 +50,13 @@ type Claimed = Callable[..., Any]
 
 
 @pytest.fixture
-async def claimed(gateway: StandIn, make_camera: MakeCamera) -> Claimed:
+async def claimed(stand_in: StandInGateway, make_camera: MakeCamera) -> Claimed:
     """Return what makes cameras that are registered and connected."""
 
     async def make(**options: Any) -> VirtualCamera:
         camera = make_camera(**options)
         await camera.start()
-        assert await gateway.claim(camera) == 204
+        assert await stand_in.claim(camera) == 204
         await camera.wait_event("welcome")
         return camera
 

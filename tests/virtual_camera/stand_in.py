@@ -103,7 +103,7 @@ class GotFrame:
     jpeg: bytes = field(repr=False)
 
 
-class StandIn:
+class StandInGateway:
     """Keys, tokens, one WebSocket per camera, everything that arrived."""
 
     def __init__(self, authority: Authority) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from virtual_camera import make_picture
 
-from .stand_in import StandIn, post_claim
+from .stand_in import StandInGateway, post_claim
 
 LIB = Path(__file__).parents[2] / "scripts" / "lib"
 COMMAND = (sys.executable, "-m", "virtual_camera")
@@ -78,7 +78,7 @@ async def running(*arguments: str) -> AsyncIterator[Cameras]:
             await process.communicate()
 
 
-async def test_a_whole_life(gateway: StandIn, tmp_path: Path) -> None:
+async def test_a_whole_life(stand_in: StandInGateway, tmp_path: Path) -> None:
     """Claimed with the code that it shows, moved by a command, ended by Ctrl-C, back again."""
     state = str(tmp_path / "state")
     pictures = tmp_path / "pictures"
@@ -90,7 +90,7 @@ async def test_a_whole_life(gateway: StandIn, tmp_path: Path) -> None:
     common = ("--state-dir", state, "--tail", "0.3", "--source", str(pictures))
     async with running(*common, "--set", "framerate=20", "--fw", "2.0.0") as cameras:
         opened = await cameras.wait("setup_opened")
-        bundle = gateway.bundle()
+        bundle = stand_in.bundle()
         status, _ = await post_claim(
             opened["port"], opened["code"], json.dumps(bundle).encode()
         )
@@ -100,22 +100,22 @@ async def test_a_whole_life(gateway: StandIn, tmp_path: Path) -> None:
         ended = await cameras.wait("event_ended")
         assert ended["frames"] > 8
         await cameras.wait("slept")
-        assert len(gateway.frames) == ended["frames"]
+        assert len(stand_in.frames) == ended["frames"]
         await cameras.say("nonsense")
         await cameras.wait("not_understood", line="nonsense")
         await cameras.say("status")
         told = await cameras.wait("status")
         assert (told["state"], told["acked"]) == ("asleep", ended["frames"])
         assert await cameras.interrupt() == 0
-        for secret in (bundle["token"], gateway.keys[opened["id"]]):
+        for secret in (bundle["token"], stand_in.keys[opened["id"]]):
             assert secret not in cameras.text
-    assert gateway.hellos[0]["fw"] == "2.0.0"
+    assert stand_in.hellos[0]["fw"] == "2.0.0"
     async with running(*common) as cameras:
         await cameras.wait("welcome", id=opened["id"])
         assert await cameras.interrupt() == 0
 
 
-async def test_many(gateway: StandIn) -> None:
+async def test_many(stand_in: StandInGateway) -> None:
     """Several cameras share a process; each has its own id, code and port."""
     async with running(
         *("--count", "3", "--id", "02:00:00:00:00:FE", "--loop", "4"),
@@ -130,9 +130,9 @@ async def test_many(gateway: StandIn) -> None:
         ]
         assert len({event["code"] for event in opened}) == 3
         for event in opened:
-            data = json.dumps(gateway.bundle()).encode()
+            data = json.dumps(stand_in.bundle()).encode()
             assert (await post_claim(event["port"], event["code"], data))[0] == 204
-        await gateway.wait_for("event_end", 3)
+        await stand_in.wait_for("event_end", 3)
         assert await cameras.interrupt() == 0
 
 

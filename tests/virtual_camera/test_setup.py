@@ -14,7 +14,7 @@ from virtual_camera import VirtualCamera
 from .conftest import MakeCamera
 from .stand_in import (
     Authority,
-    StandIn,
+    StandInGateway,
     get_setup,
     post_claim,
     post_setup,
@@ -57,13 +57,15 @@ def test_code_is_made_for_people() -> None:
     assert first.setup_code not in repr(first) + repr(first.flash)
 
 
-async def test_claim_and_registration(camera: VirtualCamera, gateway: StandIn) -> None:
+async def test_claim_and_registration(
+    camera: VirtualCamera, stand_in: StandInGateway
+) -> None:
     """The right code is answered with 204; the camera gets a key and closes setup mode."""
     port = camera.setup_port
-    bundle = json.dumps(gateway.bundle()).encode()
+    bundle = json.dumps(stand_in.bundle()).encode()
     assert await post_claim(port, CODE, bundle) == (204, {})
     await camera.wait_event("registered")
-    (registration,) = gateway.registrations
+    (registration,) = stand_in.registrations
     assert registration["id"] == ID
     assert registration["caps"]["psram"] == 4194304
     assert registration["fw"] == "1.0.0"
@@ -74,18 +76,18 @@ async def test_claim_and_registration(camera: VirtualCamera, gateway: StandIn) -
 
 
 async def test_code_as_people_write_it(
-    make_camera: MakeCamera, gateway: StandIn
+    make_camera: MakeCamera, stand_in: StandInGateway
 ) -> None:
     """Lower case, I, L and O for 1, 1 and 0 are the same code to camera and gateway."""
     camera = make_camera(ID, setup_code="oIl2-4567-89ab-cdef")
     assert camera.setup_code == "0112-4567-89AB-CDEF"
     await camera.start()
-    assert await gateway.claim(camera) == 204
+    assert await stand_in.claim(camera) == 204
 
 
-async def test_wrong_code(camera: VirtualCamera, gateway: StandIn) -> None:
+async def test_wrong_code(camera: VirtualCamera, stand_in: StandInGateway) -> None:
     """A wrong code is answered with 403 and makes the nonce worthless."""
-    port, data = camera.setup_port, json.dumps(gateway.bundle()).encode()
+    port, data = camera.setup_port, json.dumps(stand_in.bundle()).encode()
     info = await get_setup(port)
     status, answer = await post_setup(port, seal(info, "0000-0000-0000-0000", data))
     assert (status, answer["error"]) == (403, "wrong_code")
@@ -98,10 +100,10 @@ async def test_wrong_code(camera: VirtualCamera, gateway: StandIn) -> None:
 
 
 async def test_altered_box_and_other_id(
-    camera: VirtualCamera, gateway: StandIn
+    camera: VirtualCamera, stand_in: StandInGateway
 ) -> None:
     """A box that was altered, or made for another camera, does not open."""
-    port, data = camera.setup_port, json.dumps(gateway.bundle()).encode()
+    port, data = camera.setup_port, json.dumps(stand_in.bundle()).encode()
     claim = seal(await get_setup(port), CODE, data)
     swapped = "A" if claim["box"][9] != "A" else "B"
     claim["box"] = claim["box"][:9] + swapped + claim["box"][10:]
@@ -110,11 +112,11 @@ async def test_altered_box_and_other_id(
     assert (await post_setup(port, seal(info, CODE, data)))[0] == 403
 
 
-async def test_replayed_box(camera: VirtualCamera, gateway: StandIn) -> None:
+async def test_replayed_box(camera: VirtualCamera, stand_in: StandInGateway) -> None:
     """A box that was used is worth nothing; a claimed camera says so."""
-    gateway.register_status = [429] * 50
+    stand_in.register_status = [429] * 50
     claim = seal(
-        await get_setup(camera.setup_port), CODE, json.dumps(gateway.bundle()).encode()
+        await get_setup(camera.setup_port), CODE, json.dumps(stand_in.bundle()).encode()
     )
     assert (await post_setup(camera.setup_port, claim))[0] == 204
     status, answer = await post_setup(camera.setup_port, claim)
@@ -158,21 +160,23 @@ async def test_malformed(camera: VirtualCamera, body: Any) -> None:
     ],
 )
 async def test_bundle_that_is_none(
-    camera: VirtualCamera, gateway: StandIn, change: dict[str, Any]
+    camera: VirtualCamera, stand_in: StandInGateway, change: dict[str, Any]
 ) -> None:
     """A box with the right code but no proper bundle is malformed; setup mode stays open."""
-    data = json.dumps(gateway.bundle() | change).encode()
+    data = json.dumps(stand_in.bundle() | change).encode()
     status, _ = await post_claim(camera.setup_port, CODE, data)
     assert status == 400
-    assert await gateway.claim(camera) == 204
+    assert await stand_in.claim(camera) == 204
 
 
-async def test_too_many_wrong_codes(make_camera: MakeCamera, gateway: StandIn) -> None:
+async def test_too_many_wrong_codes(
+    make_camera: MakeCamera, stand_in: StandInGateway
+) -> None:
     """After five wrong codes in a row even the right one has to wait."""
     camera = make_camera(ID, setup_code=CODE, lockout_s=0.5)
     await camera.start()
     await camera.wait_event("setup_opened")
-    data = json.dumps(gateway.bundle()).encode()
+    data = json.dumps(stand_in.bundle()).encode()
     for _ in range(5):
         status, _ = await post_claim(camera.setup_port, "0" * 16, data)
         assert status == 403
@@ -185,66 +189,66 @@ async def test_too_many_wrong_codes(make_camera: MakeCamera, gateway: StandIn) -
 
 
 async def test_bad_token_opens_setup_mode_again(
-    camera: VirtualCamera, gateway: StandIn
+    camera: VirtualCamera, stand_in: StandInGateway
 ) -> None:
     """A token that is refused leaves an unclaimed camera behind."""
-    bundle = gateway.bundle(token=to_base64url(bytes(32)))
+    bundle = stand_in.bundle(token=to_base64url(bytes(32)))
     status, _ = await post_claim(camera.setup_port, CODE, json.dumps(bundle).encode())
     assert status == 204
     failed = await camera.wait_event("register_failed")
     assert failed.data == {"status": 401, "error": "bad_token"}
-    assert await gateway.claim(camera) == 204
+    assert await stand_in.claim(camera) == 204
     await camera.wait_event("welcome")
 
 
 async def test_registration_is_tried_again(
-    camera: VirtualCamera, gateway: StandIn
+    camera: VirtualCamera, stand_in: StandInGateway
 ) -> None:
     """A gateway that is busy, broken or not there yet is asked again."""
-    gateway.register_status = [429, 503]
-    assert await gateway.claim(camera) == 204
+    stand_in.register_status = [429, 503]
+    assert await stand_in.claim(camera) == 204
     await camera.wait_event("welcome")
-    assert len(gateway.registrations) == 3
+    assert len(stand_in.registrations) == 3
 
 
 async def test_wrong_authority(
-    camera: VirtualCamera, gateway: StandIn, tmp_path: Path
+    camera: VirtualCamera, stand_in: StandInGateway, tmp_path: Path
 ) -> None:
     """A gateway whose certificate the claimed CA did not sign gets no token."""
     other = Authority(tmp_path)
-    assert await gateway.claim(camera, ca=other.ca_pem) == 204
+    assert await stand_in.claim(camera, ca=other.ca_pem) == 204
     failed = await camera.wait_event("register_failed")
     assert failed.data["status"] == 0
-    assert gateway.registrations == []
+    assert stand_in.registrations == []
 
 
-async def test_wrong_name(camera: VirtualCamera, gateway: StandIn) -> None:
+async def test_wrong_name(camera: VirtualCamera, stand_in: StandInGateway) -> None:
     """The certificate has to bear the name in the bundle, whatever the address is."""
-    bundle = gateway.bundle()
+    bundle = stand_in.bundle()
     bundle["gateway"]["name"] = "other.magicpi.internal"
     await post_claim(camera.setup_port, CODE, json.dumps(bundle).encode())
     await camera.wait_event("register_failed")
-    assert gateway.registrations == []
+    assert stand_in.registrations == []
 
 
 async def test_expired_certificate(make_camera: MakeCamera, tmp_path: Path) -> None:
     """A camera has no clock, so it cannot mind a certificate's dates."""
-    gateway = StandIn(Authority(tmp_path, expired=True))
-    await gateway.start()
+    stand_in = StandInGateway(Authority(tmp_path, expired=True))
+    await stand_in.start()
     try:
         camera = make_camera()
         await camera.start()
-        await gateway.claim(camera)
+        await stand_in.claim(camera)
         await camera.wait_event("welcome")
     finally:
-        await gateway.stop()
+        await stand_in.stop()
 
 
-async def test_second_host(camera: VirtualCamera, gateway: StandIn) -> None:
+async def test_second_host(camera: VirtualCamera, stand_in: StandInGateway) -> None:
     """Addresses are tried in order and the one that worked is the first the next time."""
-    await gateway.claim(camera, hosts=["127.0.0.9", "127.0.0.1"])
+    await stand_in.claim(camera, hosts=["127.0.0.9", "127.0.0.1"])
     await camera.wait_event("welcome")
-    assert camera.known_hosts()[0] == ("127.0.0.1", gateway.port)
+    assert camera.known_hosts()[0] == ("127.0.0.1", stand_in.port)
 
 
 @pytest.fixture
@@ -256,7 +260,7 @@ async def zeroconf() -> AsyncIterator[AsyncZeroconf]:
 
 
 async def test_mdns_only_in_setup_mode(
-    make_camera: MakeCamera, gateway: StandIn, zeroconf: AsyncZeroconf
+    make_camera: MakeCamera, stand_in: StandInGateway, zeroconf: AsyncZeroconf
 ) -> None:
     """The record is there until the camera is registered, not only until it is claimed."""
     at_registration: list[bool] = []
@@ -289,14 +293,14 @@ async def test_mdns_only_in_setup_mode(
         "fw": "1.0.0",
         "proto": "1",
     }
-    await gateway.claim(camera)
+    await stand_in.claim(camera)
     await camera.wait_event("welcome")
     assert at_registration == [True]
     assert not advertised()
 
 
 async def test_gateway_that_moved_is_found_by_mdns(
-    make_camera: MakeCamera, gateway: StandIn, zeroconf: AsyncZeroconf
+    make_camera: MakeCamera, stand_in: StandInGateway, zeroconf: AsyncZeroconf
 ) -> None:
     """When no known address works, the gateway with the pinned CA is looked up."""
     kind = "_magicpi-nvr._tcp.local."
@@ -312,15 +316,15 @@ async def test_gateway_that_moved_is_found_by_mdns(
         kind,
         f"Ours.{kind}",
         parsed_addresses=["127.0.0.1"],
-        port=gateway.port,
-        properties={"id": "a", "proto": "1", "ca": gateway.authority.fingerprint},
+        port=stand_in.port,
+        properties={"id": "a", "proto": "1", "ca": stand_in.authority.fingerprint},
         server="ours.local.",
     )
     for info in (others, ours):
         await (await zeroconf.async_register_service(info))
     camera = make_camera(ID, setup_code=CODE, zeroconf=zeroconf)
     await camera.start()
-    await gateway.claim(camera)
+    await stand_in.claim(camera)
     await camera.wait_event("welcome")
     # It wakes to find that the gateway is at another port.
     await camera.wait_state("asleep")
@@ -331,4 +335,4 @@ async def test_gateway_that_moved_is_found_by_mdns(
     camera.press_button()
     await camera.wait_event("gateway_found", after=mark)
     await camera.wait_event("welcome", after=mark)
-    assert camera.known_hosts()[0] == ("127.0.0.1", gateway.port)
+    assert camera.known_hosts()[0] == ("127.0.0.1", stand_in.port)

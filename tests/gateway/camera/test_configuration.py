@@ -14,7 +14,7 @@ from custom_components.magicpi_nvr.gateway.camera.configuration import (
     validate,
 )
 from custom_components.magicpi_nvr.gateway.protocol import Caps, ConfigAck
-from tests.gateway.support import CAPS
+from tests.harness.gateway import CAPS
 
 FULL = Caps.from_dict(CAPS)
 BARE = Caps(resolutions=("VGA", "QVGA"))

@@ -12,14 +12,14 @@ import pytest
 
 from custom_components.magicpi_nvr.gateway.link import listener
 from custom_components.magicpi_nvr.gateway.link.socket import RecordSocket
-from tests.gateway.support import (
+from tests.harness.gateway import (
     CAMERA_ID,
     HOST,
-    House,
-    Wire,
+    CameraConnection,
+    RunningGateway,
     binary,
     make_jpeg,
-    run_house,
+    run_gateway,
 )
 
 SEGMENT = 1436
@@ -119,7 +119,7 @@ def test_closed_meanwhile() -> None:
 
 
 @asynccontextmanager
-async def in_segments(house: House) -> AsyncIterator[int]:
+async def in_segments(gateway: RunningGateway) -> AsyncIterator[int]:
     """Forward a port to the gateway's, segment by segment."""
     links: set[asyncio.Task[None]] = set()
 
@@ -139,7 +139,7 @@ async def in_segments(house: House) -> AsyncIterator[int]:
             writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(HOST, house.gateway.port)
+        there, back = await asyncio.open_connection(HOST, gateway.server.port)
         for ends in ((reader, back), (there, writer)):
             links.add(asyncio.create_task(forward(*ends)))
 
@@ -167,26 +167,28 @@ async def test_a_frame_in_segments_wakes_a_few_times(
 
     monkeypatch.setattr(listener, "RecordSocket", Counted)
     async with (
-        run_house(tmp_path, tick_s=3600) as house,
-        in_segments(house) as port,
+        run_gateway(tmp_path, tick_s=3600) as gateway,
+        in_segments(gateway) as port,
         ClientSession(
             f"https://{HOST}:{port}",
-            connector=TCPConnector(ssl=house.client_context()),
+            connector=TCPConnector(ssl=gateway.client_context()),
         ) as http,
         http.ws_connect(
             "/ws",
-            headers=(await house.register())[1],
+            headers=(await gateway.register())[1],
             protocols=("magicpi.v1",),
             compress=0,
-            server_hostname=house.authority.server_name,
+            server_hostname=gateway.authority.server_name,
         ) as ws,
     ):
-        wire = Wire(ws)
-        await wire.greet()
+        connection = CameraConnection(ws)
+        await connection.greet()
         for seq in range(1, 11):
             before = reads
-            await wire.send_frame(seq, PICTURE)
-            await house.owner.until(lambda seq=seq: len(house.owner.frames) == seq)
+            await connection.send_frame(seq, PICTURE)
+            await gateway.delegate.until(
+                lambda seq=seq: len(gateway.delegate.frames) == seq
+            )
             assert reads - before < len(binary(seq, PICTURE)) / SEGMENT / 3
-        assert [frame.jpeg for frame in house.owner.frames] == [PICTURE] * 10
-        assert house.gateway.cameras[CAMERA_ID].counters.dropped == 0
+        assert [frame.jpeg for frame in gateway.delegate.frames] == [PICTURE] * 10
+        assert gateway.server.cameras[CAMERA_ID].counters.dropped == 0

@@ -19,7 +19,7 @@ from custom_components.magicpi_nvr.gateway.trust.authority import (
     SERVER_FILE,
     Authority,
 )
-from tests.gateway.support import HOST, House, run_house, until
+from tests.harness.gateway import HOST, RunningGateway, run_gateway, until
 
 YEAR = timedelta(days=365)
 
@@ -182,17 +182,19 @@ def test_openssl_agrees(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def handshake(house: House, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
+def handshake(
+    gateway: RunningGateway, context: ssl.SSLContext, name: str
+) -> ssl.SSLSocket:
     """Connect and shake hands; blocks."""
-    sock = socket.create_connection((HOST, house.gateway.port), timeout=10)
+    sock = socket.create_connection((HOST, gateway.server.port), timeout=10)
     return context.wrap_socket(sock, server_hostname=name)
 
 
-async def shake(house: House, context: ssl.SSLContext) -> tuple[str, str]:
+async def shake(gateway: RunningGateway, context: ssl.SSLContext) -> tuple[str, str]:
     """Return protocol and cipher of a handshake."""
 
     def work() -> tuple[str, str]:
-        with handshake(house, context, house.authority.server_name) as tls:
+        with handshake(gateway, context, gateway.authority.server_name) as tls:
             cipher = tls.cipher()
             assert cipher is not None
             return str(tls.version()), cipher[0]
@@ -200,92 +202,94 @@ async def shake(house: House, context: ssl.SSLContext) -> tuple[str, str]:
     return await asyncio.to_thread(work)
 
 
-def limited(house: House, version: ssl.TLSVersion) -> ssl.SSLContext:
+def limited(gateway: RunningGateway, version: ssl.TLSVersion) -> ssl.SSLContext:
     """Return a client that speaks this version alone."""
-    context = house.client_context()
+    context = gateway.client_context()
     context.minimum_version = context.maximum_version = version
     context.set_ciphers("ALL:@SECLEVEL=0")
     return context
 
 
-async def test_tls_versions(house: House) -> None:
+async def test_tls_versions(gateway: RunningGateway) -> None:
     """1.2 and 1.3, nothing older."""
-    version, cipher = await shake(house, limited(house, ssl.TLSVersion.TLSv1_2))
+    version, cipher = await shake(gateway, limited(gateway, ssl.TLSVersion.TLSv1_2))
     assert version == "TLSv1.2"
     assert cipher.startswith("ECDHE-ECDSA-")
-    version, _ = await shake(house, limited(house, ssl.TLSVersion.TLSv1_3))
+    version, _ = await shake(gateway, limited(gateway, ssl.TLSVersion.TLSv1_3))
     assert version == "TLSv1.3"
     for old in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
         with pytest.warns(DeprecationWarning, match="TLS"):
-            context = limited(house, old)
+            context = limited(gateway, old)
         with pytest.raises((ssl.SSLError, ConnectionError)):
-            await shake(house, context)
+            await shake(gateway, context)
 
 
 @pytest.mark.parametrize(
     "cipher", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"]
 )
-async def test_ciphers_of_the_cameras(house: House, cipher: str) -> None:
+async def test_ciphers_of_the_cameras(gateway: RunningGateway, cipher: str) -> None:
     """What mbedTLS speaks is spoken."""
-    context = limited(house, ssl.TLSVersion.TLSv1_2)
+    context = limited(gateway, ssl.TLSVersion.TLSv1_2)
     context.set_ciphers(cipher)
-    assert (await shake(house, context))[1] == cipher
+    assert (await shake(gateway, context))[1] == cipher
 
 
 @pytest.mark.parametrize(
     "ciphers",
     ["AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES128-SHA", "PSK"],
 )
-async def test_weak_ciphers(house: House, ciphers: str) -> None:
+async def test_weak_ciphers(gateway: RunningGateway, ciphers: str) -> None:
     """No key exchange without forward secrecy, no CBC."""
-    context = limited(house, ssl.TLSVersion.TLSv1_2)
+    context = limited(gateway, ssl.TLSVersion.TLSv1_2)
     context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        await shake(house, context)
+        await shake(gateway, context)
 
 
-async def test_session_ticket(house: House) -> None:
+async def test_session_ticket(gateway: RunningGateway) -> None:
     """A camera that wakes resumes instead of shaking hands anew."""
-    context = limited(house, ssl.TLSVersion.TLSv1_2)
+    context = limited(gateway, ssl.TLSVersion.TLSv1_2)
 
     def work() -> tuple[bool, bool]:
-        name = house.authority.server_name
-        with handshake(house, context, name) as first:
+        name = gateway.authority.server_name
+        with handshake(gateway, context, name) as first:
             session, reused = first.session, first.session_reused
-        sock = socket.create_connection((HOST, house.gateway.port), timeout=10)
+        sock = socket.create_connection((HOST, gateway.server.port), timeout=10)
         with context.wrap_socket(sock, server_hostname=name, session=session) as second:
             return bool(reused), bool(second.session_reused)
 
     assert await asyncio.to_thread(work) == (False, True)
 
 
-async def test_wrong_authority_and_name(house: House, tmp_path: Path) -> None:
+async def test_wrong_authority_and_name(
+    gateway: RunningGateway, tmp_path: Path
+) -> None:
     """A camera of another CA, or one that expects another name, refuses."""
     other = Authority.load_or_create(tmp_path / "other")
     wrong_ca = ssl.create_default_context(cadata=other.ca_pem)
     with pytest.raises(ssl.SSLCertVerificationError):
-        await shake(house, wrong_ca)
+        await shake(gateway, wrong_ca)
     with pytest.raises(ssl.SSLCertVerificationError):
         await asyncio.to_thread(
-            handshake, house, house.client_context(), "other.internal"
+            handshake, gateway, gateway.client_context(), "other.internal"
         )
-    await until(lambda: house.gateway.counters["refused_handshake"] == 2)
-    assert (await house.call("GET", "/health"))[0] == 200
+    await until(lambda: gateway.server.counters["refused_handshake"] == 2)
+    assert (await gateway.call("GET", "/health"))[0] == 200
 
 
-async def test_renewed_certificate_is_served(house: House) -> None:
+async def test_renewed_certificate_is_served(gateway: RunningGateway) -> None:
     """From the next handshake, without a new listener; tickets stay good."""
 
     def served() -> bytes | None:
-        context = house.client_context()
-        with handshake(house, context, house.authority.server_name) as tls:
+        context = gateway.client_context()
+        with handshake(gateway, context, gateway.authority.server_name) as tls:
             return tls.getpeercert(binary_form=True)
 
     before = await asyncio.to_thread(served)
-    later = house.authority.server_expires - timedelta(days=1)
+    later = gateway.authority.server_expires - timedelta(days=1)
     # Dated a day before `later`, so not yet valid for a client with a clock.
-    assert await asyncio.to_thread(house.authority.renew_if_due, later)
-    assert await asyncio.to_thread(house.authority.renew_if_due)
+    assert await asyncio.to_thread(gateway.authority.renew_if_due, later)
+    assert await asyncio.to_thread(gateway.authority.renew_if_due)
     after = await asyncio.to_thread(served)
     assert before != after
 
@@ -304,7 +308,7 @@ async def test_gateway_renews_by_itself(
         "custom_components.magicpi_nvr.gateway.trust.authority.RENEW_BEFORE",
         timedelta(days=-1),
     )
-    async with run_house(tmp_path):
+    async with run_gateway(tmp_path):
         assert certificate(tmp_path).serial_number == serial
         monkeypatch.undo()
         monkeypatch.setattr(

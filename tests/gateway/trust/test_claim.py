@@ -28,7 +28,7 @@ from custom_components.magicpi_nvr.gateway.trust.claim import (
     open_bundle,
     seal_bundle,
 )
-from tests.gateway.support import CAMERA_ID, CAPS, HOST, OTHER_ID, House
+from tests.harness.gateway import CAMERA_ID, CAPS, HOST, OTHER_ID, RunningGateway
 
 CODE = "7K3M-9QXA-2BCD-EFGH"
 BUNDLE = {"v": 1, "token": "t", "name": "Haustür"}
@@ -196,26 +196,28 @@ async def client(camera: Setup) -> AsyncIterator[SetupClient]:
         yield SetupClient(session, HOST, camera.port)
 
 
-async def test_claim(client: SetupClient, camera: Setup, house: House) -> None:
+async def test_claim(
+    client: SetupClient, camera: Setup, gateway: RunningGateway
+) -> None:
     """Info, then the gateway's own bundle; one nonce is enough."""
     info = await client.info()
     assert (info.id, info.model, info.fw) == (CAMERA_ID, "ai-thinker", "1.0.0")
     assert info.caps.as_dict() == CAPS
-    token = house.gateway.issue_token(info.id, data={})
-    bundle = house.gateway.bundle(token=token, name="Haustür", hosts=["192.168.1.10"])
+    token = gateway.server.issue_token(info.id, data={})
+    bundle = gateway.server.bundle(token=token, name="Haustür", hosts=["192.168.1.10"])
     await client.claim(CODE, bundle)
     (given_bundle,) = camera.bundles
     assert camera.nonces == 1
     assert given_bundle["v"] == 1
     assert given_bundle["gateway"] == {
         "hosts": ["192.168.1.10"],
-        "port": house.gateway.port,
+        "port": gateway.server.port,
         "name": "nvr.magicpi.internal",
     }
-    assert given_bundle["ca"] == house.authority.ca_pem
+    assert given_bundle["ca"] == gateway.authority.ca_pem
     assert given_bundle["token"] == token
     assert given_bundle["name"] == "Haustür"
-    assert abs(given_bundle["time"] - house.clock.now_ms()) < 60_000
+    assert abs(given_bundle["time"] - gateway.clock.now_ms()) < 60_000
     with pytest.raises(AlreadyClaimed):
         await client.claim(CODE, bundle)
 

@@ -13,6 +13,7 @@ from zlib import crc32
 
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
 from PIL import Image
+import pytest
 
 from custom_components.magicpi_nvr.gateway.camera.camera import Camera
 from custom_components.magicpi_nvr.gateway.clock import Clock
@@ -98,8 +99,8 @@ class FakeClock(Clock):
 
 
 @dataclass
-class Owner:
-    """The gateway's delegate; keeps everything at once unless told otherwise."""
+class FakeDelegate:
+    """The gateway's delegate; persists everything at once unless `keep` is off."""
 
     frames: list[Frame] = field(default_factory=list)
     ended: list[tuple[str, int, int, int]] = field(default_factory=list)
@@ -154,7 +155,7 @@ class Owner:
         """Frames are taken from the beginning."""
 
     def persisted(self, camera_id: str, boot: int) -> int:
-        """Return what was kept."""
+        """Return what was persisted."""
         return self.persisted_seq.get((camera_id, boot), 0)
 
     async def recordings(self, camera_id: str, **query: Any) -> dict[str, Any]:
@@ -189,12 +190,12 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @dataclass
-class House:
+class RunningGateway:
     """A running gateway with all that belongs to it."""
 
-    gateway: Gateway
+    server: Gateway
     registry: Registry
-    owner: Owner
+    delegate: FakeDelegate
     storage: MemoryStorage
     clock: FakeClock
     authority: Authority
@@ -202,7 +203,7 @@ class House:
     @property
     def url(self) -> str:
         """Where cameras connect."""
-        return f"https://{HOST}:{self.gateway.port}"
+        return f"https://{HOST}:{self.server.port}"
 
     def client_context(self) -> ssl.SSLContext:
         """Trust the gateway's CA alone, strictly."""
@@ -244,7 +245,7 @@ class House:
         self, camera_id: str = CAMERA_ID, **data: Any
     ) -> tuple[Camera, dict[str, str]]:
         """Claim a camera; returns it and its headers."""
-        token = self.gateway.issue_token(camera_id, data=data)
+        token = self.server.issue_token(camera_id, data=data)
         async with (
             self.session() as http,
             self.request(
@@ -253,12 +254,12 @@ class House:
         ):
             assert response.status == 201, await response.text()
             key = (await response.json())["api_key"]
-        return self.gateway.cameras[camera_id], headers(key, camera_id)
+        return self.server.cameras[camera_id], headers(key, camera_id)
 
     @asynccontextmanager
     async def connect(
         self, auth: Mapping[str, str], **kwargs: Any
-    ) -> AsyncIterator[Wire]:
+    ) -> AsyncIterator[CameraConnection]:
         """Open a WebSocket; no hello yet."""
         async with (
             self.session() as http,
@@ -272,7 +273,7 @@ class House:
                 **kwargs,
             ) as ws,
         ):
-            yield Wire(ws)
+            yield CameraConnection(ws)
 
 
 def registration(token: str, camera_id: str = CAMERA_ID, **more: Any) -> dict[str, Any]:
@@ -330,7 +331,7 @@ def binary(seq: int, jpeg: bytes = JPEG, **more: Any) -> bytes:
     return FrameHeader(**values).pack() + jpeg
 
 
-class Wire:
+class CameraConnection:
     """A camera's end of a WebSocket."""
 
     def __init__(self, ws: ClientWebSocketResponse) -> None:
@@ -390,29 +391,36 @@ class Wire:
 
 
 @asynccontextmanager
-async def run_house(
+async def run_gateway(
     folder: Path,
     storage: MemoryStorage | None = None,
-    owner: Owner | None = None,
+    delegate: FakeDelegate | None = None,
     **settings: Any,
-) -> AsyncIterator[House]:
+) -> AsyncIterator[RunningGateway]:
     """Run a gateway for a while."""
     authority = await asyncio.to_thread(Authority.load_or_create, folder)
     storage = storage or MemoryStorage()
     clock = FakeClock()
     registry = Registry(storage, clock=clock)
     await registry.load()
-    owner = owner or Owner()
+    delegate = delegate or FakeDelegate()
     gateway = Gateway(
         authority=authority,
         registry=registry,
-        delegate=owner,
+        delegate=delegate,
         settings=GatewaySettings(host=HOST, port=0, **settings),
         version="1.2.3",
     )
     await gateway.start()
     try:
-        yield House(gateway, registry, owner, storage, clock, authority)
+        yield RunningGateway(gateway, registry, delegate, storage, clock, authority)
     finally:
         await gateway.stop()
         storage.flush()
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[RunningGateway]:
+    """Return a running gateway without cameras."""
+    async with run_gateway(tmp_path / "tls") as running:
+        yield running

@@ -1,0 +1,1 @@
+"""What tests are made with; docs/design/testing.md says which to use when."""

@@ -31,7 +31,12 @@ from .claiming import read_link
 from .const import DOMAIN, NAME
 from .gateway import BadId, ClaimError, is_camera_id, is_mac
 from .nvr import async_get_nvr, is_nvr_entry
-from .nvr.copies import CONF_ACCESS_KEY_ID, CONF_KIND, CONF_USERNAME, SUBENTRY_TARGET
+from .nvr.copy_settings import (
+    CONF_ACCESS_KEY_ID,
+    CONF_KIND,
+    CONF_USERNAME,
+    SUBENTRY_TARGET,
+)
 from .options_flow import CameraOptionsFlow, NvrOptionsFlow
 from .target_flow import TargetFlow, async_try_target, secret_schema
 

@@ -1,13 +1,10 @@
-"""What cameras and the NVR report.
-
-Long because it holds one row for each sensor.
-"""
+"""What cameras report; sets up the sensors of the NVR, too."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any, override
+from typing import Any, override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -15,7 +12,6 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
-from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import (
     PERCENTAGE,
     SIGNAL_STRENGTH_DECIBELS_MILLIWATT,
@@ -25,28 +21,17 @@ from homeassistant.const import (
     UnitOfTime,
 )
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.restore_state import ExtraStoredData, RestoreEntity
 from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
 from .battery import BatteryHistory, modeled_mah
-from .const import DOMAIN, MANUFACTURER
-from .entity import (
-    NO_CHANGE,
-    MagicPiEntity,
-    MagicPiEntityDescription,
-    NvrEntity,
-    NvrEntityDescription,
-    async_add_rows,
-)
+from .entity import NO_CHANGE, MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import Camera, CameraStatus, Change
 from .nvr import MagicPiConfigEntry, Nvr, NvrChange
-from .nvr.copies import SUBENTRY_TARGET
-
-if TYPE_CHECKING:
-    from .copies.model import CopyStats
+from .nvr.copy_settings import SUBENTRY_TARGET
+from .nvr_sensor import NVR_SENSORS, TARGET_SENSORS, NvrSensor, TargetSensor, aware_time
 
 PARALLEL_UPDATES = 0
 
@@ -63,19 +48,6 @@ class MagicPiSensorDescription(MagicPiEntityDescription, SensorEntityDescription
     attributes: Callable[[Camera], Mapping[str, Any]] | None = None
     throttle: float = 0.0
     entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
-
-
-@dataclass(frozen=True, kw_only=True)
-class NvrSensorDescription(NvrEntityDescription, SensorEntityDescription):
-    """A reading of the NVR."""
-
-    value: Callable[[Nvr], StateType]
-    entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
-
-
-def _time(at_ms: int | None) -> datetime | None:
-    """Return an aware time."""
-    return None if at_ms is None else dt_util.utc_from_timestamp(at_ms / 1000)
 
 
 def _spent(camera: Camera) -> dict[str, int]:
@@ -109,14 +81,14 @@ SENSORS = (
         device_class=SensorDeviceClass.TIMESTAMP,
         changes=Change.STATUS | Change.TELEMETRY,
         throttle=DRIFT,
-        value=lambda camera, _: _time(camera.last_seen_ms),
+        value=lambda camera, _: aware_time(camera.last_seen_ms),
     ),
     MagicPiSensorDescription(
         key="next_check_in",
         translation_key="next_check_in",
         device_class=SensorDeviceClass.TIMESTAMP,
         exists_fn=lambda camera: camera.caps.sleep,
-        value=lambda camera, _: _time(camera.next_check_in_ms),
+        value=lambda camera, _: aware_time(camera.next_check_in_ms),
     ),
     MagicPiSensorDescription(
         key="battery",
@@ -231,7 +203,7 @@ SENSORS = (
         changes=NO_CHANGE,
         nvr_changes=NvrChange.USAGE,
         entity_category=None,
-        value=lambda camera, nvr: nvr.recordings.clips_today(camera.id),
+        value=lambda camera, nvr: nvr.recordings.usage.clips_today(camera.id),
     ),
     MagicPiSensorDescription(
         key="pending_settings",
@@ -262,73 +234,6 @@ BATTERY_SENSORS = (
     ),
 )
 
-NVR_SENSORS = (
-    NvrSensorDescription(
-        key="cameras_connected",
-        translation_key="cameras_connected",
-        state_class=SensorStateClass.MEASUREMENT,
-        nvr_changes=NvrChange.CAMERAS,
-        value=lambda nvr: sum(
-            camera.session is not None for camera in nvr.gateway.cameras.values()
-        ),
-    ),
-    NvrSensorDescription(
-        key="recordings",
-        translation_key="recordings",
-        state_class=SensorStateClass.MEASUREMENT,
-        nvr_changes=NvrChange.USAGE,
-        entity_category=None,
-        value=lambda nvr: (
-            nvr.recordings.storage.events if nvr.recordings.storage else None
-        ),
-    ),
-    NvrSensorDescription(
-        key="storage_used",
-        translation_key="storage_used",
-        device_class=SensorDeviceClass.DATA_SIZE,
-        native_unit_of_measurement=UnitOfInformation.BYTES,
-        suggested_unit_of_measurement=UnitOfInformation.GIGABYTES,
-        suggested_display_precision=2,
-        state_class=SensorStateClass.MEASUREMENT,
-        nvr_changes=NvrChange.USAGE,
-        value=lambda nvr: (
-            nvr.recordings.storage.used if nvr.recordings.storage else None
-        ),
-    ),
-    NvrSensorDescription(
-        key="storage_free",
-        translation_key="storage_free",
-        device_class=SensorDeviceClass.DATA_SIZE,
-        native_unit_of_measurement=UnitOfInformation.BYTES,
-        suggested_unit_of_measurement=UnitOfInformation.GIGABYTES,
-        suggested_display_precision=1,
-        state_class=SensorStateClass.MEASUREMENT,
-        nvr_changes=NvrChange.USAGE,
-        value=lambda nvr: (
-            nvr.recordings.storage.free if nvr.recordings.storage else None
-        ),
-    ),
-    NvrSensorDescription(
-        key="days_until_full",
-        translation_key="days_until_full",
-        device_class=SensorDeviceClass.DURATION,
-        native_unit_of_measurement=UnitOfTime.DAYS,
-        suggested_display_precision=0,
-        nvr_changes=NvrChange.USAGE,
-        value=lambda nvr: (
-            nvr.recordings.storage.days_until_full if nvr.recordings.storage else None
-        ),
-    ),
-    NvrSensorDescription(
-        key="encoder_queue",
-        translation_key="encoder_queue",
-        state_class=SensorStateClass.MEASUREMENT,
-        nvr_changes=NvrChange.EVENTS | NvrChange.USAGE,
-        entity_registry_enabled_default=False,
-        value=lambda nvr: nvr.recordings.recorder.stats.queue,
-    ),
-)
-
 
 VISION_SENSORS: tuple[MagicPiSensorDescription, ...] = (
     MagicPiSensorDescription(
@@ -355,46 +260,11 @@ VISION_SENSORS: tuple[MagicPiSensorDescription, ...] = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class TargetSensorDescription(NvrEntityDescription, SensorEntityDescription):
-    """A reading of a target for copies."""
-
-    nvr_changes: NvrChange = NvrChange.COPIES
-    value: Callable[[CopyStats], StateType | datetime]
-    entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
-
-
-TARGET_SENSORS = (
-    TargetSensorDescription(
-        key="copies_waiting",
-        translation_key="copies_waiting",
-        state_class=SensorStateClass.MEASUREMENT,
-        value=lambda stats: stats.waiting,
-    ),
-    TargetSensorDescription(
-        key="copies_last",
-        translation_key="copies_last",
-        device_class=SensorDeviceClass.TIMESTAMP,
-        value=lambda stats: _time(stats.last_copied_ms),
-    ),
-    TargetSensorDescription(
-        key="copies_stored",
-        translation_key="copies_stored",
-        device_class=SensorDeviceClass.DATA_SIZE,
-        native_unit_of_measurement=UnitOfInformation.BYTES,
-        suggested_unit_of_measurement=UnitOfInformation.GIGABYTES,
-        suggested_display_precision=2,
-        state_class=SensorStateClass.MEASUREMENT,
-        value=lambda stats: stats.stored,
-    ),
-)
-
-
 def _storage_used(camera: Camera, nvr: Nvr) -> int | None:
     """Return bytes on disk; None before they were counted."""
-    if nvr.recordings.storage is None:
+    if nvr.recordings.usage.storage is None:
         return None
-    usage = nvr.recordings.usage(camera.id)
+    usage = nvr.recordings.usage.camera(camera.id)
     return usage.size if usage else 0
 
 
@@ -421,52 +291,6 @@ async def async_setup_entry(
                 (TargetSensor(entry, subentry, row) for row in TARGET_SENSORS),
                 config_subentry_id=subentry.subentry_id,
             )
-
-
-class TargetSensor(NvrEntity, SensorEntity):
-    """A reading of a target for copies."""
-
-    entity_description: TargetSensorDescription
-
-    def __init__(
-        self,
-        entry: MagicPiConfigEntry,
-        subentry: ConfigSubentry,
-        description: TargetSensorDescription,
-    ) -> None:
-        """Tie the entity to the target's own device."""
-        super().__init__(entry, description)
-        self._target_id = subentry.subentry_id
-        self._attr_unique_id = f"{subentry.subentry_id}-{description.key}"
-        self._attr_device_info = DeviceInfo(
-            identifiers={(DOMAIN, f"target-{subentry.subentry_id}")},
-            entry_type=DeviceEntryType.SERVICE,
-            manufacturer=MANUFACTURER,
-            name=subentry.title,
-        )
-
-    @property
-    @override
-    def available(self) -> bool:
-        """Return whether the target is set up."""
-        return self.nvr.copies.stats(self._target_id) is not None
-
-    @property
-    @override
-    def native_value(self) -> StateType | datetime:
-        """Return the reading."""
-        if (stats := self.nvr.copies.stats(self._target_id)) is None:
-            return None
-        return self.entity_description.value(stats)
-
-    @property
-    @override
-    def extra_state_attributes(self) -> Mapping[str, Any] | None:
-        """Return why nothing can be copied now, and what the disk lost first."""
-        stats = self.nvr.copies.stats(self._target_id)
-        if stats is None or self.entity_description.key != "copies_waiting":
-            return None
-        return {"cause": stats.cause, "missed": stats.missed, "copies": stats.copies}
 
 
 class MagicPiSensor(MagicPiEntity, SensorEntity):
@@ -565,15 +389,3 @@ class BatteryDaysSensor(MagicPiSensor, RestoreEntity):
                 for day, change in self._history.balance().items()
             }
         }
-
-
-class NvrSensor(NvrEntity, SensorEntity):
-    """A reading of the NVR."""
-
-    entity_description: NvrSensorDescription
-
-    @property
-    @override
-    def native_value(self) -> StateType:
-        """Return the reading."""
-        return self.entity_description.value(self.nvr)

@@ -36,7 +36,7 @@ def camera_status(nvr: Nvr, camera: Camera) -> dict[str, Any]:
 
 def camera_stats(nvr: Nvr, camera: Camera) -> dict[str, Any]:
     """Return the counters of a camera, and what it has on disk."""
-    usage = nvr.recordings.usage(camera.id)
+    usage = nvr.recordings.usage.camera(camera.id)
     return camera.counters.as_dict() | {
         "recordings": usage.events if usage else 0,
         "storage_used": usage.size if usage else 0,
@@ -45,7 +45,7 @@ def camera_stats(nvr: Nvr, camera: Camera) -> dict[str, Any]:
 
 def storage_stats(nvr: Nvr) -> dict[str, Any] | None:
     """Return the figures of the disk, None before they were counted."""
-    if (stats := nvr.recordings.storage) is None:
+    if (stats := nvr.recordings.usage.storage) is None:
         return None
     return {
         "used": stats.used,

@@ -30,7 +30,7 @@ async def async_system_health_info(hass: HomeAssistant) -> dict[str, Any]:
         "ffmpeg": get_ffmpeg_manager(hass).binary,
         "problems": ", ".join(sorted(nvr.recordings.problems)) or "-",
     }
-    if nvr.recordings.storage:
-        info["storage_used"] = f"{nvr.recordings.storage.used / GIGABYTE:.1f} GB"
-        info["storage_free"] = f"{nvr.recordings.storage.free / GIGABYTE:.1f} GB"
+    if nvr.recordings.usage.storage:
+        info["storage_used"] = f"{nvr.recordings.usage.storage.used / GIGABYTE:.1f} GB"
+        info["storage_free"] = f"{nvr.recordings.usage.storage.free / GIGABYTE:.1f} GB"
     return info

@@ -29,7 +29,7 @@ from homeassistant.helpers.selector import (
 )
 
 from .const import CONF_ID, DOMAIN, LOGGER
-from .nvr.copies import (
+from .nvr.copy_settings import (
     CONF_ACCESS_KEY_ID,
     CONF_BUCKET,
     CONF_CAMERAS,

@@ -31,6 +31,7 @@ def fuzz_here(target: str, arguments: list[str]) -> None:
         include=[
             "gateway.link.frame_reader",
             "gateway.jpeg",
+            "gateway.messages",
             "gateway.protocol",
             "recording.hourfile.boxes",
             "recording.hourfile.fragment",

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from aiohttp import ClientSession
 
-from custom_components.magicpi_nvr.copies.catalog import Catalog
-from custom_components.magicpi_nvr.copies.copier import CatalogThread, Copier
+from custom_components.magicpi_nvr.copies.catalog import Catalog, CatalogThread
+from custom_components.magicpi_nvr.copies.copier import Copier
 from custom_components.magicpi_nvr.copies.errors import SourceGone
 from custom_components.magicpi_nvr.copies.model import (
     Copied,

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from custom_components.magicpi_nvr.copies.errors import Cause
-from custom_components.magicpi_nvr.gateway import protocol
+from custom_components.magicpi_nvr.gateway import messages as camera_messages, protocol
 from custom_components.magicpi_nvr.gateway.camera import configuration
 from custom_components.magicpi_nvr.gateway.trust import claim
 from custom_components.magicpi_nvr.options import NvrOptions
@@ -511,9 +511,9 @@ def test_protocol_vectors() -> None:
 def test_protocol_names() -> None:
     """Messages, commands, settings and close codes of the page are those of the code."""
     rows = table(PROTOCOL, "Camera to gateway")
-    assert {code(row[0])[0] for row in rows} == set(protocol._MESSAGES)
+    assert {code(row[0])[0] for row in rows} == set(camera_messages._MESSAGES)
     for row in rows:
-        message = protocol._MESSAGES[code(row[0])[0]]
+        message = camera_messages._MESSAGES[code(row[0])[0]]
         assert set(message.__dataclass_fields__) <= set(re.findall(r"\w+", row[1])), (
             row[0]
         )

@@ -6,24 +6,26 @@ from typing import Any
 from hypothesis import given, strategies as st
 import pytest
 
-from custom_components.magicpi_nvr.gateway.protocol import (
-    HEADER_BYTES,
+from custom_components.magicpi_nvr.gateway.messages import (
     Bye,
     Caps,
     ConfigAck,
     EventEnd,
-    FrameHeader,
     Heartbeat,
     Hello,
     Log,
     Motion,
     OtaState,
-    ProtocolError,
     Registration,
     Result,
     UnknownMessage,
     decode_json,
     decode_message,
+)
+from custom_components.magicpi_nvr.gateway.protocol import (
+    HEADER_BYTES,
+    FrameHeader,
+    ProtocolError,
     is_camera_id,
 )
 from tests.harness.gateway import CAPS, hello, registration

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from custom_components.magicpi_nvr.gateway.camera.camera import FirmwareOffer
-from custom_components.magicpi_nvr.gateway.protocol import Caps
+from custom_components.magicpi_nvr.gateway.messages import Caps
 from custom_components.magicpi_nvr.gateway.trust import registry
 from custom_components.magicpi_nvr.gateway.trust.registry import RegistrationExpired
 from tests.harness.gateway import (

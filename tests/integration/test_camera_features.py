@@ -113,8 +113,8 @@ async def test_check_in_pictures(scene: Scene, hass: HomeAssistant) -> None:
     assert not (await library.events(camera=actor.camera.id)).events
     assert not await library.days(camera=actor.camera.id)
     assert scene.nvr.recordings.last_event(actor.camera.id) is None
-    await scene.nvr.recordings.async_refresh_usage()
-    assert scene.nvr.recordings.clips_today(actor.camera.id) == 0
+    await scene.nvr.recordings.usage.async_refresh()
+    assert scene.nvr.recordings.usage.clips_today(actor.camera.id) == 0
 
     now = datetime.now(UTC)
     span = {

@@ -409,7 +409,7 @@ async def test_diagnostics_with_every_counter(
 async def test_system_health(clip_house: House, hass: HomeAssistant) -> None:
     """System health has the figures that people are asked for."""
     nvr = clip_house.nvr
-    await clip_house.wait_until(lambda: nvr.recordings.storage is not None)
+    await clip_house.wait_until(lambda: nvr.recordings.usage.storage is not None)
     assert await async_setup_component(hass, "system_health", {})
     info = await async_system_health_info(hass)
     assert info == {

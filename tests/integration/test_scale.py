@@ -58,7 +58,7 @@ async def test_fifty_cameras(
     assert scene.unavailable() == []
 
     # The counts of the disk come in their own time.
-    await scene.nvr.recordings.async_refresh_usage()
+    await scene.nvr.recordings.usage.async_refresh()
     await hass.async_block_till_done()
     writes.counts.clear()
     for seq in range(10):

@@ -204,7 +204,7 @@ async def test_battery_days_survive_a_restart(
 
 async def test_nvr(scene: Scene) -> None:
     """The NVR tells what it has and what is left."""
-    await scene.nvr.recordings.async_refresh_usage()
+    await scene.nvr.recordings.usage.async_refresh()
     await scene.hass.async_block_till_done()
     assert scene.state("sensor", "cameras_connected").state == "0"
     assert scene.state("sensor", "recordings").state == "0"

@@ -143,8 +143,8 @@ async def test_facts(clip_house: House, hass_client: ClientSessionGenerator) -> 
     assert stats["cameras"][CAMERA_ID]["drops"] == {}
     await clip_house.wait_until(
         lambda: (
-            clip_house.nvr.recordings.storage is not None
-            and clip_house.nvr.recordings.storage.events == 1
+            clip_house.nvr.recordings.usage.storage is not None
+            and clip_house.nvr.recordings.usage.storage.events == 1
         )
     )
     stats = await get("stats")

@@ -1,107 +1,29 @@
-"""The queue and the list of what is at the targets: one SQLite file. All of it blocks and belongs to one thread.
+"""The queue and the list of what is at the targets: one SQLite file. All of it blocks and belongs to one thread."""
 
-Long because queue and list are tables of one database that change in the same transactions.
-"""
-
-from collections.abc import Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
-from enum import StrEnum
-import json
 import logging
 from pathlib import Path
 import sqlite3
 
 from .model import Facts
+from .rows import (
+    INSERT,
+    SELECT,
+    Copy,
+    State,
+    Task,
+    Totals,
+    connect,
+    from_row,
+    new_copy,
+    replaced,
+    to_row,
+)
 
 _LOGGER = logging.getLogger(__name__)
-
-_SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE copies (
-    target TEXT NOT NULL, event TEXT NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, protected INTEGER NOT NULL, frames INTEGER NOT NULL,
-    state TEXT NOT NULL, task TEXT NOT NULL, revision INTEGER NOT NULL, stem TEXT NOT NULL, size INTEGER NOT NULL, stored INTEGER NOT NULL,
-    document INTEGER NOT NULL, thumbnail INTEGER NOT NULL, sha256 TEXT NOT NULL, attempts INTEGER NOT NULL, due_ms INTEGER NOT NULL, error TEXT NOT NULL,
-    copied_ms INTEGER NOT NULL, facts TEXT NOT NULL, PRIMARY KEY (target, event)
-) WITHOUT ROWID;
-CREATE INDEX copies_queue ON copies (target, start_ms, event) WHERE task != '';
-CREATE INDEX copies_age ON copies (target, end_ms) WHERE state = 'copied' AND NOT protected;
-CREATE INDEX copies_event ON copies (event);
-CREATE TABLE totals (
-    target TEXT PRIMARY KEY, copies INTEGER NOT NULL, stored INTEGER NOT NULL, waiting INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE targets (
-    target TEXT PRIMARY KEY, scanned_ms INTEGER NOT NULL, last_copied_ms INTEGER, missed INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TRIGGER copies_added AFTER INSERT ON copies BEGIN
-    INSERT INTO totals VALUES (new.target, new.state = 'copied', new.stored, new.task != '')
-    ON CONFLICT DO UPDATE SET copies = copies + excluded.copies, stored = stored + excluded.stored, waiting = waiting + excluded.waiting;
-END;
-CREATE TRIGGER copies_removed AFTER DELETE ON copies BEGIN
-    UPDATE totals SET copies = copies - (old.state = 'copied'), stored = stored - old.stored, waiting = waiting - (old.task != '')
-    WHERE target = old.target;
-END;
-"""
-
-
-class State(StrEnum):
-    """What is at the target."""
-
-    NOTHING = ""
-    COPIED = "copied"
-    GONE = "gone"  # was there; retention at the target took it
-
-
-class Task(StrEnum):
-    """What is due."""
-
-    NOTHING = ""
-    COPY = "copy"
-    FACTS = "facts"  # the JSON alone
-    DELETE = "delete"  # retention's; the event stays known as gone
-    FORGET = "forget"  # the event was deleted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
-    """One event at one target; `stored` is what clip, picture and JSON take there together."""
-
-    target: str
-    event: str
-    start_ms: int
-    end_ms: int
-    protected: bool
-    frames: int  # of what is at the target
-    state: State
-    task: Task
-    revision: int  # grows with each change, so that one that came during an upload is not lost
-    stem: str
-    size: int
-    stored: int
-    document: int  # bytes of the JSON
-    thumbnail: int  # bytes of the picture
-    sha256: str
-    attempts: int
-    due_ms: int
-    error: str
-    copied_ms: int
-    facts: Facts
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Figures of a target."""
-
-    copies: int
-    stored: int
-    waiting: int
-    last_copied_ms: int | None
-    missed: int
-
-
-_COLUMNS = tuple(field.name for field in fields(Copy))
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM copies"  # noqa: S608
-_INSERT = f"INSERT INTO copies VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 
 
 class Catalog:
@@ -115,7 +37,7 @@ class Catalog:
     def open(self) -> None:
         """Open the file; raises OSError, sqlite3.Error when not even an empty one can be made."""
         try:
-            self._database = _connect(self._path)
+            self._database = connect(self._path)
         except sqlite3.Error as error:
             _LOGGER.warning(
                 "The list of copies cannot be used (%s), it is read from the targets",
@@ -127,7 +49,7 @@ class Catalog:
                     file.unlink(missing_ok=True)
                 else:
                     file.replace(file.with_name(f"{file.name}.broken"))
-            self._database = _connect(self._path)
+            self._database = connect(self._path)
 
     def close(self) -> None:
         """Close the file."""
@@ -146,7 +68,7 @@ class Catalog:
         if known is None:
             if not wanted:
                 return False
-            self._put(_new(target, facts, stem, now_ms))
+            self._put(new_copy(target, facts, stem, now_ms))
             return True
         if known.task is Task.FORGET:
             return False
@@ -371,7 +293,7 @@ class Catalog:
             if task is Task.NOTHING and not known.facts.same_notes(copy.facts):
                 task = Task.FACTS
             facts = known.facts if known.state is State.NOTHING else copy.facts
-            self._put(_replaced(copy, task=task, facts=facts))
+            self._put(replaced(copy, task=task, facts=facts))
 
     def missing(self, target: str, event: str) -> None:
         """Note that a copy is not at the target any more although nobody here removed it."""
@@ -485,8 +407,8 @@ class Catalog:
 
     def _where(self, clause: str, values: Sequence[object]) -> list[Copy]:
         return [
-            _copy(row)
-            for row in self._open().execute(f"{_SELECT} WHERE {clause}", values)
+            from_row(row)
+            for row in self._open().execute(f"{SELECT} WHERE {clause}", values)
         ]
 
     def _put(self, copy: Copy) -> None:
@@ -496,87 +418,37 @@ class Catalog:
                 "DELETE FROM copies WHERE target = ? AND event = ?",
                 (copy.target, copy.event),
             )
-            database.execute(_INSERT, _row(copy))
+            database.execute(INSERT, to_row(copy))
 
     def _change(self, copy: Copy, **changes: object) -> None:
-        self._put(_replaced(copy, **changes))
+        self._put(replaced(copy, **changes))
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(
-        path, timeout=2, isolation_level=None, check_same_thread=False
-    )
-    try:
-        database.execute("PRAGMA page_size = 1024")
-        database.execute("PRAGMA journal_mode = WAL")
-        # Unlike the index it cannot be made again from the disk alone.
-        database.execute("PRAGMA synchronous = FULL")
-        _prepare(database)
-    except BaseException:
-        database.close()
-        raise
-    return database
+class CatalogThread:
+    """The catalog in its thread; one for all targets."""
 
+    def __init__(self, catalog: Catalog) -> None:
+        """Prepare; nothing is touched before open()."""
+        self._catalog = catalog
+        self._pool = ThreadPoolExecutor(1, "magicpi-copies")
 
-def _prepare(database: sqlite3.Connection) -> None:
-    """Make the tables in an empty file and check any other; raises sqlite3.Error."""
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        database.executescript(
-            f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {_SCHEMA_VERSION};COMMIT"
-        )
-        return
-    if version != _SCHEMA_VERSION:
-        raise sqlite3.DatabaseError(f"schema {version} is not ours")
-    (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(verdict)
+    async def open(self) -> None:
+        """Open the file; raises OSError, sqlite3.Error."""
+        await self(self._catalog.open)
 
+    async def close(self) -> None:
+        """Close the file and end the thread."""
+        await self(self._catalog.close)
+        self._pool.shutdown(wait=False)
 
-def _new(target: str, facts: Facts, stem: str, now_ms: int) -> Copy:
-    return Copy(
-        target=target,
-        event=facts.event,
-        start_ms=facts.start_ms,
-        end_ms=facts.end_ms,
-        protected=facts.protected,
-        frames=0,
-        state=State.NOTHING,
-        task=Task.COPY,
-        revision=1,
-        stem=stem,
-        size=0,
-        stored=0,
-        document=0,
-        thumbnail=0,
-        sha256="",
-        attempts=0,
-        due_ms=0,
-        error="",
-        copied_ms=0,
-        facts=facts,
-    )
+    @property
+    def jobs(self) -> Catalog:
+        """The catalog, whose methods are given to a call."""
+        return self._catalog
 
-
-def _replaced(copy: Copy, **changes: object) -> Copy:
-    values = {name: getattr(copy, name) for name in _COLUMNS}
-    return Copy(**(values | changes))
-
-
-def _row(copy: Copy) -> tuple[object, ...]:
-    return tuple(
-        json.dumps(value.as_dict(), ensure_ascii=False)
-        if isinstance(value, Facts)
-        else value
-        for value in (getattr(copy, name) for name in _COLUMNS)
-    )
-
-
-def _copy(row: Sequence[object]) -> Copy:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    values["protected"] = bool(values["protected"])
-    values["state"] = State(str(values["state"]))
-    values["task"] = Task(str(values["task"]))
-    values["facts"] = Facts.from_dict(json.loads(str(values["facts"])))
-    return Copy(**values)  # type: ignore[arg-type]
+    async def __call__[**P, T](
+        self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a job in the thread; it runs to its end although the caller is cancelled."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, lambda: job(*args, **kwargs))

@@ -5,14 +5,13 @@ Long because copying, reading and deleting share one connection and one state of
 
 import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 import logging
 import time
 
 from . import names
-from .catalog import Catalog, Copy, State, Task, Totals
+from .catalog import CatalogThread
 from .document import MAX_SIZE, Document
 from .errors import Cause, NotCopied, SourceGone, TargetError
 from .model import (
@@ -29,6 +28,7 @@ from .model import (
 )
 from .pace import Backoff, Throttle, seconds_until_open
 from .reader import Reader
+from .rows import Copy, State, Task, Totals
 from .target import Body, Target, fetch, store
 
 _LOGGER = logging.getLogger(__name__)
@@ -43,36 +43,6 @@ _SCAN_AT_ONCE = 8
 _SCAN_PAGE = 100
 # Failures that another clip would meet as well.
 _OF_THE_CLIP = {Cause.MISMATCH, Cause.NOT_FOUND}
-
-
-class CatalogThread:
-    """The catalog in its thread; one for all targets."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        """Prepare; nothing is touched before open()."""
-        self._catalog = catalog
-        self._pool = ThreadPoolExecutor(1, "magicpi-copies")
-
-    async def open(self) -> None:
-        """Open the file; raises OSError, sqlite3.Error."""
-        await self(self._catalog.open)
-
-    async def close(self) -> None:
-        """Close the file and end the thread."""
-        await self(self._catalog.close)
-        self._pool.shutdown(wait=False)
-
-    @property
-    def jobs(self) -> Catalog:
-        """The catalog, whose methods are given to a call."""
-        return self._catalog
-
-    async def __call__[**P, T](
-        self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run a job in the thread; it runs to its end although the caller is cancelled."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lambda: job(*args, **kwargs))
 
 
 class Copier:

@@ -16,17 +16,8 @@ from .camera.update import FirmwareOffer, OtaProgress, OtaStep
 from .clock import Clock
 from .delegate import GatewayDelegate
 from .link.listener import ListenerLimits
-from .protocol import (
-    Caps,
-    CloseCode,
-    ConfigAck,
-    Frame,
-    FrameHeader,
-    Heartbeat,
-    Hello,
-    is_camera_id,
-    is_mac,
-)
+from .messages import Caps, ConfigAck, Heartbeat, Hello
+from .protocol import CloseCode, Frame, FrameHeader, is_camera_id, is_mac
 from .server import Gateway
 from .session import Session
 from .settings import GatewaySettings

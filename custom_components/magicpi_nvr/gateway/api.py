@@ -12,6 +12,7 @@ from .camera.camera import Camera
 from .camera.configuration import ConfigError
 from .delegate import GatewayDelegate
 from .link.listener import Connection, error_response
+from .messages import Registration, decode_json
 from .protocol import (
     MAX_BINARY_BYTES,
     MAX_REGISTER_BYTES,
@@ -19,8 +20,6 @@ from .protocol import (
     SUBPROTOCOL,
     CloseCode,
     ProtocolError,
-    Registration,
-    decode_json,
     is_camera_id,
 )
 from .session import Session

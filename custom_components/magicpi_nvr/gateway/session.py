@@ -12,6 +12,19 @@ from .camera.camera import Camera
 from .camera.commands import CommandFailed
 from .clock import Clock, Reading
 from .jpeg import MAX_JPEG_BYTES, JpegError, check_jpeg, turned
+from .messages import (
+    Bye,
+    ConfigAck,
+    EventEnd,
+    Heartbeat,
+    Hello,
+    Log,
+    Motion,
+    OtaState,
+    Result,
+    UnknownMessage,
+    decode_message,
+)
 from .protocol import (
     FLAG_LAST,
     HEADER_BYTES,
@@ -19,21 +32,10 @@ from .protocol import (
     PROTOCOL_VERSION,
     SOURCE_RING,
     SOURCE_TIMER,
-    Bye,
     CloseCode,
-    ConfigAck,
-    EventEnd,
     Frame,
     FrameHeader,
-    Heartbeat,
-    Hello,
-    Log,
-    Motion,
-    OtaState,
     ProtocolError,
-    Result,
-    UnknownMessage,
-    decode_message,
     encode_ack,
     encode_welcome,
 )

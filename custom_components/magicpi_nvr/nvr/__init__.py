@@ -3,13 +3,9 @@
 from .changes import EventChange, NvrChange, Sighting
 from .core import Nvr, PortUnavailable
 from .entries import is_nvr_entry
+from .event_dict import event_as_dict, findings_as_dict, has_thumbnail
 from .manual import AlreadyRecording, NoPicture
-from .recordings import (
-    StorageUnavailable,
-    event_as_dict,
-    findings_as_dict,
-    has_thumbnail,
-)
+from .recordings import StorageUnavailable
 from .shared import (
     DATA_NVR,
     MagicPiConfigEntry,

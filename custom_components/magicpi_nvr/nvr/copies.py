@@ -1,20 +1,10 @@
-"""Copies of clips at targets outside: sets the targets up, joins them with the library, reports what happens.
-
-Long because a target's entry, its queue and what the library keeps change together.
-"""
+"""Copies of clips at targets outside: sets the targets up, joins them with the library, reports what happens."""
 
 import asyncio
-from collections.abc import (
-    AsyncIterator,
-    Callable,
-    Coroutine,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,60 +16,39 @@ from homeassistant.config_entries import (
 )
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.event import async_track_time_interval
-from homeassistant.requirements import RequirementsNotFound, async_process_requirements
 from homeassistant.util import dt as dt_util
 
-from ..const import DOMAIN, LOGGER
-from ..recording import NOTHING_SEEN, Event, RecordingError
-from ..recording.library.notes import findings_as_dict
+from ..const import LOGGER
+from ..recording import Event
 from .changes import Changes, EventChange, NvrChange
+from .copy_settings import (
+    CONF_DAYS,
+    CONF_FROM,
+    CONF_KIND,
+    CONF_MAX_SIZE,
+    CONF_ORDER,
+    CONF_RATE,
+    CONF_UNTIL,
+    CONF_VERIFY_SSL,
+    CONF_WHAT,
+    SUBENTRY_TARGET,
+    CannotInstall,
+    async_make_target,
+    copy_settings,
+)
+from .copy_source import LocalClips, facts_of, may_be_copied
 from .entries import Entries
 from .issues import Issues
 from .recordings import Recordings
 
 if TYPE_CHECKING:
     # Nothing of it is imported before the first target is set up
-    from ..copies.copier import CatalogThread, Copier
-    from ..copies.model import CopyNotice, CopySettings, CopyStats, Facts
-    from ..copies.target import Target
+    from ..copies.catalog import CatalogThread
+    from ..copies.copier import Copier
+    from ..copies.model import CopyNotice, CopyStats, Facts
 
-SUBENTRY_TARGET: Final = "target"
-CONF_KIND: Final = "kind"
-KIND_S3: Final = "s3"
-KIND_WEBDAV: Final = "webdav"
-CONF_ENDPOINT: Final = "endpoint"
-CONF_BUCKET: Final = "bucket"
-CONF_ACCESS_KEY_ID: Final = "access_key_id"
-CONF_SECRET_ACCESS_KEY: Final = "secret_access_key"
-CONF_REGION: Final = "region"
-CONF_PREFIX: Final = "prefix"
-CONF_URL: Final = "url"
-CONF_USERNAME: Final = "username"
-CONF_PASSWORD: Final = "password"
-CONF_VERIFY_SSL: Final = "verify_ssl"
-CONF_WHAT: Final = "what"
-WHAT_ALL: Final = "all"
-WHAT_PROTECTED: Final = "protected"
-CONF_CAMERAS: Final = "cameras"
-CONF_LABELS: Final = "labels"
-CONF_ZONES: Final = "zones"
-CONF_ORDER: Final = "order"
-ORDER_NEWEST: Final = "newest"
-ORDER_OLDEST: Final = "oldest"
-CONF_RATE: Final = "rate"  # kB/s
-CONF_FROM: Final = "from"
-CONF_UNTIL: Final = "until"
-CONF_DAYS: Final = "days"
-CONF_MAX_SIZE: Final = "max_size"  # GB
-
-# Pinned as Home Assistant's own integrations pin them, so that neither breaks the other
-REQUIREMENTS: Final = {
-    KIND_S3: ["aiobotocore==3.7.0"],
-    KIND_WEBDAV: ["aiowebdav2==0.6.2"],
-}
 ISSUE_COPIES_FAILING: Final = "copies_failing"
 PAGE: Final = 500
 ROUND: Final = timedelta(minutes=5)
@@ -87,11 +56,6 @@ TOO_LONG_MS: Final = 24 * 3600 * 1000
 READ_TIMEOUT_S: Final = 60.0
 AT_ONCE: Final = 8
 SETUP_AGAIN_S: Final = 300.0
-GIGABYTE: Final = 1024**3
-
-
-class CannotInstall(Exception):
-    """The library of a kind of target cannot be installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,76 +65,6 @@ class CopyPlace:
     target: str  # as people call it
     name: str
     size: int
-
-
-async def async_make_target(hass: HomeAssistant, data: Mapping[str, Any]) -> Target:
-    """Return a target, its library installed and imported; raises CannotInstall."""
-    try:
-        await async_process_requirements(hass, DOMAIN, REQUIREMENTS[data[CONF_KIND]])
-    except RequirementsNotFound as err:
-        raise CannotInstall(str(err)) from err
-    # The libraries read many files when they are imported
-    maker = await hass.async_add_import_executor_job(_maker, data[CONF_KIND])
-    return maker(hass, data)
-
-
-def _maker(kind: str) -> Callable[[HomeAssistant, Mapping[str, Any]], Target]:
-    """Import a kind of target. Blocking."""
-    if kind == KIND_S3:
-        from ..copies.s3 import S3Settings, S3Target  # noqa: PLC0415
-
-        def s3(_hass: HomeAssistant, data: Mapping[str, Any]) -> Target:
-            return S3Target(
-                S3Settings(
-                    endpoint=data[CONF_ENDPOINT],
-                    bucket=data[CONF_BUCKET],
-                    access_key_id=data[CONF_ACCESS_KEY_ID],
-                    secret_access_key=data[CONF_SECRET_ACCESS_KEY],
-                    prefix=data.get(CONF_PREFIX, ""),
-                    region=data.get(CONF_REGION) or None,
-                    verify_tls=data.get(CONF_VERIFY_SSL, True),
-                )
-            )
-
-        return s3
-    from ..copies.webdav import WebDavSettings, WebDavTarget  # noqa: PLC0415
-
-    def webdav(hass: HomeAssistant, data: Mapping[str, Any]) -> Target:
-        return WebDavTarget(
-            WebDavSettings(
-                url=data[CONF_URL],
-                username=data[CONF_USERNAME],
-                password=data[CONF_PASSWORD],
-                prefix=data.get(CONF_PREFIX, ""),
-                verify_tls=data.get(CONF_VERIFY_SSL, True),
-            ),
-            async_get_clientsession(hass),
-        )
-
-    return webdav
-
-
-def _settings(data: Mapping[str, Any]) -> CopySettings:
-    """Return how a target is filled and emptied."""
-    from ..copies.model import CopySettings, Rules  # noqa: PLC0415
-
-    start, end = data.get(CONF_FROM), data.get(CONF_UNTIL)
-    rate, days, size = (data.get(key) for key in (CONF_RATE, CONF_DAYS, CONF_MAX_SIZE))
-    return CopySettings(
-        rules=Rules(
-            protected_only=data.get(CONF_WHAT) == WHAT_PROTECTED,
-            cameras=frozenset(data.get(CONF_CAMERAS, ())),
-            labels=frozenset(data.get(CONF_LABELS, ())),
-            zones=frozenset(data.get(CONF_ZONES, ())),
-        ),
-        newest_first=data.get(CONF_ORDER) != ORDER_OLDEST,
-        rate=int(rate * 1000) if rate else None,
-        hours=(time.fromisoformat(start), time.fromisoformat(end))
-        if start and end
-        else None,
-        days=int(days) if days else None,
-        max_bytes=int(size * GIGABYTE) if size else None,
-    )
 
 
 class CopyTargets:
@@ -287,8 +181,7 @@ class CopyTargets:
         self._changes.notify(NvrChange.COPIES)
 
     async def _async_open_catalog(self) -> None:
-        from ..copies.catalog import Catalog  # noqa: PLC0415
-        from ..copies.copier import CatalogThread  # noqa: PLC0415
+        from ..copies.catalog import Catalog, CatalogThread  # noqa: PLC0415
 
         catalog = CatalogThread(Catalog(self._folder / "copies.sqlite3"))
         await catalog.open()
@@ -311,9 +204,9 @@ class CopyTargets:
         copier = Copier(
             target_id,
             target,
-            _settings(subentry.data),
+            copy_settings(subentry.data),
             catalog=self._catalog,
-            source=_LocalClips(self._recordings, self._entries),
+            source=LocalClips(self._recordings, self._entries),
             time_zone=dt_util.get_default_time_zone(),
             listener=lambda notice: self._handle_notice(target_id, notice),
             # Nothing goes by age while the host's clock is not plausible
@@ -396,7 +289,7 @@ class CopyTargets:
                 [
                     facts_of(event, self._entries)
                     for event in page.events
-                    if _is_for_copies(event) and not event.remote
+                    if may_be_copied(event) and not event.remote
                 ]
             )
             if (cursor := page.cursor) is None:
@@ -421,7 +314,7 @@ class CopyTargets:
         if (
             self._copiers
             and change in (EventChange.READY, EventChange.UPDATED)
-            and _is_for_copies(event)
+            and may_be_copied(event)
         ):
             self._run(self._async_offer(event))
 
@@ -476,7 +369,7 @@ class CopyTargets:
         for name in await self._async_put(copy.facts for copy in copies):
             if event := await self._recordings.library.event(name):
                 self._changes.notify_event(EventChange.UPDATED, event)
-        self._recordings.count_again()
+        self._recordings.usage.schedule()
 
     async def _handle_round(self, _now: datetime) -> None:
         for target_id in list(self._copiers):
@@ -600,89 +493,3 @@ class CopyTargets:
                 except (TargetError, NotCopied) as err:
                     error = err
         raise OSError("no target that has it can be reached") from error
-
-
-def _is_for_copies(event: Event) -> bool:
-    """Say whether an event may be copied: it is finished, and neither a false alarm nor what is recorded all the time."""
-    return event.state == "ready" and (
-        event.protected
-        or (event.findings.verdict != NOTHING_SEEN and not event.is_continuous)
-    )
-
-
-def facts_of(
-    event: Event, entries: Entries, segments: Sequence[Mapping[str, Any]] = ()
-) -> Facts:
-    """Return what is said of an event at a target."""
-    from ..copies.model import Facts  # noqa: PLC0415
-
-    findings = event.findings
-    more: dict[str, Any] = {
-        "labels": list(event.labels),
-        "vision": findings_as_dict(findings),
-    }
-    if segments:
-        more["segments"] = list(segments)
-    return Facts(
-        event=event.id,
-        camera=event.camera,
-        camera_name=entries.name(event.camera),
-        start_ms=event.start_ms,
-        end_ms=event.end_ms,
-        reason=event.reason,
-        frames=event.frames,
-        lost=event.lost,
-        # A person's and the detector's
-        labels=tuple(dict.fromkeys((*event.labels, *findings.labels))),
-        zones=findings.zones,
-        description=event.description,
-        protected=event.protected,
-        more=more,
-    )
-
-
-class _LocalClips:
-    """The library as a copier asks it."""
-
-    def __init__(self, recordings: Recordings, entries: Entries) -> None:
-        self._recordings = recordings
-        self._entries = entries
-
-    async def open(self, event: str) -> _LocalClip | None:
-        """Return a clip, None when it is not here any more."""
-        from ..copies.errors import SourceGone  # noqa: PLC0415
-
-        try:
-            source = await self._recordings.library.copies.source(event)
-        except RecordingError as err:
-            raise SourceGone(str(err)) from err
-        if source is None:
-            return None
-        return _LocalClip(
-            facts=facts_of(source.event, self._entries, source.segments),
-            size=source.clip.size,
-            thumbnail=source.thumbnail,
-            source=source.source,
-            clip=source.clip,
-        )
-
-
-@dataclass(slots=True)
-class _LocalClip:
-    """A clip as a copier reads it."""
-
-    facts: Facts
-    size: int
-    thumbnail: bytes | None
-    source: Mapping[str, Any]
-    clip: Any
-
-    async def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield bytes of the MP4; raises SourceGone."""
-        from ..copies.errors import SourceGone  # noqa: PLC0415
-
-        try:
-            async for chunk in self.clip.read(start, stop):
-                yield chunk
-        except RecordingError as err:
-            raise SourceGone(str(err)) from err

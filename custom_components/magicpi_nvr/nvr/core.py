@@ -307,7 +307,7 @@ class Nvr:
                 self.gateway.cameras.values, self._async_renew_certificate
             )
         )
-        undo.callback(self.recordings.track_midnight())
+        undo.callback(self.recordings.usage.track_midnight(self.hass))
         self.recordings.schedule_cleanup(self.plan.options.cleanup)
         undo.callback(self.recordings.cancel_cleanup)
         for event, handler in (

@@ -16,10 +16,11 @@ from ..recording import REASON_CHECK_IN, REASON_CONTINUOUS, InvalidValue
 from .changes import Changes, NvrChange
 from .continuous import ContinuousRecordings
 from .entries import Entries
+from .event_dict import event_as_dict
 from .firmware import FirmwareFolder
 from .issues import Issues
 from .pictures import LastPictures
-from .recordings import Recordings, event_as_dict
+from .recordings import Recordings
 from .stores import NvrSettings
 
 if TYPE_CHECKING:

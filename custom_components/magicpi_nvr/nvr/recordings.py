@@ -1,7 +1,4 @@
-"""What was recorded, and what is being recorded: recorder and library, last events, usage, cleanup.
-
-Long because everything that may change a camera's last event, or what is on disk, is reported here.
-"""
+"""What was recorded, and what is being recorded: recorder and library, last events, and changes by people."""
 
 import asyncio
 from collections.abc import (
@@ -20,10 +17,7 @@ from typing import Any, Final, Protocol
 from cronsim import CronSim
 
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
-from homeassistant.helpers.event import (
-    async_track_point_in_utc_time,
-    async_track_time_change,
-)
+from homeassistant.helpers.event import async_track_point_in_utc_time
 from homeassistant.util import dt as dt_util
 
 from ..const import LOGGER
@@ -31,13 +25,11 @@ from ..gateway import Camera
 from ..recording import (
     NOTHING_SEEN,
     REASON_CHECK_IN,
-    CameraUsage,
     ClipReady,
     CopyUnreachable,
     Event,
     EventDropped,
     EventStarted,
-    Findings,
     FrameGivenUp,
     Library,
     Problem,
@@ -49,14 +41,13 @@ from ..recording import (
     SampleTap,
     Solved,
     StorageFailed,
-    StorageStats,
     prepare_root,
 )
 from .changes import Changes, EventChange, NvrChange
 from .issues import Issues
 from .manual import ManualRecordings
+from .usage import Usage
 
-USAGE_COOLDOWN: Final = 10.0
 # Set-up waits so long for a storage that may fail at once; a large one is opened behind it
 PATIENCE_S: Final = 1.0
 # A file system that hangs raises nothing: longer than this, it does not answer
@@ -136,7 +127,7 @@ class Recordings:
         self.tap: SampleTap | None = None
         # Counts a camera's frame that no disk took
         self.on_frame_given_up: Callable[[str], None] = lambda _: None
-        self.storage: StorageStats | None = None
+        self.usage = Usage(changes, lambda: self.library, self._run)
         # What is wrong with recording, by kind
         self.problems: dict[str, str] = {}
         # Set while the recorder takes frames
@@ -147,9 +138,6 @@ class Recordings:
         self._tasks: set[asyncio.Task[None]] = set()
         self._recording_now: dict[str, set[str]] = {}
         self._last_events: dict[str, Event] = {}
-        self._clips_today: dict[str, int] = {}
-        self._usage_stale = False
-        self._counting = False
         self._cancel_cleanup: CALLBACK_TYPE | None = None
 
     # ---- life ----
@@ -216,7 +204,7 @@ class Recordings:
             await recorder.start()
             self.ready.set()
             await self._async_refresh_last_events()
-        self._schedule_usage()
+        self.usage.schedule()
 
     async def _async_end_tasks(self) -> None:
         for task in self._tasks:
@@ -235,13 +223,6 @@ class Recordings:
         self.library.update_settings(settings)
         self.recorder.update_settings(settings)
 
-    @callback
-    def track_midnight(self) -> CALLBACK_TYPE:
-        """Count again with each local day; returns what ends it."""
-        return async_track_time_change(
-            self._hass, self._handle_midnight, hour=0, minute=0, second=0
-        )
-
     # ---- what the recorder says ----
 
     @callback
@@ -252,7 +233,7 @@ class Recordings:
                 pass
             case ClipReady(event) if event.reason == REASON_CHECK_IN:
                 # A picture for films of weeks: no event that anybody waits for
-                self._schedule_usage()
+                self.usage.schedule()
             case EventStarted(event):
                 self._recording_now.setdefault(event.camera, set()).add(event.id)
                 self._changes.notify_event(EventChange.STARTED, event)
@@ -284,7 +265,7 @@ class Recordings:
             if last is None or event.order >= last.order:
                 self._last_events[event.camera] = event
         self._changes.notify_event(EventChange.READY, event)
-        self._schedule_usage()
+        self.usage.schedule()
 
     async def _async_annotate(
         self, event: Event, annotate: Callable[[Event], Awaitable[Event]]
@@ -317,7 +298,7 @@ class Recordings:
                 self._updated(remote)
             else:
                 self.gone([event])
-        self._schedule_usage()
+        self.usage.schedule()
 
     # ---- what entities and cards show ----
 
@@ -328,21 +309,6 @@ class Recordings:
     def last_event(self, camera_id: str) -> Event | None:
         """Return the camera's newest recorded event."""
         return self._last_events.get(camera_id)
-
-    def clips_today(self, camera_id: str) -> int:
-        """Return how many events the local day has so far."""
-        return self._clips_today.get(camera_id, 0)
-
-    def usage(self, camera_id: str) -> CameraUsage | None:
-        """Return what a camera has on disk."""
-        return next(
-            (
-                item
-                for item in (self.storage.cameras if self.storage else ())
-                if item.camera == camera_id
-            ),
-            None,
-        )
 
     async def _async_refresh_last_events(self) -> None:
         for camera_id in self._camera_ids:
@@ -368,40 +334,6 @@ class Recordings:
         task = self._hass.async_create_background_task(run(), "magicpi_nvr recordings")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    @callback
-    def _schedule_usage(self) -> None:
-        self._usage_stale = True
-        if not self._counting:
-            self._run(self._async_count())
-
-    async def _async_count(self) -> None:
-        """Count what is on disk while it changes, not too often."""
-        self._counting = True
-        try:
-            while self._usage_stale:
-                self._usage_stale = False
-                await self.async_refresh_usage()
-                await asyncio.sleep(USAGE_COOLDOWN)
-        finally:
-            self._counting = False
-
-    async def async_refresh_usage(self) -> None:
-        """Count what is on disk."""
-        today = dt_util.now().date().isoformat()
-        stats = await self.library.usage()
-        counts: dict[str, int] = {}
-        for item in stats.cameras:
-            days = await self.library.days(camera=item.camera, month=today[:7])
-            counts[item.camera] = next(
-                (day.events for day in days if day.date == today), 0
-            )
-        self.storage, self._clips_today = stats, counts
-        self._changes.notify(NvrChange.USAGE)
-
-    @callback
-    def _handle_midnight(self, _now: datetime) -> None:
-        self._schedule_usage()
 
     # ---- cleanup ----
 
@@ -458,7 +390,7 @@ class Recordings:
             self._changes.notify_event(EventChange.DELETED, event, alone=False)
         if events:
             self._changes.notify(NvrChange.EVENTS)
-        self._schedule_usage()
+        self.usage.schedule()
 
     async def async_delete(self, event_id: str) -> Event:
         """Delete an event; raises RecordingError."""
@@ -472,7 +404,7 @@ class Recordings:
         """Bring a remote event back to the disk; raises RecordingError."""
         event = await self.library.copies.restore(event_id)
         self._updated(event)
-        self._schedule_usage()
+        self.usage.schedule()
         return event
 
     async def async_thumbnail(self, event_id: str) -> Path | bytes | None:
@@ -486,11 +418,6 @@ class Recordings:
             return await self.copies.thumbnail(event_id)
         except OSError as err:
             raise CopyUnreachable(str(err)) from err
-
-    @callback
-    def count_again(self) -> None:
-        """Count soon: copies were found."""
-        self._schedule_usage()
 
     async def async_protect(self, event_id: str, on: bool) -> Event:
         """Keep an event from being deleted, or no longer; raises RecordingError."""
@@ -519,54 +446,9 @@ class Recordings:
         if self.copies is not None:
             self.copies.scan_again()
         await self._async_refresh_last_events()
-        self._schedule_usage()
+        self.usage.schedule()
         return events
 
     async def async_record(self, camera: Camera, duration: float) -> Event:
         """Record an awake camera for `duration` seconds; raises as `ManualRecordings` does."""
         return await self.manual.async_record(camera, duration, self.recorder)
-
-
-def has_thumbnail(event: Event) -> bool:
-    """Say whether a picture of an event may be asked for; of a remote one the target knows."""
-    return event.thumbnail is not None or event.remote
-
-
-def event_as_dict(event: Event) -> dict[str, Any]:
-    """Return an event as people's and cameras' REST show it; times are UTC epoch milliseconds."""
-    return {
-        "id": event.id,
-        "camera": event.camera,
-        "start": event.start_ms,
-        "end": event.end_ms,
-        "duration_ms": event.duration_ms,
-        "reason": event.reason,
-        "state": event.state,
-        "frames": event.frames,
-        "lost": event.lost,
-        "size": event.size,
-        "protected": event.protected,
-        "labels": list(event.labels),
-        "description": event.description,
-        "remote": event.remote,
-        **findings_as_dict(event.findings),
-    }
-
-
-def findings_as_dict(findings: Findings) -> dict[str, Any]:
-    """Return what vision found, as REST, cards and automations show it; boxes are (x, y, w, h), 0 to 1."""
-    return {
-        "verdict": findings.verdict,
-        "zones": list(findings.zones),
-        "detections": [
-            {
-                "label": item.label,
-                "score": item.score,
-                "box": list(item.box),
-                "zones": list(item.zones),
-                "still": item.still,
-                "counts": item.counts,
-            }
-            for item in findings.detections
-        ],
-    }

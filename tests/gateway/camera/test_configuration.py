@@ -13,7 +13,7 @@ from custom_components.magicpi_nvr.gateway.camera.configuration import (
     Configuration,
     validate,
 )
-from custom_components.magicpi_nvr.gateway.protocol import Caps, ConfigAck
+from custom_components.magicpi_nvr.gateway.messages import Caps, ConfigAck
 from tests.harness.gateway import CAPS
 
 FULL = Caps.from_dict(CAPS)

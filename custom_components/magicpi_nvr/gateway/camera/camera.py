@@ -11,21 +11,19 @@ import logging
 from typing import Any, Final, Self
 
 from ..boot_clock import BootClock
-from ..progress import BootProgress
-from ..protocol import (
+from ..messages import (
     Bye,
     Caps,
     ConfigAck,
-    Frame,
     Heartbeat,
     Hello,
     Log,
     OtaState,
-    ProtocolError,
     Registration,
     Result,
-    encode_config,
 )
+from ..progress import BootProgress
+from ..protocol import Frame, ProtocolError, encode_config
 from .changes import ALL_BUT_FRAMES, Change, Subscribers
 from .commands import CameraAsleep, CommandFailed, CommandRefused, Commands
 from .configuration import Configuration

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ..protocol import Result, encode_command
+from ..messages import Result
+from ..protocol import encode_command
 
 MAX_PENDING: Final = 32
 

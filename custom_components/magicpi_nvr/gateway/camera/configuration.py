@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import re
 from typing import Any, Final, Literal, Self
 
-from ..protocol import Caps, ConfigAck
+from ..messages import Caps, ConfigAck
 
 type ConfigValue = int | bool | str
 

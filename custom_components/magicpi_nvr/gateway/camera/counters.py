@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-from ..protocol import Heartbeat, Hello
+from ..messages import Heartbeat, Hello
 
 
 def _optional_int(value: object) -> int | None:

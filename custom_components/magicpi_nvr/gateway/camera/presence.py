@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from ..clock import Clock
-from ..protocol import Bye
+from ..messages import Bye
 
 # Without frames for this many ticks of the gateway a stream has ended.
 STREAM_TICKS: Final = 5

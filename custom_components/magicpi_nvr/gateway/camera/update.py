@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from ..clock import Clock
-from ..protocol import OtaState, encode_ota
+from ..messages import OtaState
+from ..protocol import encode_ota
 
 MAX_ATTEMPTS: Final = 3
 # A camera that stays connected tries again after this, in seconds.

@@ -16,15 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from yarl import URL
 
-from ..protocol import (
-    PROTOCOL_VERSION,
-    Caps,
-    ProtocolError,
-    decode_json,
-    is_camera_id,
-    is_mac,
-    read_name,
-)
+from ..messages import Caps, decode_json, read_name
+from ..protocol import PROTOCOL_VERSION, ProtocolError, is_camera_id, is_mac
 
 CODE_LENGTH: Final = 16
 NONCE_BYTES: Final = 16

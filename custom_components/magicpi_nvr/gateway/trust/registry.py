@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 
 from ..camera.camera import RESTORE_ERRORS, Camera
 from ..clock import Clock
-from ..protocol import Registration, is_camera_id
+from ..messages import Registration
+from ..protocol import is_camera_id
 from .claim import encode_base64url
 from .limits import FailureLimit
 

@@ -1,0 +1,85 @@
+"""What is on disk and how many clips the day has: counted while it changes, not too often."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any, Final
+
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.helpers.event import async_track_time_change
+from homeassistant.util import dt as dt_util
+
+from ..recording import CameraUsage, Library, StorageStats
+from .changes import Changes, NvrChange
+
+USAGE_COOLDOWN: Final = 10.0
+
+
+class Usage:
+    """Figures of the storage and of each camera."""
+
+    def __init__(
+        self,
+        changes: Changes,
+        library: Callable[[], Library],
+        run: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        """Nothing is counted yet. `run` ends its work before the library is closed."""
+        self._changes = changes
+        self._library = library
+        self._run = run
+        # None before it was counted
+        self.storage: StorageStats | None = None
+        self._clips_today: dict[str, int] = {}
+        self._stale = False
+        self._counting = False
+
+    def clips_today(self, camera_id: str) -> int:
+        """Return how many events the local day has so far."""
+        return self._clips_today.get(camera_id, 0)
+
+    def camera(self, camera_id: str) -> CameraUsage | None:
+        """Return what a camera has on disk."""
+        cameras = self.storage.cameras if self.storage else ()
+        return next((item for item in cameras if item.camera == camera_id), None)
+
+    @callback
+    def schedule(self) -> None:
+        """Count soon: something changed."""
+        self._stale = True
+        if not self._counting:
+            self._run(self._async_count())
+
+    async def _async_count(self) -> None:
+        self._counting = True
+        try:
+            while self._stale:
+                self._stale = False
+                await self.async_refresh()
+                await asyncio.sleep(USAGE_COOLDOWN)
+        finally:
+            self._counting = False
+
+    async def async_refresh(self) -> None:
+        """Count now."""
+        library = self._library()
+        today = dt_util.now().date().isoformat()
+        stats = await library.usage()
+        counts: dict[str, int] = {}
+        for item in stats.cameras:
+            days = await library.days(camera=item.camera, month=today[:7])
+            counts[item.camera] = next(
+                (day.events for day in days if day.date == today), 0
+            )
+        self.storage, self._clips_today = stats, counts
+        self._changes.notify(NvrChange.USAGE)
+
+    @callback
+    def track_midnight(self, hass: HomeAssistant) -> CALLBACK_TYPE:
+        """Count again with each local day; returns what ends it."""
+
+        @callback
+        def new_day(_now: datetime) -> None:
+            self.schedule()
+
+        return async_track_time_change(hass, new_day, hour=0, minute=0, second=0)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future
 from contextlib import suppress
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from time import monotonic
@@ -19,11 +20,19 @@ class DiskHangs(TimeoutError):
         self.running = running
 
 
-class DiskThreads(Executor):
-    """A few threads. They are daemons, since the interpreter would wait for one that hangs when it exits."""
+# By root, threads that were left behind because their disk hung: what they have begun may still be done.
+_left: dict[Path, set[Thread]] = {}
 
-    def __init__(self, count: int, name: str) -> None:
+
+class DiskThreads(Executor):
+    """A few threads. They are daemons, since the interpreter would wait for one that hangs when it exits.
+
+    With a `root`, nothing is begun before the threads that a predecessor left behind there have ended.
+    """
+
+    def __init__(self, count: int, name: str, root: Path | None = None) -> None:
         """Prepare; a thread is started when there is work for it."""
+        self._root = root
         self._count = count
         self._name = name
         self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
@@ -57,6 +66,8 @@ class DiskThreads(Executor):
 
     async def run[T](self, job: Callable[[], T], deadline_s: float | None) -> T:
         """Run a job in a thread; raises DiskHangs when it is not done in time."""
+        if self._root is not None and _is_left(self._root):
+            raise DiskHangs
         future = self.submit(job)
         waiter = asyncio.wrap_future(future)
         waiter.add_done_callback(_retrieve)
@@ -87,6 +98,8 @@ class DiskThreads(Executor):
             end = None if timeout_s is None else monotonic() + timeout_s
             for thread in self._threads:
                 thread.join(None if end is None else max(0.0, end - monotonic()))
+        if self._root is not None:
+            _left.setdefault(self._root, set()).update(self._threads)
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
@@ -101,6 +114,16 @@ class DiskThreads(Executor):
             del item, future, job
             with self._lock:
                 self._busy -= 1
+
+
+def _is_left(root: Path) -> bool:
+    """Return whether a thread of a predecessor is still at work."""
+    left = {thread for thread in _left.get(root, ()) if thread.is_alive()}
+    if left:
+        _left[root] = left
+    else:
+        _left.pop(root, None)
+    return bool(left)
 
 
 async def complete[T](work: Coroutine[Any, Any, T]) -> T:

@@ -35,7 +35,7 @@ class DiskHealth:
         self._root = root
         self._library = library
         self._problems = problems
-        self._threads = DiskThreads(_THREADS, "magicpi-write")
+        self._threads = DiskThreads(_THREADS, "magicpi-write", root)
         self._hanging: set[asyncio.Future[Any]] = set()
         self._later: set[asyncio.Task[None]] = set()
         self._checked = 0.0  # monotonic s
@@ -43,15 +43,16 @@ class DiskHealth:
 
     @property
     def hangs(self) -> bool:
-        """Whether work that was begun is overdue."""
-        return bool(self._hanging)
+        """Whether work that was begun is overdue, or what it did must still be undone."""
+        return bool(self._hanging or self._later)
 
     async def run[T](self, job: Callable[[], T]) -> T:
         """Run file work in a thread; raises DiskHangs, an OSError, when it is not done in time.
 
-        While earlier work is overdue nothing more is begun.
+        While earlier work is overdue, or must still be undone, nothing more is begun: what is written twice
+        would be there twice after a crash.
         """
-        if self._hanging:
+        if self.hangs:
             raise DiskHangs
         try:
             return await self._threads.run(
@@ -70,7 +71,7 @@ class DiskHealth:
 
         async def wait() -> None:
             await asyncio.wait(running)
-            await self._threads.run(job, DEADLINE_S)
+            await self._threads.run(job, None)
 
         task = asyncio.create_task(wait())
         self._later.add(task)
@@ -87,6 +88,8 @@ class DiskHealth:
 
     async def stop(self) -> None:
         """End the threads, after the work under way unless it hangs."""
+        if self._later and not self._hanging:
+            await asyncio.wait(self._later, timeout=STOP_DEADLINE_S)
         if not self._hanging:
             await asyncio.to_thread(
                 partial(self._threads.shutdown, timeout_s=STOP_DEADLINE_S)

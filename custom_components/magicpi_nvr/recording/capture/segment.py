@@ -319,7 +319,7 @@ class SegmentEncoding:
             except StorageFailed as err:
                 self._broken = err
                 return
-            self._durability.synced(self.event, self._take_synced())
+            self._durability.synced(self.event, self._take_synced(self._writer.synced))
 
     def _sync_file(self) -> None:
         """Blocking."""
@@ -328,11 +328,10 @@ class SegmentEncoding:
         # What is on a disk that another one hides is not there for its readers.
         self._disk.check_root()
 
-    def _take_synced(self) -> list[WaitingFrame]:
+    def _take_synced(self, end: int) -> list[WaitingFrame]:
         """Return the frames that lie before the file's last sync, which may have seen more than was known of here."""
-        assert self._writer is not None
         synced: list[WaitingFrame] = []
-        while self._unsynced and self._unsynced[0][0] <= self._writer.synced:
+        while self._unsynced and self._unsynced[0][0] <= end:
             synced += self._unsynced.popleft()[1]
         return synced
 
@@ -453,13 +452,14 @@ class SegmentEncoding:
         def give_back() -> None:
             if (writer := self._writer) is not None:
                 try:
-                    # What was appended meanwhile is written again elsewhere.
+                    # What was appended or synced meanwhile is written again elsewhere.
                     writer.discard_unsynced()
                 finally:
                     writer.close()
 
         if self._writer is not None:
-            self._durability.synced(self.event, self._take_synced())
+            kept = self._writer.abandon()
+            self._durability.synced(self.event, self._take_synced(kept))
         unsynced = [frame for _, frames in self._unsynced for frame in frames]
         self._unsynced.clear()
         self._durability.discarded(self.event, unsynced)
@@ -470,7 +470,7 @@ class SegmentEncoding:
     def _count_unsynced(self) -> None:
         """Settle the frames that were written last: what no sync has seen was truncated."""
         assert self._writer is not None
-        self._durability.synced(self.event, self._take_synced())
+        self._durability.synced(self.event, self._take_synced(self._writer.synced))
         lost = [frame for _, frames in self._unsynced for frame in frames]
         self._unsynced.clear()
         if self._counted:

@@ -5,6 +5,7 @@ from contextlib import suppress
 import errno
 import os
 from pathlib import Path
+from threading import Lock
 
 from ..files import make_folder, sync_folder, write_at
 from .boxes import EventMessage, VideoConfig, event_message, init_segment
@@ -45,6 +46,8 @@ class HourFileWriter:
         self._claimed = False
         self._torn = False
         self._is_broken = False
+        self._is_abandoned = False
+        self._settling = Lock()
 
     def open(self) -> None:
         """Claim the file and repair it if it is there.
@@ -144,7 +147,15 @@ class HourFileWriter:
         except OSError:
             self._is_broken = True
             raise
-        self.synced = end
+        with self._settling:
+            if not self._is_abandoned:
+                self.synced = end
+
+    def abandon(self) -> int:
+        """Return where the file will end: a sync that is under way in another thread makes nothing last any more."""
+        with self._settling:
+            self._is_abandoned = True
+            return self.synced
 
     def discard_unsynced(self) -> None:
         """Truncate the file to its last sync; if the disk refuses, before the file is opened again."""

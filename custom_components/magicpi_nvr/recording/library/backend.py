@@ -53,7 +53,7 @@ class Backend:
         self.state = State(settings.index.with_name(STATE_FILE))
         self.storage = Storage(settings.root, self.state)
         self.clock = ClockGuard(self.state, clock)
-        self.readers = DiskThreads(READERS, "magicpi-read")
+        self.readers = DiskThreads(READERS, "magicpi-read", settings.root)
         # Held while notes or hour files are changed.
         self.changing = asyncio.Lock()
         # Hour files that the index had to read, oldest first.

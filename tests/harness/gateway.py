@@ -176,7 +176,7 @@ class FakeDelegate:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until news make `condition` true."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 self.news.clear()
                 await self.news.wait()
@@ -184,7 +184,7 @@ class FakeDelegate:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that has no event of its own."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -357,7 +357,7 @@ class CameraConnection:
 
     async def expect(self, kind: str) -> dict[str, Any]:
         """Return the next message of this type; acks are kept aside."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 message = await self.ws.receive()
                 assert message.type is WSMsgType.TEXT, (message.type, message.data)
@@ -376,7 +376,7 @@ class CameraConnection:
 
     async def closed(self) -> tuple[int | None, str]:
         """Wait for the close; returns code and reason."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 message = await self.ws.receive()
                 if message.type is WSMsgType.CLOSE:

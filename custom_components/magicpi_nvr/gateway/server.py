@@ -1,7 +1,7 @@
 """The gateway's life: listener, sessions, and the tick that looks after what passes by itself."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import batched
 import logging
@@ -56,6 +56,7 @@ class Gateway:
         self._renewal: asyncio.Task[None] | None = None
         self._looked_at = 0.0
         self._wall_ms = 0
+        self._to_tick: deque[Iterable[Session | Camera]] = deque()
 
     # Life
 
@@ -114,6 +115,7 @@ class Gateway:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self._to_tick.clear()
         if self._renewal is not None:
             await asyncio.gather(self._renewal, return_exceptions=True)
         if self._listener is not None:
@@ -159,27 +161,28 @@ class Gateway:
 
     def _tick(self) -> None:
         """Tick every session and camera, in parts that are spread over the interval."""
-        loop = asyncio.get_running_loop()
-        begin = loop.time()
         self._look_at_clocks()
         self._registry.tick()
+        if self._to_tick:
+            # The loop is late: two parts never have the same turn.
+            return
         ticked: list[Session | Camera] = [
             *self._api.sessions,
             *self._registry.cameras.values(),
         ]
-        parts = list(batched(ticked, TICKED_TOGETHER, strict=False))
-        for number, part in enumerate(parts[1:], 1):
-            self._timers[f"tick {number}"] = loop.call_at(
-                begin + self.settings.tick_s * number / len(parts),
-                self._tick_part,
-                part,
-            )
-        if parts:
-            self._tick_part(parts[0])
+        self._to_tick.extend(batched(ticked, TICKED_TOGETHER, strict=False))
+        if self._to_tick:
+            self._tick_part(self.settings.tick_s / len(self._to_tick))
 
-    def _tick_part(self, part: Iterable[Session | Camera]) -> None:
+    def _tick_part(self, pause_s: float) -> None:
+        """Tick the next part, and the one after it some seconds later."""
         # After a pause of the host this may run before the tick does.
         self._look_at_clocks()
+        part = self._to_tick.popleft()
+        if self._to_tick:
+            self._timers["part"] = asyncio.get_running_loop().call_later(
+                pause_s, self._tick_part, pause_s
+            )
         for item in part:
             item.tick()
 

@@ -121,7 +121,7 @@ async def test_authenticated_connections_hold_no_place(gateway: RunningGateway) 
 async def test_thousand_connections(tmp_path: Path) -> None:
     """A flood from one address: a camera elsewhere is served meanwhile."""
     async with (
-        run_gateway(tmp_path, limits=limits(handshake_s=2, burst=1000)) as gateway,
+        run_gateway(tmp_path, limits=limits(handshake_s=120, burst=1000)) as gateway,
         AsyncExitStack() as stack,
     ):
         _, auth = await gateway.register()
@@ -140,7 +140,8 @@ async def test_thousand_connections(tmp_path: Path) -> None:
             await connection.expect_ack(1)
         await flooding
         await until(lambda: gateway.server.counters["connections"] >= 1002)
-        await until(lambda: gateway.server.counters["refused_too_many"] >= 900)
+        # 64 hold a place, 64 may wait for one at a time, and those wait 0.3 s
+        await until(lambda: gateway.server.counters["refused_too_many"] >= 1000 - 64)
 
 
 async def flood(
@@ -198,7 +199,9 @@ async def test_places_of_strangers_come_back(tmp_path: Path) -> None:
 async def test_known_cameras_of_a_house_wait_for_each_other(tmp_path: Path) -> None:
     """Thirty that wake at once under a flood: more than are kept places, and all are served."""
     async with (
-        run_gateway(tmp_path, limits=limits(admission_s=15, handshake_s=15)) as gateway,
+        run_gateway(
+            tmp_path, limits=limits(admission_s=120, handshake_s=120)
+        ) as gateway,
         AsyncExitStack() as stack,
     ):
         registered = [

@@ -15,7 +15,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .clip import clip_attributes, sighting_attributes
 from .const import LABELS
 from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
-from .gateway import Change
+from .gateway import WAKE_TIMER, Change
 from .nvr import EventChange, MagicPiConfigEntry, Sighting
 from .recording import NOTHING_SEEN, Event, event_id
 
@@ -111,7 +111,8 @@ class MagicPiEvent(MagicPiEntity, EventEntity):
     def _handle_change(self, change: Change) -> None:
         """Fire for what the camera tells."""
         camera = self.camera
-        if change & Change.WOKE and camera.hello:
+        # A check-in is a wake in which nothing happens, hour by hour
+        if change & Change.WOKE and camera.hello and camera.hello.reason != WAKE_TIMER:
             self._fire(CAMERA_WOKE, {"reason": camera.hello.reason})
         if change & Change.MOTION and camera.motion != self._motion:
             self._motion = camera.motion

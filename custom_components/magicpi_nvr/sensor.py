@@ -32,6 +32,7 @@ from .gateway import Camera, CameraStatus, Change
 from .nvr import MagicPiConfigEntry, Nvr, NvrChange
 from .nvr.copy_settings import SUBENTRY_TARGET
 from .nvr_sensor import NVR_SENSORS, TARGET_SENSORS, NvrSensor, TargetSensor, aware_time
+from .pending import pending_text
 
 PARALLEL_UPDATES = 0
 
@@ -65,6 +66,18 @@ def _spent(camera: Camera) -> dict[str, int]:
     }
 
 
+def _status(camera: Camera) -> str:
+    """Return the status; one that checks in sleeps on, so that Activity has no line of it."""
+    return (CameraStatus.ASLEEP if camera.checks_in else camera.status).value
+
+
+def _local(at_ms: int | None) -> str | None:
+    """Return a local time for an attribute."""
+    return (
+        None if (at := aware_time(at_ms)) is None else dt_util.as_local(at).isoformat()
+    )
+
+
 SENSORS = (
     MagicPiSensorDescription(
         key="status",
@@ -72,7 +85,13 @@ SENSORS = (
         device_class=SensorDeviceClass.ENUM,
         options=[status.value for status in CameraStatus],
         entity_category=None,
-        value=lambda camera, _: camera.status.value,
+        changes=Change.STATUS | Change.MOTION,
+        value=lambda camera, _: _status(camera),
+        attributes=lambda camera: (
+            {"next_check_in": _local(camera.next_check_in_ms)}
+            if camera.caps.sleep
+            else {}
+        ),
     ),
     MagicPiSensorDescription(
         key="last_seen",
@@ -85,6 +104,8 @@ SENSORS = (
     ),
     MagicPiSensorDescription(
         key="next_check_in",
+        # Another time at each check-in is a line in Activity: the status carries it
+        entity_registry_enabled_default=False,
         translation_key="next_check_in",
         device_class=SensorDeviceClass.TIMESTAMP,
         exists_fn=lambda camera: camera.caps.sleep,
@@ -204,6 +225,12 @@ SENSORS = (
         nvr_changes=NvrChange.USAGE,
         entity_category=None,
         value=lambda camera, nvr: nvr.recordings.usage.clips_today(camera.id),
+    ),
+    MagicPiSensorDescription(
+        key="pending_changes",
+        translation_key="pending_changes",
+        changes=Change.CONFIG | Change.STATUS,
+        value=lambda camera, nvr: pending_text(nvr.hass, camera),
     ),
     MagicPiSensorDescription(
         key="pending_settings",

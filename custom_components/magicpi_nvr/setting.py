@@ -4,11 +4,13 @@ from typing import Any, override
 
 from homeassistant.core import callback
 from homeassistant.exceptions import ServiceValidationError
+from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .entity import MagicPiEntity
 from .gateway import Change, ConfigError, ConfigValue
+from .pending import SIGNAL_WAITING, Waiting
 
 
 class SettingEntity(MagicPiEntity):
@@ -59,3 +61,8 @@ class SettingEntity(MagicPiEntity):
                     "reason": ", ".join(err.errors.values()),
                 },
             ) from err
+        pending = self.entity_description.key in self.camera.config.pending
+        if pending and self.camera.session is None:
+            user_id = self._context.user_id if self._context else None
+            waiting = Waiting(user_id, self.camera, str(self.name))
+            async_dispatcher_send(self.hass, SIGNAL_WAITING, waiting)

@@ -12,6 +12,7 @@ from homeassistant.components.websocket_api import ActiveConnection
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import format_mac
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 
 from .access import (
     POLICY_CONTROL,
@@ -30,6 +31,7 @@ from .nvr import (
     has_thumbnail,
     running_nvr,
 )
+from .pending import SIGNAL_WAITING, Waiting
 from .recording import Event, InvalidValue
 from .view import MAX_LIMIT
 from .views import event_clip_url, event_thumbnail_url, picture_url
@@ -50,6 +52,7 @@ def async_register_commands(hass: HomeAssistant) -> None:
         ws_events,
         ws_set_zones,
         ws_subscribe,
+        ws_subscribe_waiting,
         ws_zones,
     ):
         websocket_api.async_register_command(hass, command)
@@ -95,6 +98,33 @@ def event_for_card(event: Event) -> dict[str, Any]:
         "thumbnail": event_thumbnail_url(event.id) if has_thumbnail(event) else None,
         "clip": event_clip_url(event.id),
     }
+
+
+@websocket_api.websocket_command(
+    {probatio.Required("type"): f"{DOMAIN}/subscribe_waiting"}
+)
+@callback
+def ws_subscribe_waiting(
+    hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
+) -> None:
+    """Tell a user of each own change that waits for a sleeping camera."""
+
+    @callback
+    def tell(waiting: Waiting) -> None:
+        if waiting.user_id == connection.user.id:
+            connection.send_event(
+                msg["id"],
+                {
+                    "camera": waiting.camera.name,
+                    "setting": waiting.setting,
+                    "next_check_in": waiting.camera.next_check_in_ms,
+                },
+            )
+
+    connection.subscriptions[msg["id"]] = async_dispatcher_connect(
+        hass, SIGNAL_WAITING, tell
+    )
+    connection.send_result(msg["id"])
 
 
 @websocket_api.websocket_command({probatio.Required("type"): f"{DOMAIN}/cameras"})

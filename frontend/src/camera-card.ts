@@ -125,7 +125,13 @@ class MagicPiCameraCard extends LitElement {
             ${texts.count("clips_today", Number(info.clipsToday.state), formats)}
           </span>`
         : nothing,
-      info.nextCheckIn && info.nextCheckIn > now && !info.streaming
+      info.pending
+        ? html`<span>
+            <ha-icon icon="mdi:email-arrow-right-outline"></ha-icon>
+            ${info.pending}
+          </span>`
+        : nothing,
+      info.nextCheckIn && info.nextCheckIn > now && !info.streaming && !info.pending
         ? html`<span>
             <ha-icon icon="mdi:clock-outline"></ha-icon>
             ${texts.get("next_check_in", { time: formats.clock(info.nextCheckIn) })}

@@ -15,9 +15,12 @@ export interface CameraInfo {
   battery: HassEntity | undefined;
   nextCheckIn: number | null;
   clipsToday: HassEntity | undefined;
+  /** What waits for its next wake, in words. */
+  pending: string | null;
 }
 
-const WANTED = ["status", "next_check_in", "clips_today"] as const;
+const WANTED = ["status", "clips_today", "pending_changes"] as const;
+const NOTHING_PENDING = ["none", "unknown", "unavailable"];
 
 /**
  * The cameras and the news of them, for all cards of a page.
@@ -116,13 +119,15 @@ export class Feed extends EventTarget {
   public info(camera: Camera): CameraInfo {
     const ids = this.entityIds.get(camera.id) ?? {};
     const state = (key: string) => (ids[key] ? this.hass.states[ids[key]] : undefined);
-    const next = Date.parse(state("next_check_in")?.state ?? "");
+    const next = Date.parse(String(state("status")?.attributes.next_check_in ?? ""));
+    const pending = state("pending_changes")?.state ?? NOTHING_PENDING[0];
     return {
       streaming: ["streaming", "recording"].includes(state("camera")?.state ?? ""),
       status: state("status"),
       battery: state("battery"),
       nextCheckIn: Number.isNaN(next) ? null : next,
       clipsToday: state("clips_today"),
+      pending: NOTHING_PENDING.includes(pending) ? null : pending,
     };
   }
 
@@ -149,7 +154,9 @@ export class Feed extends EventTarget {
 
   private differs(one: HassEntity | undefined, two: HassEntity | undefined): boolean {
     // The camera's access token changes every five minutes: it concerns nobody here.
-    return one?.state !== two?.state;
+    return (
+      one?.state !== two?.state || one?.attributes.next_check_in !== two?.attributes.next_check_in
+    );
   }
 
   private findEntities(): void {

@@ -10,9 +10,11 @@ import "./timeline-card";
 import "./timeline-row";
 import "./zone-editor";
 import { pickerName } from "./localize";
-import type { HomeAssistant } from "./types";
+import type { Connection, HomeAssistant } from "./types";
+import { announceWaiting } from "./waiting";
 
 interface Offered {
+  hassConnection?: Promise<{ conn: Connection }>;
   customCards?: object[];
   customStrategies?: object[];
 }
@@ -68,3 +70,5 @@ for (const strategyType of ["dashboard", "view", "section"]) {
     },
   });
 }
+
+void announceWaiting(offered.hassConnection);

@@ -125,8 +125,9 @@ export class Stage extends LitElement {
         gap: 8px;
         align-items: center;
       }
-      .grow {
-        flex: 1;
+      .ends {
+        display: flex;
+        gap: 8px;
       }
       input[type="range"] {
         flex: 1 1 100px;
@@ -146,10 +147,24 @@ export class Stage extends LitElement {
         color: var(--primary-text-color, #111);
         font-weight: 500;
       }
+      .about.pending {
+        flex: 1 1 0;
+        --mdc-icon-size: 18px;
+      }
       @container (max-width: 500px) {
-        .bar input[type="range"] {
+        .bar input[type="range"],
+        .about.pending:has(ha-icon) {
           order: 1;
           flex-basis: 100%;
+        }
+        .about {
+          flex-basis: 100%;
+        }
+        .spread {
+          justify-content: space-between;
+        }
+        .panel label {
+          flex-wrap: wrap;
         }
       }
       .danger {
@@ -424,9 +439,12 @@ export class Stage extends LitElement {
     };
     if (!event) {
       const camera = this.source.kind === "live" ? this.feed.camera(this.source.camera) : undefined;
+      const pending = camera && this.feed.info(camera).pending;
       return html`<div class="bar">
         ${sides.before} ${sides.after}
-        <span class="grow"></span>
+        <span class="about pending">
+          ${pending ? html`<ha-icon icon="mdi:email-arrow-right-outline"></ha-icon> ${pending}` : nothing}
+        </span>
         ${
           this.canZones && camera?.picture
             ? this.button("mdi:vector-polygon", texts.get("zones"), () => this.ask("stage-zones"))
@@ -486,7 +504,7 @@ export class Stage extends LitElement {
         }
         ${this.button("mdi:fullscreen", texts.get("fullscreen"), () => void this.fullscreen())}
       </div>
-      <div class="bar">
+      <div class="bar spread">
         <p class="about">
           <b>${camera?.name} · ${this.formats.dateTime(event.start)}</b> · ${facts(event, texts).join(" · ")}
           ${event.description ? html`<br />${event.description}` : nothing}
@@ -552,8 +570,10 @@ export class Stage extends LitElement {
     return html`<div class="panel" role="group" aria-label=${texts.get("label")}>
       <label>${texts.get("labels")} <input name="labels" .value=${event.labels.join(", ")} /></label>
       <label>${texts.get("note")} <textarea name="note" rows="1" .value=${event.description ?? ""}></textarea></label>
-      <button ?disabled=${this._busy} @click=${() => void this.save(event)}>${texts.get("save")}</button>
-      ${cancel}
+      <span class="ends">
+        <button ?disabled=${this._busy} @click=${() => void this.save(event)}>${texts.get("save")}</button>
+        ${cancel}
+      </span>
     </div>`;
   }
 }

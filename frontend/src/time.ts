@@ -64,6 +64,18 @@ export function offset(at: number, zone: string): number {
   return wall - Math.floor(at / 1000) * 1000;
 }
 
+/** A time of day as somebody types it, in ms: `9:30`, `21.15`, `0730`, `9:30 pm`. */
+export function readClock(text: string): number | null {
+  const found = /^(\d{1,2})(?:[:.h ]?(\d{2}))?\s*(?:([ap])\.?\s?m\.?)?$/i.exec(text.trim());
+  if (!found) {
+    return null;
+  }
+  const [hours, minutes] = [Number(found[1]), Number(found[2] ?? 0)];
+  const half = found[3]?.toLowerCase();
+  const hour = half ? (hours % 12) + (half === "p" ? 12 : 0) : hours;
+  return hour < 24 && minutes < 60 ? hour * HOUR + minutes * MINUTE : null;
+}
+
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720].map((step) => step * MINUTE);
 
 /** Marks of the axis inside a span: at most `most`, at round local times, over changes of the clock. */

@@ -9,7 +9,7 @@ import { pickerName, type Texts } from "./localize";
 import type { Stage, StageSource } from "./stage";
 import { EventStore, lastStarting } from "./store";
 import { controls } from "./styles";
-import { DAY, daySpan, type Formats, formatsOf, localDate, localInstant, shiftDate, ticks } from "./time";
+import { DAY, daySpan, type Formats, formatsOf, HOUR, localDate, localInstant, readClock, shiftDate, ticks } from "./time";
 import type { RowMoment } from "./timeline-row";
 import type { Camera, CardConfig, HomeAssistant, RecordedEvent, Span } from "./types";
 import { labels as labelsOf } from "./words";
@@ -310,9 +310,9 @@ class MagicPiTimelineCard extends LitElement {
     this.show(this._mode === "week" ? "week" : "day", date);
   }
 
-  private jump(time: string): void {
-    const [hours, minutes] = time.split(":").map(Number);
-    const at = localInstant(this.date, (hours * 60 + minutes) * 60_000, this.formats.zone);
+  /** Go to a time of the day that is shown. */
+  private jump(time: number): void {
+    const at = localInstant(this.date, time, this.formats.zone);
     this.setPort(revealed(this._port, at, this.latest));
     const next = this.neighbor(at - 1, 1);
     if (next && next.start - at < 600_000) {
@@ -657,13 +657,16 @@ class MagicPiTimelineCard extends LitElement {
       </span>
       <input
         class="jump"
-        type="time"
+        autocomplete="off"
+        placeholder=${formats.clock(localInstant(date, 12 * HOUR, formats.zone))}
         aria-label=${texts.get("jump")}
         title=${texts.get("jump")}
         @change=${(event: Event) => {
-          const { value } = event.target as HTMLInputElement;
-          if (value) {
-            this.jump(value);
+          const input = event.target as HTMLInputElement;
+          const at = readClock(input.value);
+          input.ariaInvalid = String(at === null && input.value.trim() !== "");
+          if (at !== null) {
+            this.jump(at);
           }
         }}
       />
@@ -863,6 +866,13 @@ class MagicPiTimelineCard extends LitElement {
         width: 156px;
         /* Its label is too faint on a dark field. */
         --secondary-text-color: var(--primary-text-color);
+      }
+      .jump {
+        width: 88px;
+        padding: 0 12px;
+      }
+      .jump[aria-invalid="true"] {
+        border-color: var(--error-color, #db4437);
       }
       .grow {
         flex: 1;

@@ -3,7 +3,10 @@
 from datetime import datetime
 
 import pytest
-from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+from pytest_homeassistant_custom_component.typing import (
+    ClientSessionGenerator,
+    WebSocketGenerator,
+)
 
 from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.gateway import CameraStatus
@@ -19,7 +22,7 @@ from homeassistant.helpers import (
 )
 from homeassistant.util import dt as dt_util
 
-from .house import CAMERA_ID, House
+from .house import CAMERA_ID, House, token_of
 
 ENABLED = {
     ("binary_sensor", "motion"),
@@ -33,7 +36,7 @@ ENABLED = {
     ("select", "resolution"),
     ("sensor", "battery"),
     ("sensor", "clips_today"),
-    ("sensor", "next_check_in"),
+    ("sensor", "pending_changes"),
     ("sensor", "status"),
     ("switch", "motion_enabled"),
     ("switch", "recording"),
@@ -82,6 +85,12 @@ async def test_pending_says_when(nvr_house: House, hass: HomeAssistant) -> None:
     assert at_ms
     shown = datetime.fromisoformat(state.attributes["next_check_in"])
     assert shown == dt_util.utc_from_timestamp(at_ms / 1000)
+    listed = nvr_house.entity_id("sensor", "pending_changes")
+    waiting = hass.states.get(listed)
+    assert waiting
+    clock = f"{dt_util.as_local(shown):%H:%M}"
+    assert waiting.state.startswith("Resolution · next check-in ")
+    assert waiting.state.endswith(clock)
     mark = camera.mark()
     camera.press_button()
     await camera.wait_event("config_applied", after=mark)
@@ -94,6 +103,43 @@ async def test_pending_says_when(nvr_house: House, hass: HomeAssistant) -> None:
     state = hass.states.get(entity_id)
     assert state
     assert "next_check_in" not in state.attributes
+    await nvr_house.wait_until(
+        lambda: (state := hass.states.get(listed)) is not None and state.state == "none"
+    )
+
+
+async def test_who_changes_is_told(
+    nvr_house: House, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
+) -> None:
+    """Each user hears of their own changes that wait, and of no one else's."""
+    camera = await nvr_house.claimed()
+    mine = await hass_ws_client(hass)
+    other = await hass_ws_client(hass, await token_of(hass, {}))
+    for client in (mine, other):
+        await client.send_json_auto_id({"type": f"{DOMAIN}/subscribe_waiting"})
+        assert (await client.receive_json())["success"]
+    select = {
+        "type": "call_service",
+        "domain": "select",
+        "service": "select_option",
+        "target": {"entity_id": nvr_house.entity_id("select", "resolution")},
+    }
+    # While the camera is there it gets it at once: nobody needs to be told
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is not None)
+    await mine.send_json_auto_id(select | {"service_data": {"option": "qvga"}})
+    assert (await mine.receive_json())["type"] == "result"
+    await camera.wait_state("asleep")
+    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    await mine.send_json_auto_id(select | {"service_data": {"option": "vga"}})
+    first, second = [await mine.receive_json() for _ in range(2)]
+    (told,) = [item for item in (first, second) if item["type"] == "event"]
+    assert told["event"] == {
+        "camera": "Front door",
+        "setting": "Resolution",
+        "next_check_in": nvr_house.camera().next_check_in_ms,
+    }
+    await other.send_json_auto_id({"type": "ping"})
+    assert (await other.receive_json())["type"] == "pong"
 
 
 async def test_name_by_user(

@@ -26,6 +26,7 @@ DISABLED_CAMERA = {
     "frames_lost",
     "frames_repaired",
     "last_seen",
+    "next_check_in",
     "pending_settings",
     "rssi",
     "storage_used",
@@ -62,6 +63,7 @@ async def test_a_camera_wakes_and_sleeps(scene: Scene) -> None:
     assert scene.unavailable() == []
 
 
+@pytest.mark.usefixtures("everything_enabled")
 async def test_an_awake_camera_has_no_next_check_in(scene: Scene) -> None:
     """While a camera is there, nobody waits for it."""
     actor = await scene.add_camera(linger_s=600)

@@ -24,9 +24,10 @@ FLAG_LAST: Final = 4
 FLAG_WARMING_UP: Final = 8
 FLAG_LOST_BEFORE: Final = 16
 
+WAKE_TIMER: Final = "timer"
 WAKE_REASONS: Final = (
     "pir",
-    "timer",
+    WAKE_TIMER,
     "power",
     "brownout",
     "watchdog",

@@ -1,5 +1,7 @@
 """Home Assistant's own pages about our cameras: device, live picture, settings, media, options, repairs."""
 
+from datetime import datetime
+
 from playwright.async_api import Locator, expect
 
 from home_assistant import wait_until
@@ -82,32 +84,40 @@ async def test_live_picture_moves(
 async def test_setting_waits_for_the_camera(
     stage: Stage, visitor: Person, front_door: VirtualCamera
 ) -> None:
-    """A setting that is changed while the camera sleeps is shown as pending, and applied when it wakes."""
+    """Whoever changes a setting of a sleeping camera reads when it gets it, there and on its page."""
     page = visitor.page
     await front_door.wait_state("asleep", timeout=90)
-    entity = await stage.entity(front_door.id, "number.max_event_s")
-    pending = await stage.entity(front_door.id, "sensor.pending_settings")
+    entity = await stage.entity(front_door.id, "number.stream_duration_s")
+    status = await stage.entity(front_door.id, "sensor.status")
     assert entity
-    assert pending
+    assert status
     await open_device(visitor, stage, front_door.id)
-    row = page.locator("ha-device-entities-card").get_by_text("Pending settings")
-    await row.click()
-    dialog = page.locator("ha-more-info-dialog")
-    await expect(dialog).to_contain_text("0 settings")
+    before = front_door.config["stream_duration_s"]
+    waits = page.locator("ha-device-entities-card").get_by_text("Record after motion")
+    row = page.locator("hui-sensor-entity-row", has_text="Pending changes")
+    await expect(row).to_contain_text("None")
+    await expect(waits).to_be_visible()
     await visitor.more_info(entity)
+    dialog = page.locator("ha-more-info-dialog")
     box = dialog.get_by_role("spinbutton").first
-    await expect(box).to_have_value("120")
-    await box.fill("90")
+    await expect(box).to_have_value(f"{before}")
+    await box.fill(f"{before + 7}")
     await box.press("Enter")
-    await stage.hass.wait_for_state(
-        entity, lambda state: state["attributes"]["pending"]
+    state = await stage.hass.state(status)
+    assert state
+    due = datetime.fromisoformat(state["attributes"]["next_check_in"])
+    toast = page.get_by_text(
+        f"Front door gets “Record after motion” at its next check-in, {due:%H:%M}."
     )
-    assert front_door.config["max_event_s"] == 120
-    await visitor.more_info(pending)
-    await expect(dialog).to_contain_text("1 settings")
+    await expect(toast.first).to_be_visible()
+    await expect(row).to_contain_text(
+        f"Record after motion · next check-in {due:%H:%M}"
+    )
+    assert front_door.config["stream_duration_s"] == before
     front_door.press_button()
-    await expect(dialog).to_contain_text("0 settings")
-    assert front_door.config["max_event_s"] == 90
+    await expect(row).to_contain_text("None")
+    assert front_door.config["stream_duration_s"] == before + 7
+    await stage.end_soon(front_door)
 
 
 async def test_media_browser(

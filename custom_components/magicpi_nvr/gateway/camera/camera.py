@@ -23,7 +23,7 @@ from ..messages import (
     Result,
 )
 from ..progress import BootProgress
-from ..protocol import Frame, ProtocolError, encode_config
+from ..protocol import WAKE_TIMER, Frame, ProtocolError, encode_config
 from .changes import ALL_BUT_FRAMES, Change, Subscribers
 from .commands import CameraAsleep, CommandFailed, CommandRefused, Commands
 from .configuration import Configuration
@@ -99,6 +99,7 @@ class Camera:
         self.boot_clock: BootClock | None = None
         self.stay_awake_s = 0
         """Seconds that the next welcome asks the camera to stay."""
+        self._held = False
         self._host = host
         self.presence = Presence(
             host.clock, sleeps=self.sleeps, interval_s=self._heartbeat_s()
@@ -206,6 +207,17 @@ class Camera:
         """Whether this camera spends its life asleep."""
         return self.caps.sleep and self.config.effective("power_mode") == "battery"
 
+    @property
+    def checks_in(self) -> bool:
+        """Whether it is here by its timer alone: nothing happens, and nobody watches or holds it."""
+        return (
+            self.session is not None
+            and self.sleeps
+            and self.hello is not None
+            and self.hello.reason == WAKE_TIMER
+            and not (self._held or self.motion or self._live.viewers)
+        )
+
     def _heartbeat_s(self) -> int:
         return int(self.config.effective("heartbeat_interval_s"))
 
@@ -268,6 +280,7 @@ class Camera:
             changes |= Change.INFO | Change.CONFIG
             self._host.save()
         self.hello = hello
+        self._held = self.stay_awake_s > 0
         self.stay_awake_s = 0
         self._bye = None
         self.presence.connected(interval_s=self._heartbeat_s())

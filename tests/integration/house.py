@@ -199,7 +199,7 @@ async def house(
     """A house without cameras yet; its NVR listens on a free port of this machine."""
     # The test plugin's folder is one for all tests, and for those that run beside them
     monkeypatch.setattr(
-        "custom_components.magicpi_nvr.nvr.core.STORAGE_DIR", str(tmp_path / "storage")
+        "custom_components.magicpi_nvr.nvr.steps.STORAGE_DIR", str(tmp_path / "storage")
     )
     media = tmp_path / "media"
     media.mkdir()

@@ -16,8 +16,8 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_STORAGE
 from custom_components.magicpi_nvr.nvr import async_get_nvr, recordings
-from custom_components.magicpi_nvr.nvr.core import STEP_RECORDINGS, STEPS
 from custom_components.magicpi_nvr.nvr.lifecycle import Lifecycle
+from custom_components.magicpi_nvr.nvr.steps import STEP_RECORDINGS, STEPS
 from custom_components.magicpi_nvr.recording import Library, Recorder
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant

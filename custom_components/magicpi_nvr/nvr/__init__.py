@@ -1,7 +1,7 @@
 """Home Assistant's side of gateway and recording: one NVR for all entries."""
 
 from .changes import EventChange, NvrChange, Sighting
-from .core import Nvr, PortUnavailable
+from .core import Nvr
 from .entries import is_nvr_entry
 from .event_dict import event_as_dict, findings_as_dict, has_thumbnail
 from .manual import AlreadyRecording, NoPicture
@@ -14,6 +14,7 @@ from .shared import (
     async_get_nvr,
     running_nvr,
 )
+from .steps import PortUnavailable
 
 __all__ = [
     "DATA_NVR",

@@ -1,69 +1,36 @@
-"""The NVR: one object shared by all entries, started with the first user and stopped with the last.
-
-Long because the steps of its life, and their undoing, are read in one place.
-"""
+"""The NVR: one object shared by all entries, started with the first user and stopped with the last; its moves, settings, and cameras."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
-import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, override
 
 from homeassistant.config_entries import SOURCE_SYSTEM
-from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Event as HassEvent, HomeAssistant, callback
-from homeassistant.helpers.storage import STORAGE_DIR
-from homeassistant.loader import async_get_integration
 
-from ..const import CONF_ID, DOMAIN, FOLDER, LOGGER
-from ..gateway import Authority, Camera, FirmwareOffer, Frame, Gateway, Registry
+from ..const import CONF_ID, DOMAIN, LOGGER
+from ..gateway import Camera, FirmwareOffer, Frame, Registry
 from ..options import NvrOptions
-from .announcement import Announcement, async_hosts
-from .changes import Changes, NvrChange
-from .copies import CopyTargets
-from .delegate import CameraDelegate
-from .entries import Entries
-from .firmware import FirmwareFolder
-from .issues import ISSUE_PORT, ISSUE_STORAGE, Issues
-from .lifecycle import Lifecycle
-from .live import Live
-from .pictures import LastPicture, LastPictures
+from .announcement import async_hosts
+from .changes import NvrChange
+from .issues import ISSUE_PORT, ISSUE_STORAGE
+from .pictures import LastPicture
 from .plan import Plan
-from .recordings import Recordings, StorageUnavailable
-from .stores import NvrSettings, RegistryStorage
-
-if TYPE_CHECKING:
-    from .vision import Vision
+from .recordings import StorageUnavailable
+from .steps import (
+    STEP_LISTEN,
+    STEP_RECORDINGS,
+    STEP_VISION,
+    PortUnavailable,
+    StartSteps,
+)
 
 SNAPSHOT_TIMEOUT: Final = 10.0
 
-# The steps of a start in their order, methods of Nvr; a move begins at one of the two named
-STEP_RECORDINGS: Final = "open_recordings"
-STEP_LISTEN: Final = "listen"
-STEP_VISION: Final = "start_vision"
-STEPS: Final = (
-    "load_authority",
-    "load_cameras",
-    "load_pictures",
-    "read_firmware",
-    STEP_RECORDINGS,
-    "begin_copies",
-    STEP_LISTEN,
-    "serve_live",
-    "forget_orphans",
-    "follow_time",
-    "announce",
-    STEP_VISION,
-)
 
-
-class PortUnavailable(OSError):
-    """The port cannot be opened."""
-
-
-class Nvr:
+class Nvr(StartSteps):
     """Owner of gateway, recorder and library.
 
     Start and stop are the steps of `self.life` and their undoing. A move to another folder or
@@ -71,55 +38,10 @@ class Nvr:
     that fails, it does them with the plan before.
     """
 
-    authority: Authority
-    gateway: Gateway
-    plan: Plan
-
     def __init__(self, hass: HomeAssistant) -> None:
         """Prepare; nothing runs before the first `async_acquire`."""
-        self.hass = hass
-        self.version = ""
-        self.folder = Path(hass.config.path(STORAGE_DIR, FOLDER))
-        self.settings = NvrSettings(hass)
-        self.entries = Entries(hass, self.settings)
-        self.changes = Changes()
-        self.issues = Issues(hass, self.settings, self.entries)
-        self.recordings = Recordings(hass, self.changes, self.issues)
-        self.copies = CopyTargets(
-            hass,
-            entries=self.entries,
-            changes=self.changes,
-            issues=self.issues,
-            recordings=self.recordings,
-        )
-        self.live = Live(
-            self.settings,
-            camera=lambda camera_id: self.gateway.cameras.get(camera_id),
-            plan=lambda: self.plan,
-            recorder=lambda: self.recordings.recorder,
-        )
-        self.recordings.tap = self.live.sources
-        self.recordings.on_frame_given_up = self._handle_frame_given_up
-        self.pictures = LastPictures(hass, self.folder / "last")
-        self.firmware_folder = FirmwareFolder(hass)
-        self.delegate = CameraDelegate(
-            hass,
-            settings=self.settings,
-            entries=self.entries,
-            changes=self.changes,
-            issues=self.issues,
-            recordings=self.recordings,
-            pictures=self.pictures,
-            firmware_folder=self.firmware_folder,
-        )
-        self.life = Lifecycle({name: getattr(self, f"_{name}") for name in STEPS})
-        # One for all starts: what it has yet to write is read by the next one
-        self._storage = RegistryStorage(hass)
-        # Cameras that a dialog claims right now
-        self.claiming: set[str] = set()
-        self.vision: Vision | None = None
+        super().__init__(hass)
         self._users = 0
-        self._storage_failed = False
         self._lock = asyncio.Lock()
         self._entry_lock = asyncio.Lock()
 
@@ -238,114 +160,6 @@ class Nvr:
             self.entries.recording_settings(options, self.folder / "index.db"),
         )
 
-    # ---- the steps of a start, in their order ----
-
-    async def _load_authority(self, _undo: AsyncExitStack) -> None:
-        self.authority = await self.hass.async_add_executor_job(
-            Authority.load_or_create, self.folder
-        )
-        self.version = str((await async_get_integration(self.hass, DOMAIN)).version)
-
-    async def _load_cameras(self, undo: AsyncExitStack) -> None:
-        registry = Registry(self._storage)
-        await registry.load()
-        self.gateway = Gateway(
-            authority=self.authority,
-            registry=registry,
-            delegate=self.delegate,
-            settings=self.plan.gateway,
-            version=self.version,
-        )
-        undo.callback(self.delegate.unfollow_all)
-        self.delegate.follow(self.gateway.cameras.values())
-        self._note_authority()
-
-    async def _load_pictures(self, undo: AsyncExitStack) -> None:
-        undo.push_async_callback(self.pictures.async_stop)
-        await self.pictures.async_load(self.gateway.cameras)
-
-    async def _read_firmware(self, _undo: AsyncExitStack) -> None:
-        await self.firmware_folder.async_read()
-
-    async def _open_recordings(self, undo: AsyncExitStack) -> None:
-        await self.recordings.async_open(
-            undo,
-            self.plan.recording,
-            self.gateway.cameras,
-            # What failed behind is waited for, so that the entry's retries become fewer
-            None
-            if self.plan.waits or self._storage_failed
-            else self._recordings_opened,
-        )
-
-    async def _begin_copies(self, undo: AsyncExitStack) -> None:
-        await self.copies.async_open(undo, self.folder)
-
-    async def _listen(self, undo: AsyncExitStack) -> None:
-        self.gateway.update_settings(self.plan.gateway)
-        undo.callback(self._keep_pictures)
-        undo.push_async_callback(self.delegate.continuous.stop)
-        try:
-            await self.gateway.start()
-        except OSError as err:
-            raise PortUnavailable(*err.args) from err
-        # Nothing may come from a camera once the recorder is closed
-        undo.push_async_callback(self.gateway.stop)
-
-    async def _serve_live(self, undo: AsyncExitStack) -> None:
-        await self.live.async_start(undo)
-
-    async def _forget_orphans(self, _undo: AsyncExitStack) -> None:
-        """Revoke keys of cameras whose claim never came to an entry."""
-        for camera_id in list(self.gateway.cameras):
-            if self.entries.camera(camera_id) is None:
-                await self.gateway.forget(camera_id)
-
-    async def _follow_time(self, undo: AsyncExitStack) -> None:
-        undo.callback(
-            self.issues.async_start(
-                self.gateway.cameras.values, self._async_renew_certificate
-            )
-        )
-        undo.callback(self.recordings.usage.track_midnight(self.hass))
-        self.recordings.schedule_cleanup(self.plan.options.cleanup)
-        undo.callback(self.recordings.cancel_cleanup)
-        for event, handler in (
-            (EVENT_CORE_CONFIG_UPDATE, self._handle_core_config_update),
-            (EVENT_HOMEASSISTANT_STOP, self._async_handle_stop),
-        ):
-            undo.callback(self.hass.bus.async_listen(event, handler))
-
-    async def _announce(self, undo: AsyncExitStack) -> None:
-        announcement = Announcement(
-            self.hass,
-            port=self.gateway.port,
-            ca_fingerprint=self.authority.ca_fingerprint,
-            on_clone=self.issues.clone_found,
-        )
-        undo.push_async_callback(announcement.stop)
-        announcement.start()
-
-    async def _start_vision(self, undo: AsyncExitStack) -> None:
-        """Begin to look at pictures where detection is on; where it is off, nothing of it is imported."""
-        options = self.plan.options
-        if not options.detection:
-            return
-        module = await self.hass.async_add_import_executor_job(
-            importlib.import_module, f"{__package__}.vision"
-        )
-        vision: Vision = module.Vision(
-            self.hass,
-            options,
-            entries=self.entries,
-            changes=self.changes,
-            issues=self.issues,
-            recordings=self.recordings,
-        )
-        undo.push_async_callback(self._stop_vision)
-        self.vision = self.delegate.vision = vision
-        vision.start()
-
     @callback
     def _reload_cameras(self) -> None:
         """Let cameras have the entities of what was switched on."""
@@ -353,14 +167,9 @@ class Nvr:
             if CONF_ID in entry.data:
                 self.hass.config_entries.async_schedule_reload(entry.entry_id)
 
-    async def _stop_vision(self) -> None:
-        vision, self.vision = self.vision, None
-        self.delegate.vision = None
-        if vision:
-            await vision.async_stop()
-
     # ---- what the steps hand out ----
 
+    @override
     def _recordings_opened(self, error: StorageUnavailable | None) -> None:
         """Follow a storage that was opened behind the set-up: where that failed, begin again from it."""
         if error is None:
@@ -376,9 +185,11 @@ class Nvr:
         if entry := self.entries.nvr:
             self.hass.config_entries.async_schedule_reload(entry.entry_id)
 
+    @override
     async def _async_handle_stop(self, _event: HassEvent) -> None:
         await self.async_shutdown()
 
+    @override
     async def _handle_core_config_update(self, _event: HassEvent) -> None:
         """Follow time zone and media folders; another folder is a move, with its retries."""
         entry, plan = self.entries.nvr, self._read_plan()
@@ -397,24 +208,6 @@ class Nvr:
         if self.settings.names.get(camera.id) != name:
             self.settings.names[camera.id] = name
             self.settings.save()
-
-    def _keep_pictures(self) -> None:
-        for camera in self.gateway.cameras.values():
-            self.delegate.keep_picture(camera)
-
-    def _note_authority(self) -> None:
-        """Remember which cameras know an authority that is gone."""
-        fingerprint = self.authority.ca_fingerprint
-        if self.settings.ca == fingerprint:
-            return
-        if self.settings.ca is not None:
-            self.settings.stale_ca = set(self.gateway.cameras)
-        self.settings.ca = fingerprint
-        self.settings.save()
-
-    async def _async_renew_certificate(self) -> None:
-        """Renew the server's certificate when it is due; raises OSError."""
-        await self.hass.async_add_executor_job(self.authority.renew_if_due)
 
     # ---- settings ----
 
@@ -541,12 +334,6 @@ class Nvr:
     def firmware_for(self, camera: Camera) -> FirmwareOffer | None:
         """Return the newest image for a camera, also when the camera has it already."""
         return self.firmware_folder.offer(camera)
-
-    @callback
-    def _handle_frame_given_up(self, camera_id: str) -> None:
-        """Count a frame that the recorder took and lost."""
-        if camera := self.gateway.cameras.get(camera_id):
-            camera.frame_given_up()
 
     async def async_read_firmware(self) -> None:
         """Read the folder of images again."""

@@ -1,10 +1,6 @@
-"""The child's owner: starts it when there is work, ends it when there is none, survives its faults. Runs in an event loop.
-
-Long because every way in which a child ends is handled where it is started.
-"""
+"""The child's owner: queues what is asked of it, starts it when there is work, survives its faults. Runs in an event loop."""
 
 import asyncio
-from asyncio.subprocess import PIPE, Process
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,24 +13,14 @@ from typing import Any, Final, Literal
 
 from .grid import CELLS, EVERYWHERE, HEIGHT, WIDTH, Box
 from .model import Label, Motion
-from .wire import (
-    HEADER,
-    MAX_PICTURE,
-    MAX_REPLY_DATA,
-    Kind,
-    WireError,
-    pack,
-    unpack_header,
-    unpack_meta,
-)
+from .process import STDERR_WIDTH, Answer, Child, Dead
+from .wire import MAX_PICTURE, Kind, WireError
 
 _LOGGER = logging.getLogger(__name__)
 
 IDLE_S: Final = 60.0
-START_S: Final = 30.0
 MOTION_S: Final = 5.0
 DETECT_S: Final = 15.0
-END_S: Final = 2.0
 BACKOFF_S: Final = (1.0, 5.0, 30.0, 120.0, 600.0)
 LOOP_AFTER: Final = 4
 FORGIVEN_AFTER: Final = 20
@@ -45,8 +31,6 @@ STREAM_QUEUE: Final = 8
 DETECT_QUEUE: Final = 24
 QUIET_BYTES: Final = WIDTH * HEIGHT
 _MAX_FOUND: Final = 64
-_STDERR_LINES: Final = 10
-_STDERR_WIDTH: Final = 300
 
 type Found = tuple[Label, float, Box]
 type ProblemKind = Literal["crash_loop", "detector"]
@@ -81,15 +65,11 @@ class _Job:
     stream: str
     meta: dict[str, Any]
     data: bytes
-    done: asyncio.Future[tuple[dict[str, Any], bytes] | None]
+    done: asyncio.Future[Answer | None]
 
-    def resolve(self, answer: tuple[dict[str, Any], bytes] | None) -> None:
+    def resolve(self, answer: Answer | None) -> None:
         if not self.done.done():
             self.done.set_result(answer)
-
-
-class _Dead(Exception):
-    """The child is gone."""
 
 
 class Worker:
@@ -108,19 +88,13 @@ class Worker:
     ) -> None:
         """Prepare; nothing is started before the first picture."""
         self.stats = WorkerStats()
-        self.has_detector = False
         self._model = model
         self._on_problem = on_problem
         self._idle_s = idle_s
         self._python = python
-        self._child = child
-        self._process: Process | None = None
-        self._reader: asyncio.Task[None] | None = None
-        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._script = child
+        self._child: Child | None = None
         self._starting = asyncio.Lock()
-        self._writing = asyncio.Lock()
-        self._pending: dict[int, asyncio.Future[tuple[dict[str, Any], bytes]]] = {}
-        self._request = 0
         self._quiet: dict[str, bytes | None] = {}
         self._begun: set[str] = set()
         self._motion: OrderedDict[str, deque[_Job]] = OrderedDict()
@@ -141,14 +115,19 @@ class Worker:
     @property
     def pid(self) -> int | None:
         """The child's number while it runs."""
-        return self._process.pid if self._process else None
+        return self._child.pid if self._child else None
+
+    @property
+    def has_detector(self) -> bool:
+        """Whether the child that runs detects."""
+        return self._child is not None and self._child.has_detector
 
     @property
     def detects(self) -> bool:
         """Say whether asking for a detection makes sense."""
         if self._model is None or monotonic() < self._without_detector_until:
             return False
-        return self.has_detector if self._process else self._problem is None
+        return self.has_detector if self._child else self._problem is None
 
     def set_model(self, model: ModelFiles | None) -> None:
         """Use other files from the next start on; a running child is ended."""
@@ -156,8 +135,7 @@ class Worker:
         self._without_detector_until = 0.0
         self._failures, self._retry_at = 0, 0.0
         self._say(None, "")
-        if self._process:
-            self._end(self._process)
+        self._end()
 
     def open(self, stream: str, quiet: bytes | None) -> None:
         """Begin a stream of pictures with the camera's quiet picture."""
@@ -166,7 +144,7 @@ class Worker:
 
     async def warm(self) -> None:
         """Start the child before there is work: a camera is waking."""
-        with suppress(_Dead):
+        with suppress(Dead):
             await self._running()
         self._rest()
 
@@ -191,7 +169,7 @@ class Worker:
     async def finish(self, stream: str) -> bytes | None:
         """Close a stream; returns the camera's quiet picture from now on."""
         known = self._quiet.get(stream)
-        if stream not in self._begun or self._process is None:
+        if stream not in self._begun or self._child is None:
             self._quiet.pop(stream, None)
             return known
         job = self._job(Kind.FINISH, stream, {"stream": stream}, b"")
@@ -238,8 +216,7 @@ class Worker:
         self._motion.clear()
         self._finish.clear()
         self._detect.clear()
-        if self._process:
-            self._end(self._process)
+        self._end()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
     # Queues
@@ -290,11 +267,11 @@ class Worker:
                 answer = None
                 try:
                     answer = await self._answer(job)
-                except _Dead:
+                except Dead:
                     pass
                 except WireError as err:
                     _LOGGER.warning("The detector's process is ended: %s", err)
-                    self._failed(self._process)
+                    self._failed(self._child)
                 finally:
                     self._busy -= 1
                     job.resolve(answer)
@@ -302,7 +279,7 @@ class Worker:
 
     def _rest(self) -> None:
         """End the child when nothing is asked of it for a while."""
-        if self._busy or self._closed or self._process is None:
+        if self._busy or self._closed or self._child is None:
             return
         if self._idle:
             self._idle.cancel()
@@ -310,13 +287,13 @@ class Worker:
 
     def _rested(self) -> None:
         self._idle = None
-        if not self._busy and self._process:
-            self._end(self._process)
+        if not self._busy:
+            self._end()
 
-    async def _answer(self, job: _Job) -> tuple[dict[str, Any], bytes] | None:
-        """Ask the child; raises _Dead."""
-        process = await self._running()
-        if job.kind is Kind.DETECT and not self.has_detector:
+    async def _answer(self, job: _Job) -> Answer | None:
+        """Ask the child; raises Dead."""
+        child = await self._running()
+        if job.kind is Kind.DETECT and not child.has_detector:
             return None
         data = job.data
         meta = job.meta
@@ -327,7 +304,7 @@ class Worker:
                 meta["quiet"] = len(quiet)
                 data = quiet + data
         began = monotonic()
-        answer = await self._ask(process, job.kind, meta, data)
+        answer = await self._ask(child, job.kind, meta, data)
         took = (monotonic() - began) * 1000
         if bad := answer[0].get("bad"):
             self.stats.bad[str(bad)[:16]] += 1
@@ -351,171 +328,88 @@ class Worker:
         return answer
 
     async def _ask(
-        self, process: Process, kind: Kind, meta: dict[str, Any], data: bytes
-    ) -> tuple[dict[str, Any], bytes]:
-        """Send one request and wait for its answer; raises _Dead."""
-        self._request = request = (self._request + 1) & 0xFFFFFFFF
-        future = asyncio.get_running_loop().create_future()
-        self._pending[request] = future
-        assert process.stdin is not None
+        self, child: Child, kind: Kind, meta: dict[str, Any], data: bytes
+    ) -> Answer:
+        """Send one request and wait for its answer; raises Dead."""
         try:
-            async with asyncio.timeout(DETECT_S if kind is Kind.DETECT else MOTION_S):
-                async with self._writing:
-                    process.stdin.writelines((pack(kind, request, meta, data), data))
-                    await process.stdin.drain()
-                answer: tuple[dict[str, Any], bytes] = await future
-                return answer
+            return await child.ask(
+                kind, meta, data, DETECT_S if kind is Kind.DETECT else MOTION_S
+            )
         except TimeoutError:
             self.stats.hangs += 1
-            self._failed(process, counted=True)
-            raise _Dead from None
+            self._failed(child, counted=True)
+            raise Dead from None
         except OSError as err:
-            self._failed(process)
-            raise _Dead from err
-        finally:
-            self._pending.pop(request, None)
+            self._failed(child)
+            raise Dead from err
 
     # The child
 
-    async def _running(self) -> Process:
-        """Return the child, started if need be; raises _Dead while it must not be."""
+    async def _running(self) -> Child:
+        """Return the child, started if need be; raises Dead while it must not be."""
         async with self._starting:
-            if self._process:
-                return self._process
+            if self._child:
+                return self._child
             if self._closed or monotonic() < self._retry_at:
                 self.stats.dropped["waiting"] += 1
-                raise _Dead
+                raise Dead
             return await self._start()
 
-    async def _start(self) -> Process:
-        arguments = ["-I", str(self._child)]
+    async def _start(self) -> Child:
+        command = [self._python, "-I", str(self._script)]
         with_detector = (
             self._model is not None and monotonic() >= self._without_detector_until
         )
         if with_detector and self._model is not None:
-            arguments += ["--param", str(self._model.param)]
-            arguments += ["--weights", str(self._model.weights)]
+            command += ["--param", str(self._model.param)]
+            command += ["--weights", str(self._model.weights)]
         for path in sys.path:
             if path:
-                arguments += ["--path", path]
+                command += ["--path", path]
         try:
-            process = await asyncio.create_subprocess_exec(
-                self._python,
-                *arguments,
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=PIPE,
-                start_new_session=True,
-            )
+            child = await Child.start(command, self._failed)
         except OSError as err:
             _LOGGER.debug("The detector's process does not start: %s", err)
             self._failed(None)
-            raise _Dead from err
+            raise Dead from err
         self.stats.starts += 1
-        self._stderr.clear()
         self._begun.clear()
         self._good = 0
-        ready = asyncio.get_running_loop().create_future()
-        self._pending[0] = ready
-        self._process = process
-        self._reader = asyncio.create_task(self._read(process), name="magicpi vision")
-        self._ending.add(self._reader)
-        self._reader.add_done_callback(self._ending.discard)
+        self._child = child
+        ending = asyncio.create_task(child.wait(), name="magicpi vision")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
         try:
-            async with asyncio.timeout(START_S):
-                meta, _ = await ready
+            meta = await child.ready()
         except TimeoutError:
             self.stats.hangs += 1
-            self._failed(process, counted=True)
-            raise _Dead from None
-        finally:
-            self._pending.pop(0, None)
-        self.has_detector = meta.get("detector") is True
-        if with_detector and not self.has_detector:
-            self._say("detector", str(meta.get("error", ""))[:_STDERR_WIDTH])
-        return process
+            self._failed(child, counted=True)
+            raise Dead from None
+        child.has_detector = meta.get("detector") is True
+        if with_detector and not child.has_detector:
+            self._say("detector", str(meta.get("error", ""))[:STDERR_WIDTH])
+        return child
 
-    async def _read(self, process: Process) -> None:
-        """Hand answers to those who wait, until the child is gone."""
-        assert process.stdout is not None
-        stderr = asyncio.create_task(self._read_stderr(process))
-        try:
-            while True:
-                header = await process.stdout.readexactly(HEADER.size)
-                kind, request, meta, data = unpack_header(header, MAX_REPLY_DATA)
-                text = await process.stdout.readexactly(meta)
-                body = await process.stdout.readexactly(data)
-                answer = (unpack_meta(text), body)
-                future = self._pending.get(0 if kind is Kind.READY else request)
-                if future and not future.done():
-                    future.set_result(answer)
-        except (asyncio.IncompleteReadError, OSError, WireError) as err:
-            if isinstance(err, WireError):
-                _LOGGER.warning("The detector's process is ended: %s", err)
-            with suppress(ProcessLookupError):
-                process.kill()
-            if self._process is process:
-                await stderr
-                _LOGGER.debug("The detector's process is gone: %s", list(self._stderr))
-                self._failed(process)
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-            stderr.cancel()
+    def _end(self) -> None:
+        """Let the child end, if there is one."""
+        if self._child:
+            self._child.end()
+            self._child = None
 
-    async def _read_stderr(self, process: Process) -> None:
-        assert process.stderr is not None
-        with suppress(OSError, ValueError):
-            while line := await process.stderr.readline():
-                self._stderr.append(
-                    line.decode(errors="replace")[:_STDERR_WIDTH].strip()
-                )
-
-    def _let_go(self, process: Process) -> None:
-        """Forget a child; who waits for it gets nothing."""
-        if self._process is not process:
-            return
-        self._process = None
-        self.has_detector = False
-        for future in self._pending.values():
-            if not future.done():
-                future.set_exception(_Dead())
-                # Its task may have been cancelled
-                future.exception()
-
-    def _end(self, process: Process) -> None:
-        """Close the child's input, and kill it when that is not enough."""
-        self._let_go(process)
-        task = asyncio.create_task(self._close(process), name="magicpi vision")
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
-    async def _close(self, process: Process) -> None:
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            async with asyncio.timeout(END_S):
-                await process.wait()
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-
-    def _failed(self, process: Process | None, *, counted: bool = False) -> None:
+    def _failed(self, child: Child | None, *, counted: bool = False) -> None:
         """Kill the child and wait before the next one, longer each time."""
-        if process is not None:
-            if self._process is not process:
+        detail = ""
+        if child is not None:
+            if self._child is not child:
                 return
-            self._let_go(process)
-            with suppress(ProcessLookupError):
-                process.kill()
+            self._child = None
+            child.kill()
+            detail = child.last_words
         if not counted:
             self.stats.crashes += 1
         self._failures += 1
         delay = BACKOFF_S[min(self._failures, len(BACKOFF_S)) - 1]
         if self._failures >= LOOP_AFTER:
-            detail = self._stderr[-1] if self._stderr else ""
             if self._model and monotonic() >= self._without_detector_until:
                 # Motion needs less than the detector, so it may work without
                 self._without_detector_until = monotonic() + WITHOUT_DETECTOR_S

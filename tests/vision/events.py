@@ -70,6 +70,8 @@ async def run_event(
         t = number * 1000 // fps
         if not watch.wants(t, 0):
             continue
+        if first := watch.first_look(t, jpeg):
+            await look((first,))
         if (motion := await worker.motion(name, jpeg)) is None:
             continue
         await look(watch.measured(t, jpeg, motion))

@@ -8,6 +8,7 @@ import pytest
 from custom_components.magicpi_nvr.vision import pictures
 from custom_components.magicpi_nvr.vision.pictures import BadPicture
 from virtual_camera.pictures import make_picture
+from vision_scenes import white_noise
 
 GOOD = make_picture(1)
 
@@ -32,11 +33,12 @@ def a_png() -> bytes:
         (b"\xff\xd8\xff\xd9", "format"),
         (a_png(), "format"),
         (GOOD[:3000], "decode"),
-        (with_size(GOOD, 65500, 65500), "format"),
-        (with_size(GOOD, 1600, 2000), "format"),
+        (with_size(GOOD, 65500, 65500), "size"),
+        (with_size(GOOD, 1600, 2000), "size"),
         (with_size(GOOD, 1700, 1700), "size"),
         (with_size(GOOD, 800, 1500), "decode"),
         (with_size(GOOD, 8, 8), "size"),
+        (white_noise(), "noise"),
     ],
     ids=[
         "empty",
@@ -48,21 +50,30 @@ def a_png() -> bytes:
         "wide",
         "higher",
         "tiny",
+        "noise",
     ],
 )
 def test_bad_pictures_are_refused(jpeg: bytes, reason: str) -> None:
     """What is no picture, lies about its size or ends too early has a reason."""
     pictures.set_limits()
-    with pytest.raises(BadPicture) as error:
-        pictures.luma(jpeg)
-    assert str(error.value) == reason
+    for use in (pictures.luma, lambda jpeg: pictures.pixels(jpeg, None, (416, 320))):
+        with pytest.raises(BadPicture) as error:
+            use(jpeg)
+        assert str(error.value) == reason
+
+
+def test_noise_is_told_from_a_dark_picture() -> None:
+    """A sensor in the dark shows nothing but a little noise, and is a picture all the same."""
+    dark = Image.effect_noise((96, 72), 1.5).point(lambda level: level - 120)
+    assert not pictures.is_nonsense(dark)
+    assert pictures.is_nonsense(Image.effect_noise((96, 72), 30))
 
 
 def test_a_crop_has_the_pictures_own_pixels() -> None:
     """A quarter of the picture fills the detector's input, and says which part it is."""
     whole, shown = pictures.pixels(GOOD, None, (416, 320))
-    assert whole.shape == (312, 416, 3)
+    assert (whole.width, whole.height, len(whole.data)) == (416, 312, 416 * 312 * 3)
     assert shown == (0.0, 0.0, 1.0, 1.0)
     part, shown = pictures.pixels(GOOD, (0.5, 0.25, 0.26, 0.26), (416, 320))
-    assert part.shape == (312, 416, 3)
+    assert (part.width, part.height) == (416, 312)
     assert shown == pytest.approx((0.5, 0.25, 0.26, 0.26))

@@ -54,6 +54,9 @@ class Scene:
             if not self.watch.wants(self.t, 0):
                 continue
             self.pictures += 1
+            looks = []
+            if first := self.watch.first_look(self.t, b"%d" % self.t):
+                looks.append(first)
             motion = Motion(
                 usable=True,
                 compared=self.pictures > 2,
@@ -61,7 +64,8 @@ class Scene:
                 unlike=other,
                 levels=levels,
             )
-            for look in self.watch.measured(self.t, b"%d" % self.t, motion):
+            looks += self.watch.measured(self.t, b"%d" % self.t, motion)
+            for look in looks:
                 self.shown.append(look)
                 if answers:
                     self.watch.looked(look, list(found))
@@ -288,3 +292,20 @@ def test_who_appears_after_three_seconds_is_not_cut() -> None:
         assert not scene.watch.may_sleep()
         scene.show(0.1, moved=HERE, found=[(Label.PERSON, 0.7, HERE)])
     assert scene.watch.verdict() is Verdict.SEEN
+
+
+def test_the_first_picture_is_looked_at_before_its_motion_is_known() -> None:
+    """Once; and again while there is no answer, so that a picture that cannot be decoded costs nobody the quick answer."""
+    watch = EventWatch(WatchSettings())
+    assert watch.wants(0, 0)
+    first = watch.first_look(0, b"torn")
+    assert first
+    assert (first.jpeg, first.crop) == (b"torn", None)
+    assert watch.first_look(0, b"torn") is None
+    watch.looked(first, None)
+    second = watch.first_look(333, b"whole")
+    assert second
+    watch.looked(second, [(Label.PERSON, 0.9, HERE)])
+    assert watch.first_look(666, b"next") is None
+    assert Label.PERSON in watch.sure()
+    assert EventWatch(BLIND).first_look(0, b"whole") is None

@@ -284,6 +284,8 @@ class Vision:
         if camera.motion:
             running.last_active_t = frame.t
         if running.watch.wants(frame.t, frame.flags):
+            if look := running.watch.first_look(frame.t, frame.jpeg):
+                self._run(running, self._async_look(running, camera, look))
             self._run(running, self._async_measure(running, camera, frame))
 
     def _begin(self, name: str, camera: Camera, frame: Frame) -> RunningEvent:

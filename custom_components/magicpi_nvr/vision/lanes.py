@@ -1,19 +1,20 @@
-"""The child at work: limits first, then two lanes, each a thread that answers one request after another."""
+"""The child at work: limits first, then two lanes, each a thread that answers one request after another.
+
+Somebody waits for the first detection, so it waits for nothing that it does not need: numpy, which only
+motion needs, is imported in motion's lane after it, and all threads give way to others after the first answers.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 import os
-from pathlib import Path
 from queue import SimpleQueue
 import resource
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-import numpy as np
-
-from . import motion, pictures
+from . import pictures
 from .grid import HEIGHT, WIDTH
 from .model import Label
 from .wire import (
@@ -28,25 +29,37 @@ from .wire import (
 )
 
 if TYPE_CHECKING:
+    from .motion import Stream
     from .nanodet import NanoDet
 
 _MEMORY: Final = 448 * 1024 * 1024
 _NICE: Final = 10
+_EAGER_ANSWERS: Final = 4
+_FIRST_LOOK_S: Final = 0.5
+# Threads take turns more often than Python's usual 5 ms
+_SWITCH_S: Final = 0.001
 _STREAMS: Final = 64
 _QUIET_BYTES: Final = WIDTH * HEIGHT
 
 
-def limit() -> None:
-    """Be the first to wait and the first to go."""
+def give_way() -> None:
+    """Let the calling thread be the last to run, and never take a core from who has it: recording comes first."""
     with suppress(OSError):
         os.nice(_NICE)
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("800")
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def limit() -> None:
+    """Be the first to go."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+        file.write("800")
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pictures.set_limits()
+    sys.setswitchinterval(_SWITCH_S)
 
 
 class Child:
@@ -57,18 +70,22 @@ class Child:
         self._source = source
         self._target = target
         self._writing = threading.Lock()
-        self._streams: OrderedDict[str, motion.Stream] = OrderedDict()
+        self._streams: OrderedDict[str, Stream] = OrderedDict()
         self._detector: NanoDet | None = None
+        self._answers = 0
+        self._looked = threading.Event()
 
     def load(self, param: str | None, weights: str | None) -> dict[str, Any]:
         """Load the detector where there is one; returns what `READY` says."""
         if not param or not weights:
+            self._looked.set()
             return {"detector": False, "error": ""}
         try:
             from .nanodet import NanoDet  # noqa: PLC0415 - only where ncnn is
 
             self._detector = NanoDet(param, weights)
         except Exception as err:  # noqa: BLE001 - whatever a native library raises
+            self._looked.set()
             return {"detector": False, "error": f"{type(err).__name__}: {err}"}
         return {"detector": True, "error": ""}
 
@@ -78,10 +95,19 @@ class Child:
         for detects in (False, True):
             lanes[detects] = SimpleQueue()
             threading.Thread(
-                target=self._work, args=(lanes[detects],), daemon=True
+                target=self._work, args=(lanes[detects], detects), daemon=True
             ).start()
+        gave_way = False
         while (message := self._read()) is not None:
             lanes[message.kind is Kind.DETECT].put(message)
+            gave_way = self._give_way(gave_way)
+
+    def _give_way(self, gave_way: bool) -> bool:
+        """Let the calling thread give way, once, when nobody waits for a first answer any more; says whether it did."""
+        if gave_way or self._answers < _EAGER_ANSWERS:
+            return gave_way
+        give_way()
+        return True
 
     def _read(self) -> Message | None:
         header = self._source.read(HEADER.size)
@@ -100,62 +126,68 @@ class Child:
             self._target.write(pack(kind, request, meta, data) + data)
             self._target.flush()
 
-    def _work(self, lane: SimpleQueue[Message]) -> None:
+    def _work(self, lane: SimpleQueue[Message], detects: bool) -> None:
+        if not detects:
+            self._looked.wait(_FIRST_LOOK_S)
+            from . import motion  # noqa: F401, PLC0415 - imports numpy
+        gave_way = False
+        while True:
+            self._answer(lane.get())
+            self._answers += 1
+            if detects:
+                self._looked.set()
+            gave_way = self._give_way(gave_way)
+
+    def _answer(self, message: Message) -> None:
         handlers: dict[Kind, Callable[[Message], tuple[dict[str, Any], bytes]]] = {
             Kind.MOTION: self._motion,
             Kind.FINISH: self._finish,
             Kind.DETECT: self._detect,
         }
-        while True:
-            message = lane.get()
-            try:
-                meta, data = handlers[message.kind](message)
-            except pictures.BadPicture as err:
-                meta, data = {"bad": str(err)}, b""
-            except (MemoryError, ValueError, KeyError, TypeError) as err:
-                meta, data = (
-                    {"bad": "error", "error": f"{type(err).__name__}: {err}"},
-                    b"",
-                )
-            try:
-                self.send(message.kind, message.request, meta, data)
-            except OSError:
-                os._exit(0)
+        try:
+            meta, data = handlers[message.kind](message)
+        except pictures.BadPicture as err:
+            meta, data = {"bad": str(err)}, b""
+        except (MemoryError, ValueError, KeyError, TypeError) as err:
+            meta, data = (
+                {"bad": "error", "error": f"{type(err).__name__}: {err}"},
+                b"",
+            )
+        try:
+            self.send(message.kind, message.request, meta, data)
+        except OSError:
+            os._exit(0)
 
     def _motion(self, message: Message) -> tuple[dict[str, Any], bytes]:
+        from .motion import Stream, levels, mask_hex  # noqa: PLC0415 - imports numpy
+
         name, data = message.meta["stream"], message.data
         if message.meta.get("begin"):
             quiet = None
             if length := message.meta.get("quiet", 0):
                 if length != _QUIET_BYTES:
                     raise WireError("a quiet picture of another size")
-                levels = np.frombuffer(data[:length], np.uint8)
-                quiet = levels.reshape(HEIGHT, WIDTH).astype(np.float32)
+                quiet = levels(data[:length])
                 data = data[length:]
-            self._streams[name] = motion.Stream(quiet)
+            self._streams[name] = Stream(quiet)
             if len(self._streams) > _STREAMS:
                 self._streams.popitem(last=False)
         stream = self._streams.get(name)
         if stream is None:
-            stream = self._streams[name] = motion.Stream()
+            stream = self._streams[name] = Stream()
         self._streams.move_to_end(name)
-        measured = stream.measure(pictures.luma(data))
-        if measured.reason == "noise":
-            raise pictures.BadPicture("noise")
+        measured = stream.measure(levels(pictures.luma(data)))
         return {
             "usable": measured.usable,
             "reason": measured.reason,
             "compared": measured.compared,
-            "moved": _hex(measured.moved),
-            "unlike": _hex(measured.unlike),
+            "moved": mask_hex(measured.moved),
+            "unlike": mask_hex(measured.unlike),
         }, measured.strength.tobytes()
 
     def _finish(self, message: Message) -> tuple[dict[str, Any], bytes]:
         stream = self._streams.pop(message.meta["stream"], None)
-        quiet = stream.finish() if stream else None
-        if quiet is None:
-            return {}, b""
-        return {}, np.clip(np.rint(quiet), 0, 255).astype(np.uint8).tobytes()
+        return {}, (stream.finish() if stream else None) or b""
 
     def _detect(self, message: Message) -> tuple[dict[str, Any], bytes]:
         if self._detector is None:
@@ -170,7 +202,7 @@ class Child:
         pixels, shown = pictures.pixels(
             message.data, tuple(crop) if crop else None, target
         )
-        if pixels.shape[0] == target[1] and pixels.shape[1] < target[0] * 0.9:
+        if pixels.height == target[1] and pixels.width < target[0] * 0.9:
             # Higher than wide: a turned picture or a narrow crop
             target = SQUARE
             pixels, shown = pictures.pixels(
@@ -180,12 +212,6 @@ class Child:
         return {
             "found": [[str(label), score, list(box)] for label, score, box in found]
         }, b""
-
-
-def _hex(mask: Any) -> str:
-    """Return a grid's cells, the first cell as the lowest bit."""
-    packed = np.packbits(mask.ravel(), bitorder="little")
-    return f"{int.from_bytes(packed.tobytes(), 'little'):x}"
 
 
 def serve(param: str | None, weights: str | None) -> int:

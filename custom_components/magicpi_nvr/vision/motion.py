@@ -38,9 +38,6 @@ _FIT_TRIM: Final = 2.5
 _GAINS: Final = (0.3, 3.0)
 _UNLIKE_LEVELS: Final = 4.0
 _UNLIKE_EVERY: Final = 3
-# Neighbors that are not alike although levels differ: no picture of anything.
-_NONSENSE_LIKENESS: Final = 0.25
-_NONSENSE_SPREAD: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -57,16 +54,9 @@ class Measured:
     compared: bool = False
 
 
-def is_nonsense(luma: Luma) -> bool:
-    """Say whether a picture is noise: it has contrast, but no pixel is like its neighbor."""
-    spread = float(luma.std())
-    if spread < _NONSENSE_SPREAD:
-        return False
-    mean = luma.mean()
-    flat = luma - mean
-    across = float((flat[:, 1:] * flat[:, :-1]).mean())
-    down = float((flat[1:] * flat[:-1]).mean())
-    return max(across, down) < _NONSENSE_LIKENESS * spread * spread
+def levels(data: bytes) -> Luma:
+    """Return the levels of 72 rows of 96 bytes."""
+    return np.frombuffer(data, np.uint8).reshape(HEIGHT, WIDTH).astype(np.float32)
 
 
 class Stream:
@@ -83,8 +73,6 @@ class Stream:
 
     def measure(self, luma: Luma) -> Measured:
         """Compare a picture with those before it."""
-        if is_nonsense(luma):
-            return Measured(False, "noise")
         slope = _slope(luma)
         moved = Measured(True)
         if self._frames:
@@ -101,12 +89,14 @@ class Stream:
             self._still.clear()
         return moved
 
-    def finish(self) -> Luma | None:
+    def finish(self) -> bytes | None:
         """Return the camera's quiet picture from now on: of the event's end when it was still, else the old one."""
+        quiet = self.quiet
         if len(self._still) >= _QUIET_FRAMES:
-            quiet: Luma = np.median(np.stack(self._still), axis=0).astype(np.float32)
-            return quiet
-        return self.quiet
+            quiet = np.median(np.stack(self._still), axis=0)
+        if quiet is None:
+            return None
+        return np.clip(np.rint(quiet), 0, 255).astype(np.uint8).tobytes()
 
     def _compare(self, luma: Luma, slope: Luma, moved: Measured) -> None:
         changed = np.zeros(luma.shape, bool)
@@ -234,3 +224,9 @@ def _near(row: Mask) -> Mask:
     grown[1:] |= row[:-1]
     grown[:-1] |= row[1:]
     return grown
+
+
+def mask_hex(mask: Mask) -> str:
+    """Return a grid's cells, the first cell as the lowest bit."""
+    packed = np.packbits(mask.ravel(), bitorder="little")
+    return f"{int.from_bytes(packed.tobytes(), 'little'):x}"

@@ -36,7 +36,8 @@ class Dead(Exception):
 class Child:
     """One child; who asks it gets Dead once it is gone."""
 
-    has_detector = False
+    # None until it has said so
+    has_detector: bool | None = None
 
     def __init__(self, process: Process, on_gone: Callable[[Child], None]) -> None:
         """Begin to read; `on_gone` hears of a child that ends by itself."""
@@ -46,6 +47,7 @@ class Child:
             _READY: asyncio.get_running_loop().create_future()
         }
         self._request = 0
+        self._answered: set[Kind] = set()
         self._writing = asyncio.Lock()
         self._is_gone = False
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
@@ -93,6 +95,9 @@ class Child:
         future = asyncio.get_running_loop().create_future()
         self._pending[request] = future
         assert self._process.stdin is not None
+        if kind not in self._answered:
+            # It still reads its packages, maybe from a slow card
+            timeout_s = max(timeout_s, START_S)
         try:
             async with asyncio.timeout(timeout_s):
                 async with self._writing:
@@ -101,6 +106,7 @@ class Child:
                     )
                     await self._process.stdin.drain()
                 answer: Answer = await future
+                self._answered.add(kind)
                 return answer
         finally:
             self._pending.pop(request, None)

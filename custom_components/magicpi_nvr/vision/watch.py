@@ -115,7 +115,7 @@ class _Seen:
 
 
 class EventWatch:
-    """Ask `wants`, say `measured` and `looked`, read `result`, `sure` and `may_sleep`."""
+    """Ask `wants` and `first_look`, say `measured` and `looked`, read `result`, `sure` and `may_sleep`."""
 
     def __init__(
         self,
@@ -153,6 +153,9 @@ class EventWatch:
         self._candidate: Look | None = None
         self._candidate_weight = 0
         self._best_view = 0.0
+        # What _detections was made of: it is asked for with each picture
+        self._known = (0, 0)
+        self._detections: tuple[Detection, ...] = ()
 
     # Pictures in
 
@@ -176,6 +179,12 @@ class EventWatch:
         # From the last that was due, so that a camera's own rhythm does not add to it
         self._due = max((self._due or t) + interval, t + interval // 2)
         return True
+
+    def first_look(self, t: int, jpeg: bytes) -> Look | None:
+        """Return the event's first wanted picture to look at, without waiting for what moved: nothing can have."""
+        if not self.settings.detects or self.looks:
+            return None
+        return self._look(Look(t, jpeg, None, 0), t)
 
     def measured(self, t: int, jpeg: bytes, motion: Motion) -> list[Look]:
         """Take in a picture's motion; returns what to look at now."""
@@ -261,6 +270,9 @@ class EventWatch:
         """Take in an answer of the detector, None when there was none; True when something came of it."""
         self.pending -= 1
         if found is None:
+            if self.looks == 1 and not self.pending:
+                # No usable picture: the next one is the first
+                self.looks = 0
             return False
         self._answered += 1
         self._looked_at |= cells_of(look.crop) if look.crop else look.moving
@@ -335,6 +347,12 @@ class EventWatch:
 
     def detections(self) -> tuple[Detection, ...]:
         """Return what was seen, the best view of each thing, best first."""
+        known = (len(self._seen), self._moved | self._unlike)
+        if known != self._known:
+            self._known, self._detections = known, self._group()
+        return self._detections
+
+    def _group(self) -> tuple[Detection, ...]:
         zones = self.settings.zones
         groups: list[list[_Seen]] = []
         for seen in sorted(self._seen, key=lambda item: -item.score):

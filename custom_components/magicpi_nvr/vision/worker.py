@@ -5,6 +5,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+import json
 import logging
 from pathlib import Path
 import sys
@@ -120,14 +121,17 @@ class Worker:
     @property
     def has_detector(self) -> bool:
         """Whether the child that runs detects."""
-        return self._child is not None and self._child.has_detector
+        return self._child is not None and self._child.has_detector is True
 
     @property
     def detects(self) -> bool:
         """Say whether asking for a detection makes sense."""
         if self._model is None or monotonic() < self._without_detector_until:
             return False
-        return self.has_detector if self._child else self._problem is None
+        if self._child is None or self._child.has_detector is None:
+            # One that starts will, unless the last one could not
+            return self._problem is None
+        return self._child.has_detector
 
     def set_model(self, model: ModelFiles | None) -> None:
         """Use other files from the next start on; a running child is ended."""
@@ -356,16 +360,16 @@ class Worker:
             return await self._start()
 
     async def _start(self) -> Child:
-        command = [self._python, "-I", str(self._script)]
         with_detector = (
             self._model is not None and monotonic() >= self._without_detector_until
         )
-        if with_detector and self._model is not None:
-            command += ["--param", str(self._model.param)]
-            command += ["--weights", str(self._model.weights)]
-        for path in sys.path:
-            if path:
-                command += ["--path", path]
+        model = self._model if with_detector else None
+        options = {
+            "param": str(model.param) if model else None,
+            "weights": str(model.weights) if model else None,
+            "path": [path for path in sys.path if path],
+        }
+        command = [self._python, "-I", str(self._script), json.dumps(options)]
         try:
             child = await Child.start(command, self._failed)
         except OSError as err:

@@ -107,11 +107,11 @@ def _set_up_camera(hass: HomeAssistant, entry: MagicPiConfigEntry, nvr: Nvr) -> 
     device = dr.async_get(hass).async_get_or_create(
         config_entry_id=entry.entry_id,
         identifiers={(DOMAIN, camera_id)},
-        connections={(dr.CONNECTION_NETWORK_MAC, dr.format_mac(camera_id))},
+        connections={(dr.CONNECTION_NETWORK_MAC, dr.format_mac(camera.board_id))},
         manufacturer=MANUFACTURER,
         model=camera.model,
         name=entry.title,
-        serial_number=camera_id,
+        serial_number=camera.board_id,
         sw_version=camera.firmware,
         via_device_id=nvr.register_device(),
     )
@@ -162,6 +162,11 @@ async def async_remove_entry(hass: HomeAssistant, entry: MagicPiConfigEntry) -> 
     """Revoke a removed camera's key; a sleeping camera learns of it when it wakes."""
     nvr = await async_get_nvr(hass)
     if not is_nvr_entry(entry):
+        # Home Assistant itself ends the dialogs that set up again only
+        for flow in hass.config_entries.flow.async_progress_by_handler(
+            DOMAIN, match_context={"entry_id": entry.entry_id}
+        ):
+            hass.config_entries.flow.async_abort(flow["flow_id"])
         await nvr.async_forget_camera(entry.data[CONF_ID])
     elif hass.config_entries.async_entries(DOMAIN, include_ignore=False):
         # Cameras cannot do without it: it comes back with the defaults

@@ -1,4 +1,7 @@
-"""The steps of the config flow that claim a camera: setup code, waiting, entry, and closing the dialog."""
+"""The steps of the config flow that claim a camera: setup code, waiting, entry or new board, and closing the dialog.
+
+Long because all that a closed dialog may have to undo is one class.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,6 +13,9 @@ from homeassistant.components import network
 from homeassistant.config_entries import (
     SOURCE_IMPORT,
     SOURCE_REAUTH,
+    SOURCE_RECONFIGURE,
+    SOURCE_ZEROCONF,
+    ConfigEntry,
     ConfigFlow,
     ConfigFlowResult,
 )
@@ -20,14 +26,26 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.selector import (
     BooleanSelector,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
     TextSelector,
     TextSelectorConfig,
 )
 
 from .address import split_address, typed_address
-from .claiming import Claim, ClaimInProgress, ClaimWithdrawn, async_take_picture
+from .claiming import (
+    BoardInUse,
+    Claim,
+    ClaimInProgress,
+    ClaimWithdrawn,
+    async_take_picture,
+    read_link,
+)
 from .clip import signed
 from .const import (
+    CONF_BOARD_ID,
     CONF_DETECTION,
     CONF_HOSTS,
     CONF_ID,
@@ -53,7 +71,7 @@ from .gateway import (
     code_of_link,
     normalize_code,
 )
-from .nvr import Nvr, PortUnavailable, StorageUnavailable, async_get_nvr
+from .nvr import Nvr, PortUnavailable, StorageUnavailable, async_get_nvr, board_of
 from .options_flow import is_host
 from .views import picture_url
 
@@ -88,6 +106,8 @@ class ClaimFlow(ConfigFlow):
     _hosts: list[str] | None = None
     _detection: bool = False
     _id: str
+    _board_id: str
+    _holder: str = ""
     _model: str
     _firmware: str
     _placeholders: dict[str, str]
@@ -102,7 +122,7 @@ class ClaimFlow(ConfigFlow):
         """Claim the camera with its setup code."""
         errors: dict[str, str] = {}
         placeholders = {
-            "id": self._id,
+            "id": self._board_id,
             "model": self._model,
             "firmware": self._firmware,
             "host": self._address,
@@ -120,9 +140,7 @@ class ClaimFlow(ConfigFlow):
                 errors = await self._async_claim(user_input[CONF_SETUP_CODE])
             if not errors:
                 return await self.async_step_wait()
-            placeholders["port"] = str(
-                (await async_get_nvr(self.hass)).entries.options.port
-            )
+            placeholders |= await self._async_error_placeholders()
         fields: dict[probatio.Marker, TextSelector | BooleanSelector] = {
             probatio.Required(CONF_SETUP_CODE): CODE_SELECTOR
         }
@@ -170,6 +188,8 @@ class ClaimFlow(ConfigFlow):
             next_step = "not_registered"
         elif self.source == SOURCE_REAUTH:
             next_step = "reauth_finish"
+        elif self.source == SOURCE_RECONFIGURE:
+            next_step = "board_finish"
         else:
             next_step = "finish"
         return self.async_show_progress_done(next_step_id=next_step)
@@ -184,6 +204,8 @@ class ClaimFlow(ConfigFlow):
                 return self._show_not_registered({CONF_HOSTS: "invalid_host"})
             if self.source == SOURCE_REAUTH:
                 return await self.async_step_reauth_confirm()
+            if self.source == SOURCE_RECONFIGURE:
+                return await self.async_step_board()
             return await self.async_step_claim()
         return self._show_not_registered({})
 
@@ -222,14 +244,16 @@ class ClaimFlow(ConfigFlow):
         entry = self._get_reauth_entry()
         errors: dict[str, str] = {}
         placeholders = {"name": entry.title}
-        self._set_camera(entry.data[CONF_ID], entry.data[CONF_MODEL], "")
+        self._set_camera(
+            entry.data[CONF_ID], board_of(entry), entry.data[CONF_MODEL], ""
+        )
         self._name = entry.title
         if user_input is not None:
             self._address = typed_address(user_input[CONF_HOST])
             errors = await self._async_claim(user_input[CONF_SETUP_CODE])
             if not errors:
                 return await self.async_step_wait()
-            placeholders["port"] = str(self._nvr.entries.options.port)
+            placeholders |= await self._async_error_placeholders()
         return self.async_show_form(
             step_id="reauth_confirm",
             data_schema=self.add_suggested_values_to_schema(
@@ -253,6 +277,72 @@ class ClaimFlow(ConfigFlow):
         return self.async_update_reload_and_abort(
             self._get_reauth_entry(), data_updates={CONF_HOST: self._address}
         )
+
+    async def async_step_board(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for the address and the code of the board that is to be this camera."""
+        entry = self._get_reconfigure_entry()
+        errors: dict[str, str] = {}
+        placeholders = {"name": entry.title}
+        if user_input is not None:
+            await self._async_read_address(user_input[CONF_HOST])
+            try:
+                info = await self._client().info()
+            except ClaimError as err:
+                errors = {CONF_HOST: ERRORS[type(err)]}
+            else:
+                self._set_camera(entry.data[CONF_ID], info.id, info.model, info.fw)
+                self._name = entry.title
+                errors = await self._async_claim(user_input[CONF_SETUP_CODE])
+            if not errors:
+                return await self.async_step_wait()
+            placeholders |= await self._async_error_placeholders()
+        schema = probatio.Schema(
+            {
+                probatio.Required(CONF_HOST): self._host_selector(),
+                probatio.Required(CONF_SETUP_CODE): CODE_SELECTOR,
+            }
+        )
+        return self.async_show_form(
+            step_id="board",
+            data_schema=self.add_suggested_values_to_schema(schema, user_input),
+            errors=errors,
+            description_placeholders=placeholders,
+        )
+
+    async def async_step_board_finish(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Go on with the new board."""
+        self._finished = True
+        entry = self._get_reconfigure_entry()
+        await self._async_keep_options()
+        self._end_other_flows(entry)
+        return self.async_update_reload_and_abort(
+            entry,
+            data_updates={
+                CONF_BOARD_ID: self._board_id,
+                CONF_HOST: self._address,
+                CONF_MODEL: self._model,
+            },
+            reason="board_replaced",
+        )
+
+    @callback
+    def _end_other_flows(self, entry: ConfigEntry) -> None:
+        """End what asks to claim the new board, or the old one for this camera."""
+        manager = self.hass.config_entries.flow
+        for flow in manager.async_progress_by_handler(DOMAIN):
+            context = flow["context"]
+            if context["source"] == SOURCE_REAUTH:
+                is_over = context.get("entry_id") == entry.entry_id
+            else:
+                is_over = context["source"] == SOURCE_ZEROCONF and context.get(
+                    "unique_id"
+                ) == format_mac(self._board_id)
+            if is_over and flow["flow_id"] != self.flow_id:
+                manager.async_abort(flow["flow_id"])
 
     async def async_step_import(self, import_data: dict[str, Any]) -> ConfigFlowResult:
         """Make the entry of a camera that registered after its dialog was closed."""
@@ -283,8 +373,14 @@ class ClaimFlow(ConfigFlow):
 
     async def _async_finish_alone(self) -> None:
         """Do without the dialog what its last step would have done."""
-        if self.source == SOURCE_REAUTH:
-            await self.hass.config_entries.async_reload(self._reauth_entry_id)
+        if self.source in (SOURCE_REAUTH, SOURCE_RECONFIGURE):
+            entry = self._nvr.entries.camera(self._id)
+            if entry is None:
+                # It was removed meanwhile
+                await self._nvr.async_forget_camera(self._id)
+            else:
+                self._end_other_flows(entry)
+                await self.hass.config_entries.async_reload(entry.entry_id)
         else:
             await self._async_keep_options()
             await self.hass.config_entries.flow.async_init(
@@ -298,19 +394,66 @@ class ClaimFlow(ConfigFlow):
     @property
     def _entry_data(self) -> dict[str, Any]:
         """Data of the camera's entry."""
-        return {
+        data = {
             CONF_ID: self._id,
             CONF_HOST: self._address,
             CONF_MODEL: self._model,
         }
+        if self._board_id != self._id:
+            data[CONF_BOARD_ID] = self._board_id
+        return data
 
     @callback
-    def _set_camera(self, camera_id: str, model: str, firmware: str) -> None:
+    def _set_camera(
+        self, camera_id: str, board_id: str, model: str, firmware: str
+    ) -> None:
         """Keep who the camera is; its name is a suggestion yet."""
         self._id = camera_id
+        self._board_id = board_id
         self._model = model
         self._firmware = firmware
-        self._name = f"{model} {camera_id[-5:]}"
+        self._name = f"{model} {board_id[-5:]}"
+
+    async def _async_read_address(self, typed: str) -> None:
+        """Take an address that was typed, or a setup page's link, with its code."""
+        if scanned := read_link(typed):
+            self._code = scanned.code
+            entries = (await async_get_nvr(self.hass)).entries
+            camera_id = entries.camera_id(scanned.board_id)
+            for context in self._found(unique_id=format_mac(camera_id)):
+                typed = context["configuration_url"].removeprefix("http://")
+        self._address = typed_address(typed)
+
+    @callback
+    def _found(self, **context: str) -> list[dict[str, Any]]:
+        """Return the contexts of the flows of cameras that were found by themselves."""
+        return [
+            dict(flow["context"])
+            for flow in self.hass.config_entries.flow.async_progress_by_handler(
+                DOMAIN, match_context={"source": SOURCE_ZEROCONF, **context}
+            )
+            if "title_placeholders" in flow["context"]
+        ]
+
+    @callback
+    def _host_selector(self) -> SelectSelector | TextSelector:
+        """Return a field for an address, with those of found cameras to choose from."""
+        found = [
+            SelectOptionDict(
+                value=context["configuration_url"].removeprefix("http://"),
+                label=context["title_placeholders"]["name"],
+            )
+            for context in self._found()
+        ]
+        if not found:
+            return TEXT_SELECTOR
+        return SelectSelector(
+            SelectSelectorConfig(
+                options=found,
+                custom_value=True,
+                mode=SelectSelectorMode.DROPDOWN,
+            )
+        )
 
     def _client(self) -> SetupClient:
         """Return a client for the address; raises CannotConnect where it is none."""
@@ -324,7 +467,7 @@ class ClaimFlow(ConfigFlow):
         field = CONF_SETUP_CODE
         try:
             # The setup page's QR code and link are as good as the code in them
-            code = normalize_code(code_of_link(code, self._id))
+            code = normalize_code(code_of_link(code, self._board_id))
             # The gateway has to listen before the camera knows its address
             if self._release is None:
                 self._release = await nvr.async_acquire()
@@ -334,13 +477,13 @@ class ClaimFlow(ConfigFlow):
             if not nvr.gateway.has_room(self._id):
                 return {"base": "camera_limit"}
             client = self._client()
-            if (await client.info()).id != self._id:
+            if (await client.info()).id != self._board_id:
                 return {"base": "wrong_camera"}
             host, _ = split_address(self._address) or ("", 0)
             hosts = self._hosts or await nvr.async_hosts(host)
             if self._closed:
                 return {"base": "cannot_connect"}
-            self._claim = Claim(nvr, self._id, self._name)
+            self._claim = Claim(nvr, self._board_id, self._id, self._name)
             await self._claim.hand_over(client, code, hosts)
         except StorageUnavailable:
             return {"base": "storage_unavailable"}
@@ -351,6 +494,9 @@ class ClaimFlow(ConfigFlow):
             return {"base": "start_failed"}
         except ClaimInProgress:
             return {"base": "claim_in_progress"}
+        except BoardInUse as err:
+            self._holder = err.name
+            return {"base": "board_in_use"}
         except ClaimWithdrawn:
             return {"base": "cannot_connect"}
         except ClaimError as err:
@@ -364,6 +510,11 @@ class ClaimFlow(ConfigFlow):
             "minutes": str(int(REGISTRATION_TIMEOUT.total_seconds() // 60)),
         }
         return {}
+
+    async def _async_error_placeholders(self) -> dict[str, str]:
+        """Return what the texts of errors name."""
+        options = (await async_get_nvr(self.hass)).entries.options
+        return {"port": str(options.port), "holder": self._holder}
 
     async def _async_keep_options(self) -> None:
         """Keep what was chosen here as options for all cameras."""

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from homeassistant.core import callback
 
-from .const import REGISTRATION_TIMEOUT
+from .const import CONF_ID, REGISTRATION_TIMEOUT
 from .gateway import Camera, CameraAsleep, Change, CommandFailed, SetupClient
 from .nvr import Nvr
 
@@ -22,7 +22,7 @@ PICTURE_TIMEOUT: Final = 12
 class Scanned(NamedTuple):
     """What a QR code says."""
 
-    camera_id: str
+    board_id: str
     code: str
 
 
@@ -49,7 +49,16 @@ async def async_take_picture(nvr: Nvr, camera: Camera) -> None:
 
 
 class ClaimInProgress(Exception):
-    """Another dialog claims a camera with this id."""
+    """Another dialog claims this board, or one for the same camera."""
+
+
+class BoardInUse(Exception):
+    """The board is another camera here; `name` is that camera's."""
+
+    def __init__(self, name: str) -> None:
+        """Keep the name."""
+        super().__init__(name)
+        self.name = name
 
 
 class ClaimWithdrawn(Exception):
@@ -61,10 +70,11 @@ class Claim:
 
     _deadline: asyncio.Timeout
 
-    def __init__(self, nvr: Nvr, camera_id: str, name: str) -> None:
-        """Nothing is issued yet."""
+    def __init__(self, nvr: Nvr, board_id: str, camera_id: str, name: str) -> None:
+        """Nothing is issued yet; the board is to become the camera `camera_id`."""
         self._nvr = nvr
-        self._id = camera_id
+        self._board_id = board_id
+        self._camera_id = camera_id
         self._name = name
         self._is_open = False
         self.registered: asyncio.Task[Camera] | None = None
@@ -72,14 +82,20 @@ class Claim:
     async def hand_over(self, client: SetupClient, code: str, hosts: list[str]) -> None:
         """Give the camera its bundle, and begin to wait for it.
 
-        Raises ClaimError, ClaimInProgress or ClaimWithdrawn; the claim is over then.
+        Raises ClaimError, ClaimInProgress, BoardInUse or ClaimWithdrawn; the claim is over then.
         """
-        if self._id in self._nvr.claiming:
+        claiming = self._nvr.claiming
+        if self._board_id in claiming or self._camera_id in claiming.values():
             raise ClaimInProgress
-        self._nvr.claiming.add(self._id)
+        entry = self._nvr.entries.of_board(self._board_id)
+        if entry and entry.data[CONF_ID] != self._camera_id:
+            raise BoardInUse(entry.title)
+        claiming[self._board_id] = self._camera_id
         self._is_open = True
         gateway = self._nvr.gateway
-        token = gateway.issue_token(self._id, data={"name": self._name})
+        token = gateway.issue_token(
+            self._board_id, data={"name": self._name}, camera_id=self._camera_id
+        )
         # The camera may register before its answer is here
         waiting = self.registered = self._nvr.hass.async_create_task(
             self._wait(), "magicpi_nvr wait for camera"
@@ -102,7 +118,7 @@ class Claim:
         """Return the registered camera; raises TimeoutError, and the token is worthless then."""
         try:
             async with asyncio.timeout(None) as self._deadline:
-                return await self._nvr.gateway.wait_registered(self._id)
+                return await self._nvr.gateway.wait_registered(self._board_id)
         except TimeoutError:
             self.withdraw()
             raise
@@ -123,7 +139,7 @@ class Claim:
         if not self._is_open:
             return
         self.close()
-        self._nvr.gateway.revoke_token(self._id)
+        self._nvr.gateway.revoke_token(self._board_id)
         if self.registered and asyncio.current_task() is not self.registered:
             self.registered.cancel()
 
@@ -132,4 +148,4 @@ class Claim:
         """End the claim; another one of this id may begin."""
         if self._is_open:
             self._is_open = False
-            self._nvr.claiming.discard(self._id)
+            self._nvr.claiming.pop(self._board_id, None)

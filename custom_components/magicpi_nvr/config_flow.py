@@ -6,7 +6,6 @@ from typing import Any, override
 import probatio
 
 from homeassistant.config_entries import (
-    SOURCE_ZEROCONF,
     ConfigEntry,
     ConfigFlowResult,
     ConfigSubentryFlow,
@@ -16,19 +15,11 @@ from homeassistant.const import CONF_HOST, CONF_NAME
 from homeassistant.core import callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import format_mac
-from homeassistant.helpers.selector import (
-    SelectOptionDict,
-    SelectSelector,
-    SelectSelectorConfig,
-    SelectSelectorMode,
-    TextSelector,
-)
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
 from .address import join_address, split_address, typed_address
 from .claim_flow import ERRORS, TEXT_SELECTOR, ClaimFlow
-from .claiming import read_link
-from .const import DOMAIN, NAME
+from .const import CONF_ID, DOMAIN, NAME
 from .gateway import BadId, ClaimError, is_camera_id, is_mac
 from .nvr import async_get_nvr, is_nvr_entry
 from .nvr.copy_settings import (
@@ -81,23 +72,25 @@ class MagicPiConfigFlow(ClaimFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Offer a camera that waits in setup mode."""
         properties = discovery_info.properties
-        camera_id = str(properties.get("id", "")).upper()
-        if not is_mac(camera_id) or properties.get("proto") != "1":
+        board_id = str(properties.get("id", "")).upper()
+        if not is_mac(board_id) or properties.get("proto") != "1":
             return self.async_abort(reason="not_a_camera")
-        if not is_camera_id(camera_id):
+        if not is_camera_id(board_id):
             return self.async_abort(reason="bad_id")
         host = next(
             (str(item) for item in discovery_info.ip_addresses if item.version == 4),
             discovery_info.host,
         )
         self._address = join_address(host, discovery_info.port)
-        await self.async_set_unique_id(format_mac(camera_id))
-        await self._async_offer_new_claim(camera_id)
+        entries = (await async_get_nvr(self.hass)).entries
+        await self.async_set_unique_id(format_mac(entries.camera_id(board_id)))
+        await self._async_offer_new_claim(board_id)
         self._abort_if_unique_id_configured(
             updates={CONF_HOST: self._address}, reload_on_update=False
         )
         self._set_camera(
-            camera_id,
+            entries.camera_id(board_id),
+            board_id,
             str(properties.get("model") or "MagicPi"),
             str(properties.get("fw") or "?"),
         )
@@ -105,22 +98,20 @@ class MagicPiConfigFlow(ClaimFlow, domain=DOMAIN):
         self.context["configuration_url"] = f"http://{self._address}"
         return await self.async_step_claim()
 
-    async def _async_offer_new_claim(self, camera_id: str) -> None:
+    async def _async_offer_new_claim(self, board_id: str) -> None:
         """Start a reauth where a known camera is truly back in setup mode."""
-        entry = self.hass.config_entries.async_entry_for_domain_unique_id(
-            DOMAIN, format_mac(camera_id)
-        )
-        if entry is None or entry.source == "ignore" or entry.disabled_by:
-            return
         nvr = await async_get_nvr(self.hass)
-        camera = nvr.gateway.cameras.get(camera_id) if nvr.running else None
+        entry = nvr.entries.of_board(board_id)
+        if entry is None or entry.disabled_by:
+            return
+        camera = nvr.gateway.cameras.get(entry.data[CONF_ID]) if nvr.running else None
         if camera and camera.session:
             return
         try:
             info = await self._client().info()
         except ClaimError:
             return
-        if info.id == camera_id:
+        if info.id == board_id:
             entry.async_start_reauth(self.hass)
 
     @override
@@ -130,11 +121,7 @@ class MagicPiConfigFlow(ClaimFlow, domain=DOMAIN):
         """Ask for the address of a camera; found ones are suggested."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            typed = user_input[CONF_HOST]
-            if scanned := read_link(typed):
-                self._code = scanned.code
-                typed = self._found_address(scanned.camera_id) or typed
-            self._address = typed_address(typed)
+            await self._async_read_address(user_input[CONF_HOST])
             try:
                 info = await self._client().info()
             except BadId:
@@ -142,37 +129,21 @@ class MagicPiConfigFlow(ClaimFlow, domain=DOMAIN):
             except ClaimError as err:
                 errors[CONF_HOST] = ERRORS[type(err)]
             else:
+                entries = (await async_get_nvr(self.hass)).entries
                 await self.async_set_unique_id(
-                    format_mac(info.id), raise_on_progress=False
+                    format_mac(entries.camera_id(info.id)), raise_on_progress=False
                 )
                 self._abort_if_unique_id_configured(
                     updates={CONF_HOST: self._address}, reload_on_update=False
                 )
-                self._set_camera(info.id, info.model, info.fw)
-                return await self.async_step_claim()
-        found = [
-            SelectOptionDict(
-                value=context["configuration_url"].removeprefix("http://"),
-                label=context["title_placeholders"]["name"],
-            )
-            for flow in self.hass.config_entries.flow.async_progress_by_handler(
-                DOMAIN, match_context={"source": SOURCE_ZEROCONF}
-            )
-            if "title_placeholders" in (context := flow["context"])
-        ]
-        host_selector: SelectSelector | TextSelector = TEXT_SELECTOR
-        if found:
-            host_selector = SelectSelector(
-                SelectSelectorConfig(
-                    options=found,
-                    custom_value=True,
-                    mode=SelectSelectorMode.DROPDOWN,
+                self._set_camera(
+                    entries.camera_id(info.id), info.id, info.model, info.fw
                 )
-            )
+                return await self.async_step_claim()
         return self.async_show_form(
             step_id="user",
             data_schema=self.add_suggested_values_to_schema(
-                probatio.Schema({probatio.Required(CONF_HOST): host_selector}),
+                probatio.Schema({probatio.Required(CONF_HOST): self._host_selector()}),
                 user_input,
             ),
             errors=errors,
@@ -223,10 +194,21 @@ class MagicPiConfigFlow(ClaimFlow, domain=DOMAIN):
     async def async_step_reconfigure(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Change a camera's name and address."""
+        """Ask what to change about a camera."""
         entry = self._get_reconfigure_entry()
         if is_nvr_entry(entry):
             return self.async_abort(reason="no_settings")
+        return self.async_show_menu(
+            step_id="reconfigure",
+            menu_options=["change", "board"],
+            description_placeholders={"name": entry.title},
+        )
+
+    async def async_step_change(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Change a camera's name and address."""
+        entry = self._get_reconfigure_entry()
         errors: dict[str, str] = {}
         if user_input is not None:
             address = typed_address(user_input[CONF_HOST])
@@ -239,7 +221,7 @@ class MagicPiConfigFlow(ClaimFlow, domain=DOMAIN):
                 )
             errors[CONF_HOST] = "invalid_host"
         return self.async_show_form(
-            step_id="reconfigure",
+            step_id="change",
             data_schema=self.add_suggested_values_to_schema(
                 probatio.Schema(
                     {
@@ -260,16 +242,3 @@ class MagicPiConfigFlow(ClaimFlow, domain=DOMAIN):
         registry = dr.async_get(self.hass)
         for device in dr.async_entries_for_config_entry(registry, entry.entry_id):
             registry.async_update_device(device.id, name_by_user=None)
-
-    def _found_address(self, camera_id: str) -> str | None:
-        """Return where a camera waits that was found by itself."""
-        for flow in self.hass.config_entries.flow.async_progress_by_handler(
-            DOMAIN,
-            match_context={
-                "source": SOURCE_ZEROCONF,
-                "unique_id": format_mac(camera_id),
-            },
-        ):
-            if url := flow["context"].get("configuration_url"):
-                return url.removeprefix("http://")
-        return None

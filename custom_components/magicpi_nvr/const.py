@@ -26,6 +26,7 @@ CAMERA_PLATFORMS: Final = [
 NVR_PLATFORMS: Final = [Platform.BUTTON, Platform.SENSOR, Platform.SWITCH]
 
 # Data of a camera's entry
+CONF_BOARD_ID: Final = "board_id"
 CONF_ID: Final = "id"
 CONF_SETUP_CODE: Final = "setup_code"
 

@@ -10,13 +10,22 @@ from homeassistant.components.diagnostics import async_redact_data
 from homeassistant.const import CONF_HOST, CONF_NAME
 from homeassistant.core import HomeAssistant
 
-from .const import CONF_HOSTS, CONF_ID
+from .const import CONF_BOARD_ID, CONF_HOSTS, CONF_ID
 from .gateway import Camera
 from .nvr import MagicPiConfigEntry, Nvr
 from .status import camera_stats, camera_status, storage_stats
 
 TO_REDACT: Final = frozenset(
-    {"address", "camera", "title", CONF_HOST, CONF_HOSTS, CONF_ID, CONF_NAME}
+    {
+        "address",
+        "camera",
+        "title",
+        CONF_BOARD_ID,
+        CONF_HOST,
+        CONF_HOSTS,
+        CONF_ID,
+        CONF_NAME,
+    }
 )
 
 

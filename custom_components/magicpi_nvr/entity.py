@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Final, override
 
 from homeassistant.core import callback
-from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC, DeviceInfo
+from homeassistant.helpers.device_registry import (
+    CONNECTION_NETWORK_MAC,
+    DeviceInfo,
+    format_mac,
+)
 from homeassistant.helpers.entity import Entity, EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
@@ -52,7 +56,7 @@ class MagicPiEntity(Entity):
         self._attr_unique_id = f"{entry.unique_id}-{description.key}"
         self._attr_device_info = DeviceInfo(
             identifiers={(DOMAIN, self.camera.id)},
-            connections={(CONNECTION_NETWORK_MAC, self.camera.id.lower())},
+            connections={(CONNECTION_NETWORK_MAC, format_mac(self.camera.board_id))},
         )
 
     @override

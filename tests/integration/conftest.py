@@ -2,11 +2,12 @@
 
 import pytest
 
-from .house import clip_house, house, nvr_house
+from .house import clip_house, device, house, nvr_house
 from .scene import everything_enabled, no_browser, patient, scene, writes
 
 __all__ = [
     "clip_house",
+    "device",
     "everything_enabled",
     "house",
     "no_browser",

@@ -1,11 +1,13 @@
 """A Home Assistant with cameras that are virtual, and everything else real."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 import pytest
 from pytest_homeassistant_custom_component.common import (
     CLIENT_ID,
@@ -214,6 +216,23 @@ async def house(
         if entry.state.recoverable:
             await hass.config_entries.async_unload(entry.entry_id)
     await hass.async_block_till_done()
+
+
+@pytest.fixture
+async def device() -> AsyncGenerator[Callable[[web.Application], Awaitable[int]]]:
+    """Start web servers that are no virtual cameras; returns their port."""
+    servers: list[TestServer] = []
+
+    async def start(app: web.Application) -> int:
+        server = TestServer(app)
+        servers.append(server)
+        await server.start_server()
+        assert server.port
+        return server.port
+
+    yield start
+    for server in servers:
+        await server.close()
 
 
 @pytest.fixture

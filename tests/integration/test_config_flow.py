@@ -1,7 +1,7 @@
 """The config flow, each branch, against cameras that answer for real."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +11,6 @@ from typing import Any
 from unittest.mock import patch
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 import pytest
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
@@ -101,23 +100,6 @@ async def claim_form(house: House, camera: VirtualCamera) -> ConfigFlowResult:
 
 
 CODE = {CONF_SETUP_CODE: SETUP_CODE, CONF_NAME: "Front door"}
-
-
-@pytest.fixture
-async def device() -> Callable[[web.Application], Awaitable[int]]:
-    """Start web servers that are no virtual cameras; returns their port."""
-    servers: list[TestServer] = []
-
-    async def start(app: web.Application) -> int:
-        server = TestServer(app)
-        servers.append(server)
-        await server.start_server()
-        assert server.port
-        return server.port
-
-    yield start
-    for server in servers:
-        await server.close()
 
 
 def fake_camera(
@@ -271,6 +253,7 @@ async def test_name_of_the_last_page(nvr_house: House, hass: HomeAssistant) -> N
     assert entry.title == "Gate"
     assert nvr_house.nvr.entries.name(CAMERA_ID) == "Gate"
     result = await nvr_house.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
+    result = await configure(hass, result, {"next_step_id": "change"})
     address = {CONF_NAME: "Garden", CONF_HOST: "127.0.0.1"}
     await configure(hass, result, address)
     await hass.async_block_till_done()
@@ -897,6 +880,8 @@ async def test_reconfigure(nvr_house: House, hass: HomeAssistant) -> None:
     entry = nvr_house.entry()
     result = await nvr_house.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
     assert result["step_id"] == "reconfigure"
+    result = await configure(hass, result, {"next_step_id": "change"})
+    assert result["step_id"] == "change"
     result = await configure(hass, result, {CONF_NAME: "Garden", CONF_HOST: "a b"})
     assert result["errors"] == {CONF_HOST: "invalid_host"}
     result = await configure(
@@ -905,6 +890,7 @@ async def test_reconfigure(nvr_house: House, hass: HomeAssistant) -> None:
     assert result["reason"] == "reconfigure_successful"
     assert entry.data[CONF_HOST] == "[fd00::2]"
     result = await nvr_house.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
+    result = await configure(hass, result, {"next_step_id": "change"})
     result = await configure(
         hass, result, {CONF_NAME: " Garden ", CONF_HOST: "[fd00::2]:81"}
     )

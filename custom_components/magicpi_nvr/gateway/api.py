@@ -190,36 +190,36 @@ class CameraApi:
     def _authenticate(self, request: web.Request) -> Camera:
         """Return the camera whose key the request shows; raises _ApiError."""
         connection = _connection(request)
-        camera_id = request.headers.get("X-Camera-Id", "")
+        board_id = request.headers.get("X-Camera-Id", "")
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        good = self._registry.check_key(camera_id, key.strip())
-        if good and scheme.lower() == "bearer":
-            self._count(connection, camera_id)
+        camera = self._registry.check_key(board_id, key.strip())
+        if camera is not None and scheme.lower() == "bearer":
+            self._count(connection, camera.id)
             connection.authenticated()
-            return self._registry.cameras[camera_id]
-        if is_camera_id(camera_id):
+            return camera
+        if is_camera_id(board_id):
             asyncio.get_running_loop().call_soon(
-                self._report_stale_key, camera_id, connection.address
+                self._report_stale_key, board_id, connection.address
             )
-        if wait := self._registry.failed(connection.origin, camera_id[:32]):
+        if wait := self._registry.failed(connection.origin, board_id[:32]):
             self._counters["refused_rate"] += 1
             raise _too_many(wait)
         self._counters["refused_key"] += 1
         _LOGGER.debug("Wrong key or id from %s", connection.address)
         raise _unauthorized()
 
-    def _report_stale_key(self, camera_id: str, address: str) -> None:
+    def _report_stale_key(self, board_id: str, address: str) -> None:
         """Report it, where this may be the camera itself and not a stranger with its id."""
-        camera = self._registry.cameras.get(camera_id)
+        camera = self._registry.camera_of(board_id)
         now = self._registry.clock.monotonic()
         if (
             camera is not None
             and camera.session is None
             and (address == camera.address or camera.late_since_ms is not None)
-            and now >= self._next_stale_report.get(camera_id, 0)
+            and now >= self._next_stale_report.get(camera.id, 0)
         ):
-            self._next_stale_report[camera_id] = now + STALE_KEY_INTERVAL_S
-            self._delegate.stale_key(camera_id)
+            self._next_stale_report[camera.id] = now + STALE_KEY_INTERVAL_S
+            self._delegate.stale_key(camera.id)
 
     def _with_key(
         self,
@@ -289,7 +289,7 @@ class CameraApi:
         telemetry, config = camera.telemetry, camera.config
         return web.json_response(
             {
-                "id": camera.id,
+                "id": camera.board_id,
                 "name": camera.name,
                 "state": camera.status,
                 "last_seen": camera.last_seen_ms,
@@ -339,7 +339,7 @@ class CameraApi:
         return web.json_response(page)
 
     async def _stats(self, _request: web.Request, camera: Camera) -> web.StreamResponse:
-        return web.json_response({"id": camera.id, **camera.counters.as_dict()})
+        return web.json_response({"id": camera.board_id, **camera.counters.as_dict()})
 
     async def _firmware(
         self, request: web.Request, camera: Camera

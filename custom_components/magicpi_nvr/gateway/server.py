@@ -223,24 +223,30 @@ class Gateway:
         cameras = self._registry.cameras
         return camera_id in cameras or len(cameras) < self.settings.max_cameras
 
-    def issue_token(self, camera_id: str, *, data: Mapping[str, Any]) -> str:
-        """Return a token for one registration of this id within ten minutes.
+    def issue_token(
+        self, board_id: str, *, data: Mapping[str, Any], camera_id: str | None = None
+    ) -> str:
+        """Return a token for one registration of this board within ten minutes.
 
-        `data` comes back with `camera_registered`; its `name` becomes the camera's.
+        The board becomes the camera `camera_id`, in the place of that camera's board, or else
+        the camera with its own id. `data` comes back with `camera_registered`; its `name`
+        becomes the camera's.
         """
-        return self._registry.issue_token(camera_id, data)
+        return self._registry.issue_token(
+            board_id, data, camera_id=camera_id or board_id
+        )
 
-    def revoke_token(self, camera_id: str) -> None:
-        """Make the token of this id worthless."""
-        self._registry.revoke_token(camera_id)
+    def revoke_token(self, board_id: str) -> None:
+        """Make the token of this board worthless."""
+        self._registry.revoke_token(board_id)
 
-    async def wait_registered(self, camera_id: str) -> Camera:
-        """Wait for the camera that got a token, also one that was faster.
+    async def wait_registered(self, board_id: str) -> Camera:
+        """Wait for the board that got a token, also one that was faster.
 
         Raises RegistrationExpired when the token runs out or is taken back.
         """
         try:
-            future = self._registry.registration(camera_id)
+            future = self._registry.registration(board_id)
         except KeyError:
             raise RegistrationExpired from None
         return await asyncio.shield(future)

@@ -204,7 +204,7 @@ class Session:
             self.close(CloseCode.POLICY, "hello expected")
         elif hello.proto != PROTOCOL_VERSION:
             self.close(CloseCode.POLICY, f"proto {PROTOCOL_VERSION} expected")
-        elif hello.id != self.camera.id:
+        elif hello.id != self.camera.board_id:
             self.close(CloseCode.POLICY, "hello of another id")
         elif await self._is_ready():
             self._welcome(hello, arrived)

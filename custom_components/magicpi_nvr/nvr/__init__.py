@@ -2,7 +2,7 @@
 
 from .changes import EventChange, NvrChange, Sighting
 from .core import Nvr
-from .entries import is_nvr_entry
+from .entries import board_of, is_nvr_entry
 from .event_dict import event_as_dict, findings_as_dict, has_thumbnail
 from .manual import AlreadyRecording, NoPicture
 from .recordings import StorageUnavailable
@@ -30,6 +30,7 @@ __all__ = [
     "Sighting",
     "StorageUnavailable",
     "async_get_nvr",
+    "board_of",
     "event_as_dict",
     "findings_as_dict",
     "has_thumbnail",

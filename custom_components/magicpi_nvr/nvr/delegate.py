@@ -92,6 +92,7 @@ class CameraDelegate:
                 self._followed[camera.id] = camera.subscribe(
                     lambda change, camera=camera: self._handle_camera(camera, change)  # type: ignore[misc]
                 )
+            self._entries.note_board(camera)
             self.tell_ignored(camera)
 
     @callback

@@ -1,5 +1,7 @@
 """The config entries: which is the NVR's, which a camera's, and what they and the devices say."""
 
+from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +11,16 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.util import dt as dt_util
 
-from ..const import CONF_ID, CONF_ZONES, DOMAIN, FOLDER, MANUFACTURER, NAME
+from ..const import (
+    CONF_BOARD_ID,
+    CONF_ID,
+    CONF_ZONES,
+    DOMAIN,
+    FOLDER,
+    MANUFACTURER,
+    NAME,
+)
+from ..gateway import Camera
 from ..options import CameraOptions, NvrOptions
 from ..recording import CameraRetention, RecordingSettings
 from .stores import NvrSettings
@@ -20,6 +31,22 @@ GIGABYTE: Final = 1024**3
 def is_nvr_entry(entry: ConfigEntry[Any]) -> bool:
     """Say whether an entry is the NVR's and not a camera's."""
     return entry.unique_id == DOMAIN
+
+
+def _camera_ids(board_id: str) -> Iterator[str]:
+    """Yield ids for the camera that a board becomes: its own, then locally administered ones."""
+    yield board_id
+    number = 0
+    while True:
+        digest = bytearray(sha256(f"{board_id} {number}".encode()).digest()[:6])
+        digest[0] = digest[0] & 0xFC | 0x02
+        yield digest.hex(":").upper()
+        number += 1
+
+
+def board_of(entry: ConfigEntry[Any]) -> str:
+    """Return the id of the board that an entry's camera is."""
+    return str(entry.data.get(CONF_BOARD_ID, entry.data[CONF_ID]))
 
 
 class Entries:
@@ -47,6 +74,55 @@ class Entries:
         """Return the entry of a camera."""
         return self._hass.config_entries.async_entry_for_domain_unique_id(
             DOMAIN, dr.format_mac(camera_id)
+        )
+
+    def of_board(self, board_id: str) -> ConfigEntry[Any] | None:
+        """Return the entry of the camera that a board is."""
+        for entry in self._hass.config_entries.async_entries(DOMAIN):
+            if CONF_ID in entry.data and board_of(entry) == board_id:
+                return entry
+        return None
+
+    def camera_id(self, board_id: str) -> str:
+        """Return the id of the camera that a board is, or becomes when it is claimed.
+
+        That is the board's own, unless a camera has it whose board was replaced.
+        """
+        if entry := self.of_board(board_id):
+            return str(entry.data[CONF_ID])
+        return next(
+            camera_id
+            for camera_id in _camera_ids(board_id)
+            if (taken := self.camera(camera_id)) is None or CONF_ID not in taken.data
+        )
+
+    @callback
+    def note_board(self, camera: Camera) -> None:
+        """Let entry and device follow a camera whose board was replaced."""
+        if (entry := self.camera(camera.id)) is None or CONF_ID not in entry.data:
+            return
+        if board_of(entry) != camera.board_id:
+            self._hass.config_entries.async_update_entry(
+                entry, data={**entry.data, CONF_BOARD_ID: camera.board_id}
+            )
+        registry = dr.async_get(self._hass)
+        device = registry.async_get_device_by_identifier(
+            (DOMAIN, camera.id), entry.entry_id
+        )
+        if device is None or device.serial_number == camera.board_id:
+            return
+        others = {
+            connection
+            for connection in device.connections
+            if connection[0] != dr.CONNECTION_NETWORK_MAC
+        }
+        registry.async_update_device(
+            device.id,
+            new_connections={
+                (dr.CONNECTION_NETWORK_MAC, dr.format_mac(camera.board_id)),
+                *others,
+            },
+            serial_number=camera.board_id,
         )
 
     def zones(self, camera_id: str) -> list[dict[str, Any]]:

@@ -100,8 +100,8 @@ class StartSteps:
         self.life = Lifecycle({name: getattr(self, f"_{name}") for name in STEPS})
         # One for all starts: what it has yet to write is read by the next one
         self._storage = RegistryStorage(hass)
-        # Cameras that a dialog claims right now
-        self.claiming: set[str] = set()
+        # Boards that a dialog claims right now, and the cameras that they become
+        self.claiming: dict[str, str] = {}
         self.vision: Vision | None = None
         self._storage_failed = False
 

@@ -23,7 +23,7 @@ from ..messages import (
     Result,
 )
 from ..progress import BootProgress
-from ..protocol import WAKE_TIMER, Frame, ProtocolError, encode_config
+from ..protocol import WAKE_TIMER, Frame, ProtocolError, encode_command, encode_config
 from .changes import ALL_BUT_FRAMES, Change, Subscribers
 from .commands import CameraAsleep, CommandFailed, CommandRefused, Commands
 from .configuration import Configuration
@@ -77,9 +77,12 @@ class Camera:
         firmware: str,
         caps: Caps,
         host: CameraHost,
+        board_id: str | None = None,
     ) -> None:
         """A camera that was never seen; `restore` adds what is known from before."""
         self.id = camera_id
+        self.board_id = board_id or camera_id
+        """The id on the wire: another one than the camera's after its board was replaced."""
         self.name = name
         self.model = model
         self.firmware = firmware
@@ -122,6 +125,7 @@ class Camera:
     def as_dict(self) -> dict[str, Any]:
         """Return what survives a restart."""
         return {
+            "board_id": self.board_id,
             "name": self.name,
             "model": self.model,
             "fw": self.firmware,
@@ -147,6 +151,7 @@ class Camera:
             firmware=str(data.get("fw") or UNKNOWN),
             caps=Caps.from_dict(data.get("caps", {})),
             host=host,
+            board_id=data.get("board_id"),
         )
         address = data.get("address")
         camera.address = address if isinstance(address, str) else None
@@ -491,6 +496,21 @@ class Camera:
         if self.config.as_dict() != before:
             self.notify(Change.CONFIG)
             self._host.save()
+
+    def take_board(self, board_id: str) -> None:
+        """Be another board from now on: settings and totals stay, what was the old board's goes."""
+        if self.session is not None:
+            self.session.send(encode_command(0, "forget", {}))
+        _LOGGER.info("Camera %s (%s) is board %s now", self.name, self.id, board_id)
+        self.board_id = board_id
+        self.telemetry = Telemetry()
+        self.pictures = PictureFaults()
+        self.update = Update(self._host.clock)
+        self.rekey_pending = False
+        self._known_boot = None
+        self.log.clear()
+        self.config.forget_reported()
+        self.notify(Change.TELEMETRY | Change.OTA | Change.LOG | Change.PICTURES)
 
     def reclaim(self, request: Registration, *, name: str | None) -> None:
         """The camera was reset and claimed again: it has forgotten its settings."""

@@ -203,6 +203,13 @@ class Configuration:
             if key.fault(self.desired.get(name), caps) is not None:
                 self.desired[name] = key.default_for(caps)
 
+    def forget_reported(self) -> None:
+        """Know nothing of what the camera has: it is another board."""
+        self.reported.clear()
+        self.reported_rev = None
+        self.pending.clear()
+        self.rejected.clear()
+
     def message(self) -> dict[str, Any]:
         """Return `{"rev", ...}` with every key, as on the wire."""
         return {"rev": self.rev, **self.desired}

@@ -69,6 +69,7 @@ class RegistrationRefused(Exception):
 @dataclass(slots=True)
 class _Token:
     hash: str = field(repr=False)
+    camera_id: str
     data: Mapping[str, Any] = field(repr=False)
     expires: float
     registered: Future[Camera]
@@ -89,6 +90,7 @@ class Registry:
         self.clock = clock or Clock()
         self.cameras: dict[str, Camera] = {}
         self._storage = storage
+        self._by_board: dict[str, Camera] = {}
         self._unsaved = False
         self._saved_at = self.clock.monotonic()
         self._credentials: dict[str, _Credentials] = {}
@@ -108,10 +110,15 @@ class Registry:
                 if not is_camera_id(camera_id) or not isinstance(key_hash, str):
                     raise ValueError("no camera")
                 camera = Camera.restore(camera_id, values, self)
+                if (
+                    not is_camera_id(camera.board_id)
+                    or camera.board_id in self._by_board
+                ):
+                    raise ValueError("no board of its own")
             except RESTORE_ERRORS:
                 _LOGGER.warning("Stored camera %s cannot be read", camera_id)
                 continue
-            self.cameras[camera_id] = camera
+            self.cameras[camera_id] = self._by_board[camera.board_id] = camera
             self._credentials[camera_id] = _Credentials(
                 key_hash, new_key_hash if isinstance(new_key_hash, str) else None
             )
@@ -160,24 +167,31 @@ class Registry:
 
     # Registration
 
-    def issue_token(self, camera_id: str, data: Mapping[str, Any]) -> str:
-        """Return a token for one registration of this id; an older one is worthless then."""
-        self.revoke_token(camera_id)
+    def camera_of(self, board_id: str) -> Camera | None:
+        """Return the camera that a board is."""
+        return self._by_board.get(board_id)
+
+    def issue_token(
+        self, board_id: str, data: Mapping[str, Any], *, camera_id: str
+    ) -> str:
+        """Return a token for one registration of this board as this camera; an older one is worthless then."""
+        self.revoke_token(board_id)
         # Spent tokens stay, so that they differ from strange ones.
         while len(self._tokens) >= MAX_TOKENS:
             self.revoke_token(next(iter(self._tokens)))
         token = _make_secret()
-        self._tokens[camera_id] = _Token(
+        self._tokens[board_id] = _Token(
             hash=_hash(token),
+            camera_id=camera_id,
             data=dict(data),
             expires=self.clock.monotonic() + TOKEN_LIFETIME_S,
             registered=get_running_loop().create_future(),
         )
         return token
 
-    def revoke_token(self, camera_id: str) -> None:
+    def revoke_token(self, board_id: str) -> None:
         """Make the token worthless; a waiter for its camera gets RegistrationExpired."""
-        if (token := self._tokens.pop(camera_id, None)) is not None:
+        if (token := self._tokens.pop(board_id, None)) is not None:
             _expire(token)
 
     def _expire_tokens(self) -> None:
@@ -186,9 +200,9 @@ class Registry:
             if now >= token.expires:
                 _expire(token)
 
-    def registration(self, camera_id: str) -> Future[Camera]:
-        """Return the future of the camera that holds the token of this id; raises KeyError."""
-        return self._tokens[camera_id].registered
+    def registration(self, board_id: str) -> Future[Camera]:
+        """Return the future of the camera that this board's token is for; raises KeyError."""
+        return self._tokens[board_id].registered
 
     def redeem(
         self, request: Registration, *, max_cameras: int
@@ -201,30 +215,37 @@ class Registry:
         matches = hmac.compare_digest(
             token.hash if token else _NO_HASH, _hash(request.token)
         )
+        holder = self._by_board.get(request.id)
         if token is None or not matches:
-            known = request.id in self.cameras
-            raise RegistrationRefused("claimed" if known else "bad_token")
+            raise RegistrationRefused("claimed" if holder else "bad_token")
         if token.used or self.clock.monotonic() >= token.expires:
             raise RegistrationRefused("bad_token")
-        camera = self.cameras.get(request.id)
+        if holder is not None and holder.id != token.camera_id:
+            raise RegistrationRefused("claimed")
+        camera = self.cameras.get(token.camera_id)
         if camera is None and len(self.cameras) >= max_cameras:
             raise RegistrationRefused("too_many_cameras")
         token.used = True
         name = token.data.get("name")
         if camera is None:
             camera = Camera(
-                request.id,
+                token.camera_id,
+                board_id=request.id,
                 name=str(name or f"{request.model} {request.id[-5:]}"),
                 model=request.model,
                 firmware=request.fw,
                 caps=request.caps,
                 host=self,
             )
-            self.cameras[request.id] = camera
+            self.cameras[camera.id] = camera
         else:
+            if camera.board_id != request.id:
+                del self._by_board[camera.board_id]
+                camera.take_board(request.id)
             camera.reclaim(request, name=str(name) if name else None)
+        self._by_board[request.id] = camera
         key = _make_secret()
-        self._credentials[request.id] = _Credentials(_hash(key))
+        self._credentials[camera.id] = _Credentials(_hash(key))
         self.save()
         if not token.registered.done():
             token.registered.set_result(camera)
@@ -232,29 +253,36 @@ class Registry:
 
     def forget(self, camera_id: str) -> Camera | None:
         """Revoke the key of a camera; returns it where it was known."""
-        self.revoke_token(camera_id)
+        for board_id in [
+            board_id
+            for board_id, token in self._tokens.items()
+            if token.camera_id == camera_id
+        ]:
+            self.revoke_token(board_id)
         self._credentials.pop(camera_id, None)
         if (camera := self.cameras.pop(camera_id, None)) is not None:
+            del self._by_board[camera.board_id]
             self.save()
         return camera
 
     # Keys
 
-    def check_key(self, camera_id: str, key: str) -> bool:
-        """Return whether this is the camera's key; takes as long for an unknown id."""
+    def check_key(self, board_id: str, key: str) -> Camera | None:
+        """Return the board's camera if this is its key; takes as long for an unknown id."""
         presented = _hash(key)
-        credentials = self._credentials.get(camera_id)
+        camera = self._by_board.get(board_id)
+        credentials = self._credentials.get(camera.id) if camera else None
         key_hash = credentials.key_hash if credentials else _NO_HASH
         new_key_hash = (credentials and credentials.new_key_hash) or _NO_HASH
         is_old = hmac.compare_digest(key_hash, presented)
         is_new = hmac.compare_digest(new_key_hash, presented)
         if credentials is None:
-            return False
+            return None
         if is_new and credentials.new_key_hash is not None:
             credentials.key_hash, credentials.new_key_hash = presented, None
             self.save()
-            return True
-        return is_old
+            return camera
+        return camera if is_old else None
 
     async def begin_rekey(self, camera_id: str) -> str:
         """Return a new key that is good beside the old one until it is used.
@@ -272,9 +300,9 @@ class Registry:
             credentials.new_key_hash = None
             self.save()
 
-    def failed(self, address: str, camera_id: str) -> int:
+    def failed(self, address: str, board_id: str) -> int:
         """Count a wrong secret; returns seconds to wait, 0 while within the limits."""
-        return max(self._by_address.failed(address), self._by_id.failed(camera_id))
+        return max(self._by_address.failed(address), self._by_id.failed(board_id))
 
 
 def _expire(token: _Token) -> None:

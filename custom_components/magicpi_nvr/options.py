@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import time
 import os
-from typing import Any, Self
+import re
+from typing import Any, Final, Self
 
 from homeassistant.const import CONF_PORT
 
@@ -41,6 +43,23 @@ from .const import (
     SECTION_VISION,
     WHEN_NOTHING_RECORD,
 )
+
+DAILY: Final = re.compile(r"(?P<minute>[0-9]{1,2}) (?P<hour>[0-9]{1,2}) \* \* \*")
+
+
+def daily_cron(at: time) -> str:
+    """Return the cron expression of a time of day."""
+    return f"{at.minute} {at.hour} * * *"
+
+
+def daily_time(cron: str) -> time | None:
+    """Return the time of day that a cron expression means; None where it is no such one."""
+    if (found := DAILY.fullmatch(" ".join(cron.split()))) is None:
+        return None
+    try:
+        return time(int(found["hour"]), int(found["minute"]))
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,7 @@
 """The options of cameras and of the NVR."""
 
+from collections.abc import Mapping
+from datetime import time
 from ipaddress import ip_address
 import re
 from typing import Any, Final
@@ -21,6 +23,7 @@ from homeassistant.helpers.selector import (
     SelectSelectorMode,
     TextSelector,
     TextSelectorConfig,
+    TimeSelector,
 )
 from homeassistant.util import dt as dt_util
 
@@ -28,6 +31,7 @@ from .const import (
     CONF_ANIMAL_SCORE,
     CONF_CHECK_IN_DAYS,
     CONF_CLEANUP,
+    CONF_CLEANUP_TIME,
     CONF_CONTINUOUS_DAYS,
     CONF_CRF,
     CONF_DETECTION,
@@ -53,6 +57,7 @@ from .const import (
     PRESETS,
     RECORD_CONTINUOUSLY,
     RECORD_EVENTS,
+    SECTION_ADVANCED,
     SECTION_CAMERAS,
     SECTION_ENCODER,
     SECTION_NETWORK,
@@ -62,12 +67,13 @@ from .const import (
     WHEN_NOTHING_STOP,
 )
 from .nvr import async_get_nvr
-from .options import NvrOptions
+from .options import NvrOptions, daily_cron, daily_time
 
 HOST_NAME: Final = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*"
 )
 TEXT_SELECTOR: Final = TextSelector()
+DEFAULT_CLEANUP: Final = time(2)
 
 
 class CameraOptionsFlow(OptionsFlowWithReload):
@@ -151,14 +157,16 @@ class NvrOptionsFlow(OptionsFlowWithReload):
         """Ask for the options, section by section."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            if not is_cron(user_input[SECTION_STORAGE][CONF_CLEANUP]):
+            data = _stored(user_input)
+            if not is_cron(data[SECTION_STORAGE][CONF_CLEANUP]):
                 errors["base"] = "invalid_cron"
             elif not all(map(is_host, user_input[SECTION_NETWORK][CONF_HOSTS])):
                 errors["base"] = "invalid_host"
             else:
-                return self.async_create_entry(data=user_input)
+                return self.async_create_entry(data=data)
         options = NvrOptions.from_mapping(self.config_entry.options)
         nvr = await async_get_nvr(self.hass)
+        daily = daily_time(options.cleanup)
         return self.async_show_form(
             step_id="nvr",
             data_schema=self.add_suggested_values_to_schema(
@@ -173,7 +181,7 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                         CONF_MEDIA_DIR: nvr.entries.media_dir(options),
                         CONF_RETENTION_DAYS: options.retention_days,
                         CONF_CHECK_IN_DAYS: options.check_in_days,
-                        CONF_CLEANUP: options.cleanup,
+                        CONF_CLEANUP_TIME: (daily or DEFAULT_CLEANUP).isoformat(),
                         CONF_FREE_SPACE_FLOOR: options.free_space_floor,
                     },
                     SECTION_ENCODER: {
@@ -192,6 +200,9 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                         CONF_MAX_CAMERAS: options.max_cameras,
                         CONF_LATE_AFTER: options.late_after,
                     },
+                    SECTION_ADVANCED: (
+                        {CONF_CLEANUP: options.cleanup} if daily is None else {}
+                    ),
                 },
             ),
             errors=errors,
@@ -233,7 +244,9 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                             probatio.Optional(CONF_CHECK_IN_DAYS, default=60): _number(
                                 1, 3650, unit="d"
                             ),
-                            probatio.Required(CONF_CLEANUP): TEXT_SELECTOR,
+                            probatio.Required(
+                                CONF_CLEANUP_TIME, default=DEFAULT_CLEANUP.isoformat()
+                            ): TimeSelector(),
                             probatio.Required(CONF_FREE_SPACE_FLOOR): _number(
                                 0, 10_000, step=0.1, unit="GB"
                             ),
@@ -289,6 +302,10 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                     ),
                     {"collapsed": True},
                 ),
+                probatio.Required(SECTION_ADVANCED, default=dict): section(
+                    probatio.Schema({probatio.Optional(CONF_CLEANUP): TEXT_SELECTOR}),
+                    {"collapsed": True},
+                ),
             }
         )
 
@@ -318,6 +335,16 @@ RECORD_CONTINUOUSLY_FIELDS: Final = {
     ),
     probatio.Optional(CONF_CONTINUOUS_DAYS, default=2): _number(1, 365, unit="d"),
 }
+
+
+def _stored(user_input: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a form: the cleanup is stored as a cron expression, however it was chosen."""
+    data = dict(user_input)
+    advanced = data.pop(SECTION_ADVANCED, {})
+    storage = dict(data[SECTION_STORAGE])
+    at = time.fromisoformat(storage.pop(CONF_CLEANUP_TIME))
+    storage[CONF_CLEANUP] = advanced.get(CONF_CLEANUP, "").strip() or daily_cron(at)
+    return data | {SECTION_STORAGE: storage}
 
 
 def is_host(text: str) -> bool:

@@ -1,6 +1,7 @@
 """What the documents name exists, what they calculate is right, what they leave out is found."""
 
 import ast
+from datetime import time
 from functools import cache
 import importlib
 import json
@@ -18,7 +19,7 @@ from custom_components.magicpi_nvr.copies.errors import Cause
 from custom_components.magicpi_nvr.gateway import messages as camera_messages, protocol
 from custom_components.magicpi_nvr.gateway.camera import configuration
 from custom_components.magicpi_nvr.gateway.trust import claim
-from custom_components.magicpi_nvr.options import NvrOptions
+from custom_components.magicpi_nvr.options import NvrOptions, daily_cron
 import homeassistant
 from homeassistant.const import Platform
 from homeassistant.helpers.entity import EntityDescription
@@ -394,7 +395,9 @@ def test_options() -> None:
     options = NvrOptions()
     for key in ("port", "retention_days", "crf", "max_cameras", "late_after"):
         assert defaults[labels[key]].split()[0] == str(getattr(options, key)), key
-    assert defaults[labels["cleanup"]] == f"`{options.cleanup}`"
+    assert daily_cron(time.fromisoformat(defaults[labels["cleanup_time"]])) == (
+        options.cleanup
+    )
     assert defaults[labels["free_space_floor"]] == f"{options.free_space_floor:.0f} GB"
     presets = texts()["selector"]["preset"]["options"]
     assert defaults[labels["preset"]] == presets[options.preset]

@@ -17,6 +17,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.magicpi_nvr.address import split_address, typed_address
 from custom_components.magicpi_nvr.const import (
     CONF_CLEANUP,
+    CONF_CLEANUP_TIME,
     CONF_DETECTION,
     CONF_HOSTS,
     CONF_RETENTION_DAYS,
@@ -24,6 +25,7 @@ from custom_components.magicpi_nvr.const import (
     CONF_SETUP_CODE,
     DOMAIN,
     NAME,
+    SECTION_ADVANCED,
     SECTION_NETWORK,
     SECTION_STORAGE,
 )
@@ -946,13 +948,14 @@ async def test_nvr_options(
     assert result["step_id"] == "nvr"
     port = unused_tcp_port_factory()
     options = nvr_options(port)
-    bad = options | {SECTION_STORAGE: options[SECTION_STORAGE] | {CONF_CLEANUP: "soon"}}
+    del options[SECTION_STORAGE][CONF_CLEANUP]
+    bad = options | {SECTION_ADVANCED: {CONF_CLEANUP: "soon"}}
     result = await flow.async_configure(result["flow_id"], bad)
     assert result["errors"] == {"base": "invalid_cron"}
     bad = options | {SECTION_NETWORK: {CONF_PORT: port, CONF_HOSTS: ["a/b"]}}
     result = await flow.async_configure(result["flow_id"], bad)
     assert result["errors"] == {"base": "invalid_host"}
-    options[SECTION_STORAGE][CONF_CLEANUP] = "30 4 * * *"
+    options[SECTION_STORAGE][CONF_CLEANUP_TIME] = "04:30:00"
     options[SECTION_STORAGE][CONF_RETENTION_DAYS] = 30
     mark = camera.mark()
     camera.options.gateway = ("127.0.0.1", port)
@@ -961,8 +964,52 @@ async def test_nvr_options(
     await hass.async_block_till_done()
     assert nvr_house.nvr.gateway.port == port
     assert nvr_house.nvr.recordings.library.settings.retention_days == 30
+    assert nvr_house.nvr.options.cleanup == "30 4 * * *"
     # The camera finds the new port
     await camera.wait_event("welcome", after=mark)
+
+
+@pytest.mark.parametrize(
+    ("stored", "time", "cron"),
+    [
+        ("0 2 * * *", "02:00:00", None),
+        ("30  3 * * *", "03:30:00", None),
+        ("0 2 * * 1-5", "02:00:00", "0 2 * * 1-5"),
+        ("*/15 * * * *", "02:00:00", "*/15 * * * *"),
+        ("0 25 * * *", "02:00:00", "0 25 * * *"),
+    ],
+)
+async def test_cleanup_as_it_was_stored(
+    nvr_house: House, hass: HomeAssistant, stored: str, time: str, cron: str | None
+) -> None:
+    """A stored cron expression is shown as a time where it is one, and stays what it is otherwise."""
+    await nvr_house.claimed()
+    entry = hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, DOMAIN)
+    storage = entry.options[SECTION_STORAGE] | {CONF_CLEANUP: stored}
+    before = {**entry.options, SECTION_STORAGE: storage}
+    hass.config_entries.async_update_entry(entry, options=before)
+    flow = hass.config_entries.options
+    result = await flow.async_init(entry.entry_id)
+    sections = {str(key): value for key, value in result["data_schema"].schema.items()}
+    suggested = {
+        str(key): (key.description or {}).get("suggested_value")
+        for name in (SECTION_STORAGE, SECTION_ADVANCED)
+        for key in sections[name].schema.schema
+    }
+    assert suggested[CONF_CLEANUP_TIME] == time
+    assert suggested[CONF_CLEANUP] == cron
+    form = {**before, SECTION_STORAGE: storage | {CONF_CLEANUP_TIME: time}}
+    del form[SECTION_STORAGE][CONF_CLEANUP]
+    if cron:
+        form[SECTION_ADVANCED] = {CONF_CLEANUP: cron}
+    result = await flow.async_configure(result["flow_id"], form)
+    if stored == "0 25 * * *":
+        assert result["errors"] == {"base": "invalid_cron"}
+        return
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+    assert entry.options[SECTION_STORAGE][CONF_CLEANUP] == " ".join(stored.split())
+    assert CONF_CLEANUP_TIME not in entry.options[SECTION_STORAGE]
 
 
 async def test_link_of_the_setup_page(nvr_house: House, hass: HomeAssistant) -> None:

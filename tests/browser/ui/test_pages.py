@@ -162,11 +162,9 @@ async def test_options(
     )
     form = page.locator("step-flow-form")
     await expect(form).to_contain_text("TCP port that cameras connect to.")
-    cron = page.get_by_role("textbox", name="cleanup")
-    await cron.fill("every night")
-    await visitor.button("Submit").click()
-    await expect(form).to_contain_text("This is not a cron expression.")
-    await cron.fill("30 3 * * *")
+    time = form.locator("ha-selector-time input")
+    await time.first.fill("3")
+    await time.nth(1).fill("30")
     await visitor.button("Submit").click()
     await visitor.button("Finish").click()
 
@@ -180,9 +178,9 @@ async def test_options(
         await stage.hass.rest(
             "DELETE", f"/api/config/config_entries/options/flow/{flow['flow_id']}"
         )
-        return "30 3 * * *" in text
+        return "03:30:00" in text
 
-    await wait_until(stored, 20, "the new schedule")
+    await wait_until(stored, 20, "the new time")
 
     await (
         entry_row(visitor, "Garden")

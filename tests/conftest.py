@@ -8,10 +8,13 @@ import pytest
 from zeroconf import Zeroconf
 
 from home_assistant import free_port
-from pytest_early import uses_home_assistant
 
 pytest_plugins = [
+    "tests.harness.frame_check",
     "tests.harness.gateway",
+    "tests.harness.home_assistant",
+    "tests.harness.library",
+    "tests.harness.recorder",
 ]
 
 ZEROCONF_INIT = Zeroconf.__init__
@@ -67,7 +70,7 @@ def zeroconf_of_its_own(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(autouse=True)
 def enable_our_integration(request: pytest.FixtureRequest) -> None:
     """Let the test plugin's Home Assistant load custom_components/magicpi_nvr."""
-    if not uses_home_assistant(request.node) or "hass" not in request.fixturenames:
+    if "hass" not in request.fixturenames:
         return
     # The recorder has to be there before Home Assistant is.
     for name in ("recorder_mock", "async_test_recorder"):

@@ -17,7 +17,7 @@ from playwright.async_api import Browser, Locator, expect
 from home_assistant import ROOT, HomeAssistantError
 from person import CARD, PHONE, Person, Scheme, chromium, person
 from scenery import cat, film, front_door, garden, parcel
-from stage import CALM_DAY, DOMAIN, Stage
+from seeded_installation import CALM_DAY, DOMAIN, SeededInstallation
 from virtual_camera import LoopSource
 
 IMAGES = ROOT / "docs" / "images"
@@ -46,9 +46,9 @@ type Look = Callable[[Person], Awaitable[None]]
 class Photographer:
     """Takes each picture in a light window and in a dark one."""
 
-    def __init__(self, stage: Stage, browser: Browser, only: str) -> None:
-        """Work at a stage."""
-        self.stage = stage
+    def __init__(self, seeded: SeededInstallation, browser: Browser, only: str) -> None:
+        """Take pictures of an installation."""
+        self.seeded = seeded
         self.browser = browser
         self.only = only
         self.taken = 0
@@ -67,7 +67,7 @@ class Photographer:
         for scheme in get_args(Scheme.__value__):
             async with person(
                 self.browser,
-                self.stage.hass,
+                self.seeded.hass,
                 scheme=scheme,
                 size=PHONE if phone else size,
                 touch=phone,
@@ -103,11 +103,13 @@ def tile(visitor: Person, title: str) -> Locator:
     return visitor.page.locator("ha-media-player-browse .title", has_text=title)
 
 
-async def before_the_claim(stage: Stage, take: Callable[..., Awaitable[None]]) -> None:
+async def before_the_claim(
+    seeded: SeededInstallation, take: Callable[..., Awaitable[None]]
+) -> None:
     """Take what is to be seen of a camera that nobody has claimed."""
 
     def card(visitor: Person) -> Locator:
-        name = stage.front_door_id[-5:]
+        name = seeded.front_door_id[-5:]
         return visitor.page.locator("ha-config-flow-card", has_text=name)
 
     async def discovered(visitor: Person) -> None:
@@ -119,26 +121,28 @@ async def before_the_claim(stage: Stage, take: Callable[..., Awaitable[None]]) -
         await visitor.button("Add", within=card(visitor)).click()
         await visitor.page.get_by_role("textbox", name="Setup code").fill("K7QM-")
 
-    await stage.discovered(stage.front_door)
+    await seeded.discovered(seeded.front_door)
     await take("discovered", discovered)
     await take("claim", claim)
 
 
-async def with_cameras(stage: Stage, take: Callable[..., Awaitable[None]]) -> None:
+async def with_cameras(
+    seeded: SeededInstallation, take: Callable[..., Awaitable[None]]
+) -> None:
     """Take what is to be seen of two cameras and their recordings."""
-    day = f"{stage.day(CALM_DAY)}"
+    day = f"{seeded.day(CALM_DAY)}"
 
     async def device(visitor: Person) -> None:
-        found = await stage.device(stage.front_door_id)
+        found = await seeded.device(seeded.front_door_id)
         assert found
         await visitor.open(f"/config/devices/device/{found['id']}")
         await expect(visitor.page.get_by_text("Diagnostic").first).to_be_visible()
 
     async def live(visitor: Person) -> None:
         await visitor.open("/config/dashboard")
-        stage.front_door.trigger_motion(5)
-        await stage.front_door.wait_state("streaming")
-        entity = await stage.entity(stage.front_door_id, "camera")
+        seeded.front_door.trigger_motion(5)
+        await seeded.front_door.wait_state("streaming")
+        entity = await seeded.entity(seeded.front_door_id, "camera")
         assert entity
         await visitor.more_info(entity)
         picture = visitor.page.locator("ha-more-info-dialog img").first
@@ -253,7 +257,7 @@ async def with_cameras(stage: Stage, take: Callable[..., Awaitable[None]]) -> No
 
 
 async def run(only: str) -> None:
-    """Build the stage, claim the camera halfway, take all pictures."""
+    """Start Home Assistant, claim the camera halfway, take all pictures."""
     begin = time.monotonic()
     print("screenshots: drawing what the cameras see", flush=True)
     films = await asyncio.to_thread(
@@ -261,8 +265,8 @@ async def run(only: str) -> None:
     )
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stage = await stack.enter_async_context(
-            Stage(
+        seeded = await stack.enter_async_context(
+            SeededInstallation(
                 folder / "home",
                 source=LoopSource(films[0]),
                 films=films,
@@ -272,23 +276,23 @@ async def run(only: str) -> None:
             )
         )
         browser = await stack.enter_async_context(chromium())
-        photographer = Photographer(stage, browser, only)
+        photographer = Photographer(seeded, browser, only)
         IMAGES.mkdir(parents=True, exist_ok=True)
-        await before_the_claim(stage, photographer.take)
-        await stage.claim(stage.front_door, "Front door")
-        await stage.end_soon(stage.front_door)
-        await stage.front_door.wait_state("asleep", timeout=60)
-        await stage.record(stage.front_door, 5)
-        await save_dashboard(stage)
-        await with_cameras(stage, photographer.take)
+        await before_the_claim(seeded, photographer.take)
+        await seeded.claim(seeded.front_door, "Front door")
+        await seeded.end_soon(seeded.front_door)
+        await seeded.front_door.wait_state("asleep", timeout=60)
+        await seeded.record(seeded.front_door, 5)
+        await save_dashboard(seeded)
+        await with_cameras(seeded, photographer.take)
         print(f"{photographer.taken} pictures in {time.monotonic() - begin:.0f} s")
         if not photographer.taken:
             raise HomeAssistantError(f"no picture's name begins with {only}")
 
 
-async def save_dashboard(stage: Stage) -> None:
+async def save_dashboard(seeded: SeededInstallation) -> None:
     """Make a dashboard with the card."""
-    ws: Callable[..., Awaitable[Any]] = stage.hass.ws
+    ws: Callable[..., Awaitable[Any]] = seeded.hass.ws
     await ws(
         "lovelace/dashboards/create",
         url_path=DASHBOARD,

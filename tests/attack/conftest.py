@@ -6,15 +6,6 @@ import logging
 import pytest
 
 from tests.harness.logs import assert_no_errors
-from tests.integration.house import clip_house, house, nvr_house  # noqa: F401 - fixtures
-from tests.integration.scene import no_browser, patient  # noqa: F401 - fixtures
-
-
-@pytest.fixture(autouse=True)
-def enable_ours(request: pytest.FixtureRequest) -> None:
-    """Let the test plugin's Home Assistant load this integration."""
-    if "hass" in request.fixturenames:
-        request.getfixturevalue("enable_custom_integrations")
 
 
 @pytest.fixture(autouse=True)

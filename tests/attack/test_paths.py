@@ -14,6 +14,7 @@ from pytest_homeassistant_custom_component.typing import (
 from yarl import URL
 
 from custom_components.magicpi_nvr.const import DOMAIN
+from custom_components.magicpi_nvr.recording import Event as RecordedEvent
 from homeassistant.components.media_player import BrowseError
 from homeassistant.components.media_source import (
     Unresolvable,
@@ -23,7 +24,7 @@ from homeassistant.components.media_source import (
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from tests.harness.gateway import run_gateway
-from tests.integration.house import CAMERA_ID, House
+from tests.harness.home_assistant import CAMERA_ID, Installation
 
 BASE = "/api/magicpi_nvr"
 FOLDER = CAMERA_ID.replace(":", "-")
@@ -103,10 +104,15 @@ def addresses() -> Iterator[str]:
 
 
 async def test_views(
-    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+    clip: RecordedEvent,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """People's REST answers with an error, and never with a file that is none of its own."""
-    hide_canaries(clip_house.media, clip_house.nvr.media_root, clip_house.nvr.folder)
+    hide_canaries(
+        installation.media, installation.nvr.media_root, installation.nvr.folder
+    )
     client = await hass_client()
     tried = 0
     for address in addresses():
@@ -123,16 +129,18 @@ async def test_views(
     assert tried > 500
 
 
-async def test_actions(clip_house: House, hass: HomeAssistant, tmp_path: Path) -> None:
+async def test_actions(
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant, tmp_path: Path
+) -> None:
     """Actions refuse them, and write nothing where nothing was allowed to be written."""
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
-    entity_id = clip_house.entity_id("camera", "camera")
+    entity_id = installation.entity_id("camera", "camera")
     span = {"start": "2026-11-22T00:00:00+00:00", "end": "2026-11-23T00:00:00+00:00"}
     outside = tmp_path / "outside"
     outside.mkdir()
-    (clip_house.media / "link").symlink_to(outside)
-    hide_canaries(clip_house.media, outside)
+    (installation.media / "link").symlink_to(outside)
+    hide_canaries(installation.media, outside)
 
     def everything() -> set[Path]:
         return {path for path in tmp_path.rglob("*") if path.is_file()}
@@ -154,8 +162,8 @@ async def test_actions(clip_house: House, hass: HomeAssistant, tmp_path: Path) -
             ("list_events", {"camera": nasty}),
             ("list_events", {"cursor": nasty}),
         ]
-    for name in (*NASTY, str(clip_house.media / ".." / "evil.mp4"), str(outside / "evil.mp4"),
-                 str(clip_house.media / "link" / "evil.mp4"), "evil.mp4"):  # fmt: skip
+    for name in (*NASTY, str(installation.media / ".." / "evil.mp4"), str(outside / "evil.mp4"),
+                 str(installation.media / "link" / "evil.mp4"), "evil.mp4"):  # fmt: skip
         calls.append(("export_clip", {"event_id": event.id, "filename": name}))
     for action, data in calls:
         with pytest.raises((HomeAssistantError, probatio.Invalid)):
@@ -163,7 +171,7 @@ async def test_actions(clip_house: House, hass: HomeAssistant, tmp_path: Path) -
                 DOMAIN, action, data, blocking=True, return_response=True
             )
     assert everything() == before
-    assert clip_house.nvr.recordings.last_event(CAMERA_ID) == event
+    assert installation.nvr.recordings.last_event(CAMERA_ID) == event
     # Texts are searched for as they are
     for name in ("label", "text"):
         for nasty in NASTY:
@@ -176,7 +184,10 @@ async def test_actions(clip_house: House, hass: HomeAssistant, tmp_path: Path) -
 
 
 async def test_websocket(
-    clip_house: House, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
+    clip: RecordedEvent,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
 ) -> None:
     """Cards' commands answer with nothing, or with a clear error."""
     client = await hass_ws_client(hass)
@@ -201,7 +212,9 @@ async def test_websocket(
                 assert code in ("invalid_format", "unauthorized", "not_found"), code
 
 
-async def test_media_source(clip_house: House, hass: HomeAssistant) -> None:
+async def test_media_source(
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
+) -> None:
     """The media browser leads nowhere but to recordings."""
     for nasty in NASTY:
         if nasty.endswith("\n"):

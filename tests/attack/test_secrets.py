@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from custom_components.magicpi_nvr.gateway.trust.authority import CA_FILE, SERVER_FILE
-from tests.faults.process import DOMAIN, TIMEOUT, all_ready, claim, prepare
+from tests.harness.home_assistant_process import (
+    DOMAIN,
+    TIMEOUT,
+    all_ready,
+    claim,
+    prepare,
+)
 from virtual_camera import LoopSource, VirtualCamera
 
 CODE = "7K3M-Q9XD-2F5T-HW8R"

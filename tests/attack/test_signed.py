@@ -11,6 +11,7 @@ from pytest_homeassistant_custom_component.typing import (
 )
 from yarl import URL
 
+from custom_components.magicpi_nvr.recording import Event as RecordedEvent
 from custom_components.magicpi_nvr.views import (
     event_clip_url,
     event_thumbnail_url,
@@ -18,7 +19,7 @@ from custom_components.magicpi_nvr.views import (
 )
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
-from tests.integration.house import CAMERA_ID, House, token_of
+from tests.harness.home_assistant import CAMERA_ID, Installation, token_of
 
 
 @pytest.fixture(autouse=True)
@@ -38,65 +39,68 @@ async def signed(client: object, path: str, seconds: int) -> str:
 
 
 async def test_signed_address(
-    clip_house: House,
+    clip: RecordedEvent,
+    installation: Installation,
     hass: HomeAssistant,
     hass_ws_client: WebSocketGenerator,
     hass_client_no_auth: ClientSessionGenerator,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """It opens this one clip without a login until it expires, and nothing else ever."""
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    """It opens this one address without a login until it expires, and nothing else ever."""
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     card = await hass_ws_client(hass)
     stranger = await hass_client_no_auth()
-    clip = await signed(card, event_clip_url(event.id), 30)
-    assert (await stranger.get(clip)).status == 200
-    assert (await stranger.get(clip, headers={"Range": "bytes=0-9"})).status == 206
+    address = await signed(card, event_clip_url(event.id), 30)
+    assert (await stranger.get(address)).status == 200
+    assert (await stranger.get(address, headers={"Range": "bytes=0-9"})).status == 206
 
-    query = URL(clip).query_string
+    query = URL(address).query_string
     for other in (event_thumbnail_url(event.id), picture_url(CAMERA_ID)):
         assert (await stranger.get(f"{other}?{query}")).status == 403
     assert (await stranger.get(f"/api/states?{query}")).status == 401
-    broken = clip[:-1] + ("A" if clip[-1] != "A" else "B")
+    broken = address[:-1] + ("A" if address[-1] != "A" else "B")
     assert (await stranger.get(broken)).status == 403
-    assert (await stranger.delete(clip)).status in (401, 405)
+    assert (await stranger.delete(address)).status in (401, 405)
 
     freezer.tick(timedelta(seconds=31))
-    assert (await stranger.get(clip)).status == 403
+    assert (await stranger.get(address)).status == 403
 
 
 async def test_expired_link_bans_nobody(
-    clip_house: House,
+    clip: RecordedEvent,
+    installation: Installation,
     hass: HomeAssistant,
     hass_ws_client: WebSocketGenerator,
     hass_client_no_auth: ClientSessionGenerator,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A tab that shows an old link does not count as a failed login; a wrong key does."""
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     card = await hass_ws_client(hass)
     client = await hass_client_no_auth()
-    clip = await signed(card, event_clip_url(event.id), 30)
+    address = await signed(card, event_clip_url(event.id), 30)
     freezer.tick(timedelta(seconds=31))
     with patch("homeassistant.components.http.ban.process_wrong_login") as failed:
-        answer = await client.get(clip)
+        answer = await client.get(address)
         assert answer.status == 403
         assert "expired" in (await answer.json())["message"]
         assert not failed.called
         wrong = {"Authorization": "Bearer nonsense"}
-        assert (await client.get(clip, headers=wrong)).status == 401
+        assert (await client.get(address, headers=wrong)).status == 401
         assert failed.called
 
 
 async def test_signed_by_somebody_without_rights(
-    clip_house: House,
+    clip: RecordedEvent,
+    installation: Installation,
     hass: HomeAssistant,
     hass_ws_client: WebSocketGenerator,
     hass_client_no_auth: ClientSessionGenerator,
 ) -> None:
     """A signature gives no right that its maker does not have."""
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     nobody = await hass_ws_client(hass, await token_of(hass, {}))
     stranger = await hass_client_no_auth()

@@ -14,54 +14,53 @@ from object_stores import (
     s3_store,
     server_folder,
 )
-
-from .support import Clips, Place
+from tests.harness.copies import Clips, CopyServer
 
 KINDS = {"s3": s3_store, "apache": apache_store, "nginx": nginx_store}
 
 
-async def _place(kind: str) -> AsyncIterator[Place]:
+async def _place(kind: str) -> AsyncIterator[CopyServer]:
     async with AsyncExitStack() as stack, ClientSession() as session:
         folder = stack.enter_context(server_folder())
         try:
             store = await stack.enter_async_context(KINDS[kind](folder))
         except MissingServer as error:
             pytest.skip(str(error))
-        yield Place(kind, store, session, stack)
+        yield CopyServer(kind, store, session, stack)
 
 
 @pytest.fixture(params=["s3", "apache"])
-async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+async def copy_server(request: pytest.FixtureRequest) -> AsyncIterator[CopyServer]:
     """Return a server, one of each kind."""
-    async for place in _place(request.param):
-        yield place
+    async for copy_server in _place(request.param):
+        yield copy_server
 
 
 @pytest.fixture
-async def s3() -> AsyncIterator[Place]:
+async def s3() -> AsyncIterator[CopyServer]:
     """Return an S3 server."""
-    async for place in _place("s3"):
-        yield place
+    async for copy_server in _place("s3"):
+        yield copy_server
 
 
 @pytest.fixture
-async def webdav() -> AsyncIterator[Place]:
+async def webdav() -> AsyncIterator[CopyServer]:
     """Return a WebDAV server."""
-    async for place in _place("apache"):
-        yield place
+    async for copy_server in _place("apache"):
+        yield copy_server
 
 
 @pytest.fixture
-async def nginx() -> AsyncIterator[Place]:
+async def nginx() -> AsyncIterator[CopyServer]:
     """Return another WebDAV server."""
-    async for place in _place("nginx"):
-        yield place
+    async for copy_server in _place("nginx"):
+        yield copy_server
 
 
 @pytest.fixture
-async def link(place: Place) -> AsyncIterator[Link]:
+async def link(copy_server: CopyServer) -> AsyncIterator[Link]:
     """Return a link to the server."""
-    async with Link(place.store.port) as link:
+    async with Link(copy_server.store.port) as link:
         yield link
 
 

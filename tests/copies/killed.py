@@ -7,7 +7,7 @@ import sys
 from aiohttp import ClientSession
 
 from object_stores import Store
-from tests.copies.support import Clips, Place, Running
+from tests.harness.copies import Clips, CopyServer, RunningCopier
 
 
 async def main(folder: Path, kind: str, url: str) -> None:
@@ -15,8 +15,8 @@ async def main(folder: Path, kind: str, url: str) -> None:
     clips = Clips()
     events = [clips.add(number, size=400_000) for number in range(8)]
     async with ClientSession() as session:
-        place = Place(kind, Store(url, 0, folder, None), session, None)  # type: ignore[arg-type]
-        async with Running(place.target, folder, clips) as running:
+        copy_server = CopyServer(kind, Store(url, 0, folder, None), session, None)  # type: ignore[arg-type]
+        async with RunningCopier(copy_server.target, folder, clips) as running:
             await running.offer(*events)
             sys.stdout.write("offered\n")
             sys.stdout.flush()

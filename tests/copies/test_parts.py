@@ -11,8 +11,7 @@ from custom_components.magicpi_nvr.copies import names
 from custom_components.magicpi_nvr.copies.document import Document
 from custom_components.magicpi_nvr.copies.model import Facts
 from custom_components.magicpi_nvr.copies.pace import Backoff, seconds_until_open
-
-from .support import NOON, facts
+from tests.harness.copies import NOON, facts
 
 EVENT = "aabbcc000001-00000001-1"
 

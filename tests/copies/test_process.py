@@ -11,20 +11,19 @@ from aiohttp import ClientSession
 import pytest
 
 from object_stores import Link, MissingServer, apache_store, server_folder
-
-from .support import Clips, Place, Running
+from tests.harness.copies import Clips, CopyServer, RunningCopier
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(300)
 async def test_killed_while_uploading(
-    place: Place, link: Link, clips: Clips, tmp_path: Path
+    copy_server: CopyServer, link: Link, clips: Clips, tmp_path: Path
 ) -> None:
     """Killed again and again in the middle of a clip: in the end every clip is there once."""
     for number in range(8):
         clips.add(number, size=400_000)
-    url = f"{link.url}/dav" if place.kind != "s3" else link.url
+    url = f"{link.url}/dav" if copy_server.kind != "s3" else link.url
     settled = False
     for round_ in range(4):
         before = link.sent
@@ -34,7 +33,7 @@ async def test_killed_while_uploading(
             "-m",
             "tests.copies.killed",
             str(tmp_path),
-            place.kind,
+            copy_server.kind,
             url,
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": _path()},
@@ -53,7 +52,7 @@ async def test_killed_while_uploading(
         if settled:
             break
     assert settled
-    place.assert_same(clips)
+    copy_server.assert_same(clips)
 
 
 def _path() -> str:
@@ -61,15 +60,15 @@ def _path() -> str:
 
 
 @pytest.fixture
-async def small_disk() -> AsyncIterator[Place]:
+async def small_disk() -> AsyncIterator[CopyServer]:
     """Return a WebDAV server whose disk has room for 1 MiB."""
-    with server_folder() as place:
-        async for disk in _small_disk(place):
+    with server_folder() as copy_server:
+        async for disk in _small_disk(copy_server):
             yield disk
 
 
-async def _small_disk(place: Path) -> AsyncIterator[Place]:
-    folder = place / "apache"
+async def _small_disk(copy_server: Path) -> AsyncIterator[CopyServer]:
+    folder = copy_server / "apache"
     folder.mkdir()
     mounted = await asyncio.to_thread(
         subprocess.run,
@@ -80,8 +79,8 @@ async def _small_disk(place: Path) -> AsyncIterator[Place]:
     if mounted.returncode:
         pytest.skip("this machine lets nobody mount")
     try:
-        async with apache_store(place) as store, ClientSession() as session:
-            yield Place("apache", store, session, None)  # type: ignore[arg-type]
+        async with apache_store(copy_server) as store, ClientSession() as session:
+            yield CopyServer("apache", store, session, None)  # type: ignore[arg-type]
     except MissingServer as error:
         pytest.skip(str(error))
     finally:
@@ -90,12 +89,12 @@ async def _small_disk(place: Path) -> AsyncIterator[Place]:
         )
 
 
-async def test_disk_full(small_disk: Place, clips: Clips, tmp_path: Path) -> None:
+async def test_disk_full(small_disk: CopyServer, clips: Clips, tmp_path: Path) -> None:
     """A server whose disk is full keeps what it has; with room again the rest follows."""
     ballast = small_disk.store.folder / "ballast"
     ballast.write_bytes(bytes(600_000))
     events = [clips.add(number, size=200_000) for number in range(3)]
-    async with Running(small_disk.target, tmp_path, clips) as running:
+    async with RunningCopier(small_disk.target, tmp_path, clips) as running:
         await running.offer(*events)
         await running.until(lambda: running.copier.stats.failing_since_ms is not None)
         assert running.copier.stats.cause in ("full", "server_error")

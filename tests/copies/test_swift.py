@@ -17,8 +17,7 @@ from object_stores import (
     server_folder,
     swift_store,
 )
-
-from .support import Clips, Running
+from tests.harness.copies import Clips, RunningCopier
 
 pytestmark = pytest.mark.slow
 
@@ -69,14 +68,18 @@ async def test_copies(swift: str, clips: Clips, tmp_path: Path) -> None:
     assert caught.value.cause is Cause.INVALID_AUTH
     events = [clips.add(number) for number in range(1, 6)]
     events.append(clips.add(9, size=11_000_000))
-    async with Running(lambda: _target(swift), tmp_path / "one", clips) as running:
+    async with RunningCopier(
+        lambda: _target(swift), tmp_path / "one", clips
+    ) as running:
         await running.offer(*events)
         await running.settled()
         changed = clips.change(events[0].event, labels=("Fox",))
         await running.offer(changed)
         await running.settled()
         assert sorted(running.copied) == sorted(clips.clips)
-    async with Running(lambda: _target(swift), tmp_path / "two", Clips()) as running:
+    async with RunningCopier(
+        lambda: _target(swift), tmp_path / "two", Clips()
+    ) as running:
         await running.until(lambda: running.copier.stats.copies == 6)
         for event, clip in clips.clips.items():
             assert await running.copier.read(event, 0, clip.size) == clip.data

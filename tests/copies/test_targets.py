@@ -23,8 +23,7 @@ from custom_components.magicpi_nvr.copies.target import (
 )
 from custom_components.magicpi_nvr.copies.webdav import WebDavSettings, WebDavTarget
 from object_stores import PASSWORD, USER, Link, apache_store, server_folder
-
-from .support import Place
+from tests.harness.copies import CopyServer
 
 NAME = "Front dóor/2026-11-22/08-15-03 motion aabbcc000001-00000001-1.mp4"
 DATA = random.Random(7).randbytes(700_123)
@@ -46,13 +45,13 @@ async def _names(target: Target, folder: str = "") -> dict[str, int]:
     return {item.name: item.size async for item in target.objects(folder)}
 
 
-async def test_round_trip(place: Place) -> None:
+async def test_round_trip(copy_server: CopyServer) -> None:
     """What was stored is listed, read in part and in full, replaced and deleted."""
-    target = place.target()
+    target = copy_server.target()
     try:
         await _put(target, NAME, b"first")
         await _put(target, NAME, DATA)
-        assert place.files() == {NAME: DATA}
+        assert copy_server.files() == {NAME: DATA}
         assert await _names(target) == {NAME: len(DATA)}
         assert await _names(target, "Front dóor/2026-11-22") == {NAME: len(DATA)}
         assert await _names(target, "Front dóor/2026-11-23") == {}
@@ -63,12 +62,12 @@ async def test_round_trip(place: Place) -> None:
         await target.delete(NAME)
         await target.delete(NAME)
         assert await _names(target) == {}
-        assert place.files() == {}
+        assert copy_server.files() == {}
     finally:
         await target.close()
 
 
-async def test_nginx(nginx: Place) -> None:
+async def test_nginx(nginx: CopyServer) -> None:
     """Another WebDAV server does as well."""
     target = nginx.target()
     await check(target)
@@ -79,12 +78,12 @@ async def test_nginx(nginx: Place) -> None:
     assert nginx.files() == {}
 
 
-async def test_check_leaves_nothing(place: Place) -> None:
+async def test_check_leaves_nothing(copy_server: CopyServer) -> None:
     """The check writes, reads, lists and deletes."""
-    target = place.target()
+    target = copy_server.target()
     try:
         await check(target)
-        assert place.files() == {}
+        assert copy_server.files() == {}
     finally:
         await target.close()
 
@@ -101,7 +100,7 @@ async def test_check_leaves_nothing(place: Place) -> None:
         ({"endpoint": "storage"}, Cause.NOT_A_TARGET),
     ],
 )
-async def test_s3_causes(s3: Place, changes: dict[str, str], cause: Cause) -> None:
+async def test_s3_causes(s3: CopyServer, changes: dict[str, str], cause: Cause) -> None:
     """The check names what is wrong, and no secret."""
     target = s3.target(**changes)
     try:
@@ -126,7 +125,7 @@ async def test_s3_causes(s3: Place, changes: dict[str, str], cause: Cause) -> No
     ],
 )
 async def test_webdav_causes(
-    webdav: Place, changes: dict[str, str], cause: Cause
+    webdav: CopyServer, changes: dict[str, str], cause: Cause
 ) -> None:
     """The check names what is wrong, and no secret."""
     origin = webdav.store.url.removesuffix("/dav")
@@ -141,7 +140,7 @@ async def test_webdav_causes(
         assert secret not in str(caught.value)
 
 
-async def test_read_only_folder(webdav: Place) -> None:
+async def test_read_only_folder(webdav: CopyServer) -> None:
     """A folder that the server may not write to is no target."""
     webdav.store.folder.chmod(0o555)
     try:
@@ -153,10 +152,10 @@ async def test_read_only_folder(webdav: Place) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503, 507])
-async def test_status(place: Place, link: Link, status: int) -> None:
+async def test_status(copy_server: CopyServer, link: Link, status: int) -> None:
     """Each answer of a server has its cause."""
     link.status = status
-    target = place.target(link.url)
+    target = copy_server.target(link.url)
     try:
         with pytest.raises(TargetError) as caught:
             await check(target)
@@ -175,7 +174,7 @@ async def test_status(place: Place, link: Link, status: int) -> None:
     )
 
 
-async def test_clock(s3: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_clock(s3: CopyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that is an hour off is named: the server refuses the signature's time."""
     monkeypatch.setattr(
         "botocore.auth.get_current_datetime",
@@ -220,7 +219,7 @@ async def _check_tls(folder: Path, certificate: Path, key: Path) -> None:
         await check(WebDavTarget(replace(settings, verify_tls=False), session))
 
 
-async def test_parts(s3: Place) -> None:
+async def test_parts(s3: CopyServer) -> None:
     """A large object goes in parts and arrives as one."""
     data = random.Random(3).randbytes(11 * 1024 * 1024 + 5)
     target = s3.target()
@@ -231,7 +230,7 @@ async def test_parts(s3: Place) -> None:
         await target.close()
 
 
-async def test_damage_is_refused(s3: Place) -> None:
+async def test_damage_is_refused(s3: CopyServer) -> None:
     """Bytes that are not those that were measured do not become an object."""
     target = s3.target()
     body = await _body(DATA, target)
@@ -250,7 +249,7 @@ async def test_damage_is_refused(s3: Place) -> None:
     assert s3.files() == {}
 
 
-async def test_damage_is_found(webdav: Place) -> None:
+async def test_damage_is_found(webdav: CopyServer) -> None:
     """WebDAV knows no checksum: what was stored is read back."""
     target = webdav.target()
     body = await _body(DATA, target)
@@ -263,9 +262,9 @@ async def test_damage_is_found(webdav: Place) -> None:
     assert caught.value.cause is Cause.MISMATCH
 
 
-async def test_cut(place: Place, link: Link) -> None:
+async def test_cut(copy_server: CopyServer, link: Link) -> None:
     """A connection that is cut at half leaves no object, and the one before stays."""
-    target = place.target(link.url)
+    target = copy_server.target(link.url)
     try:
         await _put(target, "a/old.mp4", DATA)
         link.cut_after = len(DATA) // 2
@@ -276,14 +275,14 @@ async def test_cut(place: Place, link: Link) -> None:
             assert caught.value.cause is Cause.CANNOT_CONNECT
         link.cut_after = None
         assert await _names(target) == {"a/old.mp4": len(DATA)}
-        assert place.files() == {"a/old.mp4": DATA}
+        assert copy_server.files() == {"a/old.mp4": DATA}
     finally:
         await target.close()
 
 
-async def test_cut_while_reading(place: Place, link: Link) -> None:
+async def test_cut_while_reading(copy_server: CopyServer, link: Link) -> None:
     """A short answer is an error, never short data."""
-    target = place.target(link.url)
+    target = copy_server.target(link.url)
     try:
         await _put(target, NAME, DATA)
         link.rate = 200_000
@@ -299,12 +298,12 @@ async def test_cut_while_reading(place: Place, link: Link) -> None:
 
 
 async def test_stalled(
-    place: Place, link: Link, monkeypatch: pytest.MonkeyPatch
+    copy_server: CopyServer, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A transfer of which nothing moves is given up."""
     monkeypatch.setattr("custom_components.magicpi_nvr.copies.target._IDLE_S", 0.3)
     link.rate = 1
-    target = place.target(link.url)
+    target = copy_server.target(link.url)
     try:
         with pytest.raises(TargetError) as caught:
             await _put(target, NAME, DATA)

@@ -8,13 +8,12 @@ import pytest
 
 from custom_components.magicpi_nvr.gateway import CloseCode
 from custom_components.magicpi_nvr.recording.library.layout import event_id
+from tests.harness.frame_check import FrameCheck, stills
 from tests.harness.gateway import hello
-from tests.integration.house import CAMERA_ID
-from tests.recording.frames import RECORDING
+from tests.harness.home_assistant import CAMERA_ID
+from tests.harness.pictures import RECORDING
 from virtual_camera import VirtualCamera
 from virtual_camera.link import Link
-
-from .proof import Proof, stills
 
 EVENT_S = 2.0
 
@@ -81,36 +80,38 @@ async def doubled(camera: VirtualCamera) -> None:
     [cut, cut_in_mid_frame, stalled, slow, half_open, doubled],
     ids=lambda fault: fault.__name__,
 )
-async def test_link_fails_in_mid_event(proof: Proof, fault: Fault) -> None:
+async def test_link_fails_in_mid_event(frame_check: FrameCheck, fault: Fault) -> None:
     """Whatever becomes of the link, the event is one clip with every frame once."""
-    camera = await proof.camera()
+    camera = await frame_check.camera()
     camera.trigger_motion(EVENT_S)
-    await proof.frames_arrive(8)
+    await frame_check.frames_arrive(8)
     await fault(camera)
-    await proof.nothing_lost(camera)
+    await frame_check.nothing_lost(camera)
 
 
-async def test_link_is_too_slow_for_the_ring(proof: Proof) -> None:
+async def test_link_is_too_slow_for_the_ring(frame_check: FrameCheck) -> None:
     """What the camera's memory cannot hold is lost, counted, and told with the event; the rest is there once."""
-    camera = await proof.camera(ring_bytes=60_000)
+    camera = await frame_check.camera(ring_bytes=60_000)
     camera.throttle(15_000)
     camera.trigger_motion(EVENT_S)
-    (clip,) = await proof.ready(camera)
-    (items,) = (await proof.shown()).values()
+    (clip,) = await frame_check.ready(camera)
+    (items,) = (await frame_check.shown()).values()
     numbers = [number for _, number in items]
     assert numbers == sorted(set(numbers))
     lost = camera.counters.captured - stills(camera) - len(numbers)
     assert lost > 0
     assert clip.lost == lost
-    assert proof.house.camera().counters.lost == lost
+    assert frame_check.installation.camera().counters.lost == lost
 
 
 @pytest.mark.parametrize("power_lost", [False, True])
-async def test_camera_restarts_in_mid_event(proof: Proof, power_lost: bool) -> None:
+async def test_camera_restarts_in_mid_event(
+    frame_check: FrameCheck, power_lost: bool
+) -> None:
     """What had not left the camera's memory is lost; the clip of before ends well, the next is another event."""
-    camera = await proof.camera()
+    camera = await frame_check.camera()
     camera.trigger_motion(30)
-    await proof.frames_arrive(10)
+    await frame_check.frames_arrive(10)
     assert camera.boot
     boot = camera.boot.number
     mark = camera.mark()
@@ -128,8 +129,8 @@ async def test_camera_restarts_in_mid_event(proof: Proof, power_lost: bool) -> N
     if power_lost:
         await asyncio.sleep(0.3)
         camera.trigger_motion(1)
-    await proof.ready(camera, 2)
-    found = await proof.shown()
+    await frame_check.ready(camera, 2)
+    found = await frame_check.shown()
     first = [number for _, number in found[event_id(CAMERA_ID, boot, 1)]]
     # From the first to the last that came, none missing in between, none twice
     assert first == list(range(first[0], first[0] + len(first)))
@@ -144,18 +145,20 @@ async def test_camera_restarts_in_mid_event(proof: Proof, power_lost: bool) -> N
 
 
 async def test_silent_camera_is_seen_off(
-    proof: Proof, monkeypatch: pytest.MonkeyPatch
+    frame_check: FrameCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A camera that is gone without a word ends its event; the frames that came are a clip."""
     monkeypatch.setattr(f"{RECORDING}.capture.recorder.SILENCE_S", 2.0)
-    camera = await proof.camera()
+    camera = await frame_check.camera()
     camera.trigger_motion(30)
-    await proof.frames_arrive(10)
+    await frame_check.frames_arrive(10)
     camera.stall(3600)
-    await proof.house.wait_until(
-        lambda: proof.house.nvr.recordings.last_event(CAMERA_ID) is not None
+    await frame_check.installation.wait_until(
+        lambda: (
+            frame_check.installation.nvr.recordings.last_event(CAMERA_ID) is not None
+        )
     )
-    clip = proof.house.nvr.recordings.last_event(CAMERA_ID)
+    clip = frame_check.installation.nvr.recordings.last_event(CAMERA_ID)
     assert clip
     assert clip.state == "ready"
     assert clip.frames >= 10

@@ -9,10 +9,15 @@ import random
 
 import pytest
 
+from tests.harness.frame_check import numbered, sent, shown, stills
+from tests.harness.home_assistant_process import (
+    DOMAIN,
+    TIMEOUT,
+    all_ready,
+    claim,
+    prepare,
+)
 from virtual_camera import VirtualCamera
-
-from .process import DOMAIN, TIMEOUT, all_ready, claim, prepare
-from .proof import numbered, sent, shown, stills
 
 # How often it is killed while one camera goes on sending; when set, it is restarted in good order too.
 KILLS = int(os.environ.get("MAGICPI_HASS_KILLS", "1"))

@@ -26,8 +26,8 @@ from tests.harness.gateway import (
     headers,
     registration,
     run_gateway,
-    until,
 )
+from tests.harness.waiting import until
 
 
 async def register(gateway: RunningGateway, body: Any) -> tuple[int, Any, Any]:

@@ -33,8 +33,8 @@ from tests.harness.gateway import (
     hello,
     make_jpeg,
     run_gateway,
-    until,
 )
+from tests.harness.waiting import until
 
 
 async def test_whole_way(gateway: RunningGateway) -> None:

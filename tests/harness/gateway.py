@@ -182,13 +182,6 @@ class FakeDelegate:
                 await self.news.wait()
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that has no event of its own."""
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 @dataclass
 class RunningGateway:
     """A running gateway with all that belongs to it."""

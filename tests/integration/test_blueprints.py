@@ -26,8 +26,7 @@ from homeassistant.core import HomeAssistant, SupportsResponse
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util, yaml as yaml_util
-
-from .scene import Actor, Scene
+from tests.harness.home_assistant import ClaimedCamera, Installation
 
 FOLDER = Path(__file__).parents[2] / "blueprints" / "automation" / "magicpi_nvr"
 BLUEPRINTS = sorted(path.name for path in FOLDER.glob("*.yaml"))
@@ -75,12 +74,12 @@ async def automate(hass: HomeAssistant, name: str, **inputs: Any) -> str:
     return "automation.it"
 
 
-def make_event(actor: Actor, number: int = 1, seconds: float = 12.3) -> Event:
+def make_event(camera: ClaimedCamera, number: int = 1, seconds: float = 12.3) -> Event:
     """Return a recorded event."""
     start_ms = 1_795_000_000_000 + number * 60_000
     return Event(
-        id=f"{actor.camera.id.replace(':', '').lower()}-00000001-{number}",
-        camera=actor.camera.id,
+        id=f"{camera.gateway_camera.id.replace(':', '').lower()}-00000001-{number}",
+        camera=camera.gateway_camera.id,
         start_ms=start_ms,
         end_ms=start_ms + round(seconds * 1000),
         reason="motion",
@@ -92,10 +91,10 @@ def make_event(actor: Actor, number: int = 1, seconds: float = 12.3) -> Event:
     )
 
 
-async def clip_ready(actor: Actor, event: Event) -> None:
+async def clip_ready(camera: ClaimedCamera, event: Event) -> None:
     """Let the NVR say that a clip is ready."""
-    actor.scene.nvr.changes.notify_event(EventChange.READY, event)
-    await actor.scene.hass.async_block_till_done()
+    camera.installation.nvr.changes.notify_event(EventChange.READY, event)
+    await camera.installation.hass.async_block_till_done()
 
 
 def test_all_are_tested() -> None:
@@ -151,18 +150,20 @@ def phone(hass: HomeAssistant) -> dr.DeviceEntry:
     return add_phone(hass)
 
 
-async def test_notify_with_picture(scene: Scene, phone: dr.DeviceEntry) -> None:
+async def test_notify_with_picture(
+    installation: Installation, phone: dr.DeviceEntry
+) -> None:
     """The phone gets camera, time and picture, once for each clip."""
-    calls = async_mock_service(scene.hass, "notify", "mobile_app_anna_s_phone")
-    actor = await scene.add_camera("Front door")
+    calls = async_mock_service(installation.hass, "notify", "mobile_app_anna_s_phone")
+    camera = await installation.add_camera("Front door")
     await automate(
-        scene.hass,
+        installation.hass,
         "notify_with_clip.yaml",
-        events=[actor.entity_id("event", "event")],
+        events=[camera.entity_id("event", "event")],
         notify_device=phone.id,
     )
-    event = make_event(actor)
-    await clip_ready(actor, event)
+    event = make_event(camera)
+    await clip_ready(camera, event)
     assert len(calls) == 1
     data = calls[0].data
     start = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
@@ -175,24 +176,26 @@ async def test_notify_with_picture(scene: Scene, phone: dr.DeviceEntry) -> None:
     assert "video" not in data["data"]
 
     # Other things that the same entity tells are no reason to notify.
-    actor.virtual.press_button()
-    await actor.virtual.wait_event("welcome")
-    await scene.hass.async_block_till_done()
-    await clip_ready(actor, make_event(actor, 2))
+    camera.virtual.press_button()
+    await camera.virtual.wait_event("welcome")
+    await installation.hass.async_block_till_done()
+    await clip_ready(camera, make_event(camera, 2))
     assert [call.data["data"]["tag"] for call in calls] == [
         event.id,
-        make_event(actor, 2).id,
+        make_event(camera, 2).id,
     ]
 
 
-async def test_notify_of_persons_in_a_zone(scene: Scene, phone: dr.DeviceEntry) -> None:
+async def test_notify_of_persons_in_a_zone(
+    installation: Installation, phone: dr.DeviceEntry
+) -> None:
     """Only what was asked for notifies: with the first sure picture, then with the clip."""
-    calls = async_mock_service(scene.hass, "notify", "mobile_app_anna_s_phone")
-    actor = await scene.add_camera("Front door")
+    calls = async_mock_service(installation.hass, "notify", "mobile_app_anna_s_phone")
+    camera = await installation.add_camera("Front door")
     await automate(
-        scene.hass,
+        installation.hass,
         "notify_with_clip.yaml",
-        events=[actor.entity_id("event", "event")],
+        events=[camera.entity_id("event", "event")],
         notify_device=phone.id,
         labels=["person"],
         zones=["Path"],
@@ -202,12 +205,14 @@ async def test_notify_of_persons_in_a_zone(scene: Scene, phone: dr.DeviceEntry) 
 
     async def seen(event: Event, label: str, *zones: str) -> Detection:
         found = Detection(label=label, score=0.7, box=(0, 0, 1, 1), zones=zones)
-        scene.nvr.changes.notify_sighting(Sighting(actor.camera.id, event.id, found))
-        await scene.hass.async_block_till_done()
+        installation.nvr.changes.notify_sighting(
+            Sighting(camera.gateway_camera.id, event.id, found)
+        )
+        await installation.hass.async_block_till_done()
         return found
 
     # The clip began before the notification, as it does in life
-    event = replace(make_event(actor), start_ms=0, end_ms=20_000)
+    event = replace(make_event(camera), start_ms=0, end_ms=20_000)
     await seen(event, "vehicle", "Path")
     await seen(event, "person", "Street")
     assert calls == []
@@ -218,55 +223,59 @@ async def test_notify_of_persons_in_a_zone(scene: Scene, phone: dr.DeviceEntry) 
     assert data["data"]["tag"] == event.id
     assert "authSig=" in data["data"]["image"]
     findings = Findings(verdict="seen", zones=("Path",), detections=(found,))
-    await clip_ready(actor, replace(event, findings=findings))
+    await clip_ready(camera, replace(event, findings=findings))
     assert len(calls) == 2
     assert calls[1].data["data"]["tag"] == event.id
     assert calls[1].data["data"]["video"].startswith("/api/magicpi_nvr/")
     assert calls[1].data["message"].endswith(", 20 s")
     # Within the pause nothing else notifies, and what shows nothing never does
-    other = make_event(actor, 2)
+    other = make_event(camera, 2)
     await seen(other, "person", "Path")
     nothing = Findings(verdict="nothing_seen")
-    await clip_ready(actor, replace(other, findings=nothing))
+    await clip_ready(camera, replace(other, findings=nothing))
     assert len(calls) == 2
 
 
-async def test_notify_with_clip_and_link(scene: Scene, phone: dr.DeviceEntry) -> None:
+async def test_notify_with_clip_and_link(
+    installation: Installation, phone: dr.DeviceEntry
+) -> None:
     """With the address of Home Assistant a tap plays the clip."""
-    calls = async_mock_service(scene.hass, "notify", "mobile_app_anna_s_phone")
-    actor = await scene.add_camera()
+    calls = async_mock_service(installation.hass, "notify", "mobile_app_anna_s_phone")
+    camera = await installation.add_camera()
     await automate(
-        scene.hass,
+        installation.hass,
         "notify_with_clip.yaml",
-        events=[actor.entity_id("event", "event")],
+        events=[camera.entity_id("event", "event")],
         notify_device=phone.id,
         attach="clip",
         address="https://ha.example.org/",
     )
-    await clip_ready(actor, make_event(actor))
+    await clip_ready(camera, make_event(camera))
     data = calls[0].data["data"]
     assert data["video"].startswith("/api/magicpi_nvr/")
     assert data["url"] == f"https://ha.example.org{data['video']}"
     assert "image" not in data
 
 
-async def test_notify_every_phone(scene: Scene, phone: dr.DeviceEntry) -> None:
+async def test_notify_every_phone(
+    installation: Installation, phone: dr.DeviceEntry
+) -> None:
     """Each chosen phone is reached, also two of one name, or is named as one that cannot be."""
-    hass = scene.hass
+    hass = installation.hass
     twins = [add_phone(hass, "Phone"), add_phone(hass, "Phone")]
     mute = add_phone(hass, "Tablet", takes_notifications=False)
     calls = async_mock_service(hass, "notify", "mobile_app_anna_s_phone")
     shared = async_mock_service(hass, "notify", "mobile_app_phone")
     texts = async_mock_service(hass, "notify", "send_message")
     said = async_mock_service(hass, "persistent_notification", "create")
-    actor = await scene.add_camera("Front door")
+    camera = await installation.add_camera("Front door")
     await automate(
         hass,
         "notify_with_clip.yaml",
-        events=[actor.entity_id("event", "event")],
+        events=[camera.entity_id("event", "event")],
         notify_device=[phone.id, *(twin.id for twin in twins), mute.id],
     )
-    await clip_ready(actor, make_event(actor))
+    await clip_ready(camera, make_event(camera))
     assert len(calls) == 1
     assert shared == []
     registry = er.async_get(hass)
@@ -278,59 +287,63 @@ async def test_notify_every_phone(scene: Scene, phone: dr.DeviceEntry) -> None:
     assert notice.data["message"].startswith("Tablet can't be notified")
 
 
-async def test_notify_with_large_clip(scene: Scene, phone: dr.DeviceEntry) -> None:
+async def test_notify_with_large_clip(
+    installation: Installation, phone: dr.DeviceEntry
+) -> None:
     """A clip that phones do not take is replaced by its picture."""
-    calls = async_mock_service(scene.hass, "notify", "mobile_app_anna_s_phone")
-    actor = await scene.add_camera()
+    calls = async_mock_service(installation.hass, "notify", "mobile_app_anna_s_phone")
+    camera = await installation.add_camera()
     await automate(
-        scene.hass,
+        installation.hass,
         "notify_with_clip.yaml",
-        events=[actor.entity_id("event", "event")],
+        events=[camera.entity_id("event", "event")],
         notify_device=phone.id,
         attach="clip",
     )
     for number, (size, kind) in enumerate(
         ((50_000_000, "video"), (50_000_001, "image")), 1
     ):
-        await clip_ready(actor, replace(make_event(actor, number), size=size))
+        await clip_ready(camera, replace(make_event(camera, number), size=size))
         data = calls[-1].data["data"]
-        assert data["tag"] == make_event(actor, number).id
+        assert data["tag"] == make_event(camera, number).id
         assert {"video", "image"} & data.keys() == {kind}
 
 
-async def test_notify_within_limits(scene: Scene, phone: dr.DeviceEntry) -> None:
+async def test_notify_within_limits(
+    installation: Installation, phone: dr.DeviceEntry
+) -> None:
     """Short clips and those within the pause stay silent."""
-    calls = async_mock_service(scene.hass, "notify", "mobile_app_anna_s_phone")
-    actor = await scene.add_camera()
-    await actor.sleep()
+    calls = async_mock_service(installation.hass, "notify", "mobile_app_anna_s_phone")
+    camera = await installation.add_camera()
+    await camera.sleep()
     await automate(
-        scene.hass,
+        installation.hass,
         "notify_with_clip.yaml",
-        events=[actor.entity_id("event", "event")],
+        events=[camera.entity_id("event", "event")],
         notify_device=phone.id,
         pause=300,
         shortest=5,
     )
     # Only now: sockets need a clock that goes.
     with freeze_time(dt_util.utcnow()) as clock:
-        await clip_ready(actor, make_event(actor, 1, seconds=4))
+        await clip_ready(camera, make_event(camera, 1, seconds=4))
         assert len(calls) == 0
         clock.tick(1)
-        await clip_ready(actor, make_event(actor, 2))
+        await clip_ready(camera, make_event(camera, 2))
         assert len(calls) == 1
         clock.tick(299)
-        await clip_ready(actor, make_event(actor, 3))
+        await clip_ready(camera, make_event(camera, 3))
         assert len(calls) == 1
         clock.tick(2)
-        await clip_ready(actor, make_event(actor, 4))
+        await clip_ready(camera, make_event(camera, 4))
         assert len(calls) == 2
 
 
-async def test_describe(scene: Scene) -> None:
+async def test_describe(installation: Installation) -> None:
     """The AI gets the picture, the recording its words, and further actions both."""
-    actor = await scene.add_camera("Front door")
+    camera = await installation.add_camera("Front door")
     asked = async_mock_service(
-        scene.hass,
+        installation.hass,
         "ai_task",
         "generate_data",
         response={
@@ -342,15 +355,17 @@ async def test_describe(scene: Scene) -> None:
         },
         supports_response=SupportsResponse.OPTIONAL,
     )
-    fields = scene.hass.services.async_services_for_domain("magicpi_nvr")["label_event"]
+    fields = installation.hass.services.async_services_for_domain("magicpi_nvr")[
+        "label_event"
+    ]
     written = async_mock_service(
-        scene.hass, "magicpi_nvr", "label_event", schema=fields.schema
+        installation.hass, "magicpi_nvr", "label_event", schema=fields.schema
     )
-    told = async_mock_service(scene.hass, "test", "tell")
+    told = async_mock_service(installation.hass, "test", "tell")
     await automate(
-        scene.hass,
+        installation.hass,
         "describe_clip.yaml",
-        events=[actor.entity_id("event", "event")],
+        events=[camera.entity_id("event", "event")],
         ai_task="ai_task.some_model",
         afterwards=[
             {
@@ -359,8 +374,8 @@ async def test_describe(scene: Scene) -> None:
             }
         ],
     )
-    event = make_event(actor)
-    await clip_ready(actor, event)
+    event = make_event(camera)
+    await clip_ready(camera, event)
 
     assert len(asked) == 1
     request = asked[0].data
@@ -369,7 +384,7 @@ async def test_describe(scene: Scene) -> None:
     assert set(request["structure"]) == {"description", "labels"}
     assert request["attachments"] == {
         "media_content_id": (
-            f"media-source://image/{actor.entity_id('image', 'last_event')}"
+            f"media-source://image/{camera.entity_id('image', 'last_event')}"
         ),
         "media_content_type": "image/jpeg",
     }
@@ -508,27 +523,27 @@ async def test_only_what_differs_is_switched(home: Home) -> None:
     assert [call.data["entity_id"] for call in home.on] == [["switch.yard"]]
 
 
-async def test_doorbell(scene: Scene, phone: dr.DeviceEntry) -> None:
+async def test_doorbell(installation: Installation, phone: dr.DeviceEntry) -> None:
     """A press tells the phone at once, with the camera's picture."""
-    calls = async_mock_service(scene.hass, "notify", "mobile_app_anna_s_phone")
-    actor = await scene.add_camera("Front door")
-    await actor.sleep()
+    calls = async_mock_service(installation.hass, "notify", "mobile_app_anna_s_phone")
+    camera = await installation.add_camera("Front door")
+    await camera.sleep()
     await automate(
-        scene.hass,
+        installation.hass,
         "doorbell.yaml",
-        doorbells=[actor.entity_id("event", "doorbell")],
+        doorbells=[camera.entity_id("event", "doorbell")],
         notify_device=phone.id,
         message="The bell",
     )
-    actor.virtual.press_ring()
-    await scene.wait(lambda: bool(calls), "the notification")
-    await scene.hass.async_block_till_done()
+    camera.virtual.press_ring()
+    await installation.wait_for_states(lambda: bool(calls), "the notification")
+    await installation.hass.async_block_till_done()
     (call,) = calls
-    camera = actor.entity_id("camera", "camera")
+    picture = camera.entity_id("camera", "camera")
     assert call.data["title"] == "Front door"
     assert call.data["message"] == "The bell"
-    assert call.data["data"]["image"] == f"/api/camera_proxy/{camera}"
-    assert call.data["data"]["entity_id"] == camera
+    assert call.data["data"]["image"] == f"/api/camera_proxy/{picture}"
+    assert call.data["data"]["entity_id"] == picture
 
 
 @pytest.mark.parametrize("filename", ["", "/media/garden.mp4"])

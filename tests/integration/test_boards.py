@@ -29,10 +29,10 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.util import dt as dt_util
+from tests.harness.home_assistant import CAMERA_ID, SETUP_CODE, Installation
 from virtual_camera import VirtualCamera
 from virtual_camera.api import ApiError
 
-from .house import CAMERA_ID, SETUP_CODE, House
 from .test_config_flow import configure, discover, fake_camera
 from .test_media_source import FOLDER, browse
 from .test_services import act
@@ -42,13 +42,13 @@ NEW_ID = "AA:BB:CC:DD:EE:07"
 THIRD_ID = "AA:BB:CC:DD:EE:09"
 
 
-async def board_form(house: House) -> ConfigFlowResult:
+async def board_form(installation: Installation) -> ConfigFlowResult:
     """Return the form that asks for the new board."""
-    entry = house.entry()
+    entry = installation.entry()
     assert entry.unique_id
-    result = await house.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
+    result = await installation.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
     assert result["type"] is FlowResultType.MENU
-    result = await house.hass.config_entries.flow.async_configure(
+    result = await installation.hass.config_entries.flow.async_configure(
         result["flow_id"], {"next_step_id": "board"}
     )
     assert result["step_id"] == "board"
@@ -60,58 +60,58 @@ def typed(camera: VirtualCamera, code: str = SETUP_CODE) -> dict[str, Any]:
     return {CONF_HOST: f"127.0.0.1:{camera.setup_port}", CONF_SETUP_CODE: code}
 
 
-async def replace(house: House, camera: VirtualCamera) -> None:
+async def replace(installation: Installation, camera: VirtualCamera) -> None:
     """Put a board in setup mode in the place of the present one."""
-    result = await board_form(house)
-    result = await configure(house.hass, result, typed(camera))
+    result = await board_form(installation)
+    result = await configure(installation.hass, result, typed(camera))
     assert result["type"] is FlowResultType.SHOW_PROGRESS, result
-    await house.hass.async_block_till_done()
-    result = await configure(house.hass, result)
+    await installation.hass.async_block_till_done()
+    result = await configure(installation.hass, result)
     assert result["reason"] == "board_replaced"
-    await house.hass.async_block_till_done()
+    await installation.hass.async_block_till_done()
     await camera.wait_event("welcome")
-    assert house.camera().board_id == camera.id
+    assert installation.camera().board_id == camera.id
 
 
-async def record(house: House, camera: VirtualCamera) -> Event:
+async def record(installation: Installation, camera: VirtualCamera) -> Event:
     """Let somebody pass by; returns the event."""
-    before = house.nvr.recordings.last_event(CAMERA_ID)
+    before = installation.nvr.recordings.last_event(CAMERA_ID)
     camera.trigger_motion(1.0)
-    await house.wait_until(
+    await installation.wait_until(
         lambda: (
-            (event := house.nvr.recordings.last_event(CAMERA_ID)) is not None
+            (event := installation.nvr.recordings.last_event(CAMERA_ID)) is not None
             and event.state == "ready"
             and (before is None or event.id != before.id)
         )
     )
-    event = house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     return event
 
 
-async def works(house: House, camera: VirtualCamera) -> None:
+async def works(installation: Installation, camera: VirtualCamera) -> None:
     """The board is still the camera: its key is good, and what it sees is recorded."""
-    assert house.camera().board_id == camera.id
+    assert installation.camera().board_id == camera.id
     assert (await camera.request("GET", "/device/status"))["id"] == camera.id
-    await record(house, camera)
-    assert not house.nvr.claiming
+    await record(installation, camera)
+    assert not installation.nvr.claiming
 
 
 async def test_new_board(
-    nvr_house: House,
+    installation: Installation,
     hass: HomeAssistant,
     hass_ws_client: WebSocketGenerator,
     hass_client: ClientSessionGenerator,
 ) -> None:
     """Another board goes on as the camera: entities, settings and one timeline; the old key is worthless."""
-    old = await nvr_house.claimed(always_on=True)
-    entry = nvr_house.entry()
+    old = await installation.claimed(always_on=True)
+    entry = installation.entry()
     hass.config_entries.async_update_entry(entry, options={CONF_RETENTION_DAYS: 3})
-    nvr_house.nvr.set_zones(CAMERA_ID, [])
-    nvr_house.camera().set_config({"framerate": 7, "brightness": 1})
-    await nvr_house.wait_until(lambda: not nvr_house.camera().config.pending)
-    first = await record(nvr_house, old)
-    frames = nvr_house.camera().counters.frames
+    installation.nvr.set_zones(CAMERA_ID, [])
+    installation.camera().set_config({"framerate": 7, "brightness": 1})
+    await installation.wait_until(lambda: not installation.camera().config.pending)
+    first = await record(installation, old)
+    frames = installation.camera().counters.frames
     entities = {
         item.entity_id: item.unique_id
         for item in er.async_entries_for_config_entry(
@@ -121,9 +121,9 @@ async def test_new_board(
     (before,) = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
     key, api, headers = old.flash.api_key, old.api(), old.auth_headers()
 
-    new = await nvr_house.switch_on(NEW_ID, always_on=True)
+    new = await installation.switch_on(NEW_ID, always_on=True)
     mark = old.mark()
-    await replace(nvr_house, new)
+    await replace(installation, new)
 
     # The old board, which was connected, is told; its key opens nothing any more
     assert key
@@ -135,7 +135,7 @@ async def test_new_board(
 
     # What people have of the camera is what it was
     assert entry.state is ConfigEntryState.LOADED
-    assert entry.title == nvr_house.camera().name == "Front door"
+    assert entry.title == installation.camera().name == "Front door"
     assert entry.options == {CONF_RETENTION_DAYS: 3}
     assert entry.data[CONF_BOARD_ID] == NEW_ID
     assert entities == {
@@ -148,13 +148,13 @@ async def test_new_board(
     assert same.id == before.id
     assert same.connections == {(dr.CONNECTION_NETWORK_MAC, NEW_ID.lower())}
     assert same.serial_number == NEW_ID
-    await nvr_house.wait_until(lambda: new.config.get("framerate") == 7)
+    await installation.wait_until(lambda: new.config.get("framerate") == 7)
     assert new.config["brightness"] == 1
-    assert nvr_house.camera().counters.frames >= frames
+    assert installation.camera().counters.frames >= frames
 
     # One timeline
-    second = await record(nvr_house, new)
-    library = nvr_house.nvr.recordings.library
+    second = await record(installation, new)
+    library = installation.nvr.recordings.library
     both = [second.id, first.id]
     page = await library.events(camera=CAMERA_ID, start_ms=first.start_ms)
     assert [event.id for event in page.events] == both
@@ -185,12 +185,12 @@ async def test_new_board(
 
 
 async def test_old_board_becomes_another_camera(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """The old board is found as a new camera, is claimed as one, and shares nothing with its former place."""
-    old = await nvr_house.claimed(always_on=True)
-    new = await nvr_house.switch_on(NEW_ID, always_on=True)
-    await replace(nvr_house, new)
+    old = await installation.claimed(always_on=True)
+    new = await installation.switch_on(NEW_ID, always_on=True)
+    await replace(installation, new)
     await old.wait_state("setup")
 
     result = await discover(hass, old.setup_port)
@@ -212,50 +212,52 @@ async def test_old_board_becomes_another_camera(
     assert entry.data[CONF_BOARD_ID] == CAMERA_ID
     (shed,) = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
     (door,) = dr.async_entries_for_config_entry(
-        dr.async_get(hass), nvr_house.entry().entry_id
+        dr.async_get(hass), installation.entry().entry_id
     )
     assert shed.id != door.id
-    assert nvr_house.camera(shed_id).board_id == CAMERA_ID
-    assert nvr_house.camera().board_id == NEW_ID
-    await nvr_house.restart()
-    assert nvr_house.camera(shed_id).board_id == CAMERA_ID
-    assert nvr_house.camera().board_id == NEW_ID
-    event = await record(nvr_house, new)
+    assert installation.camera(shed_id).board_id == CAMERA_ID
+    assert installation.camera().board_id == NEW_ID
+    await installation.restart()
+    assert installation.camera(shed_id).board_id == CAMERA_ID
+    assert installation.camera().board_id == NEW_ID
+    event = await record(installation, new)
     assert event.camera == CAMERA_ID
 
 
-async def test_back_to_the_old_board(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_back_to_the_old_board(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Replaced, replaced again, and back: one timeline, and each time one board."""
     boards = [
-        await nvr_house.claimed(always_on=True),
-        await nvr_house.switch_on(NEW_ID, always_on=True),
-        await nvr_house.switch_on(THIRD_ID, always_on=True),
+        await installation.claimed(always_on=True),
+        await installation.switch_on(NEW_ID, always_on=True),
+        await installation.switch_on(THIRD_ID, always_on=True),
     ]
-    events = [await record(nvr_house, boards[0])]
+    events = [await record(installation, boards[0])]
     for board in (*boards[1:], boards[0]):
         await board.wait_state("setup")
-        await replace(nvr_house, board)
-        events.append(await record(nvr_house, board))
+        await replace(installation, board)
+        events.append(await record(installation, board))
         for other in boards:
             if other is not board:
                 await other.wait_state("setup")
-        await nvr_house.restart()
+        await installation.restart()
         await board.wait_event("welcome", after=board.mark())
-    page = await nvr_house.nvr.recordings.library.events(camera=CAMERA_ID)
+    page = await installation.nvr.recordings.library.events(camera=CAMERA_ID)
     assert [event.id for event in reversed(page.events)] == [
         event.id for event in events
     ]
-    assert len(nvr_house.nvr.gateway.cameras) == 1
+    assert len(installation.nvr.gateway.cameras) == 1
     assert len(hass.config_entries.async_entries(DOMAIN)) == 2
 
 
 async def test_failures_leave_the_old_board(
-    nvr_house: House, hass: HomeAssistant, device: Any
+    installation: Installation, hass: HomeAssistant, device: Any
 ) -> None:
     """Whatever goes wrong with the new board, the old one records on."""
-    old = await nvr_house.claimed(always_on=True)
-    new = await nvr_house.switch_on(NEW_ID)
-    result = await board_form(nvr_house)
+    old = await installation.claimed(always_on=True)
+    new = await installation.switch_on(NEW_ID)
+    result = await board_form(installation)
     for answer, error in (
         (
             {CONF_HOST: "a b", CONF_SETUP_CODE: SETUP_CODE},
@@ -266,7 +268,7 @@ async def test_failures_leave_the_old_board(
     ):
         result = await configure(hass, result, answer)
         assert result["errors"] == error
-        await works(nvr_house, old)
+        await works(installation, old)
     # It belongs to somebody else already
     port = await device(fake_camera(camera_id=NEW_ID, get=409))
     taken = {CONF_HOST: f"127.0.0.1:{port}", CONF_SETUP_CODE: SETUP_CODE}
@@ -284,7 +286,7 @@ async def test_failures_leave_the_old_board(
         await hass.async_block_till_done()
         result = await configure(hass, result)
     assert result["step_id"] == "not_registered"
-    await works(nvr_house, old)
+    await works(installation, old)
     result = await configure(hass, result, {})
     assert result["step_id"] == "board"
     # The dialog is closed while the board is on its way
@@ -292,76 +294,80 @@ async def test_failures_leave_the_old_board(
     assert result["type"] is FlowResultType.SHOW_PROGRESS
     hass.config_entries.flow.async_abort(result["flow_id"])
     await hass.async_block_till_done()
-    await works(nvr_house, old)
-    assert len(nvr_house.nvr.gateway.cameras) == 1
+    await works(installation, old)
+    assert len(installation.nvr.gateway.cameras) == 1
     # And it still can be replaced
-    await replace(nvr_house, new)
+    await replace(installation, new)
 
 
-async def test_board_of_another_camera(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_board_of_another_camera(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """A board that is another camera here is refused, and both go on."""
-    old = await nvr_house.claimed(always_on=True)
-    garage = await nvr_house.claimed(NEW_ID, "Garage", always_on=True)
+    old = await installation.claimed(always_on=True)
+    garage = await installation.claimed(NEW_ID, "Garage", always_on=True)
     garage.factory_reset()
     await garage.wait_state("setup")
-    result = await board_form(nvr_house)
+    result = await board_form(installation)
     result = await configure(hass, result, typed(garage))
     assert result["errors"] == {"base": "board_in_use"}
     assert result["description_placeholders"]["holder"] == "Garage"
-    await works(nvr_house, old)
-    assert nvr_house.camera(NEW_ID).board_id == NEW_ID
+    await works(installation, old)
+    assert installation.camera(NEW_ID).board_id == NEW_ID
 
 
-async def test_same_board(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_same_board(installation: Installation, hass: HomeAssistant) -> None:
     """A board that was reset can take its own place; one that was not is refused."""
-    camera = await nvr_house.claimed(always_on=True)
+    camera = await installation.claimed(always_on=True)
     address = typed(camera)
-    result = await board_form(nvr_house)
+    result = await board_form(installation)
     result = await configure(hass, result, address)
     assert result["errors"]
-    await works(nvr_house, camera)
+    await works(installation, camera)
     hass.config_entries.flow.async_abort(result["flow_id"])
     camera.factory_reset()
     await camera.wait_state("setup")
     mark = camera.mark()
-    await replace(nvr_house, camera)
+    await replace(installation, camera)
     await camera.wait_event("welcome", after=mark)
-    await works(nvr_house, camera)
+    await works(installation, camera)
 
 
 async def test_during_a_recording(
-    nvr_house: House, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the old board recorded so far is kept, and the new one begins an event of its own."""
     # So long an event waits for its camera
     monkeypatch.setattr(
         "custom_components.magicpi_nvr.recording.capture.recorder.GRACE_S", 0.1
     )
-    old = await nvr_house.claimed(always_on=True, tail_s=30)
-    new = await nvr_house.switch_on(NEW_ID, always_on=True)
+    old = await installation.claimed(always_on=True, tail_s=30)
+    new = await installation.switch_on(NEW_ID, always_on=True)
     old.trigger_motion(30)
-    await nvr_house.wait_until(lambda: nvr_house.nvr.recordings.is_recording(CAMERA_ID))
-    await replace(nvr_house, new)
-    await nvr_house.wait_until(
+    await installation.wait_until(
+        lambda: installation.nvr.recordings.is_recording(CAMERA_ID)
+    )
+    await replace(installation, new)
+    await installation.wait_until(
         lambda: (
-            (event := nvr_house.nvr.recordings.last_event(CAMERA_ID)) is not None
+            (event := installation.nvr.recordings.last_event(CAMERA_ID)) is not None
             and event.state != "recording"
         )
     )
-    cut = nvr_house.nvr.recordings.last_event(CAMERA_ID)
+    cut = installation.nvr.recordings.last_event(CAMERA_ID)
     assert cut
     assert cut.frames > 0
-    event = await record(nvr_house, new)
+    event = await record(installation, new)
     assert event.id != cut.id
 
 
 async def test_dialogs_at_once(
-    nvr_house: House, hass: HomeAssistant, device: Any
+    installation: Installation, hass: HomeAssistant, device: Any
 ) -> None:
     """A camera gets one board at a time, and a board one place."""
-    old = await nvr_house.claimed(always_on=True)
-    new = await nvr_house.switch_on(NEW_ID, always_on=True)
-    first, second = await board_form(nvr_house), await board_form(nvr_house)
+    old = await installation.claimed(always_on=True)
+    new = await installation.switch_on(NEW_ID, always_on=True)
+    first, second = await board_form(installation), await board_form(installation)
     port = await device(fake_camera(camera_id=THIRD_ID))
     waiting = {CONF_HOST: f"127.0.0.1:{port}", CONF_SETUP_CODE: SETUP_CODE}
     first = await configure(hass, first, waiting)
@@ -375,7 +381,7 @@ async def test_dialogs_at_once(
     third = await configure(hass, third, {CONF_SETUP_CODE: SETUP_CODE})
     assert third["errors"] == {"base": "claim_in_progress"}
     flow.async_abort(third["flow_id"])
-    await works_while_claiming(nvr_house, old)
+    await works_while_claiming(installation, old)
     flow.async_abort(first["flow_id"])
     await hass.async_block_till_done()
     second = await configure(hass, second, typed(new))
@@ -383,83 +389,89 @@ async def test_dialogs_at_once(
     await hass.async_block_till_done()
     assert (await configure(hass, second))["reason"] == "board_replaced"
     await hass.async_block_till_done()
-    await works(nvr_house, new)
+    await works(installation, new)
 
 
-async def works_while_claiming(house: House, camera: VirtualCamera) -> None:
+async def works_while_claiming(
+    installation: Installation, camera: VirtualCamera
+) -> None:
     """The board is still the camera while another is waited for."""
     assert (await camera.request("GET", "/device/status"))["id"] == camera.id
 
 
 async def test_dialog_closed_after_registration(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """A board that has registered is the camera, dialog or not."""
-    old = await nvr_house.claimed(always_on=True)
-    new = await nvr_house.switch_on(NEW_ID, always_on=True)
+    old = await installation.claimed(always_on=True)
+    new = await installation.switch_on(NEW_ID, always_on=True)
     await discover(hass, new.setup_port, NEW_ID)
-    result = await board_form(nvr_house)
+    result = await board_form(installation)
     result = await configure(hass, result, typed(new))
     await new.wait_event("welcome")
     hass.config_entries.flow.async_abort(result["flow_id"])
     await hass.async_block_till_done()
     await old.wait_state("setup")
-    assert nvr_house.entry().data[CONF_BOARD_ID] == NEW_ID
-    assert nvr_house.entry().state is ConfigEntryState.LOADED
+    assert installation.entry().data[CONF_BOARD_ID] == NEW_ID
+    assert installation.entry().state is ConfigEntryState.LOADED
     # Nothing offers to claim it any more
     assert not hass.config_entries.flow.async_progress()
-    await works(nvr_house, new)
+    await works(installation, new)
 
 
-async def test_camera_removed_meanwhile(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_camera_removed_meanwhile(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Who deletes the camera while its board is replaced has neither board afterwards."""
-    await nvr_house.claimed(always_on=True)
-    new = await nvr_house.switch_on(NEW_ID, always_on=True)
-    result = await board_form(nvr_house)
+    await installation.claimed(always_on=True)
+    new = await installation.switch_on(NEW_ID, always_on=True)
+    result = await board_form(installation)
     await configure(hass, result, typed(new))
-    await hass.config_entries.async_remove(nvr_house.entry().entry_id)
+    await hass.config_entries.async_remove(installation.entry().entry_id)
     await hass.async_block_till_done()
-    await nvr_house.wait_until(lambda: not nvr_house.nvr.gateway.cameras)
-    assert not nvr_house.nvr.claiming
+    await installation.wait_until(lambda: not installation.nvr.gateway.cameras)
+    assert not installation.nvr.claiming
     assert not hass.config_entries.flow.async_progress()
     # The former board may begin afresh under its own id, with the recordings that are there
-    await nvr_house.wait_until(lambda: new.flash.bundle is None)
+    await installation.wait_until(lambda: new.flash.bundle is None)
     await new.wait_state("setup")
-    await nvr_house.claim(new, "Elsewhere")
-    assert nvr_house.camera(NEW_ID).board_id == NEW_ID
+    await installation.claim(new, "Elsewhere")
+    assert installation.camera(NEW_ID).board_id == NEW_ID
 
 
 async def test_removed_after_it_was_replaced(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """The key of the new board goes with the camera, and the old board finds its id free."""
-    old = await nvr_house.claimed(always_on=True)
-    new = await nvr_house.switch_on(NEW_ID, always_on=True)
-    await replace(nvr_house, new)
-    await hass.config_entries.async_remove(nvr_house.entry().entry_id)
+    old = await installation.claimed(always_on=True)
+    new = await installation.switch_on(NEW_ID, always_on=True)
+    await replace(installation, new)
+    await hass.config_entries.async_remove(installation.entry().entry_id)
     await hass.async_block_till_done()
-    assert not nvr_house.nvr.gateway.cameras
+    assert not installation.nvr.gateway.cameras
     await new.wait_state("setup")
     await old.wait_state("setup")
-    await nvr_house.claim(old)
-    assert nvr_house.camera().board_id == CAMERA_ID
-    assert CONF_BOARD_ID not in nvr_house.entry().data
+    await installation.claim(old)
+    assert installation.camera().board_id == CAMERA_ID
+    assert CONF_BOARD_ID not in installation.entry().data
 
 
-async def test_sleeping_board_comes_back(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_sleeping_board_comes_back(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """A board that slept while it was replaced is refused as an unknown one, and asks for nothing."""
-    old = await nvr_house.claimed()
+    old = await installation.claimed()
     await old.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
-    new = await nvr_house.switch_on(NEW_ID, always_on=True)
-    await replace(nvr_house, new)
+    await installation.wait_until(lambda: installation.camera().session is None)
+    new = await installation.switch_on(NEW_ID, always_on=True)
+    await replace(installation, new)
     mark = old.mark()
     old.trigger_motion(0.5)
     refused = await old.wait_event("refused", after=mark)
     assert refused.data["status"] == 401
     await hass.async_block_till_done()
     assert not hass.config_entries.flow.async_progress()
-    assert nvr_house.camera().session
+    assert installation.camera().session
     await old.wait_state("asleep")
     old.factory_reset()
     await old.wait_state("setup")
@@ -467,31 +479,31 @@ async def test_sleeping_board_comes_back(nvr_house: House, hass: HomeAssistant) 
 
 
 async def test_restart_before_the_entry_knows(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """What the gateway stored counts: entry and device follow it after a restart."""
-    await nvr_house.claimed(always_on=True)
-    new = await nvr_house.switch_on(NEW_ID, always_on=True)
-    await replace(nvr_house, new)
-    entry = nvr_house.entry()
+    await installation.claimed(always_on=True)
+    new = await installation.switch_on(NEW_ID, always_on=True)
+    await replace(installation, new)
+    entry = installation.entry()
     data = {key: entry.data[key] for key in entry.data if key != CONF_BOARD_ID}
     hass.config_entries.async_update_entry(entry, data=data)
-    await nvr_house.restart()
+    await installation.restart()
     assert entry.data[CONF_BOARD_ID] == NEW_ID
-    await works(nvr_house, new)
+    await works(installation, new)
 
 
 async def test_key_lost_after_it_was_replaced(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """A camera is claimed again by the board that it has, and by no other."""
-    old = await nvr_house.claimed(always_on=True)
-    new = await nvr_house.switch_on(NEW_ID, always_on=True)
-    await replace(nvr_house, new)
+    old = await installation.claimed(always_on=True)
+    new = await installation.switch_on(NEW_ID, always_on=True)
+    await replace(installation, new)
     await old.wait_state("setup")
     new.factory_reset()
     await new.wait_state("setup")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    await installation.wait_until(lambda: installation.camera().session is None)
     result = await discover(hass, new.setup_port, NEW_ID)
     assert result["reason"] == "already_configured"
     await hass.async_block_till_done()
@@ -505,15 +517,17 @@ async def test_key_lost_after_it_was_replaced(
     assert (await configure(hass, flow))["reason"] == "reauth_successful"
     await hass.async_block_till_done()
     await new.wait_event("welcome", after=mark)
-    await works(nvr_house, new)
+    await works(installation, new)
 
 
-async def test_found_board_and_link(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_found_board_and_link(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Boards that wait are offered, and the link of the setup page says it all."""
-    await nvr_house.claimed(always_on=True)
-    new = await nvr_house.switch_on(NEW_ID, always_on=True)
+    await installation.claimed(always_on=True)
+    new = await installation.switch_on(NEW_ID, always_on=True)
     await discover(hass, new.setup_port, NEW_ID)
-    result = await board_form(nvr_house)
+    result = await board_form(installation)
     schema = result["data_schema"]
     assert schema
     (selector,) = [value for key, value in schema.schema.items() if key == CONF_HOST]
@@ -529,11 +543,13 @@ async def test_found_board_and_link(nvr_house: House, hass: HomeAssistant) -> No
     await hass.async_block_till_done()
 
 
-async def test_diagnostics_name_no_board(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_diagnostics_name_no_board(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Neither id is in what people send along."""
-    await nvr_house.claimed(always_on=True)
-    new = await nvr_house.switch_on(NEW_ID, always_on=True)
-    await replace(nvr_house, new)
-    facts = str(await async_get_config_entry_diagnostics(hass, nvr_house.entry()))
+    await installation.claimed(always_on=True)
+    new = await installation.switch_on(NEW_ID, always_on=True)
+    await replace(installation, new)
+    facts = str(await async_get_config_entry_diagnostics(hass, installation.entry()))
     assert NEW_ID not in facts
     assert CAMERA_ID not in facts

@@ -12,6 +12,7 @@ from pytest_homeassistant_custom_component.common import async_capture_events
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.magicpi_nvr.const import CONF_ROTATION
+from custom_components.magicpi_nvr.recording import Event as RecordedEvent
 from custom_components.magicpi_nvr.views import event_clip_url, event_thumbnail_url
 from homeassistant.components.camera import (
     DOMAIN as CAMERA_DOMAIN,
@@ -26,8 +27,7 @@ from homeassistant.const import (
     EVENT_STATE_CHANGED,
 )
 from homeassistant.core import HomeAssistant
-
-from .house import CAMERA_ID, House
+from tests.harness.home_assistant import CAMERA_ID, Installation
 
 
 async def read_part(response: ClientResponse) -> bytes:
@@ -42,10 +42,10 @@ async def read_part(response: ClientResponse) -> bytes:
     return picture
 
 
-async def recorded(house: House, camera: Any) -> dict[str, Any]:
+async def recorded(installation: Installation, camera: Any) -> dict[str, Any]:
     """Let motion be recorded; returns what is told when the clip is ready."""
-    entity_id = house.entity_id("event", "event", camera.id)
-    seen = async_capture_events(house.hass, EVENT_STATE_CHANGED)
+    entity_id = installation.entity_id("event", "event", camera.id)
+    seen = async_capture_events(installation.hass, EVENT_STATE_CHANGED)
 
     def clips() -> list[Any]:
         return [
@@ -56,19 +56,19 @@ async def recorded(house: House, camera: Any) -> dict[str, Any]:
         ]
 
     camera.trigger_motion(0.5)
-    await house.wait_until(lambda: bool(clips()))
+    await installation.wait_until(lambda: bool(clips()))
     return dict(clips()[0].attributes)
 
 
 async def test_pictures_pass_untouched(
-    nvr_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+    installation: Installation, hass: HomeAssistant, hass_client: ClientSessionGenerator
 ) -> None:
     """The live picture is what the camera sent, byte by byte; a slow viewer gets fewer."""
-    camera = await nvr_house.claimed(always_on=True)
-    entity_id = nvr_house.entity_id("camera", "camera")
+    camera = await installation.claimed(always_on=True)
+    entity_id = installation.entity_id("camera", "camera")
     # The first one came when the camera was claimed
-    await nvr_house.wait_until(
-        lambda: nvr_house.nvr.last_picture(CAMERA_ID) is not None
+    await installation.wait_until(
+        lambda: installation.nvr.last_picture(CAMERA_ID) is not None
     )
     client = await hass_client()
     response = await client.get(f"/api/camera_proxy_stream/{entity_id}")
@@ -85,7 +85,7 @@ async def test_pictures_pass_untouched(
 
     # Leaving ends the camera's stream
     response.close()
-    await nvr_house.wait_until(lambda: hass.states.get(entity_id).state == "idle")
+    await installation.wait_until(lambda: hass.states.get(entity_id).state == "idle")
 
 
 def shown(jpeg: bytes) -> Image.Image:
@@ -114,20 +114,20 @@ def distance(one: Image.Image, other: Image.Image) -> float:
     ("rotation", "size"), [("90", (240, 320)), ("180", (320, 240))]
 )
 async def test_rotation(
-    nvr_house: House,
+    installation: Installation,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     rotation: str,
     size: tuple[int, int],
 ) -> None:
     """Live picture, scaled picture, thumbnail and clip agree."""
-    camera = await nvr_house.claimed(always_on=True)
-    entity_id = nvr_house.entity_id("camera", "camera")
+    camera = await installation.claimed(always_on=True)
+    entity_id = installation.entity_id("camera", "camera")
     hass.config_entries.async_update_entry(
-        nvr_house.entry(), options={CONF_ROTATION: rotation}
+        installation.entry(), options={CONF_ROTATION: rotation}
     )
-    await recorded(nvr_house, camera)
-    event = nvr_house.nvr.recordings.last_event(CAMERA_ID)
+    await recorded(installation, camera)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     client = await hass_client()
     answers = [
@@ -150,10 +150,13 @@ async def test_rotation(
 
 
 async def test_browser_knows_at_once_that_a_picture_is_whole(
-    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+    clip: RecordedEvent,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """A browser paints a part when the next one's header is there, so that comes behind each picture."""
-    entity_id = clip_house.entity_id("camera", "camera")
+    entity_id = installation.entity_id("camera", "camera")
     last = (await async_get_image(hass, entity_id)).content
     client = await hass_client()
     response = await client.get(
@@ -163,19 +166,19 @@ async def test_browser_knows_at_once_that_a_picture_is_whole(
     header = b"--frame\r\nContent-Type: image/jpeg\r\n\r\n"
     whole = header + last + b"\r\n" + header
     assert await response.content.readexactly(len(whole)) == whole
-    await hass.config_entries.async_unload(clip_house.entry().entry_id)
+    await hass.config_entries.async_unload(installation.entry().entry_id)
     await client.close()
 
 
 async def test_sleeping_camera_shows_its_last_picture(
-    nvr_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+    installation: Installation, hass: HomeAssistant, hass_client: ClientSessionGenerator
 ) -> None:
     """Looking does not wake a camera; the stream goes on when it wakes by itself, and ends with the entity."""
-    camera = await nvr_house.claimed()
-    await recorded(nvr_house, camera)
+    camera = await installation.claimed()
+    await recorded(installation, camera)
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
-    entity_id = nvr_house.entity_id("camera", "camera")
+    await installation.wait_until(lambda: installation.camera().session is None)
+    entity_id = installation.entity_id("camera", "camera")
     wakes = camera.counters.boots
     last = (await async_get_image(hass, entity_id)).content
     client = await hass_client()
@@ -188,34 +191,36 @@ async def test_sleeping_camera_shows_its_last_picture(
     camera.trigger_motion(0.5)
     assert await read_part(response) in camera.source._frames
     await camera.wait_state("asleep")
-    await hass.config_entries.async_unload(nvr_house.entry().entry_id)
+    await hass.config_entries.async_unload(installation.entry().entry_id)
     async with asyncio.timeout(10):
         await response.read()
     await client.close()
 
 
 async def test_last_picture_survives_a_restart(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """After a restart a sleeping camera still has its picture."""
-    camera = await nvr_house.claimed()
-    await recorded(nvr_house, camera)
+    camera = await installation.claimed()
+    await recorded(installation, camera)
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
-    entity_id = nvr_house.entity_id("camera", "camera")
-    picture = nvr_house.nvr.last_picture(CAMERA_ID)
-    await nvr_house.restart()
-    assert nvr_house.camera().latest is None
+    await installation.wait_until(lambda: installation.camera().session is None)
+    entity_id = installation.entity_id("camera", "camera")
+    picture = installation.nvr.last_picture(CAMERA_ID)
+    await installation.restart()
+    assert installation.camera().latest is None
     assert (await async_get_image(hass, entity_id)).content == picture.jpeg
-    assert nvr_house.nvr.last_picture(CAMERA_ID).captured_ms == picture.captured_ms
-    folder = nvr_house.nvr.folder / "last"
+    assert installation.nvr.last_picture(CAMERA_ID).captured_ms == picture.captured_ms
+    folder = installation.nvr.folder / "last"
     assert [path.name for path in folder.iterdir()] == ["AA-BB-CC-DD-EE-01.jpg"]
     assert (folder / "AA-BB-CC-DD-EE-01.jpg").stat().st_mode & 0o777 == 0o600
 
 
-async def test_last_picture_after_the_clock_was_set_back(clip_house: House) -> None:
+async def test_last_picture_after_the_clock_was_set_back(
+    clip: RecordedEvent, installation: Installation
+) -> None:
     """The picture that came last is the last one, whatever its time."""
-    pictures, camera = clip_house.nvr.pictures, clip_house.camera()
+    pictures, camera = installation.nvr.pictures, installation.camera()
     assert camera.latest
     earlier = camera.latest.captured_ms - 3_600_000
     pictures.note(camera.latest._replace(captured_ms=earlier, jpeg=b"later"))
@@ -225,11 +230,11 @@ async def test_last_picture_after_the_clock_was_set_back(clip_house: House) -> N
 
 
 async def test_streams_end_before_home_assistant(
-    nvr_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+    installation: Installation, hass: HomeAssistant, hass_client: ClientSessionGenerator
 ) -> None:
     """A stream does not keep Home Assistant from stopping."""
-    await nvr_house.claimed(always_on=True)
-    entity_id = nvr_house.entity_id("camera", "camera")
+    await installation.claimed(always_on=True)
+    entity_id = installation.entity_id("camera", "camera")
     client = await hass_client()
     response = await client.get(f"/api/camera_proxy_stream/{entity_id}")
     await response.content.readline()
@@ -237,15 +242,17 @@ async def test_streams_end_before_home_assistant(
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
     async with asyncio.timeout(10):
         await response.read()
-    await nvr_house.wait_until(lambda: not nvr_house.nvr.running)
+    await installation.wait_until(lambda: not installation.nvr.running)
 
 
-async def test_motion_detection(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_motion_detection(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Arming is a wish that the camera gets with its next wake."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
-    entity_id = nvr_house.entity_id("camera", "camera")
+    await installation.wait_until(lambda: installation.camera().session is None)
+    entity_id = installation.entity_id("camera", "camera")
     assert hass.states.get(entity_id).attributes["motion_detection"] is True
     target = {ATTR_ENTITY_ID: entity_id}
     await hass.services.async_call(
@@ -253,56 +260,62 @@ async def test_motion_detection(nvr_house: House, hass: HomeAssistant) -> None:
     )
     await hass.async_block_till_done()
     assert "motion_detection" not in hass.states.get(entity_id).attributes
-    assert "motion_enabled" in nvr_house.camera().config.pending
+    assert "motion_enabled" in installation.camera().config.pending
     mark = camera.mark()
     camera.press_button()
     await camera.wait_event("config_applied", after=mark)
-    await nvr_house.wait_until(lambda: not nvr_house.camera().config.pending)
+    await installation.wait_until(lambda: not installation.camera().config.pending)
     assert camera.config["motion_enabled"] is False
     await hass.services.async_call(
         CAMERA_DOMAIN, SERVICE_ENABLE_MOTION, target, blocking=True
     )
-    assert nvr_house.camera().config.desired["motion_enabled"] is True
+    assert installation.camera().config.desired["motion_enabled"] is True
 
 
-async def test_no_state_for_a_frame(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_no_state_for_a_frame(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Thirty frames write no more states than three."""
-    camera = await nvr_house.claimed(tail_s=0.2)
+    camera = await installation.claimed(tail_s=0.2)
     await camera.wait_state("asleep")
-    await recorded(nvr_house, camera)
+    await recorded(installation, camera)
     await camera.wait_state("asleep")
     counts = []
     for duration in (0.3, 3.0):
-        frames = nvr_house.camera().counters.frames
+        frames = installation.camera().counters.frames
         written = async_capture_events(hass, EVENT_STATE_CHANGED)
-        clips = nvr_house.nvr.recordings.last_event(CAMERA_ID)
+        clips = installation.nvr.recordings.last_event(CAMERA_ID)
         camera.trigger_motion(duration)
-        await nvr_house.wait_until(
-            lambda clips=clips: nvr_house.nvr.recordings.last_event(CAMERA_ID) != clips
+        await installation.wait_until(
+            lambda clips=clips: (
+                installation.nvr.recordings.last_event(CAMERA_ID) != clips
+            )
         )
         await camera.wait_state("asleep")
-        await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+        await installation.wait_until(lambda: installation.camera().session is None)
         await hass.async_block_till_done()
-        counts.append((nvr_house.camera().counters.frames - frames, len(written)))
+        counts.append((installation.camera().counters.frames - frames, len(written)))
     (few, states_few), (many, states_many) = counts
     assert many > few + 20
     assert states_many <= states_few + 5
 
 
-async def test_what_is_told_of_an_event(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_what_is_told_of_an_event(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Wake, motion and clip are told in their order, with what automations need."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
-    entity_id = nvr_house.entity_id("event", "event")
-    motion_id = nvr_house.entity_id("binary_sensor", "motion")
-    image_id = nvr_house.entity_id("image", "last_event")
-    camera_id = nvr_house.entity_id("camera", "camera")
+    await installation.wait_until(lambda: installation.camera().session is None)
+    entity_id = installation.entity_id("event", "event")
+    motion_id = installation.entity_id("binary_sensor", "motion")
+    image_id = installation.entity_id("image", "last_event")
+    camera_id = installation.entity_id("camera", "camera")
     assert hass.states.get(image_id).state == "unknown"
     seen = async_capture_events(hass, EVENT_STATE_CHANGED)
-    clip = await recorded(nvr_house, camera)
+    clip = await recorded(installation, camera)
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    await installation.wait_until(lambda: installation.camera().session is None)
     await hass.async_block_till_done()
 
     def states(of: str) -> list[Any]:
@@ -321,14 +334,16 @@ async def test_what_is_told_of_an_event(nvr_house: House, hass: HomeAssistant) -
     assert hass.states.get(image_id).state == clip["start"]
     picture = await async_get_still(hass, image_id)
     assert picture.content in camera.source._frames
-    await nvr_house.nvr.recordings.async_delete(clip["event_id"])
-    await nvr_house.wait_until(lambda: hass.states.get(image_id).state == "unknown")
+    await installation.nvr.recordings.async_delete(clip["event_id"])
+    await installation.wait_until(lambda: hass.states.get(image_id).state == "unknown")
 
 
-async def test_trouble_is_shown(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_trouble_is_shown(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """A camera that restarted by its watchdog has a problem until its next good wake."""
-    camera = await nvr_house.claimed()
-    problem = nvr_house.entity_id("binary_sensor", "problem")
+    camera = await installation.claimed()
+    problem = installation.entity_id("binary_sensor", "problem")
     assert hass.states.get(problem).state == "off"
     mark = camera.mark()
     camera.reboot("watchdog")
@@ -346,13 +361,15 @@ async def test_trouble_is_shown(nvr_house: House, hass: HomeAssistant) -> None:
 
 
 @pytest.mark.usefixtures("everything_enabled")
-async def test_sleep_is_no_fault(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_sleep_is_no_fault(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Connectivity tells of the link; nothing else becomes unavailable."""
-    camera = await nvr_house.claimed(linger_s=3)
-    link = nvr_house.entity_id("binary_sensor", "connectivity")
-    await nvr_house.wait_until(lambda: hass.states.get(link).state == "on")
+    camera = await installation.claimed(linger_s=3)
+    link = installation.entity_id("binary_sensor", "connectivity")
+    await installation.wait_until(lambda: hass.states.get(link).state == "on")
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: hass.states.get(link).state == "off")
+    await installation.wait_until(lambda: hass.states.get(link).state == "off")
     assert not [
         state.entity_id
         for state in hass.states.async_all()

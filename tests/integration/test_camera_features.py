@@ -17,8 +17,7 @@ from homeassistant.core import (
     callback,
 )
 from homeassistant.helpers import entity_registry as er
-
-from .scene import TIMEOUT, Actor, Scene
+from tests.harness.home_assistant import TIMEOUT, ClaimedCamera, Installation
 
 pytestmark = pytest.mark.usefixtures("everything_enabled")
 
@@ -32,26 +31,28 @@ NEWER = (
 )
 
 
-def exists(actor: Actor, platform: str, key: str) -> bool:
+def exists(camera: ClaimedCamera, platform: str, key: str) -> bool:
     """Say whether the camera has an entity."""
     return bool(
-        er.async_get(actor.scene.hass).async_get_entity_id(
-            platform, DOMAIN, f"{actor.entry.unique_id}-{key}"
+        er.async_get(camera.installation.hass).async_get_entity_id(
+            platform, DOMAIN, f"{camera.entry.unique_id}-{key}"
         )
     )
 
 
-async def check_ins(actor: Actor) -> tuple[Event, ...]:
+async def check_ins(camera: ClaimedCamera) -> tuple[Event, ...]:
     """Return the pictures of check-ins."""
-    page = await actor.scene.nvr.recordings.library.events(
-        camera=actor.camera.id, check_ins=True
+    page = await camera.installation.nvr.recordings.library.events(
+        camera=camera.gateway_camera.id, check_ins=True
     )
     return page.events
 
 
-async def recorded(actor: Actor, number: int, *, pictures: bool = False) -> None:
+async def recorded(
+    camera: ClaimedCamera, number: int, *, pictures: bool = False
+) -> None:
     """Return when so many clips are ready; of pictures at check-ins no event tells."""
-    library = actor.scene.nvr.recordings.library
+    library = camera.installation.nvr.recordings.library
     async with asyncio.timeout(TIMEOUT):
         while (
             sum(
@@ -63,62 +64,64 @@ async def recorded(actor: Actor, number: int, *, pictures: bool = False) -> None
             await asyncio.sleep(0.02)
 
 
-async def take_check_in(actor: Actor) -> Event:
+async def take_check_in(camera: ClaimedCamera) -> Event:
     """Let the timer wake the camera; return the picture when it is recorded."""
-    before = len(await check_ins(actor))
-    mark = actor.virtual.mark()
-    actor.virtual.check_in()
-    await actor.virtual.wait_event("event_ended", after=mark)
-    await actor.sleep()
-    await recorded(actor, before + 1, pictures=True)
-    pictures = await check_ins(actor)
+    before = len(await check_ins(camera))
+    mark = camera.virtual.mark()
+    camera.virtual.check_in()
+    await camera.virtual.wait_event("event_ended", after=mark)
+    await camera.sleep()
+    await recorded(camera, before + 1, pictures=True)
+    pictures = await check_ins(camera)
     assert len(pictures) == before + 1
     return pictures[0]
 
 
-async def test_check_in_pictures(scene: Scene, hass: HomeAssistant) -> None:
+async def test_check_in_pictures(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """One picture a check-in: the last picture, no event to anybody, films of them."""
-    actor = await scene.add_camera(tail_s=0.1)
-    await actor.sleep()
+    camera = await installation.add_camera(tail_s=0.1)
+    await camera.sleep()
     fired: list[str] = []
 
     @callback
     def note(event: HassEvent[EventStateChangedData]) -> None:
-        if event.data["entity_id"] == actor.entity_id("event", "event") and (
+        if event.data["entity_id"] == camera.entity_id("event", "event") and (
             state := event.data["new_state"]
         ):
             fired.append(state.attributes["event_type"])
 
     hass.bus.async_listen(EVENT_STATE_CHANGED, note)
-    mark = actor.virtual.mark()
-    actor.virtual.check_in()
-    await actor.virtual.wait_event("bye", after=mark)
-    await actor.sleep()
-    assert not await check_ins(actor), "off by default"
+    mark = camera.virtual.mark()
+    camera.virtual.check_in()
+    await camera.virtual.wait_event("bye", after=mark)
+    await camera.sleep()
+    assert not await check_ins(camera), "off by default"
 
-    await scene.call(
-        "switch", "turn_on", entity_id=actor.entity_id("switch", "checkin_picture")
+    await installation.call(
+        "switch", "turn_on", entity_id=camera.entity_id("switch", "checkin_picture")
     )
-    await actor.nap()
-    first = await take_check_in(actor)
-    second = await take_check_in(actor)
+    await camera.nap()
+    first = await take_check_in(camera)
+    second = await take_check_in(camera)
     assert (first.reason, first.frames, first.state) == ("check_in", 1, "ready")
-    picture = scene.nvr.last_picture(actor.camera.id)
+    picture = installation.nvr.last_picture(camera.gateway_camera.id)
     assert picture
     assert picture.captured_ms == second.start_ms
     assert "clip_ready" not in fired
-    assert actor.state("binary_sensor", "motion").state == STATE_OFF
+    assert camera.state("binary_sensor", "motion").state == STATE_OFF
 
-    library = scene.nvr.recordings.library
-    assert not (await library.events(camera=actor.camera.id)).events
-    assert not await library.days(camera=actor.camera.id)
-    assert scene.nvr.recordings.last_event(actor.camera.id) is None
-    await scene.nvr.recordings.usage.async_refresh()
-    assert scene.nvr.recordings.usage.clips_today(actor.camera.id) == 0
+    library = installation.nvr.recordings.library
+    assert not (await library.events(camera=camera.gateway_camera.id)).events
+    assert not await library.days(camera=camera.gateway_camera.id)
+    assert installation.nvr.recordings.last_event(camera.gateway_camera.id) is None
+    await installation.nvr.recordings.usage.async_refresh()
+    assert installation.nvr.recordings.usage.clips_today(camera.gateway_camera.id) == 0
 
     now = datetime.now(UTC)
     span = {
-        "camera": actor.camera.id,
+        "camera": camera.gateway_camera.id,
         "start": now - timedelta(hours=1),
         "end": now + timedelta(hours=1),
     }
@@ -133,14 +136,14 @@ async def test_check_in_pictures(scene: Scene, hass: HomeAssistant) -> None:
     assert film["duration"] == pytest.approx(2 / 30, abs=0.002)
 
     # Movement is an event as ever, and not part of the film of check-ins
-    mark = actor.virtual.mark()
-    actor.virtual.trigger_motion(0.2)
-    await actor.virtual.wait_event("event_ended", after=mark)
-    await actor.sleep()
-    await recorded(actor, 1)
-    (event,) = (await library.events(camera=actor.camera.id)).events
+    mark = camera.virtual.mark()
+    camera.virtual.trigger_motion(0.2)
+    await camera.virtual.wait_event("event_ended", after=mark)
+    await camera.sleep()
+    await recorded(camera, 1)
+    (event,) = (await library.events(camera=camera.gateway_camera.id)).events
     assert event.reason == "motion"
-    (day,) = await library.days(camera=actor.camera.id)
+    (day,) = await library.days(camera=camera.gateway_camera.id)
     assert day.events == 1
     again = await hass.services.async_call(
         DOMAIN,
@@ -153,48 +156,48 @@ async def test_check_in_pictures(scene: Scene, hass: HomeAssistant) -> None:
     assert again["duration"] == film["duration"]
 
 
-async def test_doorbell(scene: Scene) -> None:
+async def test_doorbell(installation: Installation) -> None:
     """A press fires the doorbell once, with the event that shows who it was; it is no motion."""
-    actor = await scene.add_camera(tail_s=0.1)
-    await actor.sleep()
+    camera = await installation.add_camera(tail_s=0.1)
+    await camera.sleep()
     fired: list[dict[str, Any]] = []
 
     @callback
     def note(event: HassEvent[EventStateChangedData]) -> None:
-        if event.data["entity_id"] == actor.entity_id("event", "doorbell") and (
+        if event.data["entity_id"] == camera.entity_id("event", "doorbell") and (
             state := event.data["new_state"]
         ):
             fired.append(dict(state.attributes))
 
-    scene.hass.bus.async_listen(EVENT_STATE_CHANGED, note)
-    mark = actor.virtual.mark()
-    actor.virtual.press_ring()
-    await scene.wait(lambda: bool(fired), "the doorbell")
-    await actor.virtual.wait_event("event_ended", after=mark)
-    await actor.sleep()
-    await recorded(actor, 1)
-    (event,) = (await scene.nvr.recordings.library.events()).events
+    installation.hass.bus.async_listen(EVENT_STATE_CHANGED, note)
+    mark = camera.virtual.mark()
+    camera.virtual.press_ring()
+    await installation.wait_for_states(lambda: bool(fired), "the doorbell")
+    await camera.virtual.wait_event("event_ended", after=mark)
+    await camera.sleep()
+    await recorded(camera, 1)
+    (event,) = (await installation.nvr.recordings.library.events()).events
     assert event.reason == "ring"
     assert [item["event_type"] for item in fired] == ["ring"]
     assert fired[0]["event_id"] == event.id
     assert fired[0]["device_class"] == "doorbell"
-    assert actor.state("binary_sensor", "motion").state == STATE_OFF
-    assert actor.camera.hello
-    assert actor.camera.hello.reason == "ring"
+    assert camera.state("binary_sensor", "motion").state == STATE_OFF
+    assert camera.gateway_camera.hello
+    assert camera.gateway_camera.hello.reason == "ring"
 
 
-async def test_charging(scene: Scene) -> None:
+async def test_charging(installation: Installation) -> None:
     """Charging follows what the camera says."""
-    actor = await scene.add_camera()
-    await actor.sleep()
-    assert actor.state("binary_sensor", "charging").state == STATE_OFF
-    actor.virtual.options.charging = True
-    await actor.nap()
-    assert actor.state("binary_sensor", "charging").state == STATE_ON
+    camera = await installation.add_camera()
+    await camera.sleep()
+    assert camera.state("binary_sensor", "charging").state == STATE_OFF
+    camera.virtual.options.charging = True
+    await camera.nap()
+    assert camera.state("binary_sensor", "charging").state == STATE_ON
 
 
 async def test_zones_to_ignore(
-    scene: Scene, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
+    installation: Installation, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
 ) -> None:
     """What is drawn to be ignored is ignored by the camera itself; what is watched is its owner's matter."""
     client = await hass_ws_client(hass)
@@ -206,32 +209,32 @@ async def test_zones_to_ignore(
         {"name": "Path", "kind": "watch", "points": [[0, 0.5], [1, 0.5], [1, 1]]},
     ]
 
-    async def draw(actor: Actor, zones: list[dict[str, Any]]) -> None:
+    async def draw(camera: ClaimedCamera, zones: list[dict[str, Any]]) -> None:
         await client.send_json_auto_id(
             {
                 "type": f"{DOMAIN}/zones/set",
-                "camera_id": actor.camera.id,
+                "camera_id": camera.gateway_camera.id,
                 "zones": zones,
             }
         )
         assert (await client.receive_json())["success"]
 
-    actor = await scene.add_camera()
-    await actor.sleep()
-    rev = actor.camera.config.rev
-    await draw(actor, zones[2:])
-    assert actor.camera.config.rev == rev, "nothing to tell it"
-    await draw(actor, zones)
-    await actor.nap()
+    camera = await installation.add_camera()
+    await camera.sleep()
+    rev = camera.gateway_camera.config.rev
+    await draw(camera, zones[2:])
+    assert camera.gateway_camera.config.rev == rev, "nothing to tell it"
+    await draw(camera, zones)
+    await camera.nap()
     # The first two cells are the highest bits, the last cell is the lowest
-    assert actor.virtual.config["ignore_grid"] == "c" + "0" * 46 + "1"
-    await draw(actor, [])
-    await actor.nap()
-    assert actor.virtual.config["ignore_grid"] == "0" * 48
+    assert camera.virtual.config["ignore_grid"] == "c" + "0" * 46 + "1"
+    await draw(camera, [])
+    await camera.nap()
+    assert camera.virtual.config["ignore_grid"] == "0" * 48
 
     # A camera of before hears of them when an update lets it
-    await draw(actor, [])
-    old = await scene.add_camera(features=())
+    await draw(camera, [])
+    old = await installation.add_camera(features=())
     await draw(old, zones)
     await old.nap()
     assert old.camera.config.rejected == {}
@@ -241,28 +244,28 @@ async def test_zones_to_ignore(
     assert old.virtual.config["ignore_grid"] == "c" + "0" * 46 + "1"
 
 
-async def test_camera_of_before(scene: Scene) -> None:
+async def test_camera_of_before(installation: Installation) -> None:
     """A camera that lists no features has none of it, and never sees a key that it does not know."""
-    actor = await scene.add_camera(features=())
-    await actor.sleep()
-    assert not [row for row in NEWER if exists(actor, *row)]
-    await scene.call(
-        "switch", "turn_off", entity_id=actor.entity_id("switch", "pre_roll")
+    camera = await installation.add_camera(features=())
+    await camera.sleep()
+    assert not [row for row in NEWER if exists(camera, *row)]
+    await installation.call(
+        "switch", "turn_off", entity_id=camera.entity_id("switch", "pre_roll")
     )
-    await actor.nap()
-    assert actor.virtual.config["pre_roll"] is False
-    assert actor.camera.config.rejected == {}
-    assert "checkin_picture" not in actor.camera.config.message()
+    await camera.nap()
+    assert camera.virtual.config["pre_roll"] is False
+    assert camera.gateway_camera.config.rejected == {}
+    assert "checkin_picture" not in camera.gateway_camera.config.message()
 
 
-async def test_features_come_with_an_update(scene: Scene) -> None:
+async def test_features_come_with_an_update(installation: Installation) -> None:
     """Firmware that can do more brings its entities with its next hello."""
-    actor = await scene.add_camera(features=())
-    await actor.sleep()
-    actor.virtual.caps["features"] = ["checkin_picture", "ring"]
-    await actor.nap()
-    await scene.hass.async_block_till_done()
-    assert exists(actor, "switch", "checkin_picture")
-    assert exists(actor, "event", "doorbell")
-    assert not exists(actor, "switch", "confirm_motion")
-    assert actor.camera.config.desired["checkin_picture"] is False
+    camera = await installation.add_camera(features=())
+    await camera.sleep()
+    camera.virtual.caps["features"] = ["checkin_picture", "ring"]
+    await camera.nap()
+    await installation.hass.async_block_till_done()
+    assert exists(camera, "switch", "checkin_picture")
+    assert exists(camera, "event", "doorbell")
+    assert not exists(camera, "switch", "confirm_motion")
+    assert camera.gateway_camera.config.desired["checkin_picture"] is False

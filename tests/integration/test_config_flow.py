@@ -50,9 +50,13 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, UnknownFlow
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
+from tests.harness.home_assistant import (
+    CAMERA_ID,
+    SETUP_CODE,
+    Installation,
+    nvr_options,
+)
 from virtual_camera import VirtualCamera
-
-from .house import CAMERA_ID, SETUP_CODE, House, nvr_options
 
 OTHER_ID = "AA:BB:CC:DD:EE:02"
 NONCE = "AAAAAAAAAAAAAAAAAAAAAA"
@@ -93,9 +97,11 @@ async def configure(
     return await hass.config_entries.flow.async_configure(result["flow_id"], data)
 
 
-async def claim_form(house: House, camera: VirtualCamera) -> ConfigFlowResult:
+async def claim_form(
+    installation: Installation, camera: VirtualCamera
+) -> ConfigFlowResult:
     """Return the form that asks for a camera's code."""
-    result = await discover(house.hass, camera.setup_port)
+    result = await discover(installation.hass, camera.setup_port)
     assert result["type"] is FlowResultType.FORM
     assert result["step_id"] == "claim"
     return result
@@ -134,7 +140,7 @@ def fake_camera(
 
 
 async def test_discovered(
-    house: House,
+    bare_installation: Installation,
     hass: HomeAssistant,
     hass_client_no_auth: ClientSessionGenerator,
     monkeypatch: pytest.MonkeyPatch,
@@ -143,9 +149,11 @@ async def test_discovered(
     monkeypatch.setattr(
         Entries,
         "options",
-        property(lambda _: NvrOptions.from_mapping(nvr_options(house.port))),
+        property(
+            lambda _: NvrOptions.from_mapping(nvr_options(bare_installation.port))
+        ),
     )
-    camera = await house.switch_on()
+    camera = await bare_installation.switch_on()
     port = camera.setup_port
     result = await discover(hass, port)
     assert result["step_id"] == "claim"
@@ -159,7 +167,7 @@ async def test_discovered(
     assert result["description_placeholders"] == {
         "name": "Front door",
         "hosts": "127.0.0.1",
-        "port": str(house.port),
+        "port": str(bare_installation.port),
         "minutes": "3",
     }
     await hass.async_block_till_done()
@@ -187,7 +195,7 @@ async def test_discovered(
 
     registry = dr.async_get(hass)
     device = registry.async_get_device_by_identifier(
-        (DOMAIN, CAMERA_ID), house.entry().entry_id
+        (DOMAIN, CAMERA_ID), bare_installation.entry().entry_id
     )
     above = registry.async_get_device_by_identifier(
         (DOMAIN, DOMAIN), entries[DOMAIN].entry_id
@@ -200,9 +208,11 @@ async def test_discovered(
 LINK = "https://my.home-assistant.io/redirect/config_flow_start/?domain=magicpi_nvr#"
 
 
-async def test_link_of_the_qr_code(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_link_of_the_qr_code(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """The link from the setup page goes where the code goes; another camera's is refused."""
-    camera = await nvr_house.switch_on()
+    camera = await installation.switch_on()
     result = await discover(hass, camera.setup_port)
     fields = [str(field) for field in result["data_schema"].schema]
     assert CONF_NAME not in fields, "Home Assistant's last page asks for it"
@@ -223,10 +233,10 @@ async def test_link_of_the_qr_code(nvr_house: House, hass: HomeAssistant) -> Non
 
 
 async def test_link_instead_of_an_address(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """Where the camera was found, its link is enough: the code is filled in."""
-    camera = await nvr_house.switch_on()
+    camera = await installation.switch_on()
     await discover(hass, camera.setup_port)
     result = await hass.config_entries.flow.async_init(
         DOMAIN, context={"source": SOURCE_USER}
@@ -241,11 +251,13 @@ async def test_link_instead_of_an_address(
     assert field.description == {"suggested_value": camera.setup_code}
 
 
-async def test_name_of_the_last_page(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_name_of_the_last_page(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """The name that Home Assistant asks for is the camera's; a later change of the entry wins again."""
-    await nvr_house.claimed()
+    await installation.claimed()
     registry = dr.async_get(hass)
-    entry = nvr_house.entry()
+    entry = installation.entry()
     device = registry.async_get_device_by_identifier(
         (DOMAIN, CAMERA_ID), entry.entry_id
     )
@@ -253,8 +265,8 @@ async def test_name_of_the_last_page(nvr_house: House, hass: HomeAssistant) -> N
     registry.async_update_device(device.id, name_by_user="Gate")
     await hass.async_block_till_done()
     assert entry.title == "Gate"
-    assert nvr_house.nvr.entries.name(CAMERA_ID) == "Gate"
-    result = await nvr_house.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
+    assert installation.nvr.entries.name(CAMERA_ID) == "Gate"
+    result = await installation.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
     result = await configure(hass, result, {"next_step_id": "change"})
     address = {CONF_NAME: "Garden", CONF_HOST: "127.0.0.1"}
     await configure(hass, result, address)
@@ -264,9 +276,9 @@ async def test_name_of_the_last_page(nvr_house: House, hass: HomeAssistant) -> N
     assert (device.name_by_user or device.name) == "Garden"
 
 
-async def test_address_by_hand(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_address_by_hand(installation: Installation, hass: HomeAssistant) -> None:
     """A camera is claimed by its address; found ones are suggested, mistakes are told."""
-    camera = await nvr_house.switch_on()
+    camera = await installation.switch_on()
     plain = await hass.config_entries.flow.async_init(
         DOMAIN, context={"source": SOURCE_USER}
     )
@@ -300,10 +312,10 @@ async def test_address_by_hand(nvr_house: House, hass: HomeAssistant) -> None:
 
 
 async def test_address_of_known_camera(
-    nvr_house: House, hass: HomeAssistant, device: Any
+    installation: Installation, hass: HomeAssistant, device: Any
 ) -> None:
     """A camera that is set up already is not set up twice; its address is followed."""
-    await nvr_house.claimed()
+    await installation.claimed()
     port = await device(fake_camera())
     result = await hass.config_entries.flow.async_init(
         DOMAIN, context={"source": SOURCE_USER}
@@ -311,7 +323,7 @@ async def test_address_of_known_camera(
     result = await configure(hass, result, {CONF_HOST: f"127.0.0.1:{port}"})
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "already_configured"
-    assert nvr_house.entry().data[CONF_HOST] == f"127.0.0.1:{port}"
+    assert installation.entry().data[CONF_HOST] == f"127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize(
@@ -327,10 +339,10 @@ async def test_discovered_is_no_camera(
     assert result["reason"] == "not_a_camera"
 
 
-async def test_wrong_codes(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_wrong_codes(installation: Installation, hass: HomeAssistant) -> None:
     """Each wrong code is told as what it is, and the right one still works after the pause."""
-    camera = await nvr_house.switch_on(lockout_s=2)
-    result = await claim_form(nvr_house, camera)
+    camera = await installation.switch_on(lockout_s=2)
+    result = await claim_form(installation, camera)
     result = await configure(hass, result, CODE | {CONF_SETUP_CODE: "1234"})
     assert result["errors"] == {CONF_SETUP_CODE: "invalid_code"}
     wrong = CODE | {CONF_SETUP_CODE: "0000-0000-0000-0000"}
@@ -359,7 +371,7 @@ async def test_wrong_codes(nvr_house: House, hass: HomeAssistant) -> None:
     ],
 )
 async def test_refusals(
-    nvr_house: House,
+    installation: Installation,
     hass: HomeAssistant,
     device: Any,
     answers: dict[str, Any],
@@ -374,7 +386,9 @@ async def test_refusals(
 
 
 async def test_nobody_answers(
-    nvr_house: House, hass: HomeAssistant, unused_tcp_port_factory: Callable[[], int]
+    installation: Installation,
+    hass: HomeAssistant,
+    unused_tcp_port_factory: Callable[[], int],
 ) -> None:
     """A camera that is gone is told."""
     result = await discover(hass, unused_tcp_port_factory())
@@ -382,27 +396,31 @@ async def test_nobody_answers(
     assert result["errors"] == {"base": "cannot_connect"}
 
 
-async def test_limit_of_cameras(house: House, hass: HomeAssistant) -> None:
+async def test_limit_of_cameras(
+    bare_installation: Installation, hass: HomeAssistant
+) -> None:
     """No more cameras than the options say."""
-    entry = house.add_nvr_entry()
-    options = nvr_options(house.port)
+    entry = bare_installation.add_nvr_entry()
+    options = nvr_options(bare_installation.port)
     options["cameras"]["max_cameras"] = 1
     hass.config_entries.async_update_entry(entry, options=options)
     await hass.config_entries.async_setup(entry.entry_id)
-    await house.claimed()
-    camera = await house.switch_on(OTHER_ID)
+    await bare_installation.claimed()
+    camera = await bare_installation.switch_on(OTHER_ID)
     result = await discover(hass, camera.setup_port, OTHER_ID)
     result = await configure(hass, result, CODE)
     assert result["errors"] == {"base": "camera_limit"}
 
 
-async def test_storage_unavailable(house: House, hass: HomeAssistant) -> None:
+async def test_storage_unavailable(
+    bare_installation: Installation, hass: HomeAssistant
+) -> None:
     """A camera is not claimed while nothing could be recorded."""
-    house.add_nvr_entry()
-    recordings = house.media / DOMAIN
+    bare_installation.add_nvr_entry()
+    recordings = bare_installation.media / DOMAIN
     recordings.write_text("no folder")
-    camera = await house.switch_on()
-    result = await claim_form(house, camera)
+    camera = await bare_installation.switch_on()
+    result = await claim_form(bare_installation, camera)
     result = await configure(hass, result, CODE)
     assert result["errors"] == {"base": "storage_unavailable"}
     recordings.unlink()
@@ -413,15 +431,17 @@ async def test_storage_unavailable(house: House, hass: HomeAssistant) -> None:
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
-async def test_port_in_use(house: House, hass: HomeAssistant) -> None:
+async def test_port_in_use(
+    bare_installation: Installation, hass: HomeAssistant
+) -> None:
     """A camera is not claimed while it could not reach Home Assistant."""
-    house.add_nvr_entry()
-    with socket.create_server(("127.0.0.1", house.port)):
-        camera = await house.switch_on()
-        result = await claim_form(house, camera)
+    bare_installation.add_nvr_entry()
+    with socket.create_server(("127.0.0.1", bare_installation.port)):
+        camera = await bare_installation.switch_on()
+        result = await claim_form(bare_installation, camera)
         result = await configure(hass, result, CODE)
         assert result["errors"] == {"base": "port_in_use"}
-        assert result["description_placeholders"]["port"] == str(house.port)
+        assert result["description_placeholders"]["port"] == str(bare_installation.port)
     result = await configure(hass, result, CODE)
     assert result["type"] is FlowResultType.SHOW_PROGRESS
     await hass.async_block_till_done()
@@ -431,7 +451,7 @@ async def test_port_in_use(house: House, hass: HomeAssistant) -> None:
 
 
 async def test_camera_does_not_register(
-    nvr_house: House, hass: HomeAssistant, device: Any
+    installation: Installation, hass: HomeAssistant, device: Any
 ) -> None:
     """Who waits in vain is told what to look at, and may try again."""
     result = await discover(hass, await device(fake_camera()))
@@ -444,50 +464,52 @@ async def test_camera_does_not_register(
         result = await configure(hass, result)
     assert result["type"] is FlowResultType.FORM
     assert result["step_id"] == "not_registered"
-    assert result["description_placeholders"]["port"] == str(nvr_house.port)
+    assert result["description_placeholders"]["port"] == str(installation.port)
     result = await configure(hass, result, {})
     assert result["step_id"] == "claim"
     assert not result["errors"]
 
 
 async def test_dialog_closed_while_waiting(
-    nvr_house: House, hass: HomeAssistant, device: Any
+    installation: Installation, hass: HomeAssistant, device: Any
 ) -> None:
     """The token of a claim that was given up is worth nothing."""
     result = await discover(hass, await device(fake_camera()))
     result = await configure(hass, result, CODE)
     assert result["type"] is FlowResultType.SHOW_PROGRESS
-    waiting = hass.async_create_task(nvr_house.nvr.gateway.wait_registered(CAMERA_ID))
+    waiting = hass.async_create_task(
+        installation.nvr.gateway.wait_registered(CAMERA_ID)
+    )
     hass.config_entries.flow.async_abort(result["flow_id"])
     async with asyncio.timeout(5):
         with pytest.raises(RegistrationExpired):
             await waiting
     await hass.async_block_till_done()
-    assert not nvr_house.nvr.gateway.cameras
+    assert not installation.nvr.gateway.cameras
     assert len(hass.config_entries.async_entries(DOMAIN)) == 1
 
 
 async def test_dialog_closed_after_registration(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """A camera that has registered gets its entry, dialog or not."""
-    camera = await nvr_house.switch_on()
-    result = await configure(hass, await claim_form(nvr_house, camera), CODE)
+    camera = await installation.switch_on()
+    result = await configure(hass, await claim_form(installation, camera), CODE)
     assert result["type"] is FlowResultType.SHOW_PROGRESS
     await camera.wait_event("welcome")
     await hass.async_block_till_done()
     hass.config_entries.flow.async_abort(result["flow_id"])
     await hass.async_block_till_done()
-    assert nvr_house.entry().state is ConfigEntryState.LOADED
-    assert nvr_house.entry().title == "Front door"
+    assert installation.entry().state is ConfigEntryState.LOADED
+    assert installation.entry().title == "Front door"
 
 
 async def test_dialog_closed_while_the_camera_answers(
-    nvr_house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A claim that was withdrawn before its answer came lets nobody register."""
-    camera = await nvr_house.switch_on()
-    result = await claim_form(nvr_house, camera)
+    camera = await installation.switch_on()
+    result = await claim_form(installation, camera)
     asked, answer = asyncio.Event(), asyncio.Event()
     claim = SetupClient.claim
 
@@ -506,22 +528,22 @@ async def test_dialog_closed_while_the_camera_answers(
         await dialog
     await camera.wait_event("register_failed", after=mark)
     await hass.async_block_till_done()
-    assert not nvr_house.nvr.gateway.cameras
+    assert not installation.nvr.gateway.cameras
     assert len(hass.config_entries.async_entries(DOMAIN)) == 1
     # Nothing is left that keeps the next dialog from claiming it
     monkeypatch.setattr(SetupClient, "claim", claim)
     mark = camera.mark()
     camera.factory_reset()
     await camera.wait_event("setup_opened", after=mark)
-    await nvr_house.claim(camera)
+    await installation.claim(camera)
 
 
 async def test_dialog_closed_before_the_answer_of_a_registered_camera(
-    nvr_house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A camera that was faster than its own answer gets its entry."""
-    camera = await nvr_house.switch_on()
-    result = await claim_form(nvr_house, camera)
+    camera = await installation.switch_on()
+    result = await claim_form(installation, camera)
     answer = asyncio.Event()
     claim = SetupClient.claim
 
@@ -537,18 +559,23 @@ async def test_dialog_closed_before_the_answer_of_a_registered_camera(
     with pytest.raises(UnknownFlow):
         await dialog
     await hass.async_block_till_done()
-    assert nvr_house.entry().state is ConfigEntryState.LOADED
-    assert nvr_house.entry().title == "Front door"
+    assert installation.entry().state is ConfigEntryState.LOADED
+    assert installation.entry().title == "Front door"
 
 
 async def test_dialog_closed_while_the_nvr_starts(
-    house: House, hass: HomeAssistant, device: Any, monkeypatch: pytest.MonkeyPatch
+    bare_installation: Installation,
+    hass: HomeAssistant,
+    device: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What was started for the claim is stopped again."""
     monkeypatch.setattr(
         Entries,
         "options",
-        property(lambda _: NvrOptions.from_mapping(nvr_options(house.port))),
+        property(
+            lambda _: NvrOptions.from_mapping(nvr_options(bare_installation.port))
+        ),
     )
     result = await discover(hass, await device(fake_camera()))
     nvr = await async_get_nvr(hass)
@@ -573,10 +600,10 @@ async def test_dialog_closed_while_the_nvr_starts(
 
 
 async def test_two_dialogs_for_one_id(
-    nvr_house: House, hass: HomeAssistant, device: Any
+    installation: Installation, hass: HomeAssistant, device: Any
 ) -> None:
     """Two devices that show one id are not claimed at once, so that their names stay apart."""
-    camera = await nvr_house.switch_on()
+    camera = await installation.switch_on()
     first = await discover(hass, await device(fake_camera()))
     first = await configure(hass, first, CODE)
     assert first["type"] is FlowResultType.SHOW_PROGRESS
@@ -601,14 +628,16 @@ async def test_two_dialogs_for_one_id(
 
 
 async def test_container_with_a_network_of_its_own(
-    house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+    bare_installation: Installation,
+    hass: HomeAssistant,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The dialog of the first camera asks for the address, and all cameras get it."""
     options = Entries.options
     monkeypatch.setattr(
         Entries,
         "options",
-        property(lambda self: replace(options.fget(self), port=house.port)),
+        property(lambda self: replace(options.fget(self), port=bare_installation.port)),
     )
     ir.async_create_issue(
         hass,
@@ -618,8 +647,8 @@ async def test_container_with_a_network_of_its_own(
         severity=ir.IssueSeverity.WARNING,
         translation_key="docker_host_network",
     )
-    camera = await house.switch_on()
-    result = await claim_form(house, camera)
+    camera = await bare_installation.switch_on()
+    result = await claim_form(bare_installation, camera)
     assert CONF_HOSTS in result["data_schema"].schema
     result = await configure(hass, result, CODE | {CONF_HOSTS: ["not an address"]})
     assert result["errors"] == {CONF_HOSTS: "invalid_host"}
@@ -630,17 +659,17 @@ async def test_container_with_a_network_of_its_own(
     assert result["type"] is FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done()
     assert camera.flash.bundle["gateway"]["hosts"] == ["127.0.0.1"]
-    entry = house.nvr.entries.nvr
+    entry = bare_installation.nvr.entries.nvr
     assert entry
     assert entry.options[SECTION_NETWORK] == {CONF_HOSTS: ["127.0.0.1"]}
-    assert await house.nvr.async_hosts(None) == ["127.0.0.1"]
+    assert await bare_installation.nvr.async_hosts(None) == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize(
     "camera_id", ["00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF", "01:00:5E:00:00:01"]
 )
 async def test_ids_of_no_single_device(
-    nvr_house: House, hass: HomeAssistant, device: Any, camera_id: str
+    installation: Installation, hass: HomeAssistant, device: Any, camera_id: str
 ) -> None:
     """An id that many devices could have is refused, found or typed."""
     port = await device(fake_camera(camera_id=camera_id))
@@ -665,27 +694,32 @@ def test_typed_addresses() -> None:
 
 
 async def test_dialog_closed_without_nvr_entry(
-    house: House, hass: HomeAssistant, device: Any, monkeypatch: pytest.MonkeyPatch
+    bare_installation: Installation,
+    hass: HomeAssistant,
+    device: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The port that was opened for a claim is closed with it."""
     monkeypatch.setattr(
         Entries,
         "options",
-        property(lambda _: NvrOptions.from_mapping(nvr_options(house.port))),
+        property(
+            lambda _: NvrOptions.from_mapping(nvr_options(bare_installation.port))
+        ),
     )
     result = await discover(hass, await device(fake_camera()))
     result = await configure(hass, result, CODE)
-    assert house.nvr.running
+    assert bare_installation.nvr.running
     hass.config_entries.flow.async_abort(result["flow_id"])
     await hass.async_block_till_done()
-    assert not house.nvr.running
-    socket.create_server(("127.0.0.1", house.port)).close()
+    assert not bare_installation.nvr.running
+    socket.create_server(("127.0.0.1", bare_installation.port)).close()
 
 
 # ---- what makes itself ----
 
 
-async def test_nvr_entry_once(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_nvr_entry_once(installation: Installation, hass: HomeAssistant) -> None:
     """There is one NVR."""
     result = await hass.config_entries.flow.async_init(
         DOMAIN, context={"source": SOURCE_SYSTEM}
@@ -694,9 +728,9 @@ async def test_nvr_entry_once(nvr_house: House, hass: HomeAssistant) -> None:
     assert result["reason"] == "already_configured"
 
 
-async def test_import_once(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_import_once(installation: Installation, hass: HomeAssistant) -> None:
     """A camera that got its entry meanwhile gets no second one."""
-    await nvr_house.claimed()
+    await installation.claimed()
     result = await hass.config_entries.flow.async_init(
         DOMAIN, context={"source": SOURCE_IMPORT}, data={"id": CAMERA_ID, "name": "x"}
     )
@@ -724,39 +758,41 @@ async def test_ignored(hass: HomeAssistant, mock_async_zeroconf: None) -> None:
 
 
 async def test_address_is_followed(
-    nvr_house: House, hass: HomeAssistant, unused_tcp_port_factory: Callable[[], int]
+    installation: Installation,
+    hass: HomeAssistant,
+    unused_tcp_port_factory: Callable[[], int],
 ) -> None:
     """A known camera's new address is kept; one that is no longer there changes nothing else."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    await installation.wait_until(lambda: installation.camera().session is None)
     port = unused_tcp_port_factory()
     result = await discover(hass, port)
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "already_configured"
-    assert nvr_house.entry().data[CONF_HOST] == f"127.0.0.1:{port}"
+    assert installation.entry().data[CONF_HOST] == f"127.0.0.1:{port}"
     assert not hass.config_entries.flow.async_progress()
 
 
 async def test_connected_camera_needs_no_claim(
-    nvr_house: House, hass: HomeAssistant, device: Any
+    installation: Installation, hass: HomeAssistant, device: Any
 ) -> None:
     """Who pretends to be a camera that is connected gets nothing."""
-    await nvr_house.claimed(always_on=True)
-    assert nvr_house.camera().session
+    await installation.claimed(always_on=True)
+    assert installation.camera().session
     await discover(hass, await device(fake_camera()))
     assert not hass.config_entries.flow.async_progress()
 
 
 async def test_reset_camera_is_claimed_again(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """A camera that lost its key is found, and goes on after a new claim."""
-    camera = await nvr_house.claimed()
-    before = nvr_house.camera()
+    camera = await installation.claimed()
+    before = installation.camera()
     camera.factory_reset()
     await camera.wait_state("setup")
-    await nvr_house.wait_until(lambda: before.session is None)
+    await installation.wait_until(lambda: before.session is None)
     result = await discover(hass, camera.setup_port)
     assert result["reason"] == "already_configured"
     await hass.async_block_till_done()
@@ -776,16 +812,16 @@ async def test_reset_camera_is_claimed_again(
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reauth_successful"
     await hass.async_block_till_done()
-    assert nvr_house.entry().state is ConfigEntryState.LOADED
-    assert nvr_house.entry().title == "Front door"
+    assert installation.entry().state is ConfigEntryState.LOADED
+    assert installation.entry().title == "Front door"
 
 
 async def test_reauth_in_vain(
-    nvr_house: House, hass: HomeAssistant, device: Any
+    installation: Installation, hass: HomeAssistant, device: Any
 ) -> None:
     """A claim again that comes to nothing begins anew."""
-    await nvr_house.claimed()
-    result = await nvr_house.start_flow(SOURCE_REAUTH, "aa:bb:cc:dd:ee:01")
+    await installation.claimed()
+    result = await installation.start_flow(SOURCE_REAUTH, "aa:bb:cc:dd:ee:01")
     port = await device(fake_camera())
     with patch(
         "custom_components.magicpi_nvr.claiming.REGISTRATION_TIMEOUT",
@@ -803,12 +839,14 @@ async def test_reauth_in_vain(
     assert result["step_id"] == "reauth_confirm"
 
 
-async def test_reauth_dialog_closed(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_reauth_dialog_closed(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """A camera that was claimed again goes on, dialog or not."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     camera.factory_reset()
     await camera.wait_state("setup")
-    nvr_house.entry().async_start_reauth(hass)
+    installation.entry().async_start_reauth(hass)
     await hass.async_block_till_done()
     (flow,) = hass.config_entries.flow.async_progress()
     mark = camera.mark()
@@ -824,16 +862,16 @@ async def test_reauth_dialog_closed(nvr_house: House, hass: HomeAssistant) -> No
     await hass.async_block_till_done()
     hass.config_entries.flow.async_abort(result["flow_id"])
     await hass.async_block_till_done()
-    assert nvr_house.entry().state is ConfigEntryState.LOADED
+    assert installation.entry().state is ConfigEntryState.LOADED
 
 
 async def test_stranger_at_known_address(
-    nvr_house: House, hass: HomeAssistant, device: Any
+    installation: Installation, hass: HomeAssistant, device: Any
 ) -> None:
     """Another camera that answers where a known one was found starts nothing."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    await installation.wait_until(lambda: installation.camera().session is None)
     await discover(hass, await device(fake_camera(camera_id=OTHER_ID)))
     assert not hass.config_entries.flow.async_progress()
 
@@ -854,12 +892,12 @@ async def test_discovered_by_ipv6(
 
 @pytest.mark.parametrize("disabled", [False, True])
 async def test_lost_registry(
-    nvr_house: House, hass: HomeAssistant, device: Any, disabled: bool
+    installation: Installation, hass: HomeAssistant, device: Any, disabled: bool
 ) -> None:
     """An entry whose key is gone asks for a claim, unless it is disabled."""
-    await nvr_house.claimed()
-    entry = nvr_house.entry()
-    await nvr_house.nvr.async_forget_camera(CAMERA_ID)
+    await installation.claimed()
+    entry = installation.entry()
+    await installation.nvr.async_forget_camera(CAMERA_ID)
     if disabled:
         await hass.config_entries.async_set_disabled_by(
             entry.entry_id, ConfigEntryDisabler.USER
@@ -874,13 +912,13 @@ async def test_lost_registry(
     assert flow["context"]["source"] == SOURCE_REAUTH
 
 
-async def test_reconfigure(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_reconfigure(installation: Installation, hass: HomeAssistant) -> None:
     """A camera's name and address can be changed."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
-    entry = nvr_house.entry()
-    result = await nvr_house.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
+    await installation.wait_until(lambda: installation.camera().session is None)
+    entry = installation.entry()
+    result = await installation.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
     assert result["step_id"] == "reconfigure"
     result = await configure(hass, result, {"next_step_id": "change"})
     assert result["step_id"] == "change"
@@ -891,7 +929,7 @@ async def test_reconfigure(nvr_house: House, hass: HomeAssistant) -> None:
     )
     assert result["reason"] == "reconfigure_successful"
     assert entry.data[CONF_HOST] == "[fd00::2]"
-    result = await nvr_house.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
+    result = await installation.start_flow(SOURCE_RECONFIGURE, entry.unique_id)
     result = await configure(hass, result, {"next_step_id": "change"})
     result = await configure(
         hass, result, {CONF_NAME: " Garden ", CONF_HOST: "[fd00::2]:81"}
@@ -900,12 +938,12 @@ async def test_reconfigure(nvr_house: House, hass: HomeAssistant) -> None:
     await hass.async_block_till_done()
     assert entry.title == "Garden"
     assert entry.data[CONF_HOST] == "[fd00::2]:81"
-    assert nvr_house.camera().name == "Garden"
+    assert installation.camera().name == "Garden"
 
 
-async def test_reconfigure_nvr(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_reconfigure_nvr(installation: Installation, hass: HomeAssistant) -> None:
     """The NVR has options instead."""
-    result = await nvr_house.start_flow(SOURCE_RECONFIGURE, DOMAIN)
+    result = await installation.start_flow(SOURCE_RECONFIGURE, DOMAIN)
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "no_settings"
 
@@ -913,10 +951,10 @@ async def test_reconfigure_nvr(nvr_house: House, hass: HomeAssistant) -> None:
 # ---- options ----
 
 
-async def test_camera_options(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_camera_options(installation: Installation, hass: HomeAssistant) -> None:
     """A camera's recordings have limits of their own."""
-    await nvr_house.claimed()
-    entry = nvr_house.entry()
+    await installation.claimed()
+    entry = installation.entry()
     flow = hass.config_entries.options
     result = await flow.async_init(entry.entry_id)
     assert result["step_id"] == "camera"
@@ -925,23 +963,25 @@ async def test_camera_options(nvr_house: House, hass: HomeAssistant) -> None:
     )
     assert result["type"] is FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done()
-    limits = nvr_house.nvr.recordings.library.settings.cameras[CAMERA_ID]
+    limits = installation.nvr.recordings.library.settings.cameras[CAMERA_ID]
     assert limits.days == 3
     assert limits.max_bytes == 2.5 * 1024**3
     # Empty fields are the NVR's limits again
     result = await flow.async_init(entry.entry_id)
     result = await flow.async_configure(result["flow_id"], {})
     await hass.async_block_till_done()
-    limits = nvr_house.nvr.recordings.library.settings.cameras[CAMERA_ID]
+    limits = installation.nvr.recordings.library.settings.cameras[CAMERA_ID]
     assert limits.days is None
     assert limits.max_bytes is None
 
 
 async def test_nvr_options(
-    nvr_house: House, hass: HomeAssistant, unused_tcp_port_factory: Callable[[], int]
+    installation: Installation,
+    hass: HomeAssistant,
+    unused_tcp_port_factory: Callable[[], int],
 ) -> None:
     """The NVR's options are checked, and followed without a restart."""
-    camera = await nvr_house.claimed(always_on=True)
+    camera = await installation.claimed(always_on=True)
     entry = hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, DOMAIN)
     flow = hass.config_entries.options
     result = await flow.async_init(entry.entry_id)
@@ -962,9 +1002,9 @@ async def test_nvr_options(
     result = await flow.async_configure(result["flow_id"], options)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done()
-    assert nvr_house.nvr.gateway.port == port
-    assert nvr_house.nvr.recordings.library.settings.retention_days == 30
-    assert nvr_house.nvr.options.cleanup == "30 4 * * *"
+    assert installation.nvr.gateway.port == port
+    assert installation.nvr.recordings.library.settings.retention_days == 30
+    assert installation.nvr.options.cleanup == "30 4 * * *"
     # The camera finds the new port
     await camera.wait_event("welcome", after=mark)
 
@@ -980,10 +1020,14 @@ async def test_nvr_options(
     ],
 )
 async def test_cleanup_as_it_was_stored(
-    nvr_house: House, hass: HomeAssistant, stored: str, time: str, cron: str | None
+    installation: Installation,
+    hass: HomeAssistant,
+    stored: str,
+    time: str,
+    cron: str | None,
 ) -> None:
     """A stored cron expression is shown as a time where it is one, and stays what it is otherwise."""
-    await nvr_house.claimed()
+    await installation.claimed()
     entry = hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, DOMAIN)
     storage = entry.options[SECTION_STORAGE] | {CONF_CLEANUP: stored}
     before = {**entry.options, SECTION_STORAGE: storage}
@@ -1012,10 +1056,12 @@ async def test_cleanup_as_it_was_stored(
     assert CONF_CLEANUP_TIME not in entry.options[SECTION_STORAGE]
 
 
-async def test_link_of_the_setup_page(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_link_of_the_setup_page(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """The link of the QR code is as good as the code in it, unless it is another camera's."""
-    camera = await nvr_house.switch_on()
-    result = await claim_form(nvr_house, camera)
+    camera = await installation.switch_on()
+    result = await claim_form(installation, camera)
     link = f"https://my.home-assistant.io/redirect/config_flow_start/?domain={DOMAIN}#"
     other = CODE | {CONF_SETUP_CODE: f"{link}{OTHER_ID}/{camera.setup_code}"}
     result = await configure(hass, result, other)
@@ -1029,12 +1075,11 @@ async def test_link_of_the_setup_page(nvr_house: House, hass: HomeAssistant) -> 
     await hass.async_block_till_done()
 
 
-async def test_detection_is_offered_once(nvr_house: House) -> None:
+async def test_detection_is_offered_once(installation: Installation) -> None:
     """The claim's form offers detection; chosen, it is an option for all cameras and not offered again."""
-    house = nvr_house
     with patch("custom_components.magicpi_nvr.nvr.vision.Vision.start"):
-        camera = await house.switch_on()
-        flow = house.hass.config_entries.flow
+        camera = await installation.switch_on()
+        flow = installation.hass.config_entries.flow
         result = await flow.async_init(DOMAIN, context={"source": SOURCE_USER})
         result = await flow.async_configure(
             result["flow_id"], {CONF_HOST: f"127.0.0.1:{camera.setup_port}"}
@@ -1045,12 +1090,12 @@ async def test_detection_is_offered_once(nvr_house: House) -> None:
             {CONF_SETUP_CODE: camera.setup_code, CONF_DETECTION: True},
         )
         while result["type"] is FlowResultType.SHOW_PROGRESS:
-            await house.hass.async_block_till_done()
+            await installation.hass.async_block_till_done()
             result = await flow.async_configure(result["flow_id"])
-        await house.hass.async_block_till_done()
-        assert house.nvr.options.detection
-        assert house.nvr.vision
-        other = await house.switch_on("AA:BB:CC:DD:EE:02")
+        await installation.hass.async_block_till_done()
+        assert installation.nvr.options.detection
+        assert installation.nvr.vision
+        other = await installation.switch_on("AA:BB:CC:DD:EE:02")
         result = await flow.async_init(DOMAIN, context={"source": SOURCE_USER})
         result = await flow.async_configure(
             result["flow_id"], {CONF_HOST: f"127.0.0.1:{other.setup_port}"}

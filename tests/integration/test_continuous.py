@@ -17,9 +17,8 @@ from custom_components.magicpi_nvr.recording import Event
 from homeassistant.components.media_source import async_browse_media
 from homeassistant.const import EVENT_STATE_CHANGED
 from homeassistant.core import HomeAssistant
+from tests.harness.home_assistant import CAMERA_ID, Installation
 from virtual_camera import VirtualCamera
-
-from .house import CAMERA_ID, House
 
 PIECE_MS = 3000
 # Of the soak
@@ -28,27 +27,27 @@ MINUTES = float(os.environ.get("MAGICPI_SOAK_MINUTES", "0.5"))
 
 @pytest.fixture
 async def always_on(
-    nvr_house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
 ) -> VirtualCamera:
     """Return a camera that is recorded continuously, in short pieces."""
     monkeypatch.setattr(continuous, "PIECE_MS", PIECE_MS)
-    camera = await nvr_house.claimed(always_on=True)
+    camera = await installation.claimed(always_on=True)
     hass.config_entries.async_update_entry(
-        nvr_house.entry(), options={CONF_RECORD: RECORD_CONTINUOUSLY}
+        installation.entry(), options={CONF_RECORD: RECORD_CONTINUOUSLY}
     )
-    await hass.config_entries.async_reload(nvr_house.entry().entry_id)
+    await hass.config_entries.async_reload(installation.entry().entry_id)
     return camera
 
 
-async def events(house: House, **query: Any) -> list[Event]:
+async def events(installation: Installation, **query: Any) -> list[Event]:
     """Return the camera's events, oldest first."""
-    page = await house.nvr.recordings.library.events(
+    page = await installation.nvr.recordings.library.events(
         camera=CAMERA_ID, limit=500, **query
     )
     return list(reversed(page.events))
 
 
-async def count_until(house: House, pieces: int) -> list[Event]:
+async def count_until(installation: Installation, pieces: int) -> list[Event]:
     """Return the finished pieces once there are so many."""
     found: list[Event] = []
 
@@ -56,71 +55,73 @@ async def count_until(house: House, pieces: int) -> list[Event]:
         nonlocal found
         found = [
             event
-            for event in await events(house, continuous=True)
+            for event in await events(installation, continuous=True)
             if event.state == "ready"
         ]
         return len(found) >= pieces
 
     while not await enough():
-        seen = house.camera().counters.frames
-        await house.wait_until(lambda seen=seen: house.camera().counters.frames > seen)
+        seen = installation.camera().counters.frames
+        await installation.wait_until(
+            lambda seen=seen: installation.camera().counters.frames > seen
+        )
     return found
 
 
 async def test_pieces_follow_each_other(
-    nvr_house: House, always_on: VirtualCamera
+    installation: Installation, always_on: VirtualCamera
 ) -> None:
     """Pieces are one picture a second, without a gap between them, at the marks of the clock."""
-    pieces = await count_until(nvr_house, 3)
+    pieces = await count_until(installation, 3)
     for before, after in itertools.pairwise(pieces):
         assert after.start_ms - before.end_ms <= 1000
         assert after.start_ms // PIECE_MS > before.start_ms // PIECE_MS
     whole = pieces[1]
     assert whole.reason == "continuous"
     assert 3 <= whole.frames <= PIECE_MS / continuous.INTERVAL_MS + 1
-    assert nvr_house.nvr.delegate.continuous.thinned[CAMERA_ID] > 10
+    assert installation.nvr.delegate.continuous.thinned[CAMERA_ID] > 10
 
 
 async def test_who_watches_is_recorded_in_full(
-    nvr_house: House, always_on: VirtualCamera
+    installation: Installation, always_on: VirtualCamera
 ) -> None:
     """While somebody watches, each picture is recorded: it is what they see."""
-    await count_until(nvr_house, 1)
-    source = nvr_house.nvr.live.sources.get(CAMERA_ID)
+    await count_until(installation, 1)
+    source = installation.nvr.live.sources.get(CAMERA_ID)
     viewer = source.open()
-    thinned = nvr_house.nvr.delegate.continuous.thinned
+    thinned = installation.nvr.delegate.continuous.thinned
     before = thinned[CAMERA_ID]
-    done = len(await events(nvr_house, continuous=True))
-    pieces = await count_until(nvr_house, done + 2)
+    done = len(await events(installation, continuous=True))
+    pieces = await count_until(installation, done + 2)
     assert pieces[-1].frames > 2 * PIECE_MS / 1000
     assert thinned[CAMERA_ID] == before
-    assert nvr_house.nvr.live.sources.encoders == 0
+    assert installation.nvr.live.sources.encoders == 0
     source.release(viewer)
 
 
 async def test_motion_is_an_event_of_its_own(
-    nvr_house: House,
+    installation: Installation,
     hass: HomeAssistant,
     hass_ws_client: WebSocketGenerator,
     always_on: VirtualCamera,
 ) -> None:
     """Motion lies between two pieces; lists show it and not the pieces, cards get both."""
-    await count_until(nvr_house, 1)
+    await count_until(installation, 1)
     written = async_capture_events(hass, EVENT_STATE_CHANGED)
     always_on.trigger_motion(1.5)
-    await nvr_house.wait_until(
-        lambda: nvr_house.nvr.recordings.last_event(CAMERA_ID) is not None
+    await installation.wait_until(
+        lambda: installation.nvr.recordings.last_event(CAMERA_ID) is not None
     )
-    motion = nvr_house.nvr.recordings.last_event(CAMERA_ID)
+    motion = installation.nvr.recordings.last_event(CAMERA_ID)
     assert motion
     assert motion.reason == "motion"
-    done = len(await events(nvr_house, continuous=True))
-    await count_until(nvr_house, done + 1)
-    everything = await events(nvr_house)
+    done = len(await events(installation, continuous=True))
+    await count_until(installation, done + 1)
+    everything = await events(installation)
     assert [event.id for event in everything if not event.is_continuous] == [motion.id]
     for before, after in itertools.pairwise(everything):
         assert after.start_ms - before.end_ms <= 1000
-    entity_id = nvr_house.entity_id("event", "event")
+    entity_id = installation.entity_id("event", "event")
     ready = [
         item.data["new_state"].attributes["event_id"]
         for item in written
@@ -129,7 +130,7 @@ async def test_motion_is_an_event_of_its_own(
     ]
     assert ready == [motion.id]
 
-    day = (await nvr_house.nvr.recordings.library.days(camera=CAMERA_ID))[0]
+    day = (await installation.nvr.recordings.library.days(camera=CAMERA_ID))[0]
     assert day.events == 1
     browsed = await async_browse_media(
         hass, f"media-source://magicpi_nvr/day/{CAMERA_ID.replace(':', '-')}/{day.date}"
@@ -155,39 +156,41 @@ async def test_motion_is_an_event_of_its_own(
 
 
 async def test_goes_on_after_a_restart(
-    nvr_house: House, always_on: VirtualCamera
+    installation: Installation, always_on: VirtualCamera
 ) -> None:
     """After a restart of the NVR the recording goes on, in another piece."""
-    before = await count_until(nvr_house, 1)
-    await nvr_house.restart()
-    after = await count_until(nvr_house, len(before) + 2)
+    before = await count_until(installation, 1)
+    await installation.restart()
+    after = await count_until(installation, len(before) + 2)
     assert len({event.id for event in after}) == len(after)
-    assert nvr_house.nvr.recordings.is_recording(CAMERA_ID)
+    assert installation.nvr.recordings.is_recording(CAMERA_ID)
 
 
 async def test_ends_with_its_option(
-    nvr_house: House, hass: HomeAssistant, always_on: VirtualCamera
+    installation: Installation, hass: HomeAssistant, always_on: VirtualCamera
 ) -> None:
     """Without the option the camera is let go."""
-    await count_until(nvr_house, 1)
-    hass.config_entries.async_update_entry(nvr_house.entry(), options={})
-    await nvr_house.wait_until(
-        lambda: not nvr_house.nvr.recordings.is_recording(CAMERA_ID)
+    await count_until(installation, 1)
+    hass.config_entries.async_update_entry(installation.entry(), options={})
+    await installation.wait_until(
+        lambda: not installation.nvr.recordings.is_recording(CAMERA_ID)
     )
-    await nvr_house.wait_until(lambda: not nvr_house.nvr.delegate.continuous._holders)
+    await installation.wait_until(
+        lambda: not installation.nvr.delegate.continuous._holders
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(MINUTES * 60 + 300)
 async def test_soak(
-    nvr_house: House,
+    installation: Installation,
     hass: HomeAssistant,
     monkeypatch: pytest.MonkeyPatch,
     record_property: Callable[[str, object], None],
 ) -> None:
     """Two cameras, motion now and then, a restart in the middle: what they sent is in clips, or was thinned out."""
     cameras = [
-        await nvr_house.claimed(
+        await installation.claimed(
             f"AA:BB:CC:DD:EE:0{number}", f"Camera {number}", always_on=True
         )
         for number in (1, 2)
@@ -196,15 +199,15 @@ async def test_soak(
     await asyncio.gather(*(camera.wait_all_acked() for camera in cameras))
     first = {camera.id: camera.counters.sent for camera in cameras}
     for camera in cameras:
-        nvr_house.camera(camera.id).set_config({"framerate": 2})
-        entry = nvr_house.entry(camera.id)
+        installation.camera(camera.id).set_config({"framerate": 2})
+        entry = installation.entry(camera.id)
         hass.config_entries.async_update_entry(
             entry, options={CONF_RECORD: RECORD_CONTINUOUSLY}
         )
         await hass.config_entries.async_reload(entry.entry_id)
     thinned: Counter[str] = Counter()
     unwanted: Counter[str] = Counter()
-    recording = nvr_house.nvr.delegate.continuous
+    recording = installation.nvr.delegate.continuous
     take = recording.take
 
     def count(camera: Any, frame: Any) -> Any:
@@ -228,20 +231,21 @@ async def test_soak(
         if not restarted and hass.loop.time() - begin > MINUTES * 30:
             restarted = True
             note_thinned()
-            await nvr_house.restart()
+            await installation.restart()
     for camera in cameras:
-        entry = nvr_house.entry(camera.id)
+        entry = installation.entry(camera.id)
         hass.config_entries.async_update_entry(entry, options={})
-        await nvr_house.wait_until(
+        await installation.wait_until(
             lambda camera=camera: (
-                not nvr_house.nvr.delegate.continuous._holders.get(camera.id)
+                not installation.nvr.delegate.continuous._holders.get(camera.id)
             )
         )
         await camera.wait_all_acked(timeout=60)
-    await nvr_house.wait_until(
+    await installation.wait_until(
         lambda: (
             not any(
-                nvr_house.nvr.recordings.is_recording(camera.id) for camera in cameras
+                installation.nvr.recordings.is_recording(camera.id)
+                for camera in cameras
             )
         )
     )
@@ -250,7 +254,7 @@ async def test_soak(
         recorded = lost = 0
         cursor = None
         while True:
-            page = await nvr_house.nvr.recordings.library.events(
+            page = await installation.nvr.recordings.library.events(
                 camera=camera.id, limit=500, cursor=cursor
             )
             recorded += sum(event.frames for event in page.events)

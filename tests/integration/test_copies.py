@@ -36,8 +36,7 @@ from object_stores import (
     s3_store,
     server_folder,
 )
-
-from .house import CAMERA_ID, House
+from tests.harness.home_assistant import CAMERA_ID, Installation
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,9 +60,9 @@ async def cloud(socket_enabled: None) -> AsyncIterator[Store]:
             pytest.skip(str(error))
 
 
-def nvr_entry(house: House) -> ConfigEntry[Any]:
+def nvr_entry(installation: Installation) -> ConfigEntry[Any]:
     """Return the NVR's entry."""
-    entry = house.nvr.entries.nvr
+    entry = installation.nvr.entries.nvr
     assert entry
     return entry
 
@@ -90,11 +89,14 @@ RULES = {
 
 
 async def add_target(
-    house: House, kind: str, form: dict[str, Any], rules: dict[str, Any] | None = None
+    installation: Installation,
+    kind: str,
+    form: dict[str, Any],
+    rules: dict[str, Any] | None = None,
 ) -> str:
     """Add a target as a person does; return its id."""
-    flow = house.hass.config_entries.subentries
-    entry = nvr_entry(house)
+    flow = installation.hass.config_entries.subentries
+    entry = nvr_entry(installation)
     result = await flow.async_init(
         (entry.entry_id, "target"), context={"source": SOURCE_USER}
     )
@@ -106,16 +108,16 @@ async def add_target(
     before = set(entry.subentries)
     result = await flow.async_configure(result["flow_id"], rules or RULES)
     assert result["type"] is FlowResultType.CREATE_ENTRY, result
-    await house.hass.async_block_till_done()
-    (added,) = set(nvr_entry(house).subentries) - before
+    await installation.hass.async_block_till_done()
+    (added,) = set(nvr_entry(installation).subentries) - before
     return added
 
 
-async def settled(house: House, target: str, copies: int) -> None:
+async def settled(installation: Installation, target: str, copies: int) -> None:
     """Wait until a target has so many copies and none waits."""
-    await house.wait_until(
+    await installation.wait_until(
         lambda: (
-            (stats := house.nvr.copies.stats(target)) is not None
+            (stats := installation.nvr.copies.stats(target)) is not None
             and stats.copies == copies
             and stats.waiting == 0
         )
@@ -137,63 +139,65 @@ async def said_there(store: Store, labels: list[str]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def only_event(house: House) -> Event:
+async def only_event(installation: Installation) -> Event:
     """Return the one event."""
-    page = await house.nvr.recordings.library.events()
+    page = await installation.nvr.recordings.library.events()
     (event,) = page.events
     return event
 
 
-async def act(house: House, action: str, **data: Any) -> dict[str, Any]:
+async def act(installation: Installation, action: str, **data: Any) -> dict[str, Any]:
     """Call an action; return its answer."""
-    answer = await house.hass.services.async_call(
+    answer = await installation.hass.services.async_call(
         DOMAIN, action, data, blocking=True, return_response=True
     )
     assert answer is not None
     return dict(answer)
 
 
-async def purge(house: House) -> None:
+async def purge(installation: Installation) -> None:
     """Let the disk lose everything."""
-    await house.nvr.recordings.async_purge(older_than_ms=1 << 45)
-    event = await only_event(house)
+    await installation.nvr.recordings.async_purge(older_than_ms=1 << 45)
+    event = await only_event(installation)
     assert event.remote
 
 
 async def test_a_clip_is_copied(
-    clip_house: House, bucket: Store, hass_client: ClientSessionGenerator
+    clip: Event,
+    installation: Installation,
+    bucket: Store,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """From the form to the bucket: files that people understand, entities, the event, and no secret anywhere."""
-    house = clip_house
     heard: list[EventChange] = []
-    house.nvr.changes.subscribe_events(lambda change, _: heard.append(change))
-    target = await add_target(house, "s3", s3_form(bucket))
-    await settled(house, target, 1)
+    installation.nvr.changes.subscribe_events(lambda change, _: heard.append(change))
+    target = await add_target(installation, "s3", s3_form(bucket))
+    await settled(installation, target, 1)
     files = bucket.files()
     assert len(files) == 3
     stem = min(files).rpartition(".")[0]
-    event = await only_event(house)
+    event = await only_event(installation)
     assert stem.startswith("magicpi/Front door/")
     assert stem.endswith(f" motion {event.id}")
-    clip = await house.nvr.recordings.library.clip(ClipSpec.event(event.id))
-    local = b"".join([chunk async for chunk in clip.read()])
+    file = await installation.nvr.recordings.library.clip(ClipSpec.event(event.id))
+    local = b"".join([chunk async for chunk in file.read()])
     assert files[f"{stem}.mp4"] == local
     said = json.loads(files[f"{stem}.json"])
     assert said["camera_name"] == "Front door"
     assert said["frames"] == event.frames
-    await house.wait_until(lambda: EventChange.COPIED in heard)
-    state = house.hass.states.get(house.entity_id("event", "event"))
+    await installation.wait_until(lambda: EventChange.COPIED in heard)
+    state = installation.hass.states.get(installation.entity_id("event", "event"))
     assert state
     assert state.attributes["event_type"] == "clip_copied"
     assert state.attributes["target"] == BUCKET
     assert state.attributes["size"] == len(local)
     # Entities
-    registry = er.async_get(house.hass)
+    registry = er.async_get(installation.hass)
     values = {}
     for key in ("copies_waiting", "copies_last", "copies_stored"):
         entity_id = registry.async_get_entity_id("sensor", DOMAIN, f"{target}-{key}")
         assert entity_id
-        reading = house.hass.states.get(entity_id)
+        reading = installation.hass.states.get(entity_id)
         assert reading
         values[key] = reading.state
     assert values["copies_waiting"] == "0"
@@ -202,7 +206,7 @@ async def test_a_clip_is_copied(
     # Nothing of it in diagnostics
     shown = json.dumps(
         await get_diagnostics_for_config_entry(
-            house.hass, hass_client, nvr_entry(house)
+            installation.hass, hass_client, nvr_entry(installation)
         )
     )
     assert '"copies": 1' in shown
@@ -211,12 +215,12 @@ async def test_a_clip_is_copied(
 
 
 async def test_form_names_the_cause(
-    nvr_house: House, bucket: Store, caplog: pytest.LogCaptureFixture
+    installation: Installation, bucket: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What is wrong is named in the form; nothing is saved before all works; no secret is logged."""
     caplog.set_level("DEBUG")
-    flow = nvr_house.hass.config_entries.subentries
-    entry = nvr_entry(nvr_house)
+    flow = installation.hass.config_entries.subentries
+    entry = nvr_entry(installation)
     result = await flow.async_init(
         (entry.entry_id, "target"), context={"source": SOURCE_USER}
     )
@@ -240,7 +244,7 @@ async def test_form_names_the_cause(
     assert result["errors"] == {"base": "half_a_window"}
     result = await flow.async_configure(result["flow_id"], RULES)
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    await nvr_house.hass.async_block_till_done()
+    await installation.hass.async_block_till_done()
     # A second one at the same place
     result = await flow.async_init(
         (entry.entry_id, "target"), context={"source": SOURCE_USER}
@@ -254,9 +258,8 @@ async def test_form_names_the_cause(
     assert not any(SECRET_KEY in line for line in ours)
 
 
-async def test_webdav(clip_house: House, cloud: Store) -> None:
+async def test_webdav(clip: Event, installation: Installation, cloud: Store) -> None:
     """A folder on a WebDAV server, with limits; changed later."""
-    house = clip_house
     form = {
         "url": cloud.url,
         "username": USER,
@@ -265,7 +268,7 @@ async def test_webdav(clip_house: House, cloud: Store) -> None:
         "verify_ssl": True,
     }
     target = await add_target(
-        house,
+        installation,
         "webdav",
         form,
         {
@@ -275,11 +278,11 @@ async def test_webdav(clip_house: House, cloud: Store) -> None:
             "limits": {"order": "oldest", "rate": 500},
         },
     )
-    await settled(house, target, 1)
+    await settled(installation, target, 1)
     assert len(cloud.files()) == 3
-    flow = house.hass.config_entries.subentries
+    flow = installation.hass.config_entries.subentries
     result = await flow.async_init(
-        (nvr_entry(house).entry_id, "target"),
+        (nvr_entry(installation).entry_id, "target"),
         context={"source": "reconfigure", "subentry_id": target},
     )
     assert result["step_id"] == "webdav"
@@ -289,29 +292,31 @@ async def test_webdav(clip_house: House, cloud: Store) -> None:
     )
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reconfigure_successful"
-    await house.hass.async_block_till_done()
-    data = nvr_entry(house).subentries[target].data
+    await installation.hass.async_block_till_done()
+    data = nvr_entry(installation).subentries[target].data
     assert data["what"] == "protected"
     assert "days" not in data
-    await settled(house, target, 1)
+    await settled(installation, target, 1)
 
 
 async def test_plays_from_there(
-    clip_house: House, bucket: Store, hass_client: ClientSessionGenerator
+    clip: Event,
+    installation: Installation,
+    bucket: Store,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """What the disk lost stays in lists and media browser, plays with ranges, has its picture, and comes back."""
-    house = clip_house
     client = await hass_client()
-    event = await only_event(house)
+    event = await only_event(installation)
     address = f"/api/{DOMAIN}/clip/event/{event.id}"
     before = await client.get(address)
     data, etag = await before.read(), before.headers["ETag"]
     picture = await (await client.get(f"/api/{DOMAIN}/thumbnail/{event.id}")).read()
-    hour_file = house.nvr.media_root / event.path
+    hour_file = installation.nvr.media_root / event.path
     kept = hour_file.read_bytes()
-    target = await add_target(house, "s3", s3_form(bucket))
-    await settled(house, target, 1)
-    await purge(house)
+    target = await add_target(installation, "s3", s3_form(bucket))
+    await settled(installation, target, 1)
+    await purge(installation)
     assert not hour_file.exists()
     listed = await (await client.get(f"/api/{DOMAIN}/recordings")).json()
     assert [item["remote"] for item in listed["recordings"]] == [True]
@@ -327,50 +332,56 @@ async def test_plays_from_there(
         assert bucket.url not in text
         assert ACCESS_KEY not in text
     labelled = await act(
-        house, "label_event", event_id=event.id, labels=["Fox"], description="At night"
+        installation,
+        "label_event",
+        event_id=event.id,
+        labels=["Fox"],
+        description="At night",
     )
     assert labelled["remote"]
     await said_there(bucket, ["Fox"])
-    exported = await act(house, "export_clip", event_id=event.id)
+    exported = await act(installation, "export_clip", event_id=event.id)
     assert exported["size"] == len(data)
-    restored = await act(house, "restore", event_id=event.id)
+    restored = await act(installation, "restore", event_id=event.id)
     assert not restored["remote"]
     assert restored["protected"]
     assert restored["labels"] == ["Fox"]
     assert hour_file.read_bytes() == kept
     assert await (await client.get(address)).read() == data
     # It is not copied again: only what is said of it
-    await settled(house, target, 1)
+    await settled(installation, target, 1)
 
 
 async def test_target_away(
-    clip_house: House, bucket: Store, hass_client: ClientSessionGenerator
+    clip: Event,
+    installation: Installation,
+    bucket: Store,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """Without its target a remote recording says so, and a day later there is a repair."""
-    house = clip_house
     client = await hass_client()
-    target = await add_target(house, "s3", s3_form(bucket))
-    await settled(house, target, 1)
-    await purge(house)
-    event = await only_event(house)
+    target = await add_target(installation, "s3", s3_form(bucket))
+    await settled(installation, target, 1)
+    await purge(installation)
+    event = await only_event(installation)
     await bucket.server.stop()
     answer = await client.get(f"/api/{DOMAIN}/clip/event/{event.id}")
     assert answer.status == 503
     with pytest.raises(HomeAssistantError) as caught:
-        await act(house, "restore", event_id=event.id)
+        await act(installation, "restore", event_id=event.id)
     assert caught.value.translation_key == "copy_unreachable"
-    await act(house, "label_event", event_id=event.id, labels=["Fox"])
-    await house.wait_until(
+    await act(installation, "label_event", event_id=event.id, labels=["Fox"])
+    await installation.wait_until(
         lambda: (
-            (stats := house.nvr.copies.stats(target)) is not None
+            (stats := installation.nvr.copies.stats(target)) is not None
             and stats.failing_since_ms is not None
         )
     )
-    issues = ir.async_get(house.hass)
+    issues = ir.async_get(installation.hass)
     issue_id = f"{ISSUE_COPIES_FAILING}_{target}"
     assert issues.async_get_issue(DOMAIN, issue_id) is None
     with patch("custom_components.magicpi_nvr.nvr.copies.TOO_LONG_MS", 0):
-        house.nvr.copies._check(target)
+        installation.nvr.copies._check(target)
     issue = issues.async_get_issue(DOMAIN, issue_id)
     assert issue
     assert issue.translation_placeholders == {
@@ -379,33 +390,34 @@ async def test_target_away(
         "cause": "cannot_connect",
     }
     await bucket.server.start()
-    house.nvr.copies._copiers[target].try_now()
-    await settled(house, target, 1)
-    await house.wait_until(lambda: issues.async_get_issue(DOMAIN, issue_id) is None)
+    installation.nvr.copies._copiers[target].try_now()
+    await settled(installation, target, 1)
+    await installation.wait_until(
+        lambda: issues.async_get_issue(DOMAIN, issue_id) is None
+    )
 
 
-async def test_reauth(clip_house: House, bucket: Store) -> None:
+async def test_reauth(clip: Event, installation: Installation, bucket: Store) -> None:
     """A key that is refused asks for another one, tries it, and the clips follow."""
-    house = clip_house
-    target = await add_target(house, "s3", s3_form(bucket))
-    await settled(house, target, 1)
-    entry = nvr_entry(house)
+    target = await add_target(installation, "s3", s3_form(bucket))
+    await settled(installation, target, 1)
+    entry = nvr_entry(installation)
     subentry = entry.subentries[target]
-    house.hass.config_entries.async_update_subentry(
+    installation.hass.config_entries.async_update_subentry(
         entry, subentry, data={**subentry.data, "secret_access_key": "revoked"}
     )
-    await house.hass.async_block_till_done()
-    event = await only_event(house)
-    await act(house, "label_event", event_id=event.id, labels=["Fox"])
-    await house.wait_until(
+    await installation.hass.async_block_till_done()
+    event = await only_event(installation)
+    await act(installation, "label_event", event_id=event.id, labels=["Fox"])
+    await installation.wait_until(
         lambda: any(
             flow["context"]["source"] == SOURCE_REAUTH
-            for flow in house.hass.config_entries.flow.async_progress()
+            for flow in installation.hass.config_entries.flow.async_progress()
         )
     )
-    (flow,) = house.hass.config_entries.flow.async_progress()
+    (flow,) = installation.hass.config_entries.flow.async_progress()
     assert flow["step_id"] == "reauth_target"
-    configure = house.hass.config_entries.flow.async_configure
+    configure = installation.hass.config_entries.flow.async_configure
     result = await configure(
         flow["flow_id"],
         {"access_key_id": ACCESS_KEY, "secret_access_key": "wrong again"},
@@ -416,76 +428,83 @@ async def test_reauth(clip_house: House, bucket: Store) -> None:
         {"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY},
     )
     assert result["reason"] == "reauth_successful"
-    await house.hass.async_block_till_done()
+    await installation.hass.async_block_till_done()
     await said_there(bucket, ["Fox"])
 
 
 async def test_new_home(
-    clip_house: House, bucket: Store, hass_client: ClientSessionGenerator
+    clip: Event,
+    installation: Installation,
+    bucket: Store,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """Somebody with the bucket's credentials alone sees and plays the old recordings."""
-    house = clip_house
     client = await hass_client()
-    event = await only_event(house)
+    event = await only_event(installation)
     address = f"/api/{DOMAIN}/clip/event/{event.id}"
     data = await (await client.get(address)).read()
-    first = await add_target(house, "s3", s3_form(bucket))
-    await settled(house, first, 1)
-    await purge(house)
-    house.hass.config_entries.async_remove_subentry(nvr_entry(house), first)
-    await house.hass.async_block_till_done()
+    first = await add_target(installation, "s3", s3_form(bucket))
+    await settled(installation, first, 1)
+    await purge(installation)
+    installation.hass.config_entries.async_remove_subentry(
+        nvr_entry(installation), first
+    )
+    await installation.hass.async_block_till_done()
 
     async def gone() -> bool:
-        return not (await house.nvr.recordings.library.events()).events
+        return not (await installation.nvr.recordings.library.events()).events
 
     async with asyncio.timeout(20):
         while not await gone():
             await asyncio.sleep(0.01)
     assert len(bucket.files()) == 3, "what is there stays there"
-    second = await add_target(house, "s3", s3_form(bucket))
-    await settled(house, second, 1)
+    second = await add_target(installation, "s3", s3_form(bucket))
+    await settled(installation, second, 1)
     async with asyncio.timeout(20):
         while await gone():
             await asyncio.sleep(0.01)
-    assert (await only_event(house)).remote
+    assert (await only_event(installation)).remote
     assert await (await client.get(address)).read() == data
 
 
-async def test_deleted_everywhere(clip_house: House, bucket: Store) -> None:
+async def test_deleted_everywhere(
+    clip: Event, installation: Installation, bucket: Store
+) -> None:
     """An event that a person deletes goes from the target, too."""
-    house = clip_house
-    target = await add_target(house, "s3", s3_form(bucket))
-    await settled(house, target, 1)
-    event = await only_event(house)
-    await act(house, "delete_event", event_id=event.id)
-    await settled(house, target, 0)
+    target = await add_target(installation, "s3", s3_form(bucket))
+    await settled(installation, target, 1)
+    event = await only_event(installation)
+    await act(installation, "delete_event", event_id=event.id)
+    await settled(installation, target, 0)
     assert bucket.files() == {}
 
 
-async def test_restart(clip_house: House, bucket: Store) -> None:
+async def test_restart(clip: Event, installation: Installation, bucket: Store) -> None:
     """A restart copies nothing again, and goes on with what waits."""
-    house = clip_house
-    target = await add_target(house, "s3", s3_form(bucket))
-    await settled(house, target, 1)
+    target = await add_target(installation, "s3", s3_form(bucket))
+    await settled(installation, target, 1)
     times = {p: p.stat().st_mtime_ns for p in bucket.folder.rglob("*.mp4")}
-    await house.restart()
-    await settled(house, target, 1)
+    await installation.restart()
+    await settled(installation, target, 1)
     assert {p: p.stat().st_mtime_ns for p in bucket.folder.rglob("*.mp4")} == times
 
 
-async def test_retention_waits(clip_house: House, bucket: Store) -> None:
+async def test_retention_waits(
+    clip: Event, installation: Installation, bucket: Store
+) -> None:
     """The library hears what waits for its copy: by age nothing of it goes."""
-    house = clip_house
     await bucket.server.stop()
     with patch(
         "custom_components.magicpi_nvr.target_flow.async_try_target", return_value={}
     ):
-        await add_target(house, "s3", s3_form(bucket))
-    event = await only_event(house)
-    await house.wait_until(lambda: house.nvr.recordings.copies is not None)
+        await add_target(installation, "s3", s3_form(bucket))
+    event = await only_event(installation)
+    await installation.wait_until(
+        lambda: installation.nvr.recordings.copies is not None
+    )
 
     async with asyncio.timeout(20):
-        while event.id not in await house.nvr.copies.waiting():
+        while event.id not in await installation.nvr.copies.waiting():
             await asyncio.sleep(0.01)
 
 
@@ -509,7 +528,9 @@ def test_nothing_is_imported_when_unused() -> None:
     assert result.stdout.strip() == "[]"
 
 
-async def test_only_the_nvr_has_targets(clip_house: House, hass: HomeAssistant) -> None:
+async def test_only_the_nvr_has_targets(
+    clip: Event, installation: Installation, hass: HomeAssistant
+) -> None:
     """Cameras offer none."""
-    assert clip_house.entry(CAMERA_ID).supported_subentry_types == {}
-    assert set(nvr_entry(clip_house).supported_subentry_types) == {"target"}
+    assert installation.entry(CAMERA_ID).supported_subentry_types == {}
+    assert set(nvr_entry(installation).supported_subentry_types) == {"target"}

@@ -11,6 +11,7 @@ from pytest_homeassistant_custom_component.typing import (
 from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.gateway import CameraStatus
 from custom_components.magicpi_nvr.nvr import issues
+from custom_components.magicpi_nvr.recording import Event as RecordedEvent
 from custom_components.magicpi_nvr.views import event_clip_url
 from homeassistant.components.media_source import async_browse_media
 from homeassistant.config_entries import ConfigEntryDisabler
@@ -21,8 +22,7 @@ from homeassistant.helpers import (
     issue_registry as ir,
 )
 from homeassistant.util import dt as dt_util
-
-from .house import CAMERA_ID, House, token_of
+from tests.harness.home_assistant import CAMERA_ID, Installation, token_of
 
 ENABLED = {
     ("binary_sensor", "motion"),
@@ -47,10 +47,12 @@ ENABLED = {
 }
 
 
-async def test_enabled_entities(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_enabled_entities(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """A new camera shows what people use every day; the rest waits disabled."""
-    await nvr_house.claimed()
-    entry = nvr_house.entry()
+    await installation.claimed()
+    entry = installation.entry()
     entities = er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
     enabled = {
         (item.domain, item.unique_id.removeprefix(f"{entry.unique_id}-"))
@@ -60,17 +62,19 @@ async def test_enabled_entities(nvr_house: House, hass: HomeAssistant) -> None:
     assert enabled == ENABLED
     assert len(entities) > 2 * len(enabled)
     # A count stands alone: there is no form of a unit for one
-    clips = hass.states.get(nvr_house.entity_id("sensor", "clips_today"))
+    clips = hass.states.get(installation.entity_id("sensor", "clips_today"))
     assert clips
     assert "unit_of_measurement" not in clips.attributes
 
 
-async def test_pending_says_when(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_pending_says_when(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """A setting of a sleeping camera shows that it waits, and until when."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
-    entity_id = nvr_house.entity_id("select", "resolution")
+    await installation.wait_until(lambda: installation.camera().session is None)
+    entity_id = installation.entity_id("select", "resolution")
     await hass.services.async_call(
         "select",
         "select_option",
@@ -81,11 +85,11 @@ async def test_pending_says_when(nvr_house: House, hass: HomeAssistant) -> None:
     state = hass.states.get(entity_id)
     assert state
     assert state.attributes["pending"] is True
-    at_ms = nvr_house.camera().next_check_in_ms
+    at_ms = installation.camera().next_check_in_ms
     assert at_ms
     shown = datetime.fromisoformat(state.attributes["next_check_in"])
     assert shown == dt_util.utc_from_timestamp(at_ms / 1000)
-    listed = nvr_house.entity_id("sensor", "pending_changes")
+    listed = installation.entity_id("sensor", "pending_changes")
     waiting = hass.states.get(listed)
     assert waiting
     clock = f"{dt_util.as_local(shown):%H:%M}"
@@ -94,7 +98,7 @@ async def test_pending_says_when(nvr_house: House, hass: HomeAssistant) -> None:
     mark = camera.mark()
     camera.press_button()
     await camera.wait_event("config_applied", after=mark)
-    await nvr_house.wait_until(
+    await installation.wait_until(
         lambda: (
             (state := hass.states.get(entity_id)) is not None
             and state.attributes["pending"] is False
@@ -103,16 +107,16 @@ async def test_pending_says_when(nvr_house: House, hass: HomeAssistant) -> None:
     state = hass.states.get(entity_id)
     assert state
     assert "next_check_in" not in state.attributes
-    await nvr_house.wait_until(
+    await installation.wait_until(
         lambda: (state := hass.states.get(listed)) is not None and state.state == "none"
     )
 
 
 async def test_who_changes_is_told(
-    nvr_house: House, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
+    installation: Installation, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
 ) -> None:
     """Each user hears of their own changes that wait, and of no one else's."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     mine = await hass_ws_client(hass)
     other = await hass_ws_client(hass, await token_of(hass, {}))
     for client in (mine, other):
@@ -122,36 +126,39 @@ async def test_who_changes_is_told(
         "type": "call_service",
         "domain": "select",
         "service": "select_option",
-        "target": {"entity_id": nvr_house.entity_id("select", "resolution")},
+        "target": {"entity_id": installation.entity_id("select", "resolution")},
     }
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    await installation.wait_until(lambda: installation.camera().session is None)
     await mine.send_json_auto_id(select | {"service_data": {"option": "vga"}})
     first, second = [await mine.receive_json() for _ in range(2)]
     (told,) = [item for item in (first, second) if item["type"] == "event"]
     assert told["event"] == {
         "camera": "Front door",
         "setting": "Resolution",
-        "next_check_in": nvr_house.camera().next_check_in_ms,
+        "next_check_in": installation.camera().next_check_in_ms,
     }
     await other.send_json_auto_id({"type": "ping"})
     assert (await other.receive_json())["type"] == "pong"
 
 
 async def test_name_by_user(
-    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+    clip: RecordedEvent,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """The name that a person gives to the device is the camera's name everywhere."""
     registry = dr.async_get(hass)
     device = registry.async_get_device_by_identifier(
-        (DOMAIN, CAMERA_ID), clip_house.entry().entry_id
+        (DOMAIN, CAMERA_ID), installation.entry().entry_id
     )
     assert device
     registry.async_update_device(device.id, name_by_user="Garden gate")
     await hass.async_block_till_done()
-    nvr = clip_house.nvr
+    nvr = installation.nvr
     assert nvr.entries.name(CAMERA_ID) == "Garden gate"
-    assert clip_house.camera().name == "Garden gate"
+    assert installation.camera().name == "Garden gate"
     root = await async_browse_media(hass, f"media-source://{DOMAIN}")
     assert "Garden gate" in [child.title for child in root.children or ()]
     event = nvr.recordings.last_event(CAMERA_ID)
@@ -160,20 +167,20 @@ async def test_name_by_user(
     response = await client.get(event_clip_url(event.id))
     assert "Garden-gate" in response.headers["Content-Disposition"]
     # It is what the recordings keep after the camera
-    await hass.config_entries.async_remove(clip_house.entry().entry_id)
+    await hass.config_entries.async_remove(installation.entry().entry_id)
     await hass.async_block_till_done()
     assert nvr.entries.name(CAMERA_ID) == "Garden gate"
 
 
 async def test_disabled_camera_is_never_overdue(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """Whoever disables a camera is not asked where it is; one that is enabled again is missed."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
-    entry, nvr = nvr_house.entry(), nvr_house.nvr
-    known = nvr_house.camera()
+    await installation.wait_until(lambda: installation.camera().session is None)
+    entry, nvr = installation.entry(), installation.nvr
+    known = installation.camera()
     known.presence.status = CameraStatus.LATE
     known.presence.late_since_ms = 1
     issue_id = f"camera_late_{CAMERA_ID}"
@@ -188,10 +195,10 @@ async def test_disabled_camera_is_never_overdue(
 
 @pytest.mark.parametrize("key", sorted(issues.CURES))
 async def test_repairs_lead_to_the_cure(
-    nvr_house: House, hass: HomeAssistant, key: str
+    installation: Installation, hass: HomeAssistant, key: str
 ) -> None:
     """Each repair has a link to where it can be cured."""
-    nvr_house.nvr.issues.report(key)
+    installation.nvr.issues.report(key)
     issue = ir.async_get(hass).async_get_issue(DOMAIN, key)
     assert issue
     assert issue.learn_more_url == issues.CURES[key]

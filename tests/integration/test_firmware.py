@@ -14,8 +14,7 @@ import pytest
 
 from custom_components.magicpi_nvr.nvr import NvrChange
 from custom_components.magicpi_nvr.nvr.firmware import read_folders
-
-from .house import CAMERA_ID, House
+from tests.harness.home_assistant import CAMERA_ID, Installation
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 IMAGE = bytes(range(256)) * 16
@@ -50,13 +49,13 @@ def put_image(
     )
 
 
-async def test_offered(nvr_house: House) -> None:
+async def test_offered(installation: Installation) -> None:
     """The newest image for the board is offered."""
-    await nvr_house.claimed()
-    nvr = nvr_house.nvr
-    camera = nvr_house.camera()
+    await installation.claimed()
+    nvr = installation.nvr
+    camera = installation.camera()
     assert nvr.firmware_for(camera) is None
-    folder = Path(nvr_house.hass.config.path("magicpi_nvr", "firmware"))
+    folder = Path(installation.hass.config.path("magicpi_nvr", "firmware"))
     put_image(folder)
     put_image(folder, name="older", image=b"old", version="1.9.9")
     put_image(
@@ -122,10 +121,10 @@ def test_refused(tmp_path: Path, spoil: Callable[[Path], Any], why: str) -> None
 
 
 async def test_refusals_are_logged(
-    nvr_house: House, caplog: pytest.LogCaptureFixture
+    installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who puts a bad image into the folder is told why nothing is offered."""
-    folder = Path(nvr_house.hass.config.path("magicpi_nvr", "firmware"))
+    folder = Path(installation.hass.config.path("magicpi_nvr", "firmware"))
     put_image(folder, size=1)
-    await nvr_house.nvr.async_read_firmware()
+    await installation.nvr.async_read_firmware()
     assert "image.json is not offered" in caplog.text

@@ -19,6 +19,7 @@ from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.diagnostics import async_get_config_entry_diagnostics
 from custom_components.magicpi_nvr.gateway import CameraStatus, Change
 from custom_components.magicpi_nvr.nvr.issues import ROUND
+from custom_components.magicpi_nvr.recording import Event as RecordedEvent
 from custom_components.magicpi_nvr.recording.capture import Problem, ProblemKind, Solved
 from custom_components.magicpi_nvr.recording.errors import StorageFailed
 from custom_components.magicpi_nvr.system_health import async_system_health_info
@@ -29,8 +30,7 @@ from homeassistant.helpers import entity_registry as er, issue_registry as ir
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
-
-from .house import CAMERA_ID, SETUP_CODE, House
+from tests.harness.home_assistant import CAMERA_ID, SETUP_CODE, Installation
 
 HOUR_MS = 3_600_000
 LATE = f"camera_late_{CAMERA_ID}"
@@ -54,14 +54,16 @@ async def next_round(hass: HomeAssistant) -> None:
 
 
 @pytest.fixture
-async def late_house(clip_house: House) -> House:
-    """A house with a camera that has been late for a day and an hour."""
-    camera = clip_house.camera()
+async def late_installation(
+    clip: RecordedEvent, installation: Installation
+) -> Installation:
+    """Home Assistant with a camera that has been late for a day and an hour."""
+    camera = installation.camera()
     camera.presence.status = CameraStatus.LATE
     camera.presence.late_since_ms = now_ms() - 25 * HOUR_MS
     camera.notify(Change.STATUS)
-    await clip_house.hass.async_block_till_done()
-    return clip_house
+    await installation.hass.async_block_till_done()
+    return installation
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ async def fix(
 
 
 async def test_late_camera_waits(
-    late_house: House, hass: HomeAssistant, fix: Callable[[str, str], Any]
+    late_installation: Installation, hass: HomeAssistant, fix: Callable[[str, str], Any]
 ) -> None:
     """A late camera is told; who wants to wait is left alone as long again."""
     found = issue(hass, LATE)
@@ -108,36 +110,36 @@ async def test_late_camera_waits(
     assert issue(hass, LATE) is None
     await next_round(hass)
     assert issue(hass, LATE) is None
-    settings = late_house.nvr.settings
+    settings = late_installation.nvr.settings
     settings.late_snoozed[CAMERA_ID] -= 25 * HOUR_MS
     await next_round(hass)
     assert issue(hass, LATE)
     # It comes by itself
-    late_house.cameras[0].press_button()
-    await late_house.wait_until(lambda: issue(hass, LATE) is None)
+    late_installation.cameras[0].press_button()
+    await late_installation.wait_until(lambda: issue(hass, LATE) is None)
     assert not settings.late_snoozed
 
 
 async def test_late_camera_is_removed(
-    late_house: House, hass: HomeAssistant, fix: Callable[[str, str], Any]
+    late_installation: Installation, hass: HomeAssistant, fix: Callable[[str, str], Any]
 ) -> None:
     """A late camera can be removed; its recordings stay."""
-    event = late_house.nvr.recordings.last_event(CAMERA_ID)
+    event = late_installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     step = await fix(LATE, "remove")
     assert step["type"] == FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done()
-    assert CAMERA_ID not in late_house.nvr.gateway.cameras
+    assert CAMERA_ID not in late_installation.nvr.gateway.cameras
     assert len(hass.config_entries.async_entries(DOMAIN)) == 1
     assert issue(hass, LATE) is None
-    assert (late_house.nvr.media_root / event.path).is_file()
+    assert (late_installation.nvr.media_root / event.path).is_file()
 
 
 async def test_late_for_an_hour_is_no_issue(
-    clip_house: House, hass: HomeAssistant
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
 ) -> None:
     """Being late is a state first; only the hours of the option make it an issue."""
-    camera = clip_house.camera()
+    camera = installation.camera()
     camera.presence.status = CameraStatus.LATE
     camera.presence.late_since_ms = now_ms() - HOUR_MS
     camera.presence.last_seen_ms = None
@@ -151,10 +153,12 @@ async def test_late_for_an_hour_is_no_issue(
     assert found.translation_placeholders["last_seen"] == "-"
 
 
-async def test_pictures_that_are_refused(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_pictures_that_are_refused(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Damaged and unsupported pictures are repairs of their own, and the camera has a problem."""
-    await nvr_house.claimed()
-    camera = nvr_house.camera()
+    await installation.claimed()
+    camera = installation.camera()
     registry = er.async_get(hass)
     problem = registry.async_get_entity_id(
         "binary_sensor", DOMAIN, f"{format_mac(CAMERA_ID)}-problem"
@@ -187,10 +191,10 @@ async def test_pictures_that_are_refused(nvr_house: House, hass: HomeAssistant) 
     assert state.state == "off"
 
 
-async def test_weak_wifi(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_weak_wifi(installation: Installation, hass: HomeAssistant) -> None:
     """A weak signal is told when it stays weak, and taken back when it is good again."""
-    await nvr_house.claimed()
-    camera = nvr_house.camera()
+    await installation.claimed()
+    camera = installation.camera()
 
     async def report(*signals: int | None) -> None:
         for rssi in signals:
@@ -211,13 +215,13 @@ async def test_weak_wifi(nvr_house: House, hass: HomeAssistant) -> None:
 
 
 async def test_recorder_problems(
-    nvr_house: House,
+    installation: Installation,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What the recorder suffers from is an issue as long as it lasts, and logged once."""
-    nvr = nvr_house.nvr
+    nvr = installation.nvr
     client = await hass_client()
     for kind in get_args(ProblemKind.__value__):
         caplog.clear()
@@ -244,7 +248,7 @@ async def test_recorder_problems(
     ],
 )
 async def test_recorder_that_asks(
-    nvr_house: House,
+    installation: Installation,
     hass: HomeAssistant,
     fix: Callable[[str, str], Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -253,7 +257,7 @@ async def test_recorder_that_asks(
     method: str,
 ) -> None:
     """Another storage and a clock far off are questions: waiting leaves the issue, the answer reaches the library."""
-    recordings = nvr_house.nvr.recordings
+    recordings = installation.nvr.recordings
     answered = []
 
     async def answers() -> None:
@@ -281,10 +285,10 @@ async def test_recorder_that_asks(
 
 
 async def test_clock_that_is_set(
-    nvr_house: House, hass: HomeAssistant, freezer: FrozenDateTimeFactory
+    installation: Installation, hass: HomeAssistant, freezer: FrozenDateTimeFactory
 ) -> None:
     """A clock that was set is told for a day."""
-    watch = nvr_house.nvr.issues
+    watch = installation.nvr.issues
     with patch(
         "custom_components.magicpi_nvr.nvr.issues._boot_clock", return_value=1000.0
     ) as clock:
@@ -311,31 +315,31 @@ async def test_clock_that_is_set(
 
 
 async def test_certificate_that_cannot_be_renewed(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """A configuration folder that cannot be written to is told in time."""
     with patch.object(
-        nvr_house.nvr.authority, "renew_if_due", side_effect=OSError("read-only")
+        installation.nvr.authority, "renew_if_due", side_effect=OSError("read-only")
     ):
         await next_round(hass)
-        await nvr_house.wait_until(lambda: issue(hass, "certificate") is not None)
+        await installation.wait_until(lambda: issue(hass, "certificate") is not None)
     found = issue(hass, "certificate")
     assert found
     assert found.translation_placeholders == {"error": "read-only"}
     await next_round(hass)
-    await nvr_house.wait_until(lambda: issue(hass, "certificate") is None)
+    await installation.wait_until(lambda: issue(hass, "certificate") is None)
 
 
-async def test_authority_lost(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_authority_lost(installation: Installation, hass: HomeAssistant) -> None:
     """Who lost the authority's files is told which cameras to claim again, until they are."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    await installation.wait_until(lambda: installation.camera().session is None)
     assert issue(hass, "ca_recreated") is None
     for entry in hass.config_entries.async_entries(DOMAIN):
         await hass.config_entries.async_unload(entry.entry_id)
     for name in ("ca.pem", "server.pem"):
-        await hass.async_add_executor_job((nvr_house.nvr.folder / name).unlink)
+        await hass.async_add_executor_job((installation.nvr.folder / name).unlink)
     for entry in hass.config_entries.async_entries(DOMAIN):
         await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
@@ -343,11 +347,11 @@ async def test_authority_lost(nvr_house: House, hass: HomeAssistant) -> None:
     assert found
     assert found.translation_placeholders == {"names": "Front door"}
     # A restart does not forget it
-    await nvr_house.restart()
+    await installation.restart()
     assert issue(hass, "ca_recreated")
     camera.factory_reset()
     await camera.wait_state("setup")
-    result = await nvr_house.start_flow("reauth", "aa:bb:cc:dd:ee:01")
+    result = await installation.start_flow("reauth", "aa:bb:cc:dd:ee:01")
     flow = hass.config_entries.flow
     mark = camera.mark()
     result = await flow.async_configure(
@@ -359,15 +363,17 @@ async def test_authority_lost(nvr_house: House, hass: HomeAssistant) -> None:
     assert issue(hass, "ca_recreated") is None
     await flow.async_configure(result["flow_id"])
     await hass.async_block_till_done()
-    assert nvr_house.entry().state is ConfigEntryState.LOADED
+    assert installation.entry().state is ConfigEntryState.LOADED
 
 
-async def test_diagnostics(clip_house: House, hass: HomeAssistant) -> None:
+async def test_diagnostics(
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
+) -> None:
     """Diagnostics say what helps, and nothing that identifies or opens."""
-    nvr_entry = clip_house.nvr.entries.nvr
+    nvr_entry = installation.nvr.entries.nvr
     assert nvr_entry
     whole = await async_get_config_entry_diagnostics(hass, nvr_entry)
-    camera = await async_get_config_entry_diagnostics(hass, clip_house.entry())
+    camera = await async_get_config_entry_diagnostics(hass, installation.entry())
     assert whole["nvr"]["recorder"]["frames"] > 0
     assert len(whole["cameras"]) == 1
     details = camera["camera_details"]
@@ -376,7 +382,7 @@ async def test_diagnostics(clip_house: House, hass: HomeAssistant) -> None:
     assert details["hello"]["reason"] in ("pir", "power")
     assert details["caps"]["battery"] is True
     text = json.dumps([whole, camera], default=str)
-    flash = clip_house.cameras[0].flash
+    flash = installation.cameras[0].flash
     assert flash.api_key
     for secret in (CAMERA_ID, "127.0.0.1", flash.api_key, SETUP_CODE, "Front door"):
         assert secret not in text
@@ -384,10 +390,13 @@ async def test_diagnostics(clip_house: House, hass: HomeAssistant) -> None:
 
 
 async def test_diagnostics_with_every_counter(
-    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+    clip: RecordedEvent,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """Diagnostics can be downloaded whatever was counted."""
-    nvr, camera = clip_house.nvr, clip_house.camera()
+    nvr, camera = installation.nvr, installation.camera()
     for counters in (nvr.recordings.recorder.stats, camera.counters):
         for item in fields(counters):
             if isinstance(value := getattr(counters, item.name), Counter):
@@ -406,15 +415,17 @@ async def test_diagnostics_with_every_counter(
         assert data["nvr"]["problems"] == {"storage_gone": "why"}
 
 
-async def test_system_health(clip_house: House, hass: HomeAssistant) -> None:
+async def test_system_health(
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
+) -> None:
     """System health has the figures that people are asked for."""
-    nvr = clip_house.nvr
-    await clip_house.wait_until(lambda: nvr.recordings.usage.storage is not None)
+    nvr = installation.nvr
+    await installation.wait_until(lambda: nvr.recordings.usage.storage is not None)
     assert await async_setup_component(hass, "system_health", {})
     info = await async_system_health_info(hass)
     assert info == {
         "running": True,
-        "port": clip_house.port,
+        "port": installation.port,
         "cameras": "0 / 1",
         "encoders": 0,
         "ffmpeg": "ffmpeg",
@@ -438,19 +449,21 @@ async def test_system_health(clip_house: House, hass: HomeAssistant) -> None:
 
 
 async def test_last_picture_that_cannot_be_kept(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """A folder that cannot be written to costs the picture over a restart, no more."""
-    camera = await nvr_house.claimed()
-    folder = nvr_house.nvr.folder / "last"
+    camera = await installation.claimed()
+    folder = installation.nvr.folder / "last"
     await hass.async_add_executor_job(shutil.rmtree, folder)
     camera.trigger_motion(0.3)
-    await nvr_house.wait_until(
-        lambda: nvr_house.nvr.recordings.last_event(CAMERA_ID) is not None
+    await installation.wait_until(
+        lambda: installation.nvr.recordings.last_event(CAMERA_ID) is not None
     )
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
-    await nvr_house.nvr.pictures.async_stop()
-    assert nvr_house.nvr.last_picture(CAMERA_ID)
-    await nvr_house.restart()
-    assert nvr_house.nvr.last_picture(CAMERA_ID) is None or not list(folder.iterdir())
+    await installation.wait_until(lambda: installation.camera().session is None)
+    await installation.nvr.pictures.async_stop()
+    assert installation.nvr.last_picture(CAMERA_ID)
+    await installation.restart()
+    assert installation.nvr.last_picture(CAMERA_ID) is None or not list(
+        folder.iterdir()
+    )

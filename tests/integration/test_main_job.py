@@ -13,16 +13,15 @@ from homeassistant.components.media_source import (
 )
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
 from homeassistant.helpers.event import async_track_state_change_event
+from tests.harness.home_assistant import Installation
 from virtual_camera import VirtualCamera
-
-from .house import House
 
 
 async def wait_for_event(
-    house: House, kind: str, camera: VirtualCamera
+    installation: Installation, kind: str, camera: VirtualCamera
 ) -> asyncio.Future[dict[str, object]]:
     """Return a future of the attributes that an event of the camera comes with."""
-    found: asyncio.Future[dict[str, object]] = house.hass.loop.create_future()
+    found: asyncio.Future[dict[str, object]] = installation.hass.loop.create_future()
 
     @callback
     def changed(event: Event[EventStateChangedData]) -> None:
@@ -31,7 +30,7 @@ async def wait_for_event(
             found.set_result(dict(state.attributes))
 
     async_track_state_change_event(
-        house.hass, house.entity_id("event", "event", camera.id), changed
+        installation.hass, installation.entity_id("event", "event", camera.id), changed
     )
     return found
 
@@ -51,16 +50,16 @@ async def probe(path: Path) -> dict[str, object]:
 
 
 async def test_motion_becomes_a_clip(
-    nvr_house: House,
+    installation: Installation,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     hass_client_no_auth: ClientSessionGenerator,
     tmp_path: Path,
 ) -> None:
     """Motion wakes the camera; its pictures are kept, announced, listed, and play."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
-    ready = await wait_for_event(nvr_house, "clip_ready", camera)
+    ready = await wait_for_event(installation, "clip_ready", camera)
     camera.trigger_motion(1.0)
     async with asyncio.timeout(30):
         clip = await ready
@@ -80,7 +79,7 @@ async def test_motion_becomes_a_clip(
     assert abs(float(stream["format"]["duration"]) - length) < 0.2
     assert abs(clip["duration"] - length) < 0.2
     assert Path(clip["path"]).is_file()
-    assert nvr_house.media in Path(clip["path"]).parents
+    assert installation.media in Path(clip["path"]).parents
 
     # The media browser leads to it: camera, day, event
     root = await async_browse_media(hass, f"media-source://{DOMAIN}")

@@ -28,8 +28,7 @@ from homeassistant.components.media_source import (
 from homeassistant.core import HomeAssistant, ServiceCall
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
-
-from .house import CAMERA_ID, House, token_of
+from tests.harness.home_assistant import CAMERA_ID, Installation, token_of
 
 ROOT = f"media-source://{DOMAIN}"
 NOON = 1_795_348_800_000  # 2026-11-22 12:00:00 UTC
@@ -53,10 +52,14 @@ async def search(hass: HomeAssistant, query: str, identifier: str = "") -> list[
 
 
 async def put_events(
-    house: House, count: int, *, camera: str = CAMERA_ID, start_ms: int = NOON
+    installation: Installation,
+    count: int,
+    *,
+    camera: str = CAMERA_ID,
+    start_ms: int = NOON,
 ) -> list[Event]:
     """Put events into the index, a minute apart, the last one last."""
-    zone = house.nvr.recordings.library.settings.time_zone
+    zone = installation.nvr.recordings.library.settings.time_zone
     events = []
     for number in range(count):
         at = start_ms + number * 20_000
@@ -75,19 +78,24 @@ async def put_events(
             )
         )
     for event in events:
-        (house.nvr.media_root / event.path).parent.mkdir(parents=True, exist_ok=True)
-        await house.nvr.recordings.library.record(event, None)
+        (installation.nvr.media_root / event.path).parent.mkdir(
+            parents=True, exist_ok=True
+        )
+        await installation.nvr.recordings.library.record(event, None)
     return events
 
 
 async def test_tree(
-    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+    clip: Event,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """Cameras, days, events; each title says what there is."""
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
-    await clip_house.nvr.recordings.async_label(event.id, ["person", "parcel"], None)
-    await clip_house.nvr.recordings.async_protect(event.id, True)
+    await installation.nvr.recordings.async_label(event.id, ["person", "parcel"], None)
+    await installation.nvr.recordings.async_protect(event.id, True)
     at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
     root = await browse(hass)
     assert [node.title for node in root.children] == [
@@ -102,33 +110,35 @@ async def test_tree(
     assert day.title == f"{at:%Y-%m-%d} (1)"
     day = await browse(hass, day.identifier)
     assert day.title == f"Front door {at:%Y-%m-%d}"
-    clip, clips = day.children
+    leaf, clips = day.children
     length = round(event.duration_ms / 1000)
-    assert clip.title == f"{at:%H:%M} · person, parcel · {length} s · protected"
+    assert leaf.title == f"{at:%H:%M} · person, parcel · {length} s · protected"
     assert clips.title == "Whole hours and day"
     whole, hour = (await browse(hass, clips.identifier)).children
-    assert clip.can_play
-    assert clip.media_content_type == "video/mp4"
+    assert leaf.can_play
+    assert leaf.media_content_type == "video/mp4"
     assert whole.title == f"{at:%Y-%m-%d}, whole day"
     assert hour.title == f"{at:%Y-%m-%d %H}:00, whole hour (1)"
     client = await hass_client()
-    for node in (clip, whole, hour):
+    for node in (leaf, whole, hour):
         media = await async_resolve_media(hass, node.media_content_id, None)
         assert media.mime_type == "video/mp4"
         assert (await client.get(media.url)).status == 200
-    assert (await client.get(clip.thumbnail)).status == 200
+    assert (await client.get(leaf.thumbnail)).status == 200
     assert (await client.get(root.children[3].thumbnail)).status == 200
     for identifier in ("all", "protected"):
         listed = await browse(hass, identifier)
-        assert [node.identifier for node in listed.children] == [clip.identifier]
+        assert [node.identifier for node in listed.children] == [leaf.identifier]
         assert listed.children[0].title.startswith(f"{at:%H:%M} · Front door")
-    alone = await browse(hass, clip.identifier)
+    alone = await browse(hass, leaf.identifier)
     assert alone.title == listed.children[0].title
 
 
-async def test_removed_camera(clip_house: House, hass: HomeAssistant) -> None:
+async def test_removed_camera(
+    clip: Event, installation: Installation, hass: HomeAssistant
+) -> None:
     """What a removed camera recorded stays under its name."""
-    await hass.config_entries.async_remove(clip_house.entry().entry_id)
+    await hass.config_entries.async_remove(installation.entry().entry_id)
     await hass.async_block_till_done()
     root = await browse(hass)
     assert root.children[3].title == "Front door"
@@ -137,12 +147,12 @@ async def test_removed_camera(clip_house: House, hass: HomeAssistant) -> None:
 
 
 async def test_long_days(
-    nvr_house: House,
+    installation: Installation,
     hass: HomeAssistant,
     record_property: Callable[[str, object], None],
 ) -> None:
     """A day of 2,000 events comes by hours, these in pages; how long one takes is in the report."""
-    await put_events(nvr_house, 2000)
+    await put_events(installation, 2000)
     (day,) = (await browse(hass, f"camera/{FOLDER}")).children
     assert day.title.endswith("(2000)")
     begin = perf_counter()
@@ -175,9 +185,11 @@ async def test_long_days(
     assert everything.children[-1].title == "Older recordings"
 
 
-async def test_empty_folders_say_why(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_empty_folders_say_why(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Where nothing is there is a line that neither opens nor plays."""
-    await nvr_house.claimed()
+    await installation.claimed()
     for identifier, why in (
         ("all", "Nothing has been recorded yet"),
         ("protected", "Nothing is protected"),
@@ -192,10 +204,13 @@ async def test_empty_folders_say_why(nvr_house: House, hass: HomeAssistant) -> N
 
 
 async def test_exports(
-    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+    clip: Event,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """What was exported is there, with its camera, and plays."""
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     await hass.services.async_call(
         DOMAIN,
@@ -212,11 +227,11 @@ async def test_exports(
     assert (await response.read())[4:8] == b"ftyp"
 
 
-async def test_search_in_words(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_search_in_words(installation: Installation, hass: HomeAssistant) -> None:
     """Reasons, times, local dates, today and protected are found as people write them."""
-    await nvr_house.claimed()
+    await installation.claimed()
     hass.config.country = "DE"
-    events = await put_events(nvr_house, 4)
+    events = await put_events(installation, 4)
     now = int(dt_util.utcnow().timestamp() * 1000)
     today = replace(
         events[0],
@@ -225,12 +240,14 @@ async def test_search_in_words(nvr_house: House, hass: HomeAssistant) -> None:
         end_ms=now,
         reason="button",
         path=HourPath.at(
-            CAMERA_ID, now - 1000, nvr_house.nvr.recordings.library.settings.time_zone
+            CAMERA_ID,
+            now - 1000,
+            installation.nvr.recordings.library.settings.time_zone,
         ).relative,
     )
-    (nvr_house.nvr.media_root / today.path).parent.mkdir(parents=True, exist_ok=True)
-    await nvr_house.nvr.recordings.library.record(today, None)
-    await nvr_house.nvr.recordings.async_protect(events[1].id, True)
+    (installation.nvr.media_root / today.path).parent.mkdir(parents=True, exist_ok=True)
+    await installation.nvr.recordings.library.record(today, None)
+    await installation.nvr.recordings.async_protect(events[1].id, True)
     at = dt_util.as_local(dt_util.utc_from_timestamp(NOON / 1000))
     for query, count in (
         ("button", 1),
@@ -250,19 +267,19 @@ async def test_search_in_words(nvr_house: House, hass: HomeAssistant) -> None:
     assert len(await search(hass, "11/22/2026")) == 4
 
 
-async def test_search(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_search(installation: Installation, hass: HomeAssistant) -> None:
     """Events are found by label, description, date and camera, and by all of them at once."""
-    await nvr_house.claimed()
-    await nvr_house.claimed("AA:BB:CC:DD:EE:02", "Garden gate", always_on=True)
-    front = await put_events(nvr_house, 2)
+    await installation.claimed()
+    await installation.claimed("AA:BB:CC:DD:EE:02", "Garden gate", always_on=True)
+    front = await put_events(installation, 2)
     day = 24 * 3600 * 1000
     garden = await put_events(
-        nvr_house, 1, camera="AA:BB:CC:DD:EE:02", start_ms=NOON - 40 * day
+        installation, 1, camera="AA:BB:CC:DD:EE:02", start_ms=NOON - 40 * day
     )
-    await nvr_house.nvr.recordings.async_label(
+    await installation.nvr.recordings.async_label(
         front[0].id, ["Person"], "A parcel is brought"
     )
-    await nvr_house.nvr.recordings.async_label(garden[0].id, ["cat"], None)
+    await installation.nvr.recordings.async_label(garden[0].id, ["cat"], None)
     for query, identifier, count in (
         ("person", "", 1),
         ("PARCEL brought", "", 1),
@@ -285,7 +302,7 @@ async def test_search(nvr_house: House, hass: HomeAssistant) -> None:
         ("9999-12-31", "", 0),
     ):
         assert len(await search(hass, query, identifier)) == count, (query, identifier)
-    await nvr_house.nvr.recordings.async_protect(front[0].id, True)
+    await installation.nvr.recordings.async_protect(front[0].id, True)
     (title,) = await search(hass, "person", "protected")
     assert "Front door" in title
     assert "Person" in title
@@ -311,7 +328,7 @@ async def test_search(nvr_house: House, hass: HomeAssistant) -> None:
     ],
 )
 async def test_nodes_that_are_none(
-    nvr_house: House, hass: HomeAssistant, identifier: str
+    installation: Installation, hass: HomeAssistant, identifier: str
 ) -> None:
     """An identifier that leads nowhere is told."""
     with pytest.raises(BrowseError) as caught:
@@ -331,7 +348,7 @@ async def test_nodes_that_are_none(
     ],
 )
 async def test_what_does_not_play(
-    nvr_house: House, hass: HomeAssistant, identifier: str, key: str
+    installation: Installation, hass: HomeAssistant, identifier: str, key: str
 ) -> None:
     """Folders do not play."""
     with pytest.raises(Unresolvable) as caught:
@@ -357,9 +374,11 @@ def test_identifiers() -> None:
     assert Identifier.parse("").kind is Kind.ROOT
 
 
-async def test_not_running(house: House, hass: HomeAssistant) -> None:
+async def test_not_running(
+    bare_installation: Installation, hass: HomeAssistant
+) -> None:
     """Without an NVR there is nothing to browse."""
-    entry = house.add_nvr_entry()
+    entry = bare_installation.add_nvr_entry()
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.config_entries.async_unload(entry.entry_id)
     with pytest.raises(BrowseError) as caught:
@@ -368,10 +387,13 @@ async def test_not_running(house: House, hass: HomeAssistant) -> None:
 
 
 async def test_rights(
-    clip_house: House, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
+    clip: Event,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
 ) -> None:
     """Who has no right on a camera does not see it."""
-    entity_id = clip_house.entity_id("camera", "camera")
+    entity_id = installation.entity_id("camera", "camera")
     rights = {"entities": {"entity_ids": {entity_id: {"read": True}}}}
     for policy, count in ((rights, 4), ({}, 3)):
         client = await hass_ws_client(hass, await token_of(hass, policy))
@@ -438,7 +460,8 @@ async def looker(hass: HomeAssistant, socket_enabled: None) -> Looker:
 
 async def test_who_asks(
     looker: Looker,
-    clip_house: House,
+    clip: Event,
+    installation: Installation,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     hass_ws_client: WebSocketGenerator,
@@ -446,7 +469,7 @@ async def test_who_asks(
     """Over REST, WebSocket and by scripts a user is that user; an automation is nobody."""
     bell = {"entity_id": "input_boolean.bell"}
     rights = {"domains": {"script": True, "input_boolean": True}}
-    entity_id = clip_house.entity_id("camera", "camera")
+    entity_id = installation.entity_id("camera", "camera")
     for policy, seen in (
         ({"entities": rights}, "no_right"),
         ({"entities": rights | {"entity_ids": {entity_id: True}}}, "Front door"),
@@ -470,7 +493,9 @@ async def test_who_asks(
         assert looker.seen == ["Front door"]
 
 
-async def test_readable_errors(clip_house: House, hass: HomeAssistant) -> None:
+async def test_readable_errors(
+    clip: Event, installation: Installation, hass: HomeAssistant
+) -> None:
     """The root cannot be played, and that is said by name."""
     with pytest.raises(Unresolvable) as error:
         await async_resolve_media(hass, ROOT, None)
@@ -478,16 +503,16 @@ async def test_readable_errors(clip_house: House, hass: HomeAssistant) -> None:
 
 
 async def test_picture_of_hours_and_days(
-    clip_house: House, hass: HomeAssistant
+    clip: Event, installation: Installation, hass: HomeAssistant
 ) -> None:
     """An hour and a day show a picture of what happened then, not the camera's newest."""
     models = pytest.importorskip("homeassistant.components.media_source.models")
     if not hasattr(models, "MediaImage"):
         pytest.skip("this Home Assistant does not ask for pictures")
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
-    path = await clip_house.nvr.recordings.library.thumbnail(event.id)
+    path = await installation.nvr.recordings.library.thumbnail(event.id)
     assert path
     for identifier, found in (
         (f"hour/{FOLDER}/{at:%Y-%m-%d}/{at:%H}", True),
@@ -504,12 +529,14 @@ async def test_picture_of_hours_and_days(
         ), identifier
 
 
-async def test_picture_of_media(clip_house: House, hass: HomeAssistant) -> None:
+async def test_picture_of_media(
+    clip: Event, installation: Installation, hass: HomeAssistant
+) -> None:
     """An event and a camera have a picture, for who wants one of them."""
     models = pytest.importorskip("homeassistant.components.media_source.models")
     if not hasattr(models, "MediaImage"):
         pytest.skip("this Home Assistant does not ask for pictures")
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     for identifier, found in (
         (f"event/{event.id}", True),
@@ -526,12 +553,16 @@ async def test_picture_of_media(clip_house: House, hass: HomeAssistant) -> None:
             assert image.content.startswith(b"\xff\xd8")
 
 
-async def test_browsing_while_recording(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_browsing_while_recording(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """An event can be seen while it is recorded yet."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
     camera.trigger_motion(20)
-    await nvr_house.wait_until(lambda: nvr_house.nvr.recordings.is_recording(CAMERA_ID))
+    await installation.wait_until(
+        lambda: installation.nvr.recordings.is_recording(CAMERA_ID)
+    )
     async with asyncio.timeout(10):
         while not (await browse(hass, "all")).children:
             await asyncio.sleep(0.05)

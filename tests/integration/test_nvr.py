@@ -15,6 +15,7 @@ from zeroconf import NonUniqueNameException
 from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_STORAGE
 from custom_components.magicpi_nvr.nvr import EventChange, NvrChange, stores
 from custom_components.magicpi_nvr.nvr.stores import RegistryStorage
+from custom_components.magicpi_nvr.recording import Event as RecordedEvent
 from custom_components.magicpi_nvr.recording.capture import EventDropped
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.const import CONF_HOST, EVENT_HOMEASSISTANT_STOP
@@ -24,41 +25,42 @@ from homeassistant.helpers.network import NoURLAvailableError
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from loaded_home import frames_below
-
-from .house import CAMERA_ID, House, nvr_options
+from tests.harness.home_assistant import CAMERA_ID, Installation, nvr_options
 
 OTHER_ID = "AA:BB:CC:DD:EE:02"
 
 
-async def test_port_taken(house: House, hass: HomeAssistant) -> None:
+async def test_port_taken(bare_installation: Installation, hass: HomeAssistant) -> None:
     """A port that is taken is told, and taken over once it is free."""
-    entry = house.add_nvr_entry()
-    with socket.create_server(("127.0.0.1", house.port)):
+    entry = bare_installation.add_nvr_entry()
+    with socket.create_server(("127.0.0.1", bare_installation.port)):
         await hass.config_entries.async_setup(entry.entry_id)
         assert entry.state is ConfigEntryState.SETUP_RETRY
         assert entry.error_reason_translation_key == "cannot_listen"
         issue = ir.async_get(hass).async_get_issue(DOMAIN, "port_in_use")
         assert issue
-        assert issue.translation_placeholders == {"port": str(house.port)}
-        assert not house.nvr.running
+        assert issue.translation_placeholders == {"port": str(bare_installation.port)}
+        assert not bare_installation.nvr.running
     await hass.config_entries.async_reload(entry.entry_id)
     assert entry.state is ConfigEntryState.LOADED
     assert ir.async_get(hass).async_get_issue(DOMAIN, "port_in_use") is None
 
 
-async def test_restart_keeps_everything(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_restart_keeps_everything(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Keys, settings and wishes outlive a restart."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
-    nvr_house.nvr.set_recording_enabled(CAMERA_ID, False)
-    nvr_house.nvr.set_master_recording_enabled(False)
-    nvr_house.camera().set_config({"framerate": 5})
-    await nvr_house.restart()
-    await nvr_house.nvr.settings.async_load()
-    assert nvr_house.camera().config.pending == {"framerate": 5}
-    assert not nvr_house.nvr.recording_enabled(CAMERA_ID)
-    assert not nvr_house.nvr.master_recording_enabled
+    await installation.wait_until(lambda: installation.camera().session is None)
+    installation.nvr.set_recording_enabled(CAMERA_ID, False)
+    installation.nvr.set_master_recording_enabled(False)
+    installation.camera().set_config({"framerate": 5})
+    await installation.restart()
+    await installation.nvr.settings.async_load()
+    assert installation.camera().config.pending == {"framerate": 5}
+    assert not installation.nvr.recording_enabled(CAMERA_ID)
+    assert not installation.nvr.master_recording_enabled
     mark = camera.mark()
     camera.press_button()
     await camera.wait_event("config_applied", after=mark)
@@ -67,11 +69,11 @@ async def test_restart_keeps_everything(nvr_house: House, hass: HomeAssistant) -
 
 @pytest.mark.parametrize("master", [False, True])
 async def test_recording_off(
-    nvr_house: House, hass: HomeAssistant, master: bool
+    installation: Installation, hass: HomeAssistant, master: bool
 ) -> None:
     """With a recording switch off nothing is recorded, and the camera may forget its pictures."""
-    camera = await nvr_house.claimed()
-    nvr = nvr_house.nvr
+    camera = await installation.claimed()
+    nvr = installation.nvr
     changes: list[NvrChange] = []
     unsubscribe = nvr.changes.subscribe(changes.append)
     if master:
@@ -90,19 +92,23 @@ async def test_recording_off(
     nvr.set_recording_enabled(CAMERA_ID, True)
     await camera.wait_state("asleep")
     camera.trigger_motion(0.3)
-    await nvr_house.wait_until(lambda: nvr.recordings.last_event(CAMERA_ID) is not None)
+    await installation.wait_until(
+        lambda: nvr.recordings.last_event(CAMERA_ID) is not None
+    )
 
 
-async def test_camera_removed(clip_house: House, hass: HomeAssistant) -> None:
+async def test_camera_removed(
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
+) -> None:
     """Removal revokes the key at once, asks nothing of a sleeper, and leaves the recordings."""
-    camera = clip_house.cameras[0]
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    camera = installation.cameras[0]
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
-    clip_house.nvr.set_recording_enabled(CAMERA_ID, False)
-    entry = clip_house.entry()
+    installation.nvr.set_recording_enabled(CAMERA_ID, False)
+    entry = installation.entry()
     await hass.config_entries.async_remove(entry.entry_id)
     await hass.async_block_till_done()
-    nvr = clip_house.nvr
+    nvr = installation.nvr
     assert CAMERA_ID not in nvr.gateway.cameras
     assert nvr.last_picture(CAMERA_ID) is None
     assert not list((nvr.folder / "last").iterdir())
@@ -115,44 +121,48 @@ async def test_camera_removed(clip_house: House, hass: HomeAssistant) -> None:
 
 
 async def test_camera_removed_after_the_nvr_stopped(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """A camera is removed for good also where nothing runs."""
-    await nvr_house.claimed()
+    await installation.claimed()
     entries = hass.config_entries.async_entries(DOMAIN)
     for entry in entries:
         await hass.config_entries.async_unload(entry.entry_id)
-    assert not nvr_house.nvr.running
-    await hass.config_entries.async_remove(nvr_house.entry().entry_id)
+    assert not installation.nvr.running
+    await hass.config_entries.async_remove(installation.entry().entry_id)
     await hass.async_block_till_done()
-    assert not nvr_house.nvr.running
+    assert not installation.nvr.running
     (entry,) = hass.config_entries.async_entries(DOMAIN)
     await hass.config_entries.async_setup(entry.entry_id)
-    assert not nvr_house.nvr.gateway.cameras
+    assert not installation.nvr.gateway.cameras
 
 
-async def test_orphans_are_forgotten(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_orphans_are_forgotten(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """A key without an entry is no good after a restart."""
-    await nvr_house.claimed()
+    await installation.claimed()
     with patch(
         "custom_components.magicpi_nvr.nvr.Nvr.async_forget_camera", AsyncMock()
     ):
-        await hass.config_entries.async_remove(nvr_house.entry().entry_id)
-    assert CAMERA_ID in nvr_house.nvr.gateway.cameras
-    await nvr_house.restart()
-    assert not nvr_house.nvr.gateway.cameras
+        await hass.config_entries.async_remove(installation.entry().entry_id)
+    assert CAMERA_ID in installation.nvr.gateway.cameras
+    await installation.restart()
+    assert not installation.nvr.gateway.cameras
 
 
-async def test_nvr_entry_comes_back(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_nvr_entry_comes_back(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Cameras cannot do without the NVR's entry: it is made again, with its defaults."""
-    await nvr_house.claimed()
+    await installation.claimed()
     entry = hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, DOMAIN)
     assert entry
     with (
-        patch("custom_components.magicpi_nvr.options.DEFAULT_PORT", nvr_house.port),
+        patch("custom_components.magicpi_nvr.options.DEFAULT_PORT", installation.port),
         patch(
             "custom_components.magicpi_nvr.options.NvrOptions.from_mapping",
-            return_value=nvr_house.nvr.options,
+            return_value=installation.nvr.options,
         ),
     ):
         await hass.config_entries.async_remove(entry.entry_id)
@@ -164,66 +174,70 @@ async def test_nvr_entry_comes_back(nvr_house: House, hass: HomeAssistant) -> No
     registry = dr.async_get(hass)
     above = registry.async_get_device_by_identifier((DOMAIN, DOMAIN), again.entry_id)
     camera = registry.async_get_device_by_identifier(
-        (DOMAIN, CAMERA_ID), nvr_house.entry().entry_id
+        (DOMAIN, CAMERA_ID), installation.entry().entry_id
     )
     assert above
     assert camera
     assert camera.via_device_id == above.id
 
 
-async def test_last_entry_ends_it(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_last_entry_ends_it(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """The NVR's entry alone can be removed for good."""
     entry = hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, DOMAIN)
     assert entry
     await hass.config_entries.async_remove(entry.entry_id)
     await hass.async_block_till_done()
     assert not hass.config_entries.async_entries(DOMAIN)
-    assert not nvr_house.nvr.running
+    assert not installation.nvr.running
 
 
-async def test_home_assistant_stops(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_home_assistant_stops(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Cameras are told, the announcement is withdrawn, and a second stop does nothing."""
-    camera = await nvr_house.claimed(always_on=True)
-    release = await nvr_house.nvr.async_acquire()
+    camera = await installation.claimed(always_on=True)
+    release = await installation.nvr.async_acquire()
     mark = camera.mark()
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
     closed = await camera.wait_event("closed", after=mark)
     assert closed.data["code"] == 1001
-    await nvr_house.wait_until(lambda: not nvr_house.nvr.running)
-    await nvr_house.nvr.async_shutdown()
+    await installation.wait_until(lambda: not installation.nvr.running)
+    await installation.nvr.async_shutdown()
     await release()
     await release()
 
 
 async def test_announced(
-    nvr_house: House, hass: HomeAssistant, mock_async_zeroconf: AsyncMock
+    installation: Installation, hass: HomeAssistant, mock_async_zeroconf: AsyncMock
 ) -> None:
     """The gateway is found by mDNS."""
-    await nvr_house.wait_until(
+    await installation.wait_until(
         lambda: mock_async_zeroconf.async_register_service.called
     )
     info = mock_async_zeroconf.async_register_service.call_args[0][0]
     assert info.type == "_magicpi-nvr._tcp.local."
-    assert info.port == nvr_house.port
+    assert info.port == installation.port
     properties = (
         {key: value.decode() for key, value in info.properties.items()}
         if isinstance(next(iter(info.properties)), str)
         else {key.decode(): value.decode() for key, value in info.properties.items()}
     )
     assert properties["proto"] == "1"
-    assert properties["ca"] == nvr_house.nvr.authority.ca_fingerprint[:16]
+    assert properties["ca"] == installation.nvr.authority.ca_fingerprint[:16]
     assert len(properties["ca"]) == 16
-    await nvr_house.restart()
+    await installation.restart()
     assert mock_async_zeroconf.async_unregister_service.called
 
 
-async def test_addresses(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_addresses(installation: Installation, hass: HomeAssistant) -> None:
     """Cameras are told the address by hand, or those that are found."""
-    nvr = nvr_house.nvr
+    nvr = installation.nvr
     assert await nvr.async_hosts("192.168.1.9") == ["127.0.0.1"]
     entry = nvr.entries.nvr
     assert entry
-    options = nvr_options(nvr_house.port, hosts=[])
+    options = nvr_options(installation.port, hosts=[])
     hass.config_entries.async_update_entry(entry, options=options)
     await nvr.async_apply_options()
     with (
@@ -252,15 +266,15 @@ async def test_addresses(nvr_house: House, hass: HomeAssistant) -> None:
 
 
 async def to_other_media_folder(
-    house: House, hass: HomeAssistant, tmp_path: Path
+    installation: Installation, hass: HomeAssistant, tmp_path: Path
 ) -> Path:
     """Have somebody choose another media folder; return it."""
     other = tmp_path / "other"
     other.mkdir()
     hass.config.media_dirs["other"] = str(other)
-    entry = house.nvr.entries.nvr
+    entry = installation.nvr.entries.nvr
     assert entry
-    options = nvr_options(house.port)
+    options = nvr_options(installation.port)
     options[SECTION_STORAGE][CONF_MEDIA_DIR] = "other"
     hass.config_entries.async_update_entry(entry, options=options)
     await hass.config_entries.async_reload(entry.entry_id)
@@ -268,15 +282,15 @@ async def to_other_media_folder(
 
 
 async def test_other_media_folder(
-    clip_house: House, hass: HomeAssistant, tmp_path: Path
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant, tmp_path: Path
 ) -> None:
     """New recordings go to the folder that is chosen; the rest runs on."""
-    nvr = clip_house.nvr
-    other = await to_other_media_folder(clip_house, hass, tmp_path)
+    nvr = installation.nvr
+    other = await to_other_media_folder(installation, hass, tmp_path)
     assert nvr.media_root == other / DOMAIN
     assert nvr.recordings.last_event(CAMERA_ID) is None
-    clip_house.cameras[0].trigger_motion(0.3)
-    await clip_house.wait_until(
+    installation.cameras[0].trigger_motion(0.3)
+    await installation.wait_until(
         lambda: nvr.recordings.last_event(CAMERA_ID) is not None
     )
     event = nvr.recordings.last_event(CAMERA_ID)
@@ -286,23 +300,25 @@ async def test_other_media_folder(
     del hass.config.media_dirs["other"]
     hass.config.media_dirs = {"mine": hass.config.media_dirs["local"]}
     await nvr.async_apply_options()
-    assert nvr.media_root == clip_house.media / DOMAIN
+    assert nvr.media_root == installation.media / DOMAIN
 
 
 async def test_other_media_folder_in_mid_event(
-    clip_house: House, hass: HomeAssistant, tmp_path: Path
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant, tmp_path: Path
 ) -> None:
     """What the camera may forget is in the one folder or in the other."""
-    camera = clip_house.cameras[0]
+    camera = installation.cameras[0]
     before = camera.counters.captured
     camera.trigger_motion(4)
-    await clip_house.wait_until(lambda: camera.counters.captured > before + 10)
-    other = await to_other_media_folder(clip_house, hass, tmp_path)
+    await installation.wait_until(lambda: camera.counters.captured > before + 10)
+    other = await to_other_media_folder(installation, hass, tmp_path)
     await camera.wait_all_acked(timeout=60)
     captured = {(frame.boot, frame.seq) for frame in camera.sent_frames if frame.event}
     assert camera.counters.lost == 0
-    roots = (clip_house.media / DOMAIN, other / DOMAIN)
-    await clip_house.wait_until(lambda: sum(map(frames_below, roots)) >= len(captured))
+    roots = (installation.media / DOMAIN, other / DOMAIN)
+    await installation.wait_until(
+        lambda: sum(map(frames_below, roots)) >= len(captured)
+    )
 
 
 async def test_storage_is_written_while_it_changes(
@@ -329,9 +345,11 @@ async def test_storage_is_written_while_it_changes(
             await asyncio.sleep(0)
 
 
-async def test_cleanup_by_schedule(clip_house: House, hass: HomeAssistant) -> None:
+async def test_cleanup_by_schedule(
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
+) -> None:
     """The cleanup runs when its schedule says so, night after night, and keeps what is new."""
-    nvr = clip_house.nvr
+    nvr = installation.nvr
     last = nvr.recordings.last_event(CAMERA_ID)
     assert last
     purge = nvr.recordings.async_purge
@@ -349,9 +367,11 @@ async def test_cleanup_by_schedule(clip_house: House, hass: HomeAssistant) -> No
     assert await nvr.recordings.library.event(last.id)
 
 
-async def test_retention_is_told(clip_house: House, hass: HomeAssistant) -> None:
+async def test_retention_is_told(
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
+) -> None:
     """Whatever retention removes, or the recorder gives up, reaches those who listen."""
-    nvr = clip_house.nvr
+    nvr = installation.nvr
     event = nvr.recordings.last_event(CAMERA_ID)
     assert event
     gone: list[str] = []
@@ -363,33 +383,37 @@ async def test_retention_is_told(clip_house: House, hass: HomeAssistant) -> None
     report = await nvr.recordings.async_purge(older_than_ms=event.end_ms + 1)
     assert [item.id for item in report.events] == gone == [event.id]
     assert not (nvr.media_root / event.path).exists()
-    await clip_house.wait_until(lambda: nvr.recordings.last_event(CAMERA_ID) is None)
+    await installation.wait_until(lambda: nvr.recordings.last_event(CAMERA_ID) is None)
     nvr.recordings.handle_notice(EventDropped(event))
     assert gone == [event.id] * 2
 
 
-async def test_reboot_within_an_event(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_reboot_within_an_event(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """A camera that restarts in the middle of an event leaves a clip of what came."""
-    camera = await nvr_house.claimed(always_on=True, tail_s=30)
+    camera = await installation.claimed(always_on=True, tail_s=30)
     camera.trigger_motion(30)
     await camera.wait_event("event_started")
-    await nvr_house.wait_until(lambda: nvr_house.camera().counters.frames > 10)
-    boot = nvr_house.camera().hello.boot
+    await installation.wait_until(lambda: installation.camera().counters.frames > 10)
+    boot = installation.camera().hello.boot
     mark = camera.mark()
     camera.reboot("watchdog")
     await camera.wait_event("welcome", after=mark)
     async with asyncio.timeout(60):
-        while (event := nvr_house.nvr.recordings.last_event(CAMERA_ID)) is None:
+        while (event := installation.nvr.recordings.last_event(CAMERA_ID)) is None:
             await asyncio.sleep(0.05)
     assert f"-{boot:08x}-" in event.id
     assert event.state == "ready"
 
 
-async def test_recordings_for_the_camera(clip_house: House) -> None:
+async def test_recordings_for_the_camera(
+    clip: RecordedEvent, installation: Installation
+) -> None:
     """A camera may list its own recordings, and is told when a cursor is none."""
-    camera = clip_house.cameras[0]
+    camera = installation.cameras[0]
     answer = await camera.request("GET", "/recordings")
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     assert [item["id"] for item in answer["recordings"]] == [event.id]
     with pytest.raises(Exception, match="400"):
@@ -397,12 +421,12 @@ async def test_recordings_for_the_camera(clip_house: House) -> None:
 
 
 async def test_stale_key_asks_for_a_claim(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """A known camera with a wrong key asks for a new claim, once."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    await installation.wait_until(lambda: installation.camera().session is None)
     camera.flash.update({"api_key": "wrong"})
     for _ in range(2):
         mark = camera.mark()
@@ -413,13 +437,15 @@ async def test_stale_key_asks_for_a_claim(
     (flow,) = hass.config_entries.flow.async_progress()
     assert flow["context"]["source"] == "reauth"
     # A camera that nobody knows is nobody's affair
-    nvr_house.nvr.delegate.stale_key(OTHER_ID)
+    installation.nvr.delegate.stale_key(OTHER_ID)
     assert len(hass.config_entries.flow.async_progress()) == 1
 
 
-async def test_entry_follows_the_camera(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_entry_follows_the_camera(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Address and firmware of the device are those that the camera last came with."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
     camera.flash.update({"fw": "9.9.9"})
     mark = camera.mark()
@@ -427,19 +453,19 @@ async def test_entry_follows_the_camera(nvr_house: House, hass: HomeAssistant) -
     await camera.wait_event("welcome", after=mark)
     await hass.async_block_till_done()
     device = dr.async_get(hass).async_get_device_by_identifier(
-        (DOMAIN, CAMERA_ID), nvr_house.entry().entry_id
+        (DOMAIN, CAMERA_ID), installation.entry().entry_id
     )
     assert device
     assert device.sw_version == "9.9.9"
-    assert nvr_house.entry().data[CONF_HOST] == "127.0.0.1"
+    assert installation.entry().data[CONF_HOST] == "127.0.0.1"
 
 
 async def test_disabled_camera_is_not_recorded(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """Who disables a camera wants nothing of it recorded; it keeps its key."""
-    camera = await nvr_house.claimed()
-    entry = nvr_house.entry()
+    camera = await installation.claimed()
+    entry = installation.entry()
     await hass.config_entries.async_set_disabled_by(
         entry.entry_id, ConfigEntryDisabler.USER
     )
@@ -448,18 +474,20 @@ async def test_disabled_camera_is_not_recorded(
     camera.trigger_motion(0.3)
     await camera.wait_event("event_started", after=mark)
     await camera.wait_all_acked()
-    assert nvr_house.nvr.recordings.last_event(CAMERA_ID) is None
-    assert CAMERA_ID in nvr_house.nvr.gateway.cameras
+    assert installation.nvr.recordings.last_event(CAMERA_ID) is None
+    assert CAMERA_ID in installation.nvr.gateway.cameras
 
 
-async def test_time_zone_is_followed(clip_house: House, hass: HomeAssistant) -> None:
+async def test_time_zone_is_followed(
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
+) -> None:
     """Local days and hours of new recordings are those of Home Assistant's new time zone."""
     await hass.config.async_update(time_zone="Pacific/Auckland")
     await hass.async_block_till_done()
-    nvr = clip_house.nvr
+    nvr = installation.nvr
     before = nvr.recordings.last_event(CAMERA_ID)
-    clip_house.cameras[0].trigger_motion(0.3)
-    await clip_house.wait_until(
+    installation.cameras[0].trigger_motion(0.3)
+    await installation.wait_until(
         lambda: nvr.recordings.last_event(CAMERA_ID) not in (None, before)
     )
     event = nvr.recordings.last_event(CAMERA_ID)
@@ -470,9 +498,11 @@ async def test_time_zone_is_followed(clip_house: House, hass: HomeAssistant) -> 
     assert f"{at:%Y-%m-%d}" in [day.date for day in days]
 
 
-async def test_recorder_that_cannot_start(house: House, hass: HomeAssistant) -> None:
+async def test_recorder_that_cannot_start(
+    bare_installation: Installation, hass: HomeAssistant
+) -> None:
     """What fails halfway leaves nothing running."""
-    entry = house.add_nvr_entry()
+    entry = bare_installation.add_nvr_entry()
     with patch(
         "custom_components.magicpi_nvr.recording.capture.recorder.Recorder.start",
         side_effect=OSError("no disk"),
@@ -481,14 +511,14 @@ async def test_recorder_that_cannot_start(house: House, hass: HomeAssistant) -> 
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert entry.error_reason_translation_key == "storage_failed"
     assert ir.async_get(hass).async_get_issue(DOMAIN, "storage_gone")
-    assert not house.nvr.running
+    assert not bare_installation.nvr.running
     await hass.config_entries.async_reload(entry.entry_id)
     assert entry.state is ConfigEntryState.LOADED
     assert ir.async_get(hass).async_get_issue(DOMAIN, "storage_gone") is None
 
 
 async def test_cameras_are_followed_after_a_start_that_failed(
-    clip_house: House, hass: HomeAssistant
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
 ) -> None:
     """What a camera says is heard by the second try."""
     entries = hass.config_entries.async_entries(DOMAIN)
@@ -501,16 +531,16 @@ async def test_cameras_are_followed_after_a_start_that_failed(
         await hass.config_entries.async_setup(entries[0].entry_id)
     for entry in entries:
         await hass.config_entries.async_reload(entry.entry_id)
-    with patch.object(clip_house.nvr.issues, "camera_changed") as changed:
-        clip_house.cameras[0].press_button()
-        await clip_house.wait_until(lambda: changed.called)
+    with patch.object(installation.nvr.issues, "camera_changed") as changed:
+        installation.cameras[0].press_button()
+        await installation.wait_until(lambda: changed.called)
 
 
 async def test_port_lost_while_it_changes(
-    clip_house: House, hass: HomeAssistant
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
 ) -> None:
     """A new port that somebody took first is tried again until it is free."""
-    entry = clip_house.nvr.entries.nvr
+    entry = installation.nvr.entries.nvr
     assert entry
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -525,16 +555,16 @@ async def test_port_lost_while_it_changes(
 
 
 async def test_media_folder_that_cannot_be_used(
-    clip_house: House, hass: HomeAssistant, tmp_path: Path
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant, tmp_path: Path
 ) -> None:
     """Recording goes on where it was, and moves once the new folder works."""
     other = tmp_path / "other"
     other.write_text("no folder")
     hass.config.media_dirs["other"] = str(other)
-    nvr = clip_house.nvr
+    nvr = installation.nvr
     entry, before = nvr.entries.nvr, nvr.recordings.last_event(CAMERA_ID)
     assert entry and before
-    options = nvr_options(clip_house.port)
+    options = nvr_options(installation.port)
     options[SECTION_STORAGE][CONF_MEDIA_DIR] = "other"
     hass.config_entries.async_update_entry(entry, options=options)
     await hass.config_entries.async_reload(entry.entry_id)
@@ -551,10 +581,12 @@ async def test_media_folder_that_cannot_be_used(
 
 
 async def test_stops_although_it_cannot_be_announced(
-    house: House, hass: HomeAssistant, caplog: pytest.LogCaptureFixture
+    bare_installation: Installation,
+    hass: HomeAssistant,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """An announcement that failed keeps nothing running."""
-    entry = house.add_nvr_entry()
+    entry = bare_installation.add_nvr_entry()
     with patch(
         "custom_components.magicpi_nvr.nvr.announcement.zeroconf.async_get_async_instance",
         return_value=Mock(
@@ -563,15 +595,17 @@ async def test_stops_although_it_cannot_be_announced(
         ),
     ):
         await hass.config_entries.async_setup(entry.entry_id)
-        await house.wait_until(lambda: "cannot be announced" in caplog.text)
+        await bare_installation.wait_until(lambda: "cannot be announced" in caplog.text)
         await hass.config_entries.async_unload(entry.entry_id)
-    assert not house.nvr.running
-    with socket.create_server(("127.0.0.1", house.port)):
+    assert not bare_installation.nvr.running
+    with socket.create_server(("127.0.0.1", bare_installation.port)):
         pass
 
 
 async def test_card_is_known_to_dashboards(
-    house: House, hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator
+    bare_installation: Installation,
+    hass: HomeAssistant,
+    hass_client_no_auth: ClientSessionGenerator,
 ) -> None:
     """The card needs no resource by hand."""
     hass.config.components.add("frontend")

@@ -13,8 +13,7 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import format_mac
-
-from .scene import Writes, make_scene
+from tests.harness.home_assistant import Writes, make_installation
 
 CAMERAS = 50
 ENTITIES = 45  # of a battery camera
@@ -35,7 +34,7 @@ async def test_fifty_cameras(
         "key": f"{DOMAIN}.cameras",
         "data": stored_cameras(CAMERAS),
     }
-    scene = make_scene(hass, unused_tcp_port, tmp_path / "media")
+    installation = make_installation(hass, unused_tcp_port, tmp_path / "media")
     entries = [
         MockConfigEntry(
             domain=DOMAIN,
@@ -47,7 +46,7 @@ async def test_fifty_cameras(
     ]
     for entry in entries:
         entry.add_to_hass(hass)
-    await scene.set_up()
+    await installation.set_up()
 
     registry = er.async_get(hass)
     for entry in entries:
@@ -55,14 +54,14 @@ async def test_fifty_cameras(
         found = er.async_entries_for_config_entry(registry, entry.entry_id)
         assert len(found) == ENTITIES
         assert all(hass.states.get(item.entity_id) for item in found)
-    assert scene.unavailable() == []
+    assert installation.unavailable() == []
 
     # The counts of the disk come in their own time.
-    await scene.nvr.recordings.usage.async_refresh()
+    await installation.nvr.recordings.usage.async_refresh()
     await hass.async_block_till_done()
     writes.counts.clear()
     for seq in range(10):
-        for camera in scene.nvr.gateway.cameras.values():
+        for camera in installation.nvr.gateway.cameras.values():
             camera.handle_frame(
                 Frame(
                     camera=camera.id,

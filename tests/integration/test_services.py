@@ -29,8 +29,7 @@ from homeassistant.exceptions import (
 )
 from homeassistant.helpers import area_registry as ar, device_registry as dr
 from homeassistant.util import dt as dt_util
-
-from .house import CAMERA_ID, House
+from tests.harness.home_assistant import CAMERA_ID, Installation
 
 NO_EVENT = "aabbccddee01-00000001-1"
 
@@ -62,11 +61,13 @@ async def refused(
 
 
 async def test_record(
-    nvr_house: House, hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client_no_auth: ClientSessionGenerator,
 ) -> None:
     """A camera that is awake is recorded at a person's wish; the answer is the clip."""
-    await nvr_house.claimed(always_on=True)
-    entity_id = nvr_house.entity_id("camera", "camera")
+    await installation.claimed(always_on=True)
+    entity_id = installation.entity_id("camera", "camera")
     answer = await act(hass, "record", camera=entity_id, duration=1)
     assert answer["reason"] == "manual"
     assert 0.5 < answer["duration"] < 3
@@ -75,34 +76,36 @@ async def test_record(
     client = await hass_client_no_auth()
     assert (await client.get(answer["clip_url"])).status == 200
     assert (await client.get(answer["thumbnail_url"])).status == 200
-    event = await nvr_house.nvr.recordings.library.event(answer["event_id"])
+    event = await installation.nvr.recordings.library.event(answer["event_id"])
     assert event
     assert event.frames == answer["frames"] >= 5
 
 
-async def test_record_while_motion(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_record_while_motion(
+    installation: Installation, hass: HomeAssistant
+) -> None:
     """Pictures of motion stay the motion's; with recording off, a wish is still a wish."""
-    camera = await nvr_house.claimed(always_on=True, tail_s=0.2)
-    nvr_house.nvr.set_recording_enabled(CAMERA_ID, False)
+    camera = await installation.claimed(always_on=True, tail_s=0.2)
+    installation.nvr.set_recording_enabled(CAMERA_ID, False)
     camera.trigger_motion(1.5)
     await camera.wait_event("event_started")
     answer = await act(
-        hass, "record", camera=nvr_house.entity_id("camera", "camera"), duration=3
+        hass, "record", camera=installation.entity_id("camera", "camera"), duration=3
     )
     assert answer["reason"] == "manual"
-    mark = nvr_house.nvr.recordings.last_event(CAMERA_ID)
+    mark = installation.nvr.recordings.last_event(CAMERA_ID)
     camera.trigger_motion(0.3)
     await camera.wait_all_acked()
-    assert nvr_house.nvr.recordings.last_event(CAMERA_ID) == mark
+    assert installation.nvr.recordings.last_event(CAMERA_ID) == mark
 
 
-async def test_record_errors(nvr_house: House, hass: HomeAssistant) -> None:
+async def test_record_errors(installation: Installation, hass: HomeAssistant) -> None:
     """Who sleeps cannot be recorded, and nobody twice at once."""
-    camera = await nvr_house.claimed(always_on=True)
-    entity_id = nvr_house.entity_id("camera", "camera")
+    camera = await installation.claimed(always_on=True)
+    entity_id = installation.entity_id("camera", "camera")
     first = hass.async_create_task(act(hass, "record", camera=entity_id, duration=1))
-    await nvr_house.wait_until(
-        lambda: nvr_house.nvr.recordings.manual.is_running(CAMERA_ID)
+    await installation.wait_until(
+        lambda: installation.nvr.recordings.manual.is_running(CAMERA_ID)
     )
     await refused(
         hass,
@@ -122,20 +125,20 @@ async def test_record_errors(nvr_house: House, hass: HomeAssistant) -> None:
             duration=1,
         )
     await camera.stop()
-    await nvr_house.wait_until(lambda: nvr_house.camera().session is None)
+    await installation.wait_until(lambda: installation.camera().session is None)
     await refused(
         hass, HomeAssistantError, "camera_offline", "record", camera=entity_id
     )
 
 
 async def test_targets(
-    nvr_house: House, hass: HomeAssistant, area_registry: ar.AreaRegistry
+    installation: Installation, hass: HomeAssistant, area_registry: ar.AreaRegistry
 ) -> None:
     """Cameras are named by entity, device or area; another entity, none or two are refused."""
-    await nvr_house.claimed(always_on=True)
-    entity_id = nvr_house.entity_id("camera", "camera")
+    await installation.claimed(always_on=True)
+    entity_id = installation.entity_id("camera", "camera")
     device = dr.async_get(hass).async_get_device_by_identifier(
-        (DOMAIN, CAMERA_ID), nvr_house.entry().entry_id
+        (DOMAIN, CAMERA_ID), installation.entry().entry_id
     )
     assert device
     area = area_registry.async_create("Porch")
@@ -158,7 +161,7 @@ async def test_targets(
         entity_id="camera.other",
     )
     await refused(hass, ServiceValidationError, "one_camera", "snapshot")
-    nvr_house.nvr.settings.names["AA:BB:CC:DD:EE:07"] = "Gone"
+    installation.nvr.settings.names["AA:BB:CC:DD:EE:07"] = "Gone"
     await refused(
         hass,
         ServiceValidationError,
@@ -171,10 +174,10 @@ async def test_targets(
 
 
 async def test_record_without_a_picture(
-    nvr_house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A recording of which no picture came is over at once, not after the clip's patience."""
-    await nvr_house.claimed(always_on=True)
+    await installation.claimed(always_on=True)
     monkeypatch.setattr(Camera, "command", AsyncMock())
     # Longer than this test may take
     monkeypatch.setattr(manual, "CLIP_TIMEOUT", 10_000)
@@ -183,17 +186,17 @@ async def test_record_without_a_picture(
         HomeAssistantError,
         "nothing_came",
         "record",
-        camera=nvr_house.entity_id("camera", "camera"),
+        camera=installation.entity_id("camera", "camera"),
         duration=1,
     )
 
 
 async def test_record_of_which_all_is_dropped(
-    nvr_house: House, hass: HomeAssistant
+    installation: Installation, hass: HomeAssistant
 ) -> None:
     """An event that the recorder gave up is not waited for."""
-    await nvr_house.claimed(always_on=True)
-    nvr = nvr_house.nvr
+    await installation.claimed(always_on=True)
+    nvr = installation.nvr
     dropped: list[str] = []
 
     def drop(change: EventChange, event: Event) -> None:
@@ -212,7 +215,7 @@ async def test_record_of_which_all_is_dropped(
             HomeAssistantError,
             "nothing_came",
             "record",
-            camera=nvr_house.entity_id("camera", "camera"),
+            camera=installation.entity_id("camera", "camera"),
             duration=1,
         )
     unsubscribe()
@@ -220,18 +223,20 @@ async def test_record_of_which_all_is_dropped(
 
 
 async def test_snapshot(
-    nvr_house: House, hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client_no_auth: ClientSessionGenerator,
 ) -> None:
     """A camera that is awake takes a picture, into a file if wanted."""
-    camera = await nvr_house.claimed(always_on=True)
-    entity_id = nvr_house.entity_id("camera", "camera")
+    camera = await installation.claimed(always_on=True)
+    entity_id = installation.entity_id("camera", "camera")
     answer = await act(hass, "snapshot", camera=entity_id)
     assert (answer["width"], answer["height"]) == (320, 240)
     assert answer["path"] is None
     client = await hass_client_no_auth()
     response = await client.get(answer["url"])
     assert await response.read() in camera.source._frames
-    path = nvr_house.media / "a" / "b.jpg"
+    path = installation.media / "a" / "b.jpg"
     answer = await act(hass, "snapshot", camera=entity_id, filename=str(path))
     assert answer["path"] == str(path)
     assert path.read_bytes().startswith(b"\xff\xd8")
@@ -255,22 +260,24 @@ async def test_snapshot(
     )
 
 
-async def test_snapshot_of_sleeper(clip_house: House, hass: HomeAssistant) -> None:
+async def test_snapshot_of_sleeper(
+    clip: Event, installation: Installation, hass: HomeAssistant
+) -> None:
     """A sleeping camera is not woken; the error says when it comes."""
     await refused(
         hass,
         HomeAssistantError,
         "camera_asleep",
         "snapshot",
-        camera=clip_house.entity_id("camera", "camera"),
+        camera=installation.entity_id("camera", "camera"),
     )
 
 
 async def test_list_label_protect_delete(
-    clip_house: House, hass: HomeAssistant
+    clip: Event, installation: Installation, hass: HomeAssistant
 ) -> None:
     """An event is found, labelled, kept, and deleted."""
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     answer = await act(hass, "list_events")
     assert [item["event_id"] for item in answer["events"]] == [event.id]
@@ -288,7 +295,7 @@ async def test_list_label_protect_delete(
         (1, {"label": "person"}),
         (0, {"label": "cat"}),
         (1, {"text": "brings"}),
-        (1, {"camera": [clip_house.entity_id("camera", "camera")]}),
+        (1, {"camera": [installation.entity_id("camera", "camera")]}),
         (1, {"start": dt_util.utc_from_timestamp(event.start_ms / 1000)}),
         (0, {"start": dt_util.utc_from_timestamp(event.end_ms / 1000 + 1)}),
         (0, {"end": dt_util.utc_from_timestamp(event.start_ms / 1000 - 1)}),
@@ -316,7 +323,7 @@ async def test_list_label_protect_delete(
     assert answer["protected"] is False
     answer = await act(hass, "delete_event", event_id=event.id)
     assert answer["event_id"] == event.id
-    assert not (clip_house.nvr.media_root / event.path).exists()
+    assert not (installation.nvr.media_root / event.path).exists()
     for action in ("protect", "unprotect", "delete_event", "export_clip"):
         await refused(
             hass,
@@ -327,9 +334,11 @@ async def test_list_label_protect_delete(
         )
 
 
-async def test_purge(clip_house: House, hass: HomeAssistant) -> None:
+async def test_purge(
+    clip: Event, installation: Installation, hass: HomeAssistant
+) -> None:
     """What is too old goes, after it was said what would go."""
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     assert (await act(hass, "purge"))["count"] == 0
     assert (await act(hass, "purge", older_than=1))["count"] == 0
@@ -337,25 +346,28 @@ async def test_purge(clip_house: House, hass: HomeAssistant) -> None:
     answer = await act(hass, "purge", older_than=soon, dry_run=True)
     assert answer["dry_run"] is True
     assert [item["event_id"] for item in answer["events"]] == [event.id]
-    assert await clip_house.nvr.recordings.library.event(event.id)
+    assert await installation.nvr.recordings.library.event(event.id)
     assert answer["freed"] > 0
     other = await act(hass, "purge", older_than=soon, camera=CAMERA_ID)
     assert other["count"] == 1
-    assert await clip_house.nvr.recordings.library.event(event.id) is None
-    await clip_house.wait_until(
-        lambda: clip_house.nvr.recordings.last_event(CAMERA_ID) is None
+    assert await installation.nvr.recordings.library.event(event.id) is None
+    await installation.wait_until(
+        lambda: installation.nvr.recordings.last_event(CAMERA_ID) is None
     )
 
 
 async def test_export(
-    clip_house: House, hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator
+    clip: Event,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client_no_auth: ClientSessionGenerator,
 ) -> None:
     """Clips and time-lapses are written to files."""
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     client = await hass_client_no_auth()
     span = {
-        "camera": clip_house.entity_id("camera", "camera"),
+        "camera": installation.entity_id("camera", "camera"),
         "start": dt_util.utc_from_timestamp(event.start_ms / 1000),
         "end": dt_util.utc_from_timestamp(event.end_ms / 1000 + 1),
     }
@@ -367,12 +379,12 @@ async def test_export(
         await act(hass, "create_timelapse", **span, speed=2),
     ):
         path = Path(answer["path"])
-        assert path.parent == clip_house.nvr.export_folder
+        assert path.parent == installation.nvr.export_folder
         assert path.stat().st_size == answer["size"]
         response = await client.get(answer["url"])
         assert response.status == 200
         assert await response.read() == path.read_bytes()
-    target = clip_house.media / "mine" / "clip.mp4"
+    target = installation.media / "mine" / "clip.mp4"
     answer = await act(hass, "export_clip", event_id=event.id, filename=str(target))
     assert answer["url"] is None
     assert target.stat().st_size == whole["size"]
@@ -384,14 +396,14 @@ async def test_export(
         event_id=event.id,
         filename="/etc/clip.mp4",
     )
-    hour = clip_house.nvr.media_root / event.path
+    hour = installation.nvr.media_root / event.path
     recorded = hour.read_bytes()
-    (clip_house.media / "way").symlink_to(hour.parent)
+    (installation.media / "way").symlink_to(hour.parent)
     for path in (
         hour,
         hour.with_suffix(".json"),
-        clip_house.media / "way" / hour.name,
-        clip_house.nvr.export_folder / "another.mp4",
+        installation.media / "way" / hour.name,
+        installation.nvr.export_folder / "another.mp4",
     ):
         await refused(
             hass,
@@ -402,14 +414,14 @@ async def test_export(
             filename=str(path),
         )
     assert hour.read_bytes() == recorded
-    (clip_house.media / "file").write_text("")
+    (installation.media / "file").write_text("")
     await refused(
         hass,
         HomeAssistantError,
         "storage_failed",
         "export_clip",
         event_id=event.id,
-        filename=str(clip_house.media / "file" / "clip.mp4"),
+        filename=str(installation.media / "file" / "clip.mp4"),
     )
     early = dt_util.utc_from_timestamp(event.start_ms / 1000 - 1000)
     await refused(
@@ -437,14 +449,16 @@ async def test_export(
     ],
 )
 async def test_library_errors(
-    nvr_house: House,
+    installation: Installation,
     hass: HomeAssistant,
     raised: RecordingError,
     error: type[HomeAssistantError],
     key: str,
 ) -> None:
     """What the library cannot do is told in the person's language."""
-    with patch.object(nvr_house.nvr.recordings.library, "delete", side_effect=raised):
+    with patch.object(
+        installation.nvr.recordings.library, "delete", side_effect=raised
+    ):
         await refused(hass, error, key, "delete_event", event_id=NO_EVENT)
 
 
@@ -467,7 +481,7 @@ async def test_library_errors(
     ],
 )
 async def test_schemas(
-    nvr_house: House, hass: HomeAssistant, call: tuple[str, dict[str, Any]]
+    installation: Installation, hass: HomeAssistant, call: tuple[str, dict[str, Any]]
 ) -> None:
     """What makes no sense is refused before anything is done."""
     with pytest.raises(probatio.Invalid):
@@ -475,15 +489,15 @@ async def test_schemas(
 
 
 async def test_cameras_by_all_their_names(
-    clip_house: House, hass: HomeAssistant
+    clip: Event, installation: Installation, hass: HomeAssistant
 ) -> None:
     """A camera is named by its entity, its device, or its own id, also when it was removed."""
     device = dr.async_get(hass).async_get_device_by_identifier(
-        (DOMAIN, CAMERA_ID), clip_house.entry().entry_id
+        (DOMAIN, CAMERA_ID), installation.entry().entry_id
     )
     assert device
     for name in (
-        clip_house.entity_id("binary_sensor", "motion"),
+        installation.entity_id("binary_sensor", "motion"),
         device.id,
         CAMERA_ID,
         CAMERA_ID.lower().replace(":", "-"),
@@ -495,7 +509,7 @@ async def test_cameras_by_all_their_names(
         await refused(
             hass, ServiceValidationError, "unknown_camera", "snapshot", camera=name
         )
-    await hass.config_entries.async_remove(clip_house.entry().entry_id)
+    await hass.config_entries.async_remove(installation.entry().entry_id)
     await hass.async_block_till_done()
     answer = await act(hass, "list_events", camera=CAMERA_ID)
     assert answer["events"][0]["camera_name"] == "Front door"
@@ -504,21 +518,26 @@ async def test_cameras_by_all_their_names(
     )
 
 
-async def test_not_running(house: House, hass: HomeAssistant) -> None:
+async def test_not_running(
+    bare_installation: Installation, hass: HomeAssistant
+) -> None:
     """Without a camera there is nothing to act on."""
-    entry = house.add_nvr_entry()
+    entry = bare_installation.add_nvr_entry()
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.config_entries.async_unload(entry.entry_id)
     await refused(hass, NotRunning, "not_running", "list_events")
 
 
 async def test_rights(
-    clip_house: House, hass: HomeAssistant, hass_admin_user: MockUser
+    clip: Event,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_admin_user: MockUser,
 ) -> None:
     """Who may only look, looks; who may not even look, does not."""
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
-    entity_id = clip_house.entity_id("camera", "camera")
+    entity_id = installation.entity_id("camera", "camera")
     looker = MockUser(id="looker").add_to_hass(hass)
     looker.mock_policy({"entities": {"entity_ids": {entity_id: {"read": True}}}})
     other = MockUser(id="other").add_to_hass(hass)

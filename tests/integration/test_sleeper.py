@@ -17,9 +17,8 @@ from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
 from homeassistant.helpers import frame
 from homeassistant.loader import DATA_CUSTOM_COMPONENTS
-
-from .firmware import FirmwareImages
-from .scene import Actor, Scene, make_scene
+from tests.harness.firmware_images import FirmwareImages
+from tests.harness.home_assistant import ClaimedCamera, Installation, make_installation
 
 WISHES: dict[str, tuple[str, str, dict[str, Any], Any]] = {
     "resolution": ("select", "select_option", {"option": "vga"}, "VGA"),
@@ -61,15 +60,15 @@ def follow_availability(hass: HomeAssistant) -> list[str]:
     return gone
 
 
-def assert_pending(actor: Actor) -> None:
+def assert_pending(camera: ClaimedCamera) -> None:
     """All five wishes are shown, and wait; so does the order."""
     for key, (platform, *_) in WISHES.items():
-        state = actor.state(platform, key)
+        state = camera.state(platform, key)
         assert state.state == SHOWN[key], key
         assert state.attributes["pending"] is True, key
-    assert actor.state("sensor", "pending_settings").state == "5"
-    assert actor.state("sensor", "status").state == "asleep"
-    update = actor.state("update", "firmware")
+    assert camera.state("sensor", "pending_settings").state == "5"
+    assert camera.state("sensor", "status").state == "asleep"
+    update = camera.state("update", "firmware")
     assert update.attributes["in_progress"] is True
     assert update.attributes["order"] == "pending"
 
@@ -86,61 +85,63 @@ async def test_changes_and_an_update_reach_a_sleeper_over_a_restart(
     media = tmp_path / "media"
 
     async with home_assistant(folder) as hass:
-        first = make_scene(hass, unused_tcp_port, media)
+        first = make_installation(hass, unused_tcp_port, media)
         images = FirmwareImages(Path(hass.config.config_dir))
         images.add("1.1.0")
         await first.set_up()
-        actor = await first.add_camera(name="Shed")
-        await actor.sleep()
+        camera = await first.add_camera(name="Shed")
+        await camera.sleep()
         gone = follow_availability(hass)
         for key, (platform, action, data, _) in WISHES.items():
             await first.call(
-                platform, action, entity_id=actor.entity_id(platform, key), **data
+                platform, action, entity_id=camera.entity_id(platform, key), **data
             )
         await first.call(
-            "update", "install", entity_id=actor.entity_id("update", "firmware")
+            "update", "install", entity_id=camera.entity_id("update", "firmware")
         )
         await hass.async_block_till_done()
-        assert_pending(actor)
+        assert_pending(camera)
         assert first.unavailable() == []
         assert gone == []
-        virtual = actor.virtual
-        rev = actor.camera.config.rev
+        virtual = camera.virtual
+        rev = camera.gateway_camera.config.rev
 
     assert virtual.state == "asleep"
     async with home_assistant(folder) as hass:
-        second = make_scene(hass, unused_tcp_port, media)
+        second = make_installation(hass, unused_tcp_port, media)
         gone = follow_availability(hass)
         entry = MockConfigEntry(
             domain="magicpi_nvr",
             title="Shed",
-            unique_id=actor.entry.unique_id,
-            data=dict(actor.entry.data),
+            unique_id=camera.entry.unique_id,
+            data=dict(camera.entry.data),
         )
         entry.add_to_hass(hass)
         await second.set_up()
         assert entry.state is ConfigEntryState.LOADED
-        actor = Actor(second, entry, virtual, second.nvr.gateway.cameras[virtual.id])
-        assert_pending(actor)
-        assert actor.state("sensor", "battery").state == "100"
+        camera = ClaimedCamera(
+            second, entry, virtual, second.nvr.gateway.cameras[virtual.id]
+        )
+        assert_pending(camera)
+        assert camera.state("sensor", "battery").state == "100"
         assert second.unavailable() == []
 
         virtual.press_button()
-        await second.wait(
-            lambda: actor.state("update", "firmware").attributes["order"] == "done",
+        await second.wait_for_states(
+            lambda: camera.state("update", "firmware").attributes["order"] == "done",
             "the update",
         )
-        await actor.sleep()
+        await camera.sleep()
         for key, (platform, *_, value) in WISHES.items():
             assert virtual.config[key] == value, key
-            state = actor.state(platform, key)
+            state = camera.state(platform, key)
             assert state.state == SHOWN[key], key
             assert state.attributes["pending"] is False, key
             assert "rejected" not in state.attributes, key
-        assert actor.state("sensor", "pending_settings").state == "0"
-        assert actor.camera.config.reported_rev == rev
-        assert actor.camera.config.rev == rev
-        update = actor.state("update", "firmware")
+        assert camera.state("sensor", "pending_settings").state == "0"
+        assert camera.gateway_camera.config.reported_rev == rev
+        assert camera.gateway_camera.config.rev == rev
+        update = camera.state("update", "firmware")
         assert update.state == "off"
         assert update.attributes["installed_version"] == "1.1.0"
         assert virtual.flash.fw == "1.1.0"
@@ -149,22 +150,22 @@ async def test_changes_and_an_update_reach_a_sleeper_over_a_restart(
         await asyncio.sleep(0)
 
 
-async def test_a_day_of_sleep_changes_nothing(scene: Scene) -> None:
+async def test_a_day_of_sleep_changes_nothing(installation: Installation) -> None:
     """Late is a status, and still nothing is unavailable."""
-    actor = await scene.add_camera()
-    await actor.sleep()
+    camera = await installation.add_camera()
+    await camera.sleep()
     before = {
         state.entity_id: state.state
-        for state in scene.hass.states.async_all()
-        if state.entity_id != actor.entity_id("sensor", "status")
+        for state in installation.hass.states.async_all()
+        if state.entity_id != camera.entity_id("sensor", "status")
     }
-    actor.camera.presence._late_at = 0.0
-    actor.camera.tick()
-    await actor.status("late")
-    assert scene.unavailable() == []
+    camera.gateway_camera.presence._late_at = 0.0
+    camera.gateway_camera.tick()
+    await camera.status("late")
+    assert installation.unavailable() == []
     after = {
         state.entity_id: state.state
-        for state in scene.hass.states.async_all()
+        for state in installation.hass.states.async_all()
         if state.entity_id in before
     }
     assert after == before

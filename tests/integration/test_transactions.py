@@ -18,12 +18,15 @@ from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_
 from custom_components.magicpi_nvr.nvr import async_get_nvr, recordings
 from custom_components.magicpi_nvr.nvr.lifecycle import Lifecycle
 from custom_components.magicpi_nvr.nvr.steps import STEP_RECORDINGS, STEPS
-from custom_components.magicpi_nvr.recording import Library, Recorder
+from custom_components.magicpi_nvr.recording import (
+    Event as RecordedEvent,
+    Library,
+    Recorder,
+)
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
-
-from .house import CAMERA_ID, House, nvr_options
+from tests.harness.home_assistant import CAMERA_ID, Installation, nvr_options
 
 MOVE_STEPS = STEPS[STEPS.index(STEP_RECORDINGS) :]
 
@@ -49,16 +52,16 @@ async def failing(life: Lifecycle, name: str, *, after: bool) -> AsyncGenerator[
 
 
 async def records_and_plays(
-    house: House, hass_client: ClientSessionGenerator, root: Path
+    installation: Installation, hass_client: ClientSessionGenerator, root: Path
 ) -> None:
     """Record an event below a folder, and play its clip."""
-    nvr, camera = house.nvr, house.cameras[0]
+    nvr, camera = installation.nvr, installation.cameras[0]
     before = nvr.recordings.last_event(CAMERA_ID)
     mark = camera.mark()
     camera.trigger_motion(0.5)
     await camera.wait_event("event_ended", after=mark)
     await camera.wait_all_acked(timeout=60)
-    await house.wait_until(
+    await installation.wait_until(
         lambda: (
             (event := nvr.recordings.last_event(CAMERA_ID)) is not None
             and event != before
@@ -74,7 +77,7 @@ async def records_and_plays(
     clip = await response.read()
     assert clip[4:8] == b"ftyp"
     assert len(clip) == int(response.headers["Content-Length"])
-    await house.wait_until(lambda: house.camera().session is None)
+    await installation.wait_until(lambda: installation.camera().session is None)
 
 
 async def unload_all(hass: HomeAssistant) -> None:
@@ -104,13 +107,14 @@ def issues(hass: HomeAssistant) -> set[str]:
 
 @pytest.mark.parametrize("name", STEPS)
 async def test_start(
-    clip_house: House,
+    clip: RecordedEvent,
+    installation: Installation,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     name: str,
 ) -> None:
     """After a start that failed nothing runs, and the next one does all that it does."""
-    nvr = clip_house.nvr
+    nvr = installation.nvr
     (camera_entry,) = (
         entry for entry in hass.config_entries.async_entries(DOMAIN) if entry.data
     )
@@ -120,56 +124,58 @@ async def test_start(
             await hass.config_entries.async_setup(camera_entry.entry_id)
             assert camera_entry.state is ConfigEntryState.SETUP_RETRY
             assert not nvr.running
-            with socket.create_server(("127.0.0.1", clip_house.port)):
+            with socket.create_server(("127.0.0.1", installation.port)):
                 pass
             assert set(await set_up_all(hass)) == {ConfigEntryState.LOADED}
         assert issues(hass) == set()
-        await records_and_plays(clip_house, hass_client, clip_house.media)
+        await records_and_plays(installation, hass_client, installation.media)
 
 
 @pytest.mark.parametrize("name", MOVE_STEPS)
 async def test_move(
-    clip_house: House,
+    clip: RecordedEvent,
+    installation: Installation,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     tmp_path: Path,
     name: str,
 ) -> None:
     """After a move that failed the old folder is recorded to, and a retry moves."""
-    nvr = clip_house.nvr
+    nvr = installation.nvr
     entry = nvr.entries.nvr
     assert entry
-    folders = [clip_house.media]
+    folders = [installation.media]
     for number, after in enumerate((False, True)):
         folders.append(tmp_path / f"disk{number}")
         folders[-1].mkdir()
         hass.config.media_dirs[f"disk{number}"] = str(folders[-1])
-        options = nvr_options(clip_house.port)
+        options = nvr_options(installation.port)
         options[SECTION_STORAGE][CONF_MEDIA_DIR] = f"disk{number}"
         hass.config_entries.async_update_entry(entry, options=options)
         async with failing(nvr.life, name, after=after):
             await hass.config_entries.async_reload(entry.entry_id)
             assert entry.state is ConfigEntryState.SETUP_RETRY
-            await records_and_plays(clip_house, hass_client, folders[-2])
+            await records_and_plays(installation, hass_client, folders[-2])
         assert set(await set_up_all(hass)) == {ConfigEntryState.LOADED}
         assert issues(hass) == set()
-        await records_and_plays(clip_house, hass_client, folders[-1])
+        await records_and_plays(installation, hass_client, folders[-1])
 
 
 async def test_neither_new_nor_old_folder_works(
-    clip_house: House,
+    clip: RecordedEvent,
+    installation: Installation,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     tmp_path: Path,
 ) -> None:
     """A move that cannot go back either leaves nothing that takes frames, and a retry starts."""
-    nvr = clip_house.nvr
+    nvr = installation.nvr
     entry = nvr.entries.nvr
     assert entry
     other = tmp_path / "other"
     other.mkdir()
     hass.config.media_dirs["other"] = str(other)
-    options = nvr_options(clip_house.port)
+    options = nvr_options(installation.port)
     options[SECTION_STORAGE][CONF_MEDIA_DIR] = "other"
     hass.config_entries.async_update_entry(entry, options=options)
     with patch.object(Recorder, "start", side_effect=OSError(errno.EROFS, "read-only")):
@@ -177,15 +183,16 @@ async def test_neither_new_nor_old_folder_works(
         assert entry.state is ConfigEntryState.SETUP_RETRY
         assert not nvr.running
         assert issues(hass) == {"storage_gone"}
-        with socket.create_server(("127.0.0.1", clip_house.port)):
+        with socket.create_server(("127.0.0.1", installation.port)):
             pass
     assert set(await set_up_all(hass)) == {ConfigEntryState.LOADED}
     assert issues(hass) == set()
-    await records_and_plays(clip_house, hass_client, other)
+    await records_and_plays(installation, hass_client, other)
 
 
 async def test_media_folders_changed_in_yaml(
-    clip_house: House,
+    clip: RecordedEvent,
+    installation: Installation,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     tmp_path: Path,
@@ -196,17 +203,19 @@ async def test_media_folders_changed_in_yaml(
     hass.config.media_dirs = {"local": str(other)}
     await hass.config.async_update(time_zone="Pacific/Auckland")
     await hass.async_block_till_done()
-    await clip_house.wait_until(
-        lambda: clip_house.nvr.media_root == other / DOMAIN and clip_house.nvr.running
+    await installation.wait_until(
+        lambda: (
+            installation.nvr.media_root == other / DOMAIN and installation.nvr.running
+        )
     )
-    assert str(clip_house.nvr.recordings.library.settings.time_zone) == (
+    assert str(installation.nvr.recordings.library.settings.time_zone) == (
         "Pacific/Auckland"
     )
-    await records_and_plays(clip_house, hass_client, other)
+    await records_and_plays(installation, hass_client, other)
 
 
 async def test_odd_files_among_the_firmware_images(
-    house: House, hass: HomeAssistant
+    bare_installation: Installation, hass: HomeAssistant
 ) -> None:
     """A folder named like a key, a pipe and what may not be read keep nothing from starting."""
     folder = Path(hass.config.path(DOMAIN, "firmware"))
@@ -218,10 +227,10 @@ async def test_odd_files_among_the_firmware_images(
         os.mkfifo(folder / "z.json")
 
     await hass.async_add_executor_job(make)
-    entry = house.add_nvr_entry()
+    entry = bare_installation.add_nvr_entry()
     try:
         assert await hass.config_entries.async_setup(entry.entry_id)
-        refused = house.nvr.firmware_folder.refused
+        refused = bare_installation.nvr.firmware_folder.refused
         assert set(refused) == {"x.pem", "y.json", "z.pem", "z.json"}
     finally:
         await hass.async_add_executor_job(_remove, folder)
@@ -235,10 +244,10 @@ def _remove(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["read_firmware", "load_pictures"])
 async def test_other_failures_have_a_message_of_their_own(
-    house: House, hass: HomeAssistant, name: str
+    bare_installation: Installation, hass: HomeAssistant, name: str
 ) -> None:
     """What is neither port nor storage is not taken for them."""
-    entry = house.add_nvr_entry()
+    entry = bare_installation.add_nvr_entry()
     async with failing((await async_get_nvr(hass)).life, name, after=False):
         await hass.config_entries.async_setup(entry.entry_id)
         assert entry.error_reason_translation_key == "start_failed"
@@ -247,7 +256,8 @@ async def test_other_failures_have_a_message_of_their_own(
 
 @pytest.mark.parametrize(("owner", "method"), [(Library, "open"), (Recorder, "start")])
 async def test_storage_that_does_not_answer(
-    clip_house: House,
+    clip: RecordedEvent,
+    installation: Installation,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     owner: type[Library | Recorder],
@@ -255,7 +265,7 @@ async def test_storage_that_does_not_answer(
 ) -> None:
     """A file system that hangs costs a bounded time, is reported, and is tried again."""
     await unload_all(hass)
-    entry = clip_house.nvr.entries.nvr
+    entry = installation.nvr.entries.nvr
     assert entry
     released = threading.Event()
 
@@ -272,17 +282,18 @@ async def test_storage_that_does_not_answer(
             assert entry.state is ConfigEntryState.SETUP_RETRY
             assert entry.error_reason_translation_key == "storage_failed"
             assert issues(hass) == {"storage_gone"}
-            assert not clip_house.nvr.running
+            assert not installation.nvr.running
     finally:
         released.set()
     assert set(await set_up_all(hass)) == {ConfigEntryState.LOADED}
     assert issues(hass) == set()
-    await records_and_plays(clip_house, hass_client, clip_house.media)
+    await records_and_plays(installation, hass_client, installation.media)
 
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_large_storage_is_opened_behind(
-    clip_house: House,
+    clip: RecordedEvent,
+    installation: Installation,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     monkeypatch: pytest.MonkeyPatch,
@@ -290,9 +301,9 @@ async def test_large_storage_is_opened_behind(
 ) -> None:
     """Cameras connect before everything is read, and nothing comes twice; a late failure is one."""
     await unload_all(hass)
-    entry = clip_house.nvr.entries.nvr
+    entry = installation.nvr.entries.nvr
     assert entry
-    camera = clip_house.cameras[0]
+    camera = installation.cameras[0]
     begun, goes_on = asyncio.Event(), asyncio.Event()
     start = Recorder.start
 
@@ -311,23 +322,23 @@ async def test_large_storage_is_opened_behind(
         mark = camera.mark()
         camera.trigger_motion(0.5)
         await camera.wait_event("connected", after=mark)
-        assert clip_house.camera().session is None
+        assert installation.camera().session is None
         goes_on.set()
         if fails:
-            await clip_house.wait_until(lambda: issues(hass) == {"storage_gone"})
-            await clip_house.wait_until(
+            await installation.wait_until(lambda: issues(hass) == {"storage_gone"})
+            await installation.wait_until(
                 lambda: entry.state is ConfigEntryState.SETUP_RETRY
             )
             assert entry.error_reason_translation_key == "storage_failed"
-            assert not clip_house.nvr.running
+            assert not installation.nvr.running
     if fails:
         await hass.config_entries.async_reload(entry.entry_id)
     await camera.wait_event("event_ended", after=mark)
     await camera.wait_all_acked(timeout=60)
-    await clip_house.wait_until(lambda: clip_house.camera().session is None)
+    await installation.wait_until(lambda: installation.camera().session is None)
     assert issues(hass) == set()
-    page = await clip_house.nvr.recordings.library.events(camera=CAMERA_ID)
+    page = await installation.nvr.recordings.library.events(camera=CAMERA_ID)
     # Each frame of an event is in its clip, once
     frames = {(frame.boot, frame.seq) for frame in camera.sent_frames if frame.event}
     assert sum(event.frames for event in page.events) == len(frames)
-    await records_and_plays(clip_house, hass_client, clip_house.media)
+    await records_and_plays(installation, hass_client, installation.media)

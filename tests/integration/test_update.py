@@ -11,78 +11,79 @@ from homeassistant.core import Event, EventStateChangedData, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
+from tests.harness.firmware_images import FirmwareImages
+from tests.harness.home_assistant import ClaimedCamera, Installation
 from virtual_camera import camera as camera_module
-
-from .firmware import FirmwareImages
-from .scene import Actor, Scene
 
 
 class Folder:
-    """The images that the NVR of a scene finds."""
+    """The images that the NVR finds."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, installation: Installation) -> None:
         """Make the folder."""
-        self._scene = scene
-        self._images = FirmwareImages(Path(scene.hass.config.config_dir))
+        self._installation = installation
+        self._images = FirmwareImages(Path(installation.hass.config.config_dir))
 
     async def add(self, version: str, notes: str | None = None) -> None:
         """Put an image into the folder and have it read."""
         self._images.add(version, notes)
-        await self._scene.nvr.async_read_firmware()
-        await self._scene.hass.async_block_till_done()
+        await self._installation.nvr.async_read_firmware()
+        await self._installation.hass.async_block_till_done()
 
     async def clear(self) -> None:
         """Delete every image and have the folder read."""
         self._images.clear()
-        await self._scene.nvr.async_read_firmware()
-        await self._scene.hass.async_block_till_done()
+        await self._installation.nvr.async_read_firmware()
+        await self._installation.hass.async_block_till_done()
 
 
 @pytest.fixture
-def folder(scene: Scene) -> Folder:
+def folder(installation: Installation) -> Folder:
     """Have a folder of images."""
-    return Folder(scene)
+    return Folder(installation)
 
 
-async def install(actor: Actor) -> None:
+async def install(camera: ClaimedCamera) -> None:
     """Press the update's button."""
-    await actor.scene.call(
-        "update", "install", entity_id=actor.entity_id("update", "firmware")
+    await camera.installation.call(
+        "update", "install", entity_id=camera.entity_id("update", "firmware")
     )
-    await actor.scene.hass.async_block_till_done()
+    await camera.installation.hass.async_block_till_done()
 
 
-def issue(actor: Actor) -> ir.IssueEntry | None:
+def issue(camera: ClaimedCamera) -> ir.IssueEntry | None:
     """Return the issue of a failed update."""
-    return ir.async_get(actor.scene.hass).async_get_issue(
-        "magicpi_nvr", f"update_failed_{actor.camera.id}"
+    return ir.async_get(camera.installation.hass).async_get_issue(
+        "magicpi_nvr", f"update_failed_{camera.gateway_camera.id}"
     )
 
 
-async def test_check_for_updates(scene: Scene) -> None:
+async def test_check_for_updates(installation: Installation) -> None:
     """An image that was copied into the folder is found when the user looks for updates."""
-    await async_setup_component(scene.hass, "homeassistant", {})
-    actor = await scene.add_camera()
-    FirmwareImages(Path(scene.hass.config.config_dir)).add("1.1.0")
-    assert actor.state("update", "firmware").state == "off"
-    await scene.call(
+    await async_setup_component(installation.hass, "homeassistant", {})
+    camera = await installation.add_camera()
+    FirmwareImages(Path(installation.hass.config.config_dir)).add("1.1.0")
+    assert camera.state("update", "firmware").state == "off"
+    await installation.call(
         "homeassistant",
         "update_entity",
-        entity_id=[actor.entity_id("update", "firmware")],
+        entity_id=[camera.entity_id("update", "firmware")],
     )
-    await scene.hass.async_block_till_done()
-    assert actor.state("update", "firmware").attributes["latest_version"] == "1.1.0"
+    await installation.hass.async_block_till_done()
+    assert camera.state("update", "firmware").attributes["latest_version"] == "1.1.0"
 
 
-async def test_nothing_to_offer(scene: Scene) -> None:
+async def test_nothing_to_offer(installation: Installation) -> None:
     """Without an image the camera is up to date."""
-    actor = await scene.add_camera()
-    await actor.sleep()
-    state = actor.state("update", "firmware")
+    camera = await installation.add_camera()
+    await camera.sleep()
+    state = camera.state("update", "firmware")
     assert state.state == "off"
     assert state.attributes["installed_version"] == "1.0.0"
     assert state.attributes["latest_version"] == "1.0.0"
-    entity = scene.hass.data["entity_components"]["update"].get_entity(state.entity_id)
+    entity = installation.hass.data["entity_components"]["update"].get_entity(
+        state.entity_id
+    )
     assert entity
     with pytest.raises(HomeAssistantError) as caught:
         await entity.async_install(None, False)
@@ -90,40 +91,42 @@ async def test_nothing_to_offer(scene: Scene) -> None:
 
 
 async def test_offered_with_notes(
-    scene: Scene, folder: Folder, hass_ws_client: WebSocketGenerator
+    installation: Installation, folder: Folder, hass_ws_client: WebSocketGenerator
 ) -> None:
     """An image that is put into the folder is offered with what its manifest says of it."""
-    actor = await scene.add_camera()
-    await actor.sleep()
+    camera = await installation.add_camera()
+    await camera.sleep()
     await folder.add("1.1.0", "Sleeps **better**.")
-    state = actor.state("update", "firmware")
+    state = camera.state("update", "firmware")
     assert state.state == "on"
     assert state.attributes["latest_version"] == "1.1.0"
     assert state.attributes["in_progress"] is False
-    client = await hass_ws_client(scene.hass)
+    client = await hass_ws_client(installation.hass)
     await client.send_json_auto_id(
         {"type": "update/release_notes", "entity_id": state.entity_id}
     )
     assert (await client.receive_json())["result"] == "Sleeps **better**."
 
 
-async def test_older_image_is_no_update(scene: Scene, folder: Folder) -> None:
+async def test_older_image_is_no_update(
+    installation: Installation, folder: Folder
+) -> None:
     """Nobody is offered to go back."""
-    actor = await scene.add_camera()
-    await actor.sleep()
+    camera = await installation.add_camera()
+    await camera.sleep()
     await folder.add("0.9.0")
-    assert actor.state("update", "firmware").state == "off"
+    assert camera.state("update", "firmware").state == "off"
 
 
 async def test_a_sleeping_camera_updates_at_its_next_wake(
-    scene: Scene, folder: Folder
+    installation: Installation, folder: Folder
 ) -> None:
     """The order returns at once, waits as long as the camera sleeps, and is carried out then."""
-    actor = await scene.add_camera()
-    await actor.sleep()
+    camera = await installation.add_camera()
+    await camera.sleep()
     await folder.add("1.1.0")
-    await install(actor)
-    state = actor.state("update", "firmware")
+    await install(camera)
+    state = camera.state("update", "firmware")
     assert state.state == "on"
     assert state.attributes["in_progress"] is True
     assert state.attributes["update_percentage"] is None
@@ -137,140 +140,146 @@ async def test_a_sleeping_camera_updates_at_its_next_wake(
         if new and new.entity_id == state.entity_id:
             seen.append((new.attributes["order"], new.attributes["update_percentage"]))
 
-    scene.hass.bus.async_listen("state_changed", note)
-    actor.virtual.press_button()
-    await scene.wait(
-        lambda: actor.state("update", "firmware").attributes["order"] == "done"
+    installation.hass.bus.async_listen("state_changed", note)
+    camera.virtual.press_button()
+    await installation.wait_for_states(
+        lambda: camera.state("update", "firmware").attributes["order"] == "done"
     )
-    state = actor.state("update", "firmware")
+    state = camera.state("update", "firmware")
     assert state.state == "off"
     assert state.attributes["installed_version"] == "1.1.0"
     assert state.attributes["in_progress"] is False
-    assert actor.virtual.flash.fw == "1.1.0"
+    assert camera.virtual.flash.fw == "1.1.0"
     orders = [order for order, _ in seen]
     assert "offered" in orders
     assert "downloading" in orders or "verifying" in orders
     assert ("installed", 100) in seen
-    assert issue(actor) is None
+    assert issue(camera) is None
 
 
-async def test_waits_for_the_battery(scene: Scene, folder: Folder) -> None:
+async def test_waits_for_the_battery(
+    installation: Installation, folder: Folder
+) -> None:
     """A battery that is low makes the order wait, and the entity says so."""
-    actor = await scene.add_camera(battery_pct=12)
-    await actor.sleep()
+    camera = await installation.add_camera(battery_pct=12)
+    await camera.sleep()
     await folder.add("1.1.0")
-    await install(actor)
-    await actor.nap()
-    state = actor.state("update", "firmware")
+    await install(camera)
+    await camera.nap()
+    state = camera.state("update", "firmware")
     assert state.attributes["order"] == "low_battery"
     assert state.attributes["in_progress"] is True
-    assert actor.virtual.flash.fw == "1.0.0"
+    assert camera.virtual.flash.fw == "1.0.0"
 
-    actor.virtual.flash.battery_pct = 80
-    actor.virtual.press_button()
-    await scene.wait(
-        lambda: actor.state("update", "firmware").attributes["order"] == "done"
+    camera.virtual.flash.battery_pct = 80
+    camera.virtual.press_button()
+    await installation.wait_for_states(
+        lambda: camera.state("update", "firmware").attributes["order"] == "done"
     )
 
 
-async def test_rolled_back(scene: Scene, folder: Folder) -> None:
+async def test_rolled_back(installation: Installation, folder: Folder) -> None:
     """A camera that comes back with what it had is told of, until a new order."""
-    actor = await scene.add_camera(ota_result="rollback")
-    await actor.sleep()
+    camera = await installation.add_camera(ota_result="rollback")
+    await camera.sleep()
     await folder.add("1.1.0")
-    await install(actor)
-    actor.virtual.press_button()
-    await scene.wait(
-        lambda: not actor.state("update", "firmware").attributes["in_progress"]
+    await install(camera)
+    camera.virtual.press_button()
+    await installation.wait_for_states(
+        lambda: not camera.state("update", "firmware").attributes["in_progress"]
     )
-    state = actor.state("update", "firmware")
+    state = camera.state("update", "firmware")
     assert state.attributes["order"] == "rolled_back"
     assert state.attributes["error"]
     assert state.state == "on"
-    found = issue(actor)
+    found = issue(camera)
     assert found
     assert found.translation_placeholders
     assert found.translation_placeholders["name"] == "Porch"
     assert found.translation_placeholders["version"] == "1.1.0"
 
-    await actor.sleep()
-    await install(actor)
-    assert issue(actor) is None
+    await camera.sleep()
+    await install(camera)
+    assert issue(camera) is None
 
 
-async def test_failed(scene: Scene, folder: Folder) -> None:
+async def test_failed(installation: Installation, folder: Folder) -> None:
     """After as many tries as there are, the order is given up and told of."""
-    actor = await scene.add_camera(ota_result="fail")
-    await actor.sleep()
+    camera = await installation.add_camera(ota_result="fail")
+    await camera.sleep()
     await folder.add("1.1.0")
-    await install(actor)
+    await install(camera)
     for _ in range(5):
-        await actor.nap()
-        if not actor.state("update", "firmware").attributes["in_progress"]:
+        await camera.nap()
+        if not camera.state("update", "firmware").attributes["in_progress"]:
             break
-    state = actor.state("update", "firmware")
+    state = camera.state("update", "firmware")
     assert state.attributes["order"] == "failed"
     assert state.attributes["error"] == "flash_write"
-    assert issue(actor)
+    assert issue(camera)
 
 
-async def test_an_order_after_a_failure(scene: Scene, folder: Folder) -> None:
+async def test_an_order_after_a_failure(
+    installation: Installation, folder: Folder
+) -> None:
     """A camera that stays connected can be given it again after one failed attempt."""
-    actor = await scene.add_camera(keep_on=True, ota_result="fail")
+    camera = await installation.add_camera(keep_on=True, ota_result="fail")
     await folder.add("1.1.0")
-    await install(actor)
-    await scene.wait(
-        lambda: actor.state("update", "firmware").attributes["error"] == "flash_write"
+    await install(camera)
+    await installation.wait_for_states(
+        lambda: camera.state("update", "firmware").attributes["error"] == "flash_write"
     )
-    state = actor.state("update", "firmware")
+    state = camera.state("update", "firmware")
     assert state.attributes["order"] == "pending"
     assert state.attributes["in_progress"] is False
-    actor.virtual.options = replace(actor.virtual.options, ota_result="ok")
-    await install(actor)
-    await scene.wait(
-        lambda: actor.state("update", "firmware").attributes["order"] == "done"
+    camera.virtual.options = replace(camera.virtual.options, ota_result="ok")
+    await install(camera)
+    await installation.wait_for_states(
+        lambda: camera.state("update", "firmware").attributes["order"] == "done"
     )
 
 
-async def test_an_image_that_is_deleted(scene: Scene, folder: Folder) -> None:
+async def test_an_image_that_is_deleted(
+    installation: Installation, folder: Folder
+) -> None:
     """With the image the order goes; while it waits, a newer one can be ordered."""
-    actor = await scene.add_camera()
-    await actor.sleep()
+    camera = await installation.add_camera()
+    await camera.sleep()
     await folder.add("1.1.0")
-    await install(actor)
+    await install(camera)
     await folder.add("1.2.0")
-    assert actor.state("update", "firmware").attributes["in_progress"] is False
-    await install(actor)
-    assert actor.camera.offer
-    assert actor.camera.offer.version == "1.2.0"
+    assert camera.state("update", "firmware").attributes["in_progress"] is False
+    await install(camera)
+    assert camera.gateway_camera.offer
+    assert camera.gateway_camera.offer.version == "1.2.0"
     await folder.clear()
-    state = actor.state("update", "firmware")
+    state = camera.state("update", "firmware")
     assert state.state == "off"
     assert state.attributes["order"] is None
-    assert actor.camera.offer is None
+    assert camera.gateway_camera.offer is None
 
 
 async def test_a_failure_is_told_again_after_a_reload(
-    scene: Scene, folder: Folder
+    installation: Installation, folder: Folder
 ) -> None:
     """Issues do not survive a restart by themselves, so the entity brings it back."""
-    actor = await scene.add_camera()
-    await actor.sleep()
-    await scene.hass.config_entries.async_unload(actor.entry.entry_id)
-    actor.camera.update.progress = OtaProgress(
+    camera = await installation.add_camera()
+    await camera.sleep()
+    await installation.hass.config_entries.async_unload(camera.entry.entry_id)
+    camera.gateway_camera.update.progress = OtaProgress(
         "1.1.0", OtaStep.FAILED, error="flash_write"
     )
-    assert issue(actor) is None
-    await scene.hass.config_entries.async_setup(actor.entry.entry_id)
-    await scene.hass.async_block_till_done()
-    assert issue(actor)
+    assert issue(camera) is None
+    await installation.hass.config_entries.async_setup(camera.entry.entry_id)
+    await installation.hass.async_block_till_done()
+    assert issue(camera)
 
 
 async def test_a_camera_without_updates(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A camera that cannot update itself has no such entity."""
     monkeypatch.setitem(camera_module.CAPS, "ota", False)
-    actor = await scene.add_camera()
+    camera = await installation.add_camera()
     with pytest.raises(AssertionError, match="does not exist"):
-        actor.state("update", "firmware")
+        camera.state("update", "firmware")

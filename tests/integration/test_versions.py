@@ -15,8 +15,7 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_PORT
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
-
-from .house import CAMERA_ID, House
+from tests.harness.home_assistant import CAMERA_ID, Installation
 
 FOLDER = Path(__file__).parent / "fixtures" / "version_0_1_0"
 
@@ -33,7 +32,7 @@ CAMERA = CAMERAS["data"]["cameras"][CAMERA_ID]
 
 
 async def test_everything_of_0_1_0(
-    hass_storage: dict[str, Any], house: House, hass: HomeAssistant
+    hass_storage: dict[str, Any], bare_installation: Installation, hass: HomeAssistant
 ) -> None:
     """Cameras, keys, settings that wait, switches and a person's changes to entities stay."""
     hass_storage["magicpi_nvr.settings"] = deepcopy(SETTINGS)
@@ -41,7 +40,7 @@ async def test_everything_of_0_1_0(
     entries = []
     for data in json.loads((FOLDER / "entries.json").read_text()):
         if data["options"]:
-            data["options"]["network"][CONF_PORT] = house.port
+            data["options"]["network"][CONF_PORT] = bare_installation.port
         entry = MockConfigEntry(domain=DOMAIN, **data)
         entry.add_to_hass(hass)
         entries.append(entry)
@@ -56,14 +55,14 @@ async def test_everything_of_0_1_0(
         registry.async_get_or_create(
             platform, DOMAIN, f"{unique_id}-{key}", config_entry=entries[1]
         )
-    flash = house.entity_id("select", "flash")
+    flash = bare_installation.entity_id("select", "flash")
     registry.async_update_entity(flash, name="Lamp", icon="mdi:lamp")
     for entry in entries:
         if entry.state is not ConfigEntryState.LOADED:
             await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
     assert [entry.state for entry in entries] == [ConfigEntryState.LOADED] * 2
-    camera, nvr = house.camera(), house.nvr
+    camera, nvr = bare_installation.camera(), bare_installation.nvr
     assert camera.config.pending == {"framerate": 5}
     assert camera.counters.frames == CAMERA["counters"]["frames"]
     assert not nvr.recording_enabled(CAMERA_ID)

@@ -28,23 +28,24 @@ from custom_components.magicpi_nvr.views import (
 )
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
-
-from .house import CAMERA_ID, House, token_of
+from tests.harness.home_assistant import CAMERA_ID, Installation, token_of
 
 BASE = "/api/magicpi_nvr"
 NOBODY = "AA:BB:CC:DD:EE:99"
 
 
-def the_event(house: House) -> Event:
+def the_event(installation: Installation) -> Event:
     """Return the one event."""
-    event = house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     return event
 
 
-async def test_clips(clip_house: House, hass_client: ClientSessionGenerator) -> None:
+async def test_clips(
+    clip: Event, installation: Installation, hass_client: ClientSessionGenerator
+) -> None:
     """Each kind of clip is an MP4 that players can seek in."""
-    event = the_event(clip_house)
+    event = the_event(installation)
     at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
     date = f"{at:%Y-%m-%d}"
     client = await hass_client()
@@ -89,9 +90,11 @@ async def test_clips(clip_house: House, hass_client: ClientSessionGenerator) -> 
     assert response.status == 200
 
 
-async def test_pictures(clip_house: House, hass_client: ClientSessionGenerator) -> None:
+async def test_pictures(
+    clip: Event, installation: Installation, hass_client: ClientSessionGenerator
+) -> None:
     """Thumbnails and last pictures are JPEGs."""
-    event = the_event(clip_house)
+    event = the_event(installation)
     client = await hass_client()
     for url in (event_thumbnail_url(event.id), picture_url(CAMERA_ID)):
         response = await client.get(url)
@@ -101,9 +104,11 @@ async def test_pictures(clip_house: House, hass_client: ClientSessionGenerator) 
         assert (await client.head(url)).status == 200
 
 
-async def test_facts(clip_house: House, hass_client: ClientSessionGenerator) -> None:
+async def test_facts(
+    clip: Event, installation: Installation, hass_client: ClientSessionGenerator
+) -> None:
     """Status, recordings, counters and health are told as JSON."""
-    event = the_event(clip_house)
+    event = the_event(installation)
     client = await hass_client()
 
     async def get(path: str) -> dict[str, Any]:
@@ -141,10 +146,10 @@ async def test_facts(clip_house: House, hass_client: ClientSessionGenerator) -> 
     stats = await get("stats")
     assert stats["cameras"][CAMERA_ID]["frames"] >= 10
     assert stats["cameras"][CAMERA_ID]["drops"] == {}
-    await clip_house.wait_until(
+    await installation.wait_until(
         lambda: (
-            clip_house.nvr.recordings.usage.storage is not None
-            and clip_house.nvr.recordings.usage.storage.events == 1
+            installation.nvr.recordings.usage.storage is not None
+            and installation.nvr.recordings.usage.storage.events == 1
         )
     )
     stats = await get("stats")
@@ -155,16 +160,18 @@ async def test_facts(clip_house: House, hass_client: ClientSessionGenerator) -> 
     assert health["cameras"] == 1
 
 
-async def test_paging(clip_house: House, hass_client: ClientSessionGenerator) -> None:
+async def test_paging(
+    clip: Event, installation: Installation, hass_client: ClientSessionGenerator
+) -> None:
     """Pages follow each other by their cursors."""
-    camera = clip_house.cameras[0]
+    camera = installation.cameras[0]
     camera.trigger_motion(0.3)
-    first = the_event(clip_house)
-    await clip_house.wait_until(lambda: the_event(clip_house) != first)
+    first = the_event(installation)
+    await installation.wait_until(lambda: the_event(installation) != first)
     client = await hass_client()
     page = await (await client.get(f"{BASE}/recordings?limit=1")).json()
     (newest,) = page["recordings"]
-    assert newest["id"] == the_event(clip_house).id
+    assert newest["id"] == the_event(installation).id
     page = await (
         await client.get(f"{BASE}/recordings?limit=1&cursor={page['cursor']}")
     ).json()
@@ -219,7 +226,10 @@ EVENT = "aabbccddee01-00000001-1"
     ],
 )
 async def test_nonsense(
-    nvr_house: House, hass_client: ClientSessionGenerator, path: str, status: int
+    installation: Installation,
+    hass_client: ClientSessionGenerator,
+    path: str,
+    status: int,
 ) -> None:
     """What makes no sense gets a clear answer, and leads out of no folder."""
     client = await hass_client()
@@ -230,16 +240,17 @@ async def test_nonsense(
 
 
 async def test_rights(
-    clip_house: House,
+    clip: Event,
+    installation: Installation,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     hass_client_no_auth: ClientSessionGenerator,
 ) -> None:
     """Nobody sees a camera without a login, or without the right on its entity."""
-    event = the_event(clip_house)
-    entity_id = clip_house.entity_id("camera", "camera")
-    clip_house.nvr.export_folder.mkdir()
-    export = clip_house.nvr.export_folder / f"{FOLDER}_x.mp4"
+    event = the_event(installation)
+    entity_id = installation.entity_id("camera", "camera")
+    installation.nvr.export_folder.mkdir()
+    export = installation.nvr.export_folder / f"{FOLDER}_x.mp4"
     export.write_bytes(b"x")
     urls = (
         event_clip_url(event.id),
@@ -272,7 +283,7 @@ async def test_rights(
             assert len(facts) == count, url
 
     # What a removed camera recorded is for who may see everything
-    await hass.config_entries.async_remove(clip_house.entry().entry_id)
+    await hass.config_entries.async_remove(installation.entry().entry_id)
     await hass.async_block_till_done()
     assert (await friend.get(event_clip_url(event.id))).status == 403
     admin = await hass_client()
@@ -280,10 +291,12 @@ async def test_rights(
 
 
 async def test_not_running(
-    house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+    bare_installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """Before the first camera there is nothing to see, and that is told."""
-    entry = house.add_nvr_entry()
+    entry = bare_installation.add_nvr_entry()
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.config_entries.async_unload(entry.entry_id)
     client = await hass_client()
@@ -293,30 +306,36 @@ async def test_not_running(
 
 
 async def test_clip_that_goes_while_it_is_read(
-    clip_house: House, hass_client: ClientSessionGenerator, tmp_path: Path
+    clip: Event,
+    installation: Installation,
+    hass_client: ClientSessionGenerator,
+    tmp_path: Path,
 ) -> None:
     """A clip whose file goes breaks off; the player is not told that it was whole."""
-    event = the_event(clip_house)
+    event = the_event(installation)
     client = await hass_client()
     url = event_clip_url(event.id)
     assert (await client.get(url)).status == 200
-    (clip_house.nvr.media_root / event.path).write_bytes(b"another file" * 10000)
+    (installation.nvr.media_root / event.path).write_bytes(b"another file" * 10000)
     response = await client.get(url)
     with pytest.raises(ClientPayloadError):
         await response.read()
 
 
 async def test_answers_without_paths(
-    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+    clip: Event,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """What is missing is said in words, and never where on the server it was."""
-    event = the_event(clip_house)
+    event = the_event(installation)
     client = await hass_client()
     absent = event_clip_url("aabbccddee01-00000001-1")
     answer = await client.get(absent)
     assert answer.status == 404
     assert (await answer.json())["message"] == "There is no such event"
-    file = clip_house.nvr.media_root / event.path
+    file = installation.nvr.media_root / event.path
     await hass.async_add_executor_job(file.write_bytes, b"")
     for error, status in (
         (ClipGone(f"{file} was rewritten"), 404),
@@ -327,16 +346,19 @@ async def test_answers_without_paths(
             answer = await client.get(event_clip_url(event.id))
             assert answer.status == status
             message = (await answer.json())["message"]
-            assert str(clip_house.media) not in message
+            assert str(installation.media) not in message
             assert len(message.split()) > 2
 
 
 async def test_replaced_thumbnail(
-    clip_house: House, hass: HomeAssistant, hass_client: ClientSessionGenerator
+    clip: Event,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """Browsers ask again for a picture, and get the new one or nothing."""
-    event = the_event(clip_house)
-    path = await clip_house.nvr.recordings.library.thumbnail(event.id)
+    event = the_event(installation)
+    path = await installation.nvr.recordings.library.thumbnail(event.id)
     assert path
     client = await hass_client()
     first = await client.get(event_thumbnail_url(event.id))
@@ -359,7 +381,10 @@ async def test_replaced_thumbnail(
     ["x", "!", "%00", "AAAA", "LTEuYWFiYmNjZGRlZTAxLTAwMDAwMDAxLTE", "9" * 600],
 )
 async def test_crafted_cursors(
-    clip_house: House, hass_client: ClientSessionGenerator, cursor: str
+    clip: Event,
+    installation: Installation,
+    hass_client: ClientSessionGenerator,
+    cursor: str,
 ) -> None:
     """A cursor that this library did not make is a bad request, or finds nothing."""
     client = await hass_client()

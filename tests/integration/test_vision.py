@@ -37,10 +37,9 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.requirements import RequirementsNotFound
 from real_pictures import pictures, real_data
+from tests.harness.home_assistant import ClaimedCamera, Installation, make_installation
 from virtual_camera import LoopSource
 from vision_scenes import film
-
-from .scene import Actor, Scene, make_scene
 
 MODULE = "custom_components.magicpi_nvr.nvr.vision"
 
@@ -65,50 +64,51 @@ async def seeing(
     patient: None,
     unused_tcp_port: int,
     tmp_path: Path,
-) -> AsyncGenerator[Scene]:
-    """A scene whose NVR detects, with the real model."""
+) -> AsyncGenerator[Installation]:
+    """Home Assistant whose NVR detects, with the real model."""
     lay_model(hass)
-    scene = make_scene(hass, unused_tcp_port, tmp_path / "media")
-    object.__setattr__(
-        scene.entry,
-        "options",
-        {**scene.entry.options, SECTION_VISION: {CONF_DETECTION: True}},
-    )
+    installation = make_installation(hass, unused_tcp_port, tmp_path / "media")
     with patch(f"{MODULE}.async_process_requirements", AsyncMock()):
-        await scene.set_up()
-        assert scene.nvr.vision
+        await installation.set_up(**{SECTION_VISION: {CONF_DETECTION: True}})
+        assert installation.nvr.vision
         async with asyncio.timeout(30):
-            while not scene.nvr.vision.worker.detects:
+            while not installation.nvr.vision.worker.detects:
                 await asyncio.sleep(0.01)
-        yield scene
-        for virtual in scene.cameras:
-            await virtual.stop()
-        await hass.async_block_till_done()
+        yield installation
+        await installation.tear_down()
 
 
 async def add_camera(
-    scene: Scene, shots: Sequence[bytes], *, tail_s: float = 1.0, **options: Any
-) -> Actor:
+    installation: Installation,
+    shots: Sequence[bytes],
+    *,
+    tail_s: float = 1.0,
+    **options: Any,
+) -> ClaimedCamera:
     """Add a camera that sees some pictures, ten a second."""
-    actor = await scene.add_camera(source=LoopSource(shots), tail_s=tail_s)
+    camera = await installation.add_camera(source=LoopSource(shots), tail_s=tail_s)
     if options:
-        scene.hass.config_entries.async_update_entry(actor.entry, options=options)
-    await actor.sleep()
-    return actor
+        installation.hass.config_entries.async_update_entry(
+            camera.entry, options=options
+        )
+    await camera.sleep()
+    return camera
 
 
-async def record(scene: Scene, actor: Actor, seconds: float) -> Event:
+async def record(
+    installation: Installation, camera: ClaimedCamera, seconds: float
+) -> Event:
     """Let the motion sensor be on for so long; returns the event once its clip is ready."""
-    ready: asyncio.Future[Event] = scene.hass.loop.create_future()
+    ready: asyncio.Future[Event] = installation.hass.loop.create_future()
 
     @callback
     def note(change: EventChange, event: Event) -> None:
         if change is EventChange.READY and not ready.done():
             ready.set_result(event)
 
-    unsubscribe = scene.nvr.changes.subscribe_events(note)
+    unsubscribe = installation.nvr.changes.subscribe_events(note)
     try:
-        actor.virtual.trigger_motion(seconds)
+        camera.virtual.trigger_motion(seconds)
         async with asyncio.timeout(60):
             return await ready
     finally:
@@ -116,22 +116,22 @@ async def record(scene: Scene, actor: Actor, seconds: float) -> Event:
 
 
 async def test_persons_are_seen_and_kept(
-    hass: HomeAssistant, seeing: Scene, hass_client: ClientSessionGenerator
+    hass: HomeAssistant, seeing: Installation, hass_client: ClientSessionGenerator
 ) -> None:
     """Sensor, event types, clip, library and picture of a street with people."""
-    actor = await add_camera(seeing, pictures("street-day")[:60])
+    camera = await add_camera(seeing, pictures("street-day")[:60])
     changes = async_capture_events(hass, "state_changed")
-    assert actor.state("binary_sensor", "person").state == "off"
-    event = await record(seeing, actor, 2.0)
+    assert camera.state("binary_sensor", "person").state == "off"
+    event = await record(seeing, camera, 2.0)
     assert event.findings.verdict == "seen"
     assert {"person", "vehicle"} <= set(event.findings.labels)
-    facts = await async_get_config_entry_diagnostics(hass, actor.entry)
+    facts = await async_get_config_entry_diagnostics(hass, camera.entry)
     assert facts["nvr"]["vision"]["detects"]
     assert facts["nvr"]["vision"]["detect"] >= 2
-    await seeing.wait(
-        lambda: actor.state("binary_sensor", "person").state == "off", "person is gone"
+    await seeing.wait_for_states(
+        lambda: camera.state("binary_sensor", "person").state == "off", "person is gone"
     )
-    person = actor.entity_id("binary_sensor", "person")
+    person = camera.entity_id("binary_sensor", "person")
     states = [
         item.data["new_state"].state
         for item in changes
@@ -141,7 +141,7 @@ async def test_persons_are_seen_and_kept(
     fired = [
         item.data["new_state"].attributes
         for item in changes
-        if item.data["entity_id"] == actor.entity_id("event", "event")
+        if item.data["entity_id"] == camera.entity_id("event", "event")
     ]
     types = [attributes["event_type"] for attributes in fired]
     assert types.index("person_seen") < types.index("clip_ready")
@@ -172,10 +172,10 @@ async def test_persons_are_seen_and_kept(
 
 
 async def test_a_false_alarm_sleeps_early(
-    hass: HomeAssistant, seeing: Scene, hass_client: ClientSessionGenerator
+    hass: HomeAssistant, seeing: Installation, hass_client: ClientSessionGenerator
 ) -> None:
     """A camera that shows nothing sleeps within eight seconds of its wake, and the event is marked and hidden."""
-    actor = await add_camera(
+    camera = await add_camera(
         seeing,
         film("empty", 60, fps=10),
         tail_s=30.0,
@@ -184,7 +184,7 @@ async def test_a_false_alarm_sleeps_early(
             CONF_WHAT_COUNTS: ["person"],
         },
     )
-    virtual = actor.virtual
+    virtual = camera.virtual
     mark = virtual.mark()
     loop = asyncio.get_running_loop()
     slept: list[float] = []
@@ -199,7 +199,7 @@ async def test_a_false_alarm_sleeps_early(
         )
     )
     changes = async_capture_events(hass, "state_changed")
-    event = await record(seeing, actor, 20.0)
+    event = await record(seeing, camera, 20.0)
     await virtual.wait_event("slept", after=mark)
     assert slept[0] - woke[0] < 8.0
     assert event.findings.verdict == NOTHING_SEEN
@@ -207,13 +207,13 @@ async def test_a_false_alarm_sleeps_early(
     types = [
         item.data["new_state"].attributes["event_type"]
         for item in changes
-        if item.data["entity_id"] == actor.entity_id("event", "event")
+        if item.data["entity_id"] == camera.entity_id("event", "event")
     ]
     assert "nothing_seen" in types
     assert "clip_ready" not in types
     assert seeing.nvr.vision
-    assert seeing.nvr.vision.false_alarms(actor.camera.id) == 1
-    assert seeing.nvr.vision.saved_s(actor.camera.id) > 20
+    assert seeing.nvr.vision.false_alarms(camera.gateway_camera.id) == 1
+    assert seeing.nvr.vision.saved_s(camera.gateway_camera.id) > 20
     client = await hass_client()
     for query, count in (("", 0), ("?nothing_seen=show", 1), ("?nothing_seen=only", 1)):
         response = await client.get(f"/api/magicpi_nvr/recordings{query}")
@@ -222,9 +222,11 @@ async def test_a_false_alarm_sleeps_early(
     assert response.status == 400
 
 
-async def test_who_appears_late_is_not_cut(hass: HomeAssistant, seeing: Scene) -> None:
+async def test_who_appears_late_is_not_cut(
+    hass: HomeAssistant, seeing: Installation
+) -> None:
     """A person who is there from the first second on keeps the camera awake and recording."""
-    actor = await add_camera(
+    camera = await add_camera(
         seeing,
         pictures("street-day")[:60],
         tail_s=1.0,
@@ -233,16 +235,16 @@ async def test_who_appears_late_is_not_cut(hass: HomeAssistant, seeing: Scene) -
             CONF_WHAT_COUNTS: ["person"],
         },
     )
-    event = await record(seeing, actor, 6.0)
+    event = await record(seeing, camera, 6.0)
     assert event.findings.verdict == "seen"
     assert event.duration_ms > 6500
 
 
 async def test_zero_days_delete_what_shows_nothing(
-    hass: HomeAssistant, seeing: Scene
+    hass: HomeAssistant, seeing: Installation
 ) -> None:
     """With 0 days an event that shows nothing does not stay."""
-    actor = await add_camera(
+    camera = await add_camera(
         seeing, film("empty", 60, fps=10), **{CONF_NOTHING_SEEN_DAYS: 0}
     )
     seeing.nvr.recordings.update_settings(seeing.nvr._read_plan().recording)
@@ -254,7 +256,7 @@ async def test_zero_days_delete_what_shows_nothing(
             deleted.set_result(event)
 
     seeing.nvr.changes.subscribe_events(note)
-    event = await record(seeing, actor, 4.0)
+    event = await record(seeing, camera, 4.0)
     assert event.findings.verdict == NOTHING_SEEN
     async with asyncio.timeout(20):
         assert (await deleted).id == event.id
@@ -262,10 +264,10 @@ async def test_zero_days_delete_what_shows_nothing(
 
 
 async def test_a_killed_child_disturbs_nothing(
-    hass: HomeAssistant, seeing: Scene
+    hass: HomeAssistant, seeing: Installation
 ) -> None:
     """The event is recorded whole while the child is killed and another one takes over."""
-    actor = await add_camera(seeing, pictures("street-day")[:60])
+    camera = await add_camera(seeing, pictures("street-day")[:60])
     assert seeing.nvr.vision
     worker = seeing.nvr.vision.worker
 
@@ -276,24 +278,24 @@ async def test_a_killed_child_disturbs_nothing(
             os.kill(worker.pid, signal.SIGKILL)
 
     task = asyncio.create_task(kill())
-    event = await record(seeing, actor, 5.0)
+    event = await record(seeing, camera, 5.0)
     await task
     assert worker.stats.crashes == 1
     assert event.frames >= 50
     assert event.lost == 0
     assert "person" in event.findings.labels
-    sent = [frame for frame in actor.virtual.sent_frames if frame.event]
+    sent = [frame for frame in camera.virtual.sent_frames if frame.event]
     assert event.frames == len(sent)
 
 
 async def test_zones_are_stored_and_count(
     hass: HomeAssistant,
-    seeing: Scene,
+    seeing: Installation,
     hass_ws_client: WebSocketGenerator,
     hass_read_only_access_token: str,
 ) -> None:
     """Admins draw zones, others read them, nonsense is refused, events name them."""
-    actor = await add_camera(seeing, pictures("street-day")[:60])
+    camera = await add_camera(seeing, pictures("street-day")[:60])
     client = await hass_ws_client(hass)
     zone = {
         "name": "Path",
@@ -301,11 +303,15 @@ async def test_zones_are_stored_and_count(
         "points": [[0.7, 0.3], [1, 0.3], [1, 0.7], [0.7, 0.7]],
     }
     await client.send_json_auto_id(
-        {"type": f"{DOMAIN}/zones/set", "camera_id": actor.camera.id, "zones": [zone]}
+        {
+            "type": f"{DOMAIN}/zones/set",
+            "camera_id": camera.gateway_camera.id,
+            "zones": [zone],
+        }
     )
     assert (await client.receive_json())["result"] == {"zones": [zone]}
     await client.send_json_auto_id(
-        {"type": f"{DOMAIN}/zones/get", "camera_id": actor.camera.id}
+        {"type": f"{DOMAIN}/zones/get", "camera_id": camera.gateway_camera.id}
     )
     assert (await client.receive_json())["result"] == {"zones": [zone]}
     for zones, code in (
@@ -315,7 +321,7 @@ async def test_zones_are_stored_and_count(
         await client.send_json_auto_id(
             {
                 "type": f"{DOMAIN}/zones/set",
-                "camera_id": actor.camera.id,
+                "camera_id": camera.gateway_camera.id,
                 "zones": zones,
             }
         )
@@ -326,11 +332,15 @@ async def test_zones_are_stored_and_count(
     assert (await client.receive_json())["error"]["code"] == "not_found"
     reader = await hass_ws_client(hass, hass_read_only_access_token)
     await reader.send_json_auto_id(
-        {"type": f"{DOMAIN}/zones/set", "camera_id": actor.camera.id, "zones": []}
+        {
+            "type": f"{DOMAIN}/zones/set",
+            "camera_id": camera.gateway_camera.id,
+            "zones": [],
+        }
     )
     assert (await reader.receive_json())["error"]["code"] == "unauthorized"
 
-    event = await record(seeing, actor, 2.0)
+    event = await record(seeing, camera, 2.0)
     assert event.findings.zones == ("Path",)
     for zone_name, count in (("path", 1), ("Street", 0)):
         await client.send_json_auto_id({"type": f"{DOMAIN}/events", "zone": zone_name})
@@ -341,15 +351,15 @@ async def test_zones_are_stored_and_count(
     )
 
 
-async def test_off_means_off(hass: HomeAssistant, scene: Scene) -> None:
+async def test_off_means_off(hass: HomeAssistant, installation: Installation) -> None:
     """Without the option nothing runs, and no entity of it is there."""
-    actor = await scene.add_camera(tail_s=0.3)
-    assert scene.nvr.vision is None
-    assert scene.nvr.delegate.vision is None
-    assert scene.nvr.recordings.annotate is None
+    camera = await installation.add_camera(tail_s=0.3)
+    assert installation.nvr.vision is None
+    assert installation.nvr.delegate.vision is None
+    assert installation.nvr.recordings.annotate is None
     with pytest.raises(AssertionError):
-        actor.entity_id("binary_sensor", "person")
-    event = await record(scene, actor, 0.5)
+        camera.entity_id("binary_sensor", "person")
+    event = await record(installation, camera, 0.5)
     assert event.findings.verdict is None
 
 
@@ -362,7 +372,7 @@ async def test_off_means_off(hass: HomeAssistant, scene: Scene) -> None:
 )
 async def test_one_repair_says_what_works_meanwhile(
     hass: HomeAssistant,
-    scene: Scene,
+    installation: Installation,
     issue_registry: ir.IssueRegistry,
     error: Exception | None,
     key: str,
@@ -372,78 +382,86 @@ async def test_one_repair_says_what_works_meanwhile(
     folder.mkdir(parents=True, exist_ok=True)
     for name in (PARAM.name, WEIGHTS.name):
         (folder / name).write_text("something else")
-    actor = await add_camera(scene, film("branch", 40, fps=10))
+    camera = await add_camera(installation, film("branch", 40, fps=10))
     with patch(f"{MODULE}.async_process_requirements", AsyncMock(side_effect=error)):
         hass.config_entries.async_update_entry(
-            scene.entry,
-            options={**scene.entry.options, SECTION_VISION: {CONF_DETECTION: True}},
+            installation.nvr_entry,
+            options={
+                **installation.nvr_entry.options,
+                SECTION_VISION: {CONF_DETECTION: True},
+            },
         )
-        await hass.config_entries.async_reload(scene.entry.entry_id)
+        await hass.config_entries.async_reload(installation.nvr_entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=False)
         async with asyncio.timeout(20):
             while (issue := issue_registry.async_get_issue(DOMAIN, "vision")) is None:
                 await asyncio.sleep(0.01)
         assert issue.translation_key == key
-        assert actor.state("binary_sensor", "person").state == "off"
-        event = await record(scene, actor, 3.0)
+        assert camera.state("binary_sensor", "person").state == "off"
+        event = await record(installation, camera, 3.0)
         assert event.findings.verdict == "seen"
         assert event.findings.detections == ()
         assert event.findings.strength > 0
         hass.config_entries.async_update_entry(
-            scene.entry,
-            options={**scene.entry.options, SECTION_VISION: {CONF_DETECTION: False}},
+            installation.nvr_entry,
+            options={
+                **installation.nvr_entry.options,
+                SECTION_VISION: {CONF_DETECTION: False},
+            },
         )
-        await hass.config_entries.async_reload(scene.entry.entry_id)
+        await hass.config_entries.async_reload(installation.nvr_entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=False)
     assert issue_registry.async_get_issue(DOMAIN, "vision") is None
-    assert scene.nvr.vision is None
+    assert installation.nvr.vision is None
 
 
 async def test_a_camera_that_is_not_recorded_is_looked_at(
-    hass: HomeAssistant, seeing: Scene
+    hass: HomeAssistant, seeing: Installation
 ) -> None:
     """With recording off the sensors tell of persons all the same."""
-    actor = await add_camera(seeing, pictures("street-day")[:60])
-    seeing.nvr.set_recording_enabled(actor.camera.id, False)
-    actor.virtual.trigger_motion(3.0)
-    await seeing.wait(
-        lambda: actor.state("binary_sensor", "person").state == "on", "a person"
+    camera = await add_camera(seeing, pictures("street-day")[:60])
+    seeing.nvr.set_recording_enabled(camera.gateway_camera.id, False)
+    camera.virtual.trigger_motion(3.0)
+    await seeing.wait_for_states(
+        lambda: camera.state("binary_sensor", "person").state == "on", "a person"
     )
-    await seeing.wait(
-        lambda: actor.state("binary_sensor", "person").state == "off", "nobody"
+    await seeing.wait_for_states(
+        lambda: camera.state("binary_sensor", "person").state == "off", "nobody"
     )
-    page = await seeing.nvr.recordings.library.events(camera=actor.camera.id)
+    page = await seeing.nvr.recordings.library.events(camera=camera.gateway_camera.id)
     assert page.events == ()
 
 
 async def test_answers_while_nothing_can_be_encoded(
-    hass: HomeAssistant, seeing: Scene
+    hass: HomeAssistant, seeing: Installation
 ) -> None:
     """Somebody is seen although no encoder takes the event; its clip has the labels once one does."""
-    actor = await add_camera(seeing, pictures("street-day")[:60])
+    camera = await add_camera(seeing, pictures("street-day")[:60])
     recorder = seeing.nvr.recordings.recorder
     working = recorder.settings
     recorder.update_settings(replace(working, ffmpeg="/nowhere/ffmpeg"))
-    task = asyncio.create_task(record(seeing, actor, 3.0))
-    await seeing.wait(
-        lambda: actor.state("binary_sensor", "person").state == "on", "a person"
+    task = asyncio.create_task(record(seeing, camera, 3.0))
+    await seeing.wait_for_states(
+        lambda: camera.state("binary_sensor", "person").state == "on", "a person"
     )
-    await seeing.wait(
-        lambda: actor.state("binary_sensor", "person").state == "off", "nobody"
+    await seeing.wait_for_states(
+        lambda: camera.state("binary_sensor", "person").state == "off", "nobody"
     )
     assert not task.done()
     recorder.update_settings(working)
     assert "person" in (await task).findings.labels
 
 
-async def test_what_comes_late_is_added(hass: HomeAssistant, seeing: Scene) -> None:
+async def test_what_comes_late_is_added(
+    hass: HomeAssistant, seeing: Installation
+) -> None:
     """Pictures of a finished event that come from the camera's memory later add what they show."""
-    actor = await add_camera(seeing, film("empty", 60, fps=10))
-    event = await record(seeing, actor, 4.0)
+    camera = await add_camera(seeing, film("empty", 60, fps=10))
+    event = await record(seeing, camera, 4.0)
     assert event.findings.verdict == NOTHING_SEEN
-    camera, boot = actor.camera, int(event.id.split("-")[1], 16)
+    known, boot = camera.gateway_camera, int(event.id.split("-")[1], 16)
     number = int(event.id.split("-")[2])
-    last = actor.virtual.sent_frames[-1]
+    last = camera.virtual.sent_frames[-1]
     ready: asyncio.Future[Event] = hass.loop.create_future()
 
     @callback
@@ -454,7 +472,7 @@ async def test_what_comes_late_is_added(hass: HomeAssistant, seeing: Scene) -> N
     seeing.nvr.changes.subscribe_events(note)
     for at, jpeg in enumerate(pictures("street-day")[:20], 1):
         frame = Frame(
-            camera=camera.id,
+            camera=known.id,
             boot=boot,
             event=number,
             seq=last.seq + at,
@@ -466,9 +484,9 @@ async def test_what_comes_late_is_added(hass: HomeAssistant, seeing: Scene) -> N
             height=600,
             repaired=False,
         )
-        assert seeing.nvr.delegate.frame_received(camera, frame)
+        assert seeing.nvr.delegate.frame_received(known, frame)
         await asyncio.sleep(0.02)
-    seeing.nvr.delegate.event_ended(camera, boot, number, 0)
+    seeing.nvr.delegate.event_ended(known, boot, number, 0)
     async with asyncio.timeout(60):
         again = await ready
     assert again.id == event.id

@@ -9,9 +9,10 @@ from pytest_homeassistant_custom_component.typing import (
     WebSocketGenerator,
 )
 
+from custom_components.magicpi_nvr.recording import Event as RecordedEvent
 from homeassistant.core import HomeAssistant
+from tests.harness.home_assistant import CAMERA_ID, Installation, token_of
 
-from .house import CAMERA_ID, House, token_of
 from .test_media_source import NOON, put_events
 
 OTHER_ID = "AA:BB:CC:DD:EE:02"
@@ -34,7 +35,8 @@ async def refused(client: MockHAClientWebSocket, command: str, **data: Any) -> s
 
 
 async def test_cameras(
-    clip_house: House,
+    clip: RecordedEvent,
+    installation: Installation,
     hass_ws_client: WebSocketGenerator,
     hass_client: ClientSessionGenerator,
 ) -> None:
@@ -45,8 +47,8 @@ async def test_cameras(
     assert camera == {
         "id": CAMERA_ID,
         "name": "Front door",
-        "entity_id": clip_house.entity_id("camera", "camera"),
-        "motion_entity_id": clip_house.entity_id("binary_sensor", "motion"),
+        "entity_id": installation.entity_id("camera", "camera"),
+        "motion_entity_id": installation.entity_id("binary_sensor", "motion"),
         "status": "asleep",
         "recording": False,
         "rights": ["control", "edit"],
@@ -58,12 +60,12 @@ async def test_cameras(
 
 
 async def test_events_and_days(
-    nvr_house: House, hass_ws_client: WebSocketGenerator
+    installation: Installation, hass_ws_client: WebSocketGenerator
 ) -> None:
     """Events are paged and filtered; days are counted."""
-    await nvr_house.claimed()
-    events = await put_events(nvr_house, 5)
-    other = await put_events(nvr_house, 3, camera=OTHER_ID)
+    await installation.claimed()
+    events = await put_events(installation, 5)
+    other = await put_events(installation, 3, camera=OTHER_ID)
     client = await hass_ws_client()
     seen: list[str] = []
     cursor: dict[str, str] = {}
@@ -83,7 +85,7 @@ async def test_events_and_days(
     assert len((await ask(client, "events"))["events"]) == 8
     early = await ask(client, "events", end=NOON + 1)
     assert {event["id"] for event in early["events"]} == {events[0].id, other[0].id}
-    await nvr_house.nvr.recordings.async_label(events[1].id, ["person"], "somebody")
+    await installation.nvr.recordings.async_label(events[1].id, ["person"], "somebody")
     for found in ({"label": "Person"}, {"text": "some"}):
         page = await ask(client, "events", **found)
         assert [event["id"] for event in page["events"]] == [events[1].id]
@@ -100,9 +102,11 @@ async def test_events_and_days(
     assert await refused(client, "events", limit=501) == "invalid_format"
 
 
-async def test_pushed(nvr_house: House, hass_ws_client: WebSocketGenerator) -> None:
+async def test_pushed(
+    installation: Installation, hass_ws_client: WebSocketGenerator
+) -> None:
     """What happens to events is pushed."""
-    camera = await nvr_house.claimed()
+    camera = await installation.claimed()
     await camera.wait_state("asleep")
     client = await hass_ws_client()
     await ask(client, "subscribe")
@@ -115,13 +119,13 @@ async def test_pushed(nvr_house: House, hass_ws_client: WebSocketGenerator) -> N
     event = said["event"]
     assert event["camera"] == CAMERA_ID
     assert event["state"] == "ready"
-    await nvr_house.nvr.recordings.async_protect(event["id"], True)
+    await installation.nvr.recordings.async_protect(event["id"], True)
     said = (await client.receive_json())["event"]
     assert said["type"] == "event_changed"
     assert said["event"]["protected"] is True
-    await nvr_house.nvr.recordings.async_protect(event["id"], False)
+    await installation.nvr.recordings.async_protect(event["id"], False)
     await client.receive_json()
-    await nvr_house.nvr.recordings.async_delete(event["id"])
+    await installation.nvr.recordings.async_delete(event["id"])
     said = (await client.receive_json())["event"]
     assert said == {
         "type": "event_deleted",
@@ -132,15 +136,18 @@ async def test_pushed(nvr_house: House, hass_ws_client: WebSocketGenerator) -> N
         {"type": "unsubscribe_events", "subscription": subscription}
     )
     assert (await client.receive_json())["success"]
-    assert not nvr_house.nvr.changes.event_listeners - {
+    assert not installation.nvr.changes.event_listeners - {
         listener
-        for listener in nvr_house.nvr.changes.event_listeners
+        for listener in installation.nvr.changes.event_listeners
         if "push" not in getattr(listener, "__qualname__", "")
     }
 
 
 async def test_rights(
-    clip_house: House, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
+    clip: RecordedEvent,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
 ) -> None:
     """Who has no right on a camera hears nothing of it."""
     client = await hass_ws_client(hass, await token_of(hass, {}))
@@ -148,18 +155,20 @@ async def test_rights(
     assert (await ask(client, "events"))["events"] == []
     assert await refused(client, "days", camera_id=CAMERA_ID) == "unauthorized"
     await ask(client, "subscribe")
-    event = clip_house.nvr.recordings.last_event(CAMERA_ID)
+    event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
-    await clip_house.nvr.recordings.async_protect(event.id, True)
+    await installation.nvr.recordings.async_protect(event.id, True)
     # The answer to this is the next that comes
     assert (await ask(client, "cameras"))["cameras"] == []
 
 
 async def test_not_running(
-    house: House, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
+    bare_installation: Installation,
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
 ) -> None:
     """Without an NVR the commands say so."""
-    entry = house.add_nvr_entry()
+    entry = bare_installation.add_nvr_entry()
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.config_entries.async_unload(entry.entry_id)
     client = await hass_ws_client()

@@ -16,8 +16,7 @@ from custom_components.magicpi_nvr.live.mpegts import (
     Multiplexer,
     unit,
 )
-
-from .film import encode
+from tests.harness.live import encode
 
 
 async def test_readers_get_every_picture_at_its_time() -> None:

@@ -15,8 +15,7 @@ import pytest
 
 from custom_components.magicpi_nvr.live import LiveServer, Sources
 from home_assistant import free_port
-
-from .film import Stage, make_encoder
+from tests.harness.live import CameraFeed, make_encoder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 CAMERA = "AA:BB:CC:DD:EE:01"
@@ -50,15 +49,15 @@ def needs(*programs: str) -> pytest.MarkDecorator:
 @pytest.fixture
 async def address() -> AsyncGenerator[str]:
     """Return the address of a camera that shows ten pictures a second."""
-    stage = Stage()
+    feed = CameraFeed()
     sources = Sources(
-        frames=lambda _: stage.frames(),
+        frames=lambda _: feed.frames(),
         make_encoder=make_encoder,
         free_encoders=lambda: 2,
     )
     server = LiveServer(sources.get)
     await server.start()
-    play = asyncio.create_task(stage.play())
+    play = asyncio.create_task(feed.play())
     url = server.url(CAMERA)
     assert url
     yield url

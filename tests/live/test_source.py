@@ -18,18 +18,17 @@ from custom_components.magicpi_nvr.live.source import (
 )
 from custom_components.magicpi_nvr.live.viewer import MAX_BYTES, MAX_UNITS
 from custom_components.magicpi_nvr.recording.capture.encoder import Encoder
-
-from .film import Picture, Stage, encode, make_encoder, picture
+from tests.harness.live import CameraFeed, Picture, encode, make_encoder, picture
 
 pytestmark = pytest.mark.timeout(60)
 CAMERA = "AA:BB:CC:DD:EE:01"
 
 
 @dataclass
-class Scene:
+class LiveCamera:
     """A source of a camera that shows pictures all the time."""
 
-    stage: Stage
+    feed: CameraFeed
     free: int = 2
     encoders: list[Encoder] = field(default_factory=list)
     sources: Sources = field(init=False)
@@ -37,7 +36,7 @@ class Scene:
     def __post_init__(self) -> None:
         """Make the sources."""
         self.sources = Sources(
-            frames=lambda _: self.stage.frames(),
+            frames=lambda _: self.feed.frames(),
             make_encoder=self.make_encoder,
             free_encoders=lambda: self.free,
         )
@@ -54,15 +53,15 @@ class Scene:
 
 
 @pytest.fixture
-async def scene() -> AsyncGenerator[Scene]:
-    """Return a scene with a camera that plays."""
-    scene = Scene(Stage())
-    play = asyncio.create_task(scene.stage.play(interval_s=0.05))
-    yield scene
-    await scene.sources.stop()
+async def live_camera() -> AsyncGenerator[LiveCamera]:
+    """Return the source of a camera that plays."""
+    live_camera = LiveCamera(CameraFeed())
+    play = asyncio.create_task(live_camera.feed.play(interval_s=0.05))
+    yield live_camera
+    await live_camera.sources.stop()
     play.cancel()
-    assert scene.stage.held == 0
-    for encoder in scene.encoders:
+    assert live_camera.feed.held == 0
+    for encoder in live_camera.encoders:
         assert encoder._process is None or encoder._process.returncode is not None
 
 
@@ -92,38 +91,38 @@ async def read(viewer: Viewer, size: int = 1) -> bytes:
 
 
 async def test_first_viewer_starts_and_last_one_ends(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    live_camera: LiveCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An encoder runs from the first viewer until a while after the last, one for all of them."""
     monkeypatch.setattr(source, "LINGER_S", 0.5)
-    assert not scene.source.is_watched
-    first = scene.source.open()
+    assert not live_camera.source.is_watched
+    first = live_camera.source.open()
     await read(first)
-    others = [scene.source.open() for _ in range(20)]
+    others = [live_camera.source.open() for _ in range(20)]
     for viewer in others:
         # Who joins begins with the last key frame at once
         assert pictures_of(await read(viewer, 40 * PACKET_SIZE)) > 0
-    assert (len(scene.encoders), scene.stage.held) == (1, 1)
+    assert (len(live_camera.encoders), live_camera.feed.held) == (1, 1)
     for viewer in (first, *others[1:]):
-        scene.source.release(viewer)
+        live_camera.source.release(viewer)
     await read(others[0], 20 * PACKET_SIZE)
-    scene.source.release(others[0])
-    back = scene.source.open()
+    live_camera.source.release(others[0])
+    back = live_camera.source.open()
     await read(back, 20 * PACKET_SIZE)
-    assert len(scene.encoders) == 1
-    scene.source.release(back)
-    await until(lambda: not scene.source.is_watched)
-    assert scene.stage.held == 0
-    assert scene.sources.encoders == 0
+    assert len(live_camera.encoders) == 1
+    live_camera.source.release(back)
+    await until(lambda: not live_camera.source.is_watched)
+    assert live_camera.feed.held == 0
+    assert live_camera.sources.encoders == 0
 
 
-async def test_slow_viewer_goes_on_at_a_key_frame(scene: Scene) -> None:
+async def test_slow_viewer_goes_on_at_a_key_frame(live_camera: LiveCamera) -> None:
     """Who does not read holds bounded memory, delays nobody, and sees whole pictures again."""
-    slow, fast = scene.source.open(), scene.source.open()
+    slow, fast = live_camera.source.open(), live_camera.source.open()
     await read(fast)
-    slow.add_all(scene.source._group)
-    await until(lambda: len(scene.source._group) > 1)
-    big = scene.source._group[1]
+    slow.add_all(live_camera.source._group)
+    await until(lambda: len(live_camera.source._group) > 1)
+    big = live_camera.source._group[1]
     for _ in range(2 * MAX_UNITS):
         slow.add(big)
     assert slow.size <= MAX_BYTES
@@ -138,16 +137,16 @@ async def test_slow_viewer_goes_on_at_a_key_frame(scene: Scene) -> None:
 
 
 async def test_encoder_dies_under_viewers(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    live_camera: LiveCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another encoder follows, and the viewers see on."""
     monkeypatch.setattr(source, "RETRY_S", 0.1)
-    viewer = scene.source.open()
+    viewer = live_camera.source.open()
     await read(viewer)
-    process = scene.encoders[0]._process
+    process = live_camera.encoders[0]._process
     assert process
     process.kill()
-    await until(lambda: len(scene.encoders) == 2)
+    await until(lambda: len(live_camera.encoders) == 2)
     while viewer.size:
         await viewer.read()
     assert pictures_of(await read(viewer, 60 * PACKET_SIZE)) > 0
@@ -155,32 +154,32 @@ async def test_encoder_dies_under_viewers(
 
 
 async def test_camera_leaves_and_returns(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    live_camera: LiveCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Viewers wait for a camera that left; no encoder does."""
     monkeypatch.setattr(source, "RETRY_S", 0.1)
-    viewer = scene.source.open()
+    viewer = live_camera.source.open()
     await read(viewer)
-    await scene.stage.leave()
-    await until(lambda: scene.sources.encoders == 0)
+    await live_camera.feed.leave()
+    await until(lambda: live_camera.sources.encoders == 0)
     assert not viewer.is_closed
     while viewer.size:
         await viewer.read()
-    scene.stage.is_there = True
+    live_camera.feed.is_there = True
     assert await read(viewer, 20 * PACKET_SIZE)
 
 
 async def test_another_size_ends_viewers() -> None:
     """A reader that connects again gets the new size; the old one ends."""
-    scene = Scene(Stage())
-    viewer = scene.source.open()
+    live_camera = LiveCamera(CameraFeed())
+    viewer = live_camera.source.open()
     began = int(time() * 1000)
     at = 0
 
     async def show(width: int, height: int) -> None:
         nonlocal at
         at += 1
-        await scene.stage.show(
+        await live_camera.feed.show(
             Picture(began + at * 100, picture(at, width, height), width, height)
         )
         await asyncio.sleep(0.05)
@@ -190,74 +189,74 @@ async def test_another_size_ends_viewers() -> None:
             await show(320, 240)
         while not viewer.is_closed:
             await show(640, 480)
-        again = scene.source.open()
+        again = live_camera.source.open()
         while again.size < 60 * PACKET_SIZE:
             await show(640, 480)
     data = await again.read()
     assert data
     with av.open(BytesIO(data), format="mpegts") as container:
         assert next(container.decode(video=0)).width == 640
-    await scene.sources.stop()
+    await live_camera.sources.stop()
 
 
-async def test_viewers_are_bounded(scene: Scene) -> None:
+async def test_viewers_are_bounded(live_camera: LiveCamera) -> None:
     """One more than there may be is refused."""
     for _ in range(MAX_VIEWERS):
-        scene.source.open()
+        live_camera.source.open()
     with pytest.raises(TooManyViewers):
-        scene.source.open()
+        live_camera.source.open()
 
 
-async def test_tap_takes_over_and_gives_back(scene: Scene) -> None:
+async def test_tap_takes_over_and_gives_back(live_camera: LiveCamera) -> None:
     """A recording's samples end the own encoder; after it another begins. A late recording is not live."""
     avcc, samples = await encode(10)
-    viewer = scene.source.open()
+    viewer = live_camera.source.open()
     await read(viewer)
-    assert scene.sources.encoders == 1
+    assert live_camera.sources.encoders == 1
     now = int(time() * 1000)
-    scene.sources.began(CAMERA, avcc)
+    live_camera.sources.began(CAMERA, avcc)
     for sample in samples:
         late = now - 2 * LATE_MS + sample.at_ms
-        scene.sources.sample(CAMERA, late, sample.data, sample.sync)
-    assert not scene.source._tap_live
-    scene.sources.began(CAMERA, avcc)
+        live_camera.sources.sample(CAMERA, late, sample.data, sample.sync)
+    assert not live_camera.source._tap_live
+    live_camera.sources.began(CAMERA, avcc)
     for sample in samples:
-        scene.sources.sample(CAMERA, now + sample.at_ms, sample.data, sample.sync)
-    assert scene.source._tap_live
-    await until(lambda: scene.sources.encoders == 0)
+        live_camera.sources.sample(CAMERA, now + sample.at_ms, sample.data, sample.sync)
+    assert live_camera.source._tap_live
+    await until(lambda: live_camera.sources.encoders == 0)
     assert pictures_of(await read(viewer)) >= 1
-    scene.sources.ended(CAMERA)
-    await until(lambda: scene.sources.encoders == 1)
+    live_camera.sources.ended(CAMERA)
+    await until(lambda: live_camera.sources.encoders == 1)
     assert not viewer.is_closed
 
 
 async def test_first_viewer_of_a_recording_begins_at_once() -> None:
     """What the recording made since its last key frame is kept, by reference, for who comes; no encoder starts."""
-    scene = Scene(Stage())
+    live_camera = LiveCamera(CameraFeed())
     avcc, samples = await encode(10)
     now = int(time() * 1000)
-    scene.sources.began(CAMERA, avcc)
+    live_camera.sources.began(CAMERA, avcc)
     for sample in samples:
-        scene.sources.sample(CAMERA, now + sample.at_ms, sample.data, sample.sync)
-    viewer = scene.source.open()
+        live_camera.sources.sample(CAMERA, now + sample.at_ms, sample.data, sample.sync)
+    viewer = live_camera.source.open()
     data = await viewer.read()
     assert data
     assert pictures_of(data) == len(samples)
-    await scene.stage.show(Picture(now + 3000, picture(1)))
-    assert not scene.encoders
-    await scene.sources.stop()
+    await live_camera.feed.show(Picture(now + 3000, picture(1)))
+    assert not live_camera.encoders
+    await live_camera.sources.stop()
 
 
-async def test_clock_that_is_set_back(scene: Scene) -> None:
+async def test_clock_that_is_set_back(live_camera: LiveCamera) -> None:
     """Times rise, whatever the clock does."""
     avcc, samples = await encode(10)
     now = int(time() * 1000)
-    viewer = scene.source.open()
-    scene.sources.began(CAMERA, avcc)
-    scene.sources.sample(CAMERA, now, samples[0].data, True)
-    assert scene.source._last_ms
+    viewer = live_camera.source.open()
+    live_camera.sources.began(CAMERA, avcc)
+    live_camera.sources.sample(CAMERA, now, samples[0].data, True)
+    assert live_camera.source._last_ms
     for step, back_ms in enumerate((3_600_000, 3_599_000, 500)):
-        before = scene.source._last_ms
-        scene.sources.sample(CAMERA, now - back_ms, samples[step + 1].data, False)
-        assert scene.source._last_ms > before
-    scene.source.release(viewer)
+        before = live_camera.source._last_ms
+        live_camera.sources.sample(CAMERA, now - back_ms, samples[step + 1].data, False)
+        assert live_camera.source._last_ms > before
+    live_camera.source.release(viewer)

@@ -17,9 +17,9 @@ from custom_components.magicpi_nvr.recording.capture import Problem, Solved
 from custom_components.magicpi_nvr.recording.errors import StorageFailed
 from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, RecordingSettings
-
-from .conftest import Bench
-from .frames import BOOT, CAMERA, RECORDING, frames
+from tests.harness.pictures import BOOT, CAMERA, RECORDING, frames
+from tests.harness.recorder import RunningRecorder
+from tests.harness.waiting import until
 
 NOON = int(datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC).timestamp() * 1000)
 EVENT = event_id(CAMERA, BOOT, 1)
@@ -85,34 +85,36 @@ def settings(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_in_mid_event(bench: Bench, disk: Disk) -> None:
+async def test_in_mid_event(recorder: RunningRecorder, disk: Disk) -> None:
     """It is told, the clip that is there can be read meanwhile, and each picture is in the clip once."""
     sent = list(frames(60, start_ms=NOON))
     for frame in sent[:20]:
-        bench.add(frame)
-    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) > 0)
+        recorder.add(frame)
+    await until(lambda: recorder.capture.persisted(CAMERA, BOOT) > 0)
     await asyncio.to_thread(disk.freeze)
     for frame in sent[20:40]:
-        bench.add(frame)
-    await bench.heard(Problem, lambda item: item.kind == "storage_hangs")
-    assert bench.recorder.persisted(CAMERA, BOOT) < 40
+        recorder.add(frame)
+    await recorder.heard(Problem, lambda item: item.kind == "storage_hangs")
+    assert recorder.capture.persisted(CAMERA, BOOT) < 40
     with pytest.raises(StorageFailed, match="does not answer"):
-        await bench.library.protect(EVENT, True)
+        await recorder.library.protect(EVENT, True)
     await asyncio.to_thread(disk.thaw)
-    await bench.heard(Solved, lambda item: item.kind == "storage_hangs")
+    await recorder.heard(Solved, lambda item: item.kind == "storage_hangs")
     for frame in sent[40:]:
-        bench.add(frame)
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    event = await bench.clip()
-    assert [number for _, number in bench.shown(EVENT)] == [frame.seq for frame in sent]
+        recorder.add(frame)
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    event = await recorder.clip()
+    assert [number for _, number in recorder.shown(EVENT)] == [
+        frame.seq for frame in sent
+    ]
     assert (event.frames, event.lost) == (60, 0)
-    assert not bench.recorder.stats.drops
+    assert not recorder.capture.stats.drops
 
 
 @pytest.mark.usefixtures("impatient")
 async def test_stop_and_start(settings: RecordingSettings, disk: Disk) -> None:
     """It stops in bounded time; what it began ends before a successor writes, and nothing is there twice."""
-    first = Bench(settings)
+    first = RunningRecorder(settings)
     await first.start()
     sent = list(frames(40, start_ms=NOON))
     for frame in sent[:20]:
@@ -124,12 +126,12 @@ async def test_stop_and_start(settings: RecordingSettings, disk: Disk) -> None:
     await first.heard(Problem, lambda item: item.kind == "storage_hangs")
     async with asyncio.timeout(20):
         await first.stop()
-    second = Bench(settings)
+    second = RunningRecorder(settings)
     with pytest.raises((StorageFailed, OSError), match="does not answer"):
         await second.start()
     await second.library.close()
     await asyncio.to_thread(disk.thaw)
-    third = Bench(settings)
+    third = RunningRecorder(settings)
     async with asyncio.timeout(20):
         while True:
             try:

@@ -9,10 +9,9 @@ from custom_components.magicpi_nvr.recording.capture import ClipReady
 from custom_components.magicpi_nvr.recording.capture.event import SeqRanges
 from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST
-from tests.recording.frames import RECORDING
-
-from .conftest import Bench
-from .frames import BOOT, CAMERA, Frame, frames
+from tests.harness.pictures import BOOT, CAMERA, RECORDING, Frame, frames
+from tests.harness.recorder import RunningRecorder
+from tests.harness.waiting import until
 
 NOON = int(datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC).timestamp() * 1000)
 OTHER = "AA:BB:CC:DD:EE:02"
@@ -35,159 +34,165 @@ def events(count: int, first: int = 1) -> list[Frame]:
 
 
 async def test_events_are_bounded(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    recorder: RunningRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frame that would open one event too many is refused and counted; what is open goes on, others may open theirs."""
     monkeypatch.setattr(f"{RECORDING}.capture.admission.MAX_UNFINISHED", 5)
-    bench.change(max_encoders=0)
+    recorder.change(max_encoders=0)
     flood = events(20)
-    assert [bench.add(frame, flags=FLAG_LAST) for frame in flood].count(True) == 5
-    assert bench.recorder.stats.drops == {"events": 15}
-    assert len(bench.recorder._context.events) == 5
+    assert [recorder.add(frame, flags=FLAG_LAST) for frame in flood].count(True) == 5
+    assert recorder.capture.stats.drops == {"events": 15}
+    assert len(recorder.capture._context.events) == 5
     (more,) = frames(1, start_ms=NOON + 700, first_t=5700, first_seq=21, event=5)
-    assert bench.add(more, flags=FLAG_LAST)
-    assert bench.add(next(frames(1, start_ms=NOON, camera=OTHER)), flags=FLAG_LAST)
-    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) == 21)
-    bench.change(max_encoders=1)
-    await bench.heard(ClipReady, count=6)
-    assert all(bench.add(frame, flags=FLAG_LAST) for frame in events(5, first=30))
-    await bench.heard(ClipReady, count=11)
-    assert bench.shown(event_id(CAMERA, BOOT, 5)) == [(NOON + 500, 5), (NOON + 700, 21)]
+    assert recorder.add(more, flags=FLAG_LAST)
+    assert recorder.add(next(frames(1, start_ms=NOON, camera=OTHER)), flags=FLAG_LAST)
+    await until(lambda: recorder.capture.persisted(CAMERA, BOOT) == 21)
+    recorder.change(max_encoders=1)
+    await recorder.heard(ClipReady, count=6)
+    assert all(recorder.add(frame, flags=FLAG_LAST) for frame in events(5, first=30))
+    await recorder.heard(ClipReady, count=11)
+    assert recorder.shown(event_id(CAMERA, BOOT, 5)) == [
+        (NOON + 500, 5),
+        (NOON + 700, 21),
+    ]
     # A finished one that goes on is one more, too.
-    assert all(bench.add(frame) for frame in events(5, first=40))
+    assert all(recorder.add(frame) for frame in events(5, first=40))
     again = next(frames(1, start_ms=NOON, first_t=5800, first_seq=50, event=5))
-    assert not bench.add(again)
-    assert bench.add(flood[0])
-    assert bench.recorder.stats.duplicates == 1
+    assert not recorder.add(again)
+    assert recorder.add(flood[0])
+    assert recorder.capture.stats.duplicates == 1
 
 
 async def test_finished_events_are_forgotten_per_camera(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    recorder: RunningRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A camera's many events do not make the recorder forget those of another."""
     monkeypatch.setattr(f"{RECORDING}.capture.schedule.FINISHED_KEPT", 3)
     own = next(frames(1, start_ms=NOON, camera=OTHER))
-    assert bench.add(own, flags=FLAG_LAST)
-    await bench.clip()
+    assert recorder.add(own, flags=FLAG_LAST)
+    await recorder.clip()
     for frame in events(8):
-        bench.add(frame, flags=FLAG_LAST)
-    await bench.heard(ClipReady, count=9)
-    assert len(bench.recorder._context.events) == 4
-    assert bench.add(own)
-    assert bench.recorder.stats.duplicates == 1
+        recorder.add(frame, flags=FLAG_LAST)
+    await recorder.heard(ClipReady, count=9)
+    assert len(recorder.capture._context.events) == 4
+    assert recorder.add(own)
+    assert recorder.capture.stats.duplicates == 1
 
 
-async def test_encoders_go_round(bench: Bench) -> None:
+async def test_encoders_go_round(recorder: RunningRecorder) -> None:
     """Behind a camera with many events another one waits for one of them, not for all."""
-    bench.change(max_encoders=1)
+    recorder.change(max_encoders=1)
     for frame in events(12):
-        bench.add(frame, flags=FLAG_LAST)
+        recorder.add(frame, flags=FLAG_LAST)
     own = list(frames(5, start_ms=NOON + 60_000, camera=OTHER))
     for frame in own:
-        bench.add(frame, flags=FLAG_LAST if frame is own[-1] else 0)
-    ready = await bench.heard(ClipReady, count=13)
+        recorder.add(frame, flags=FLAG_LAST if frame is own[-1] else 0)
+    ready = await recorder.heard(ClipReady, count=13)
     assert [item.event.camera for item in ready].index(OTHER) <= 2
 
 
 async def test_endless_event_gives_way(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    recorder: RunningRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An event that never ends lets others have the encoder for a while, and loses no frame by it."""
     monkeypatch.setattr(f"{RECORDING}.capture.schedule.SLICE_S", 0.5)
-    bench.change(max_encoders=1)
+    recorder.change(max_encoders=1)
     own = list(frames(5, start_ms=NOON + 60_000, camera=OTHER))
     ready = event_id(OTHER, BOOT, 1)
     sent = list(frames(100, start_ms=NOON, step_ms=50))
     for frame in sent:
-        bench.add(frame)
+        recorder.add(frame)
         if frame.seq == 20:
             for other in own:
-                bench.add(other, flags=FLAG_LAST if other is own[-1] else 0)
+                recorder.add(other, flags=FLAG_LAST if other is own[-1] else 0)
         await asyncio.sleep(0.05)
-    assert [item.event.id for item in bench.notices if isinstance(item, ClipReady)] == [
-        ready
-    ]
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    await bench.clip(event_id(CAMERA, BOOT, 1))
-    assert bench.shown(event_id(CAMERA, BOOT, 1)) == [
+    assert [
+        item.event.id for item in recorder.notices if isinstance(item, ClipReady)
+    ] == [ready]
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    await recorder.clip(event_id(CAMERA, BOOT, 1))
+    assert recorder.shown(event_id(CAMERA, BOOT, 1)) == [
         (frame.captured_ms, frame.seq) for frame in sent
     ]
 
 
-async def test_memory_is_shared(bench: Bench) -> None:
+async def test_memory_is_shared(recorder: RunningRecorder) -> None:
     """While no disk takes anything a camera may fill half of the memory, and another has room in the rest."""
     size = len(next(frames(1, start_ms=NOON)).jpeg)
     limit = 60 * (size + 50)
-    bench.change(max_encoders=0, memory_limit=limit)
-    taken = [bench.add(frame) for frame in frames(100, start_ms=NOON)]
+    recorder.change(max_encoders=0, memory_limit=limit)
+    taken = [recorder.add(frame) for frame in frames(100, start_ms=NOON)]
     assert 20 < taken.count(True) < 35
-    other = [bench.add(frame) for frame in frames(40, start_ms=NOON, camera=OTHER)]
+    other = [recorder.add(frame) for frame in frames(40, start_ms=NOON, camera=OTHER)]
     assert 10 < other.count(True) < 25
-    assert bench.recorder.stats.memory <= limit
-    assert bench.recorder.stats.drops == {
+    assert recorder.capture.stats.memory <= limit
+    assert recorder.capture.stats.drops == {
         "memory": taken.count(False) + other.count(False)
     }
 
 
-async def test_spool_is_bounded(bench: Bench) -> None:
+async def test_spool_is_bounded(recorder: RunningRecorder) -> None:
     """Without encoders a camera may fill half of the spool, and another has room in the rest; then it is refused and counted."""
     size = len(next(frames(1, start_ms=NOON)).jpeg)
     limit = 60 * (size + 50)
-    bench.change(max_encoders=0, spool_limit=limit)
+    recorder.change(max_encoders=0, spool_limit=limit)
     taken = []
     for frame in frames(100, start_ms=NOON):
-        taken.append(bench.add(frame))
+        taken.append(recorder.add(frame))
         await asyncio.sleep(0.02)
     assert 20 < taken.count(True) < 35
-    assert bench.recorder.stats.drops == {"spool": taken.count(False)}
+    assert recorder.capture.stats.drops == {"spool": taken.count(False)}
     other = [
-        bench.add(frame)
+        recorder.add(frame)
         for frame in frames(40, start_ms=NOON, camera=OTHER, first_seq=201)
     ]
     assert 10 < other.count(True) < 25
-    await bench.until(lambda: bench.recorder.stats.memory == 0)
-    on_disk = sum(path.stat().st_size for path in bench.spools())
-    assert on_disk == bench.recorder.stats.spool_bytes <= limit
-    await bench.stop()
-    bench.settings = type(bench.settings)(
-        **{name: getattr(bench.settings, name) for name in bench.settings.__slots__}
+    await until(lambda: recorder.capture.stats.memory == 0)
+    on_disk = sum(path.stat().st_size for path in recorder.spools())
+    assert on_disk == recorder.capture.stats.spool_bytes <= limit
+    await recorder.stop()
+    recorder.settings = type(recorder.settings)(
+        **{
+            name: getattr(recorder.settings, name)
+            for name in recorder.settings.__slots__
+        }
     )
-    await bench.start()
-    assert bench.recorder.stats.spool_bytes == on_disk
+    await recorder.start()
+    assert recorder.capture.stats.spool_bytes == on_disk
     last = next(frames(1, start_ms=NOON + 10_000, first_t=15_000, first_seq=101))
-    assert not bench.add(last)
-    bench.change(max_encoders=1)
+    assert not recorder.add(last)
+    recorder.change(max_encoders=1)
     for camera in (CAMERA, OTHER):
-        bench.recorder.end_event(camera, BOOT, 1)
-    await bench.heard(ClipReady, count=2)
-    assert len(bench.shown(event_id(CAMERA, BOOT, 1))) == taken.count(True)
-    assert len(bench.shown(event_id(OTHER, BOOT, 1))) == other.count(True)
-    assert bench.recorder.stats.spool_bytes == 0
-    assert bench.add(next(frames(1, start_ms=NOON, first_seq=300, event=2)))
+        recorder.capture.end_event(camera, BOOT, 1)
+    await recorder.heard(ClipReady, count=2)
+    assert len(recorder.shown(event_id(CAMERA, BOOT, 1))) == taken.count(True)
+    assert len(recorder.shown(event_id(OTHER, BOOT, 1))) == other.count(True)
+    assert recorder.capture.stats.spool_bytes == 0
+    assert recorder.add(next(frames(1, start_ms=NOON, first_seq=300, event=2)))
 
 
 async def test_used_spool_of_a_long_event_is_ended(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    recorder: RunningRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is in the hour file takes no room in the spool, though the event goes on."""
     monkeypatch.setattr(f"{RECORDING}.capture.spooling.WORTH_ENDING", 0)
-    bench.change(max_encoders=0)
+    recorder.change(max_encoders=0)
     for frame in frames(20, start_ms=NOON):
-        bench.add(frame)
-    await bench.until(lambda: bench.recorder.stats.spool_bytes > 0)
-    bench.change(max_encoders=1)
+        recorder.add(frame)
+    await until(lambda: recorder.capture.stats.spool_bytes > 0)
+    recorder.change(max_encoders=1)
     count = 20
     for frame in frames(200, start_ms=NOON + 2000, first_t=7000, first_seq=21):
-        bench.add(frame)
+        recorder.add(frame)
         count += 1
         await asyncio.sleep(0.1)
-        if not bench.spools():
+        if not recorder.spools():
             break
-    assert bench.recorder.stats.spool_bytes == 0
-    assert bench.recorder._context.unfinished()
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    await bench.clip()
-    assert len(bench.shown(event_id(CAMERA, BOOT, 1))) == count
+    assert recorder.capture.stats.spool_bytes == 0
+    assert recorder.capture._context.unfinished()
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    await recorder.clip()
+    assert len(recorder.shown(event_id(CAMERA, BOOT, 1))) == count
 
 
 def test_gaps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

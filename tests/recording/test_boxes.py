@@ -67,8 +67,8 @@ def test_boxes_that_do_not_fit() -> None:
             list(boxes(data))
     with pytest.raises(BoxError):
         find(box(b"moov"), b"moov", b"trak")
-    large = b"\0\0\0\1free" + (18).to_bytes(8) + b"ab"
-    assert [(item.body, item.end) for item in boxes(large)] == [(16, 18)]
+    large_video = b"\0\0\0\1free" + (18).to_bytes(8) + b"ab"
+    assert [(item.body, item.end) for item in boxes(large_video)] == [(16, 18)]
 
 
 @given(st.data())

@@ -13,14 +13,14 @@ from custom_components.magicpi_nvr.recording.library import removal
 from custom_components.magicpi_nvr.recording.library.index import Index
 from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, ClipSpec
-
-from .conftest import Bench
-from .frames import BOOT, CAMERA, frames
+from tests.harness.pictures import BOOT, CAMERA, frames
+from tests.harness.recorder import RunningRecorder
+from tests.harness.waiting import until
 
 NOON = int(datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC).timestamp() * 1000)
 
 
-def send(bench: Bench, number: int, *, last: bool = True) -> list[int]:
+def send(recorder: RunningRecorder, number: int, *, last: bool = True) -> list[int]:
     """Give the recorder an event of ten frames; return their numbers."""
     sent = list(
         frames(
@@ -32,14 +32,16 @@ def send(bench: Bench, number: int, *, last: bool = True) -> list[int]:
         )
     )
     for frame in sent:
-        bench.add(frame, flags=FLAG_LAST if last and frame is sent[-1] else 0)
+        recorder.add(frame, flags=FLAG_LAST if last and frame is sent[-1] else 0)
     return [frame.seq for frame in sent]
 
 
-def rebuilt(bench: Bench, tmp_path: Path) -> dict[str, list[tuple[object, ...]]]:
+def rebuilt(
+    recorder: RunningRecorder, tmp_path: Path
+) -> dict[str, list[tuple[object, ...]]]:
     """Return what an index holds that is built from the files alone."""
     path = tmp_path / "fresh.db"
-    index = Index(path, bench.settings.root)
+    index = Index(path, recorder.settings.root)
     index.open()
     index._fill()
     found = index.contents()
@@ -58,13 +60,13 @@ async def cancelled(work: Awaitable[object], after_s: float) -> None:
 
 
 async def test_delete_stopped_while_it_rewrites(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    recorder: RunningRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The claim is held until the thread has ended: an event that is recorded meanwhile is not destroyed."""
-    send(bench, 1)
-    await bench.clip(event_id(CAMERA, BOOT, 1))
-    send(bench, 2)
-    await bench.clip(event_id(CAMERA, BOOT, 2))
+    send(recorder, 1)
+    await recorder.clip(event_id(CAMERA, BOOT, 1))
+    send(recorder, 2)
+    await recorder.clip(event_id(CAMERA, BOOT, 2))
     begun, go_on = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
@@ -75,100 +77,106 @@ async def test_delete_stopped_while_it_rewrites(
 
     rewrite = removal.rewrite_without
     monkeypatch.setattr(removal, "rewrite_without", slow)
-    task = asyncio.ensure_future(bench.library.delete(event_id(CAMERA, BOOT, 1)))
+    task = asyncio.ensure_future(recorder.library.delete(event_id(CAMERA, BOOT, 1)))
     await begun.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    shown = send(bench, 3)
-    await bench.clip(event_id(CAMERA, BOOT, 3))
+    shown = send(recorder, 3)
+    await recorder.clip(event_id(CAMERA, BOOT, 3))
     go_on.set()
-    await bench.until(lambda: not bench.library._backend._changes)
-    assert [n for _, n in bench.shown(event_id(CAMERA, BOOT, 3))] == shown
-    assert len(bench.shown(event_id(CAMERA, BOOT, 2))) == 10
-    assert await bench.library.event(event_id(CAMERA, BOOT, 1)) is None
+    await until(lambda: not recorder.library._backend._changes)
+    assert [n for _, n in recorder.shown(event_id(CAMERA, BOOT, 3))] == shown
+    assert len(recorder.shown(event_id(CAMERA, BOOT, 2))) == 10
+    assert await recorder.library.event(event_id(CAMERA, BOOT, 1)) is None
 
 
-async def test_delete_while_another_event_is_recorded(bench: Bench) -> None:
+async def test_delete_while_another_event_is_recorded(
+    recorder: RunningRecorder,
+) -> None:
     """A finished event goes at once, and the one that is recorded in the same hour is whole."""
-    send(bench, 1)
-    await bench.clip(event_id(CAMERA, BOOT, 1))
+    send(recorder, 1)
+    await recorder.clip(event_id(CAMERA, BOOT, 1))
     sent = list(
         frames(80, start_ms=NOON + 40_000, first_t=40_000, event=2, first_seq=20)
     )
     for frame in sent[:20]:
-        bench.add(frame)
+        recorder.add(frame)
         await asyncio.sleep(0.05)
-    deleting = asyncio.ensure_future(bench.library.delete(event_id(CAMERA, BOOT, 1)))
+    deleting = asyncio.ensure_future(recorder.library.delete(event_id(CAMERA, BOOT, 1)))
     for frame in sent[20:]:
-        bench.add(frame)
+        recorder.add(frame)
         await asyncio.sleep(0.05)
     assert (await deleting).id == event_id(CAMERA, BOOT, 1)
-    bench.recorder.end_event(CAMERA, BOOT, 2)
-    await bench.clip(event_id(CAMERA, BOOT, 2))
-    assert [n for _, n in bench.shown(event_id(CAMERA, BOOT, 2))] == [
+    recorder.capture.end_event(CAMERA, BOOT, 2)
+    await recorder.clip(event_id(CAMERA, BOOT, 2))
+    assert [n for _, n in recorder.shown(event_id(CAMERA, BOOT, 2))] == [
         frame.seq for frame in sent
     ]
-    assert await bench.library.event(event_id(CAMERA, BOOT, 1)) is None
+    assert await recorder.library.event(event_id(CAMERA, BOOT, 1)) is None
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.usefixtures("impatient")
-async def test_cancelled_at_any_moment(bench: Bench, tmp_path: Path, seed: int) -> None:
+async def test_cancelled_at_any_moment(
+    recorder: RunningRecorder, tmp_path: Path, seed: int
+) -> None:
     """Each public coroutine, at random moments: acknowledged is what is on disk, the index is as one rebuilt."""
     chance = random.Random(seed)
     there: dict[int, list[int]] = {}
     for number in range(1, 5):
-        there[number] = send(bench, number)
-        await bench.clip(event_id(CAMERA, BOOT, number))
+        there[number] = send(recorder, number)
+        await recorder.clip(event_id(CAMERA, BOOT, number))
     number = 4
 
     def any_id() -> str:
         return event_id(CAMERA, BOOT, chance.choice(list(there)))
 
     calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: bench.library.protect(any_id(), chance.random() < 0.3),
-        lambda: bench.library.label(any_id(), ["Parcel"], "text"),
-        lambda: bench.library.delete(any_id()),
-        lambda: bench.library.purge(
+        lambda: recorder.library.protect(any_id(), chance.random() < 0.3),
+        lambda: recorder.library.label(any_id(), ["Parcel"], "text"),
+        lambda: recorder.library.delete(any_id()),
+        lambda: recorder.library.purge(
             older_than_ms=NOON + chance.randrange(number) * 20_000
         ),
-        bench.library.rebuild,
-        lambda: bench.library.make_room(0),
-        lambda: bench.library.rescan(list(bench.files())),
-        bench.library.follow,
-        bench.library.usage,
-        lambda: bench.library.clip(ClipSpec.event(any_id())),
-        lambda: bench.library.export(ClipSpec.event(any_id()), tmp_path / "export.mp4"),
-        bench.library.check_clock,
+        recorder.library.rebuild,
+        lambda: recorder.library.make_room(0),
+        lambda: recorder.library.rescan(list(recorder.files())),
+        recorder.library.follow,
+        recorder.library.usage,
+        lambda: recorder.library.clip(ClipSpec.event(any_id())),
+        lambda: recorder.library.export(
+            ClipSpec.event(any_id()), tmp_path / "export.mp4"
+        ),
+        recorder.library.check_clock,
     ]
     for _ in range(24):
         if chance.random() < 0.3:
             number += 1
-            there[number] = send(bench, number)
+            there[number] = send(recorder, number)
         await cancelled(chance.choice(calls)(), chance.random() * 0.02)
-    await bench.until(lambda: not bench.library._backend._changes)
+    await until(lambda: not recorder.library._backend._changes)
     for _ in range(2):
         # Stopped and started by callers that go away, too.
-        await cancelled(bench.recorder.stop(), chance.random() * 0.05)
-        await bench.recorder.stop()
-        await cancelled(bench.library.close(), chance.random() * 0.02)
-        await bench.library.close()
-        await bench.start()
-    await bench.until(
+        await cancelled(recorder.capture.stop(), chance.random() * 0.05)
+        await recorder.capture.stop()
+        await cancelled(recorder.library.close(), chance.random() * 0.02)
+        await recorder.library.close()
+        await recorder.start()
+    await until(
         lambda: all(
-            event.is_finished for event in bench.recorder._context.events.values()
+            event.is_finished for event in recorder.capture._context.events.values()
         )
     )
-    await bench.until(lambda: not bench.library._backend._changes)
-    assert bench.recorder.persisted(CAMERA, BOOT) in (0, number * 10 + 9)
-    page = await bench.library.events(limit=100)
+    await until(lambda: not recorder.library._backend._changes)
+    assert recorder.capture.persisted(CAMERA, BOOT) in (0, number * 10 + 9)
+    page = await recorder.library.events(limit=100)
     known = {event.id for event in page.events}
     for one, sent in there.items():
         name = event_id(CAMERA, BOOT, one)
-        shown = [n for _, n in bench.shown(name)]
+        shown = [n for _, n in recorder.shown(name)]
         assert shown == (sent if name in known else [])
-    assert all(file.is_closed for file in bench.files().values())
-    assert await bench.library._backend.indexed(
-        bench.library._backend.index.contents
-    ) == rebuilt(bench, tmp_path)
-    assert not list(bench.settings.root.rglob("*.tmp"))
+    assert all(file.is_closed for file in recorder.files().values())
+    assert await recorder.library._backend.indexed(
+        recorder.library._backend.index.contents
+    ) == rebuilt(recorder, tmp_path)
+    assert not list(recorder.settings.root.rglob("*.tmp"))

@@ -1,13 +1,12 @@
 """A host's clock that is wrong: nothing is removed by age because of it, and the newest is what was recorded last."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
-from custom_components.magicpi_nvr.recording.capture import Problem, Recorder, Solved
+from custom_components.magicpi_nvr.recording.capture import Problem, Solved
 from custom_components.magicpi_nvr.recording.errors import ClockImplausible
-from custom_components.magicpi_nvr.recording.library import Library
 from custom_components.magicpi_nvr.recording.library.clock import ClockGuard
 from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import (
@@ -17,52 +16,18 @@ from custom_components.magicpi_nvr.recording.model import (
     RecordingSettings,
 )
 from custom_components.magicpi_nvr.recording.state import State
-
-from .conftest import Bench
-from .frames import BOOT, CAMERA, RECORDING, frames
+from tests.harness.pictures import BOOT, CAMERA, RECORDING, frames
+from tests.harness.recorder import Clocks, RunningRecorder
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
 NOON = 1_795_348_800_000  # 2026-11-22 12:00:00 UTC
 
 
-@dataclass
-class Clocks:
-    """The host's clock, and one that nobody sets."""
-
-    wall_ms: int = NOON
-    steady_s: float = 1000.0
-
-    def wall(self) -> float:
-        """Return seconds since 1970."""
-        return self.wall_ms / 1000
-
-    def steady(self) -> float:
-        """Return seconds since the host started."""
-        return self.steady_s
-
-    def sleep(self, ms: int) -> None:
-        """Let time pass."""
-        self.wall_ms += ms
-        self.steady_s += ms / 1000
-
-    def set(self, ms: int) -> None:
-        """Set the host's clock by so much."""
-        self.wall_ms += ms
-
-
-class ClockBench(Bench):
-    """A bench whose library has clocks of its own."""
+class RecorderWithClocks(RunningRecorder):
+    """A recorder whose clocks a test sets."""
 
     clocks: Clocks
-
-    async def start(self) -> None:
-        """Begin, or begin again."""
-        self.library = Library(self.settings, clock=self.clocks.wall)
-        self.library.clock._steady = self.clocks.steady
-        await self.library.open()
-        self.recorder = Recorder(self.settings, self.library, on_event=self._hear)
-        await self.recorder.start()
 
     async def record(self, number: int, *, start_ms: int | None = None) -> Event:
         """Record one event now, or as a camera that says another time."""
@@ -87,19 +52,18 @@ class ClockBench(Bench):
 @pytest.fixture
 async def clocked(
     settings: RecordingSettings, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[ClockBench]:
+) -> AsyncIterator[RecorderWithClocks]:
     """Return a running recorder with clocks."""
     monkeypatch.setattr(f"{RECORDING}.capture.disk.ROOM_CHECK_S", 0.1)
     monkeypatch.setattr(f"{RECORDING}.capture.recorder.IDLE_CHECK_S", 0.1)
-    bench = ClockBench(settings)
-    bench.clocks = Clocks()
-    await bench.start()
-    yield bench
-    await bench.stop()
+    recorder = RecorderWithClocks(settings, clocks=Clocks())
+    await recorder.start()
+    yield recorder
+    await recorder.stop()
 
 
 @pytest.mark.parametrize("days", [3, 30, 4000])
-async def test_clock_ahead_at_the_start(clocked: ClockBench, days: int) -> None:
+async def test_clock_ahead_at_the_start(clocked: RecorderWithClocks, days: int) -> None:
     """Nothing goes by age, it is reported once, size still counts; once confirmed, age counts again."""
     await clocked.record(1)
     await clocked.record(2)
@@ -124,7 +88,9 @@ async def test_clock_ahead_at_the_start(clocked: ClockBench, days: int) -> None:
     assert await clocked.ids() == set()
 
 
-async def test_clock_that_comes_back_needs_no_answer(clocked: ClockBench) -> None:
+async def test_clock_that_comes_back_needs_no_answer(
+    clocked: RecorderWithClocks,
+) -> None:
     """Network time sets the clock: the rules of age go on by themselves, with what was good before."""
     await clocked.record(1)
     await clocked.stop()
@@ -137,7 +103,7 @@ async def test_clock_that_comes_back_needs_no_answer(clocked: ClockBench) -> Non
     assert len((await clocked.library.purge()).events) == 1
 
 
-async def test_start_without_a_clock(clocked: ClockBench) -> None:
+async def test_start_without_a_clock(clocked: RecorderWithClocks) -> None:
     """What was filed months back stays for seven days that really pass, over restarts; the rest goes by its date."""
     await clocked.record(1)
     await clocked.stop()
@@ -161,7 +127,7 @@ async def test_start_without_a_clock(clocked: ClockBench) -> None:
     }
 
 
-async def test_last_event_is_the_one_recorded_last(clocked: ClockBench) -> None:
+async def test_last_event_is_the_one_recorded_last(clocked: RecorderWithClocks) -> None:
     """One event while the clock was a day ahead does not stay the newest, also for an index that is rebuilt."""
     await clocked.record(1)
     clocked.clocks.set(DAY)

@@ -12,9 +12,7 @@ from custom_components.magicpi_nvr.recording.capture.encoder import (
     Encoder,
     EncoderFailed,
 )
-from tests.recording.frames import RECORDING
-
-from .frames import picture
+from tests.harness.pictures import RECORDING, picture
 
 
 def make(ffmpeg: str | Path) -> Encoder:

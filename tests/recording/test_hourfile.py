@@ -24,8 +24,7 @@ from custom_components.magicpi_nvr.recording.hourfile.boxes import (
     init_segment,
 )
 from custom_components.magicpi_nvr.recording.library.layout import event_id
-
-from .frames import BOOT, CAMERA
+from tests.harness.pictures import BOOT, CAMERA
 
 CONFIG = VideoConfig(b"\1d\0(\xff\xe1\0\4gd\0(\1\0\4h\xef\x0f\xcb", 160, 120)
 

@@ -18,9 +18,9 @@ from custom_components.magicpi_nvr.recording.hourfile import scan
 from custom_components.magicpi_nvr.recording.library import Library
 from custom_components.magicpi_nvr.recording.library.layout import event_id, hour_files
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, RecordingSettings
-
-from .conftest import Bench
-from .frames import Frame, picture
+from tests.harness.pictures import Frame, picture
+from tests.harness.recorder import RunningRecorder
+from tests.harness.waiting import until
 
 KILLS = int(os.environ.get("MAGICPI_KILLS", "3"))
 BEGIN = int(datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC).timestamp() * 1000)
@@ -101,47 +101,51 @@ async def test_killed_at_any_moment(
         after = chance.uniform(0.2, 7)
         said, killed = await _record_until_killed(folder, seed + kill, after)
         label = f"seed {seed}, kill {kill} after {after:.2f} s"
-        bench = Bench(
+        recorder = RunningRecorder(
             replace(settings, root=folder / "media", index=folder / "index.db")
         )
-        await bench.start()
+        await recorder.start()
         try:
-            worst = max(worst, _missing(bench, said, killed, label))
-            for hour in hour_files(bench.settings.root):
-                await asyncio.to_thread(_probe, bench.settings.root / hour.relative)
-            await _index_equals_rebuild(bench, label)
-            await _send_again(bench, said, pictures)
-            _all_is_there(bench, said, label)
+            worst = max(worst, _missing(recorder, said, killed, label))
+            for hour in hour_files(recorder.settings.root):
+                await asyncio.to_thread(_probe, recorder.settings.root / hour.relative)
+            await _index_equals_rebuild(recorder, label)
+            await _send_again(recorder, said, pictures)
+            _all_is_there(recorder, said, label)
         finally:
-            await bench.stop()
+            await recorder.stop()
     print(f"{KILLS} kills, seed {seed}: at most {worst:.2f} s missing")  # noqa: T201
 
 
-def _missing(bench: Bench, said: list[Said], killed: float, label: str) -> float:
+def _missing(
+    recorder: RunningRecorder, said: list[Said], killed: float, label: str
+) -> float:
     """Return how old the oldest frame is that the kill took."""
     lost = [
-        item for item in said if item.seq > bench.recorder.persisted(item.camera, BOOT)
+        item
+        for item in said
+        if item.seq > recorder.capture.persisted(item.camera, BOOT)
     ]
     oldest = max((killed - item.at for item in lost), default=0.0)
     assert oldest <= 1.0, f"{label}: {oldest:.2f} s are missing"
     return oldest
 
 
-async def _index_equals_rebuild(bench: Bench, label: str) -> None:
+async def _index_equals_rebuild(recorder: RunningRecorder, label: str) -> None:
     """Compare the index that the start left with one made from nothing but the files."""
     fresh = Library(
-        replace(bench.settings, index=bench.settings.index.with_name("fresh.db"))
+        replace(recorder.settings, index=recorder.settings.index.with_name("fresh.db"))
     )
     await fresh.open()
     try:
-        known = await bench.library.events(limit=500)
+        known = await recorder.library.events(limit=500)
         found = await fresh.events(limit=500)
     finally:
         await fresh.close()
     closed = {
         run.header.id
-        for hour in hour_files(bench.settings.root)
-        for run in scan(bench.settings.root / hour.relative).segments
+        for hour in hour_files(recorder.settings.root)
+        for run in scan(recorder.settings.root / hour.relative).segments
     }
     assert {event.id for event in known.events} >= closed, label
     # Events that are going on again differ in that only.
@@ -151,11 +155,13 @@ async def _index_equals_rebuild(bench: Bench, label: str) -> None:
     ], label
 
 
-async def _send_again(bench: Bench, said: list[Said], pictures: Path) -> None:
+async def _send_again(
+    recorder: RunningRecorder, said: list[Said], pictures: Path
+) -> None:
     """Let the cameras send what was not acknowledged, and end their last events."""
     for camera in sorted({item.camera for item in said}):
         own = [item for item in said if item.camera == camera]
-        kept = bench.recorder.persisted(camera, BOOT)
+        kept = recorder.capture.persisted(camera, BOOT)
         for item in own:
             if item.seq <= kept:
                 continue
@@ -169,23 +175,23 @@ async def _send_again(bench: Bench, said: list[Said], pictures: Path) -> None:
                 boot=BOOT,
                 event=item.event,
             )
-            assert bench.add(frame, flags=item.flags & FLAG_LAST)
-        bench.recorder.end_event(camera, BOOT, own[-1].event)
-    await bench.until(
+            assert recorder.add(frame, flags=item.flags & FLAG_LAST)
+        recorder.capture.end_event(camera, BOOT, own[-1].event)
+    await until(
         lambda: all(
-            event.is_finished for event in bench.recorder._context.events.values()
+            event.is_finished for event in recorder.capture._context.events.values()
         )
     )
     assert all(
-        item.event.frames for item in bench.notices if isinstance(item, ClipReady)
+        item.event.frames for item in recorder.notices if isinstance(item, ClipReady)
     )
 
 
-def _all_is_there(bench: Bench, said: list[Said], label: str) -> None:
+def _all_is_there(recorder: RunningRecorder, said: list[Said], label: str) -> None:
     """Every frame is there once, at its time."""
     for camera, event in sorted({(item.camera, item.event) for item in said}):
         own = [item for item in said if (item.camera, item.event) == (camera, event)]
-        shown = bench.shown(event_id(camera, BOOT, event))
+        shown = recorder.shown(event_id(camera, BOOT, event))
         assert [number for _, number in shown] == [item.seq for item in own], label
         begin = shown[0][0] - own[0].t
         assert all(

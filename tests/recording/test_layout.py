@@ -16,8 +16,7 @@ from custom_components.magicpi_nvr.recording.library.layout import (
     parse_event_id,
     spool_path,
 )
-
-from .frames import CAMERA
+from tests.harness.pictures import CAMERA
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 65535))

@@ -13,9 +13,8 @@ from custom_components.magicpi_nvr.recording.hourfile.boxes import VideoConfig
 from custom_components.magicpi_nvr.recording.hourfile.sps import with_coded_size
 from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, ClipSpec
-
-from .conftest import Bench
-from .frames import BOOT, CAMERA, Frame
+from tests.harness.pictures import BOOT, CAMERA, Frame
+from tests.harness.recorder import RunningRecorder
 
 NOON = int(datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC).timestamp() * 1000)
 ORIENTATION = 0x0112
@@ -35,20 +34,20 @@ def turned(orientation: int) -> bytes:
     ("orientation", "size"), [(1, (160, 120)), (3, (160, 120)), (6, (120, 160))]
 )
 async def test_sample_entry_has_the_coded_size(
-    bench: Bench, tmp_path: Path, orientation: int, size: tuple[int, int]
+    recorder: RunningRecorder, tmp_path: Path, orientation: int, size: tuple[int, int]
 ) -> None:
     """Hour file and clip name the size that the decoder gives, whatever the JPEG's own is."""
     jpeg = turned(orientation)
     for seq in range(1, 11):
-        bench.add(
+        recorder.add(
             Frame(seq, 5000 + seq * 100, NOON + seq * 100, jpeg),
             flags=FLAG_LAST if seq == 10 else 0,
         )
-    await bench.clip()
-    (file,) = bench.files().values()
+    await recorder.clip()
+    (file,) = recorder.files().values()
     assert (file.config.width, file.config.height) == size
     target = tmp_path / "clip.mp4"
-    await bench.library.export(ClipSpec.event(event_id(CAMERA, BOOT, 1)), target)
+    await recorder.library.export(ClipSpec.event(event_id(CAMERA, BOOT, 1)), target)
     with av.open(str(target)) as video:
         stream = video.streams.video[0]
         decoded = next(video.decode(video=0))

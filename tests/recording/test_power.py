@@ -18,10 +18,9 @@ import pytest
 from custom_components.magicpi_nvr.recording.capture import ClipReady, Problem, Solved
 from custom_components.magicpi_nvr.recording.hourfile import HourFileWriter
 from custom_components.magicpi_nvr.recording.library.layout import event_id
-from tests.recording.frames import RECORDING
-
-from .conftest import Bench
-from .frames import BOOT, CAMERA, frames
+from tests.harness.pictures import BOOT, CAMERA, RECORDING, frames
+from tests.harness.recorder import RunningRecorder
+from tests.harness.waiting import until
 
 NOON = int(datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC).timestamp() * 1000)
 EVENT = event_id(CAMERA, BOOT, 1)
@@ -79,9 +78,9 @@ class Disk:
 
 
 @pytest.fixture
-def disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+def disk(recorder: RunningRecorder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     """Return the disk below the recorder."""
-    disk = Disk(bench.settings.root)
+    disk = Disk(recorder.settings.root)
     disk.may_sync.set()
     for name in ("fsync", "fdatasync"):
         real = getattr(os, name)
@@ -93,7 +92,7 @@ def disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 @pytest.mark.parametrize("encoders", [1, 0])
 @pytest.mark.parametrize("slow_s", [0.0, 0.3])
 async def test_kept_frames_survive(
-    bench: Bench,
+    recorder: RunningRecorder,
     disk: Disk,
     tmp_path: Path,
     encoders: int,
@@ -101,23 +100,23 @@ async def test_kept_frames_survive(
     impatient: None,
 ) -> None:
     """At any moment, what a power cut leaves holds every frame that the camera was allowed to forget."""
-    bench.change(max_encoders=encoders)
+    recorder.change(max_encoders=encoders)
     disk.slow_s = slow_s
     said = []
     for i, frame in enumerate(frames(50, start_ms=NOON)):
-        bench.add(frame)
+        recorder.add(frame)
         await asyncio.sleep(0.05)
         if i % 10 == 9:
-            said.append(bench.recorder.persisted(CAMERA, BOOT))
+            said.append(recorder.capture.persisted(CAMERA, BOOT))
             disk.cut(tmp_path / f"cut{len(said)}")
     assert said[-1] > 10
     assert threading.get_ident() not in disk.threads
     disk.slow_s = 0.0
     for number, kept in enumerate(said, 1):
         root = tmp_path / f"cut{number}"
-        left = Bench(
+        left = RunningRecorder(
             replace(
-                bench.settings,
+                recorder.settings,
                 root=root,
                 index=tmp_path / f"{number}.db",
                 max_encoders=1,
@@ -125,12 +124,12 @@ async def test_kept_frames_survive(
         )
         await left.start()
         try:
-            assert left.recorder.persisted(CAMERA, BOOT) >= kept
+            assert left.capture.persisted(CAMERA, BOOT) >= kept
             if kept:
-                await left.until(
+                await until(
                     lambda left=left: (
-                        not left.recorder.stats.queue
-                        and not left.recorder._context.unfinished()
+                        not left.capture.stats.queue
+                        and not left.capture._context.unfinished()
                     )
                 )
                 shown = [number for _, number in left.shown(EVENT)]
@@ -140,94 +139,101 @@ async def test_kept_frames_survive(
 
 
 async def test_spool_never_survives_alone(
-    bench: Bench, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recorder: RunningRecorder,
+    disk: Disk,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Frames of an encoder that hangs are spooled; those before them, in the hour file, are as safe then."""
     monkeypatch.setattr(f"{RECORDING}.capture.segment.SYNC_S", 100.0)
     for frame in frames(20, start_ms=NOON):
-        bench.add(frame)
+        recorder.add(frame)
         await asyncio.sleep(0.03)
-    await bench.until(lambda: bench.recorder.stats.frames >= 10)
-    (encoder,) = bench.recorder._schedule._encodings.values()
+    await until(lambda: recorder.capture.stats.frames >= 10)
+    (encoder,) = recorder.capture._schedule._encodings.values()
     assert encoder._encoder._process is not None
     os.kill(encoder._encoder._process.pid, signal.SIGSTOP)
     for frame in frames(10, start_ms=NOON + 2000, first_t=7000, first_seq=21):
-        bench.add(frame)
-    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) == 30)
+        recorder.add(frame)
+    await until(lambda: recorder.capture.persisted(CAMERA, BOOT) == 30)
     # Written frames are synced where they are, not written twice.
-    assert bench.recorder.stats.spooled_ever < 30
+    assert recorder.capture.stats.spooled_ever < 30
     disk.cut(tmp_path / "cut")
     os.kill(encoder._encoder._process.pid, signal.SIGCONT)
-    left = Bench(
-        replace(bench.settings, root=tmp_path / "cut", index=tmp_path / "cut.db")
+    left = RunningRecorder(
+        replace(recorder.settings, root=tmp_path / "cut", index=tmp_path / "cut.db")
     )
     await left.start()
     try:
-        assert left.recorder.persisted(CAMERA, BOOT) == 30
-        left.recorder.end_event(CAMERA, BOOT, 1)
+        assert left.capture.persisted(CAMERA, BOOT) == 30
+        left.capture.end_event(CAMERA, BOOT, 1)
         await left.clip()
         assert [number for _, number in left.shown(EVENT)] == list(range(1, 31))
     finally:
         await left.stop()
 
 
-async def test_nothing_is_kept_before_its_sync(bench: Bench, disk: Disk) -> None:
+async def test_nothing_is_kept_before_its_sync(
+    recorder: RunningRecorder, disk: Disk
+) -> None:
     """While a sync hangs, frames go on into the file, none is kept, and nothing else stands still."""
     disk.may_sync.clear()
     for frame in frames(30, start_ms=NOON):
-        bench.add(frame)
+        recorder.add(frame)
         await asyncio.sleep(0.03)
-    await bench.until(lambda: bench.recorder.stats.frames >= 20 and bool(disk.syncs))
+    await until(lambda: recorder.capture.stats.frames >= 20 and bool(disk.syncs))
     await asyncio.sleep(1)
-    assert bench.recorder.persisted(CAMERA, BOOT) == 0
+    assert recorder.capture.persisted(CAMERA, BOOT) == 0
     disk.may_sync.set()
-    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) >= 20)
+    await until(lambda: recorder.capture.persisted(CAMERA, BOOT) >= 20)
 
 
-async def test_syncs_are_grouped_and_soon(bench: Bench, disk: Disk) -> None:
+async def test_syncs_are_grouped_and_soon(
+    recorder: RunningRecorder, disk: Disk
+) -> None:
     """One sync a second or so while an event runs, and never many frames behind; at its end at once."""
     behind = 0
     begin = time.monotonic()
     for frame in frames(50, start_ms=NOON):
-        bench.add(frame)
+        recorder.add(frame)
         await asyncio.sleep(0.1)
-        behind = max(behind, frame.seq - bench.recorder.persisted(CAMERA, BOOT))
+        behind = max(behind, frame.seq - recorder.capture.persisted(CAMERA, BOOT))
     lasted = time.monotonic() - begin
     hours = [at for at, path in disk.syncs if path.suffix == ".mp4"]
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    await bench.clip()
-    assert bench.recorder.persisted(CAMERA, BOOT) == 50
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    await recorder.clip()
+    assert recorder.capture.persisted(CAMERA, BOOT) == 50
     assert behind <= 20
     assert 0.5 < len(hours) / lasted < 1.7
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_sync_fails_in_mid_event(bench: Bench, disk: Disk) -> None:
+async def test_sync_fails_in_mid_event(recorder: RunningRecorder, disk: Disk) -> None:
     """What the system gave up is cut and written anew: every frame once."""
     for frame in frames(20, start_ms=NOON):
-        bench.add(frame)
+        recorder.add(frame)
         await asyncio.sleep(0.03)
-    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) > 0)
-    kept = bench.recorder.persisted(CAMERA, BOOT)
+    await until(lambda: recorder.capture.persisted(CAMERA, BOOT) > 0)
+    kept = recorder.capture.persisted(CAMERA, BOOT)
     disk.fails = 1
     for frame in frames(20, start_ms=NOON + 2000, first_t=7000, first_seq=21):
-        bench.add(frame)
+        recorder.add(frame)
         await asyncio.sleep(0.03)
-    await bench.heard(Problem)
-    assert bench.recorder.persisted(CAMERA, BOOT) >= kept
-    await bench.heard(Solved)
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    event = await bench.clip()
-    await bench.heard(ClipReady)
-    assert [number for _, number in bench.shown(EVENT)] == list(range(1, 41))
+    await recorder.heard(Problem)
+    assert recorder.capture.persisted(CAMERA, BOOT) >= kept
+    await recorder.heard(Solved)
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    event = await recorder.clip()
+    await recorder.heard(ClipReady)
+    assert [number for _, number in recorder.shown(EVENT)] == list(range(1, 41))
     assert event.frames == 40
-    assert bench.recorder.persisted(CAMERA, BOOT) == 40
-    assert bench.recorder.stats.memory == bench.recorder.stats.queue == 0
+    assert recorder.capture.persisted(CAMERA, BOOT) == 40
+    assert recorder.capture.stats.memory == recorder.capture.stats.queue == 0
 
 
 @pytest.mark.usefixtures("disk")
 async def test_a_sync_sees_what_is_being_written(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    recorder: RunningRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fragment that a sync has made last before anybody knew of it is not cut after the next one failed, nor written anew."""
     append, sync = HourFileWriter.append, HourFileWriter.sync
@@ -253,18 +259,18 @@ async def test_a_sync_sees_what_is_being_written(
     monkeypatch.setattr(HourFileWriter, "append", append_and_wait)
     monkeypatch.setattr(HourFileWriter, "sync", sync_or_fail)
     for frame in frames(20, start_ms=NOON):
-        bench.add(frame)
+        recorder.add(frame)
         await asyncio.sleep(0.03)
-    (runner,) = bench.recorder._schedule._encodings.values()
+    (runner,) = recorder.capture._schedule._encodings.values()
     writer = runner._writer
     assert writer is not None
-    await bench.until(lambda: len(appended) == 2 and writer.synced == appended[1])
+    await until(lambda: len(appended) == 2 and writer.synced == appended[1])
     may_return.set()
     for frame in frames(20, start_ms=NOON + 2000, first_t=7000, first_seq=21):
-        bench.add(frame)
+        recorder.add(frame)
         await asyncio.sleep(0.03)
-    await bench.heard(Solved)
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    event = await bench.clip()
-    assert [number for _, number in bench.shown(EVENT)] == list(range(1, 41))
+    await recorder.heard(Solved)
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    event = await recorder.clip()
+    assert [number for _, number in recorder.shown(EVENT)] == list(range(1, 41))
     assert event.frames == 40

@@ -16,9 +16,9 @@ from custom_components.magicpi_nvr.recording.capture import ClipReady, Problem, 
 from custom_components.magicpi_nvr.recording.errors import StorageFailed
 from custom_components.magicpi_nvr.recording.library.layout import MARKER, event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, RecordingSettings
-
-from .conftest import Bench
-from .frames import BOOT, CAMERA, RECORDING, frames
+from tests.harness.pictures import BOOT, CAMERA, RECORDING, frames
+from tests.harness.recorder import RunningRecorder
+from tests.harness.waiting import until
 
 NOON = int(datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC).timestamp() * 1000)
 EVENT = event_id(CAMERA, BOOT, 1)
@@ -31,7 +31,9 @@ def away(root: Path) -> Path:
     return gone
 
 
-async def record(bench: Bench, *, event: int = 1, first_seq: int = 1) -> None:
+async def record(
+    recorder: RunningRecorder, *, event: int = 1, first_seq: int = 1
+) -> None:
     """Record one event."""
     sent = list(
         frames(
@@ -43,108 +45,112 @@ async def record(bench: Bench, *, event: int = 1, first_seq: int = 1) -> None:
         )
     )
     for frame in sent:
-        bench.add(frame, flags=FLAG_LAST if frame is sent[-1] else 0)
-    await bench.clip(event_id(CAMERA, BOOT, event))
+        recorder.add(frame, flags=FLAG_LAST if frame is sent[-1] else 0)
+    await recorder.clip(event_id(CAMERA, BOOT, event))
 
 
 @pytest.mark.usefixtures("impatient")
 async def test_missing_storage_is_waited_for(settings: RecordingSettings) -> None:
     """An empty mount point stays empty; when the storage is there again, what came meanwhile is recorded on it."""
-    bench = Bench(settings)
-    await bench.start()
-    await record(bench)
-    await bench.stop()
+    recorder = RunningRecorder(settings)
+    await recorder.start()
+    await record(recorder)
+    await recorder.stop()
     gone = away(settings.root)
     settings.root.mkdir()
-    await bench.start()
+    await recorder.start()
     try:
-        await bench.heard(Problem, lambda item: item.kind == "storage_other")
+        await recorder.heard(Problem, lambda item: item.kind == "storage_other")
         for frame in frames(10, start_ms=NOON + 120_000, event=2, first_seq=11):
-            assert bench.add(frame, flags=FLAG_LAST if frame.seq == 20 else 0)
-        await bench.until(lambda: bench.recorder.stats.queue == 10)
+            assert recorder.add(frame, flags=FLAG_LAST if frame.seq == 20 else 0)
+        await until(lambda: recorder.capture.stats.queue == 10)
         with pytest.raises(StorageFailed):
-            await bench.library.purge()
+            await recorder.library.purge()
         # The index still has what is on the storage that is away.
-        assert await bench.library.event(EVENT) is not None
+        assert await recorder.library.event(EVENT) is not None
         assert list(settings.root.iterdir()) == []
         settings.root.rmdir()
         gone.rename(settings.root)
-        await bench.heard(Solved, lambda item: item.kind == "storage_other")
-        await bench.clip(event_id(CAMERA, BOOT, 2))
-        assert len((await bench.library.events()).events) == 2
-        assert not bench.recorder.stats.drops
+        await recorder.heard(Solved, lambda item: item.kind == "storage_other")
+        await recorder.clip(event_id(CAMERA, BOOT, 2))
+        assert len((await recorder.library.events()).events) == 2
+        assert not recorder.capture.stats.drops
     finally:
-        await bench.stop()
+        await recorder.stop()
 
 
 @pytest.mark.usefixtures("impatient")
 async def test_other_storage_is_used_when_told(settings: RecordingSettings) -> None:
     """Another disk in the same place takes nothing until a person says so."""
-    bench = Bench(settings)
-    await bench.start()
-    await record(bench)
-    await bench.stop()
+    recorder = RunningRecorder(settings)
+    await recorder.start()
+    await record(recorder)
+    await recorder.stop()
     away(settings.root)
-    other = Bench(
+    other = RunningRecorder(
         replace(settings, index=settings.index.with_name("other") / "index.db")
     )
     await other.start()
     await other.stop()
-    await bench.start()
+    await recorder.start()
     try:
-        await bench.heard(Problem, lambda item: item.kind == "storage_other")
+        await recorder.heard(Problem, lambda item: item.kind == "storage_other")
         assert [path.name for path in settings.root.iterdir()] == [MARKER]
-        await bench.library.accept_storage()
-        await bench.heard(Solved, lambda item: item.kind == "storage_other")
-        await record(bench, event=2, first_seq=11)
-        assert [event.id for event in (await bench.library.events()).events] == [
+        await recorder.library.accept_storage()
+        await recorder.heard(Solved, lambda item: item.kind == "storage_other")
+        await record(recorder, event=2, first_seq=11)
+        assert [event.id for event in (await recorder.library.events()).events] == [
             event_id(CAMERA, BOOT, 2)
         ]
     finally:
-        await bench.stop()
+        await recorder.stop()
 
 
 @pytest.mark.usefixtures("impatient")
 async def test_disk_is_mounted_over_in_mid_event(
-    bench: Bench, settings: RecordingSettings, monkeypatch: pytest.MonkeyPatch
+    recorder: RunningRecorder,
+    settings: RecordingSettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing is written to it or acknowledged; all of the event is in its clip when the right one is back."""
     monkeypatch.setattr(f"{RECORDING}.capture.recorder.SILENCE_S", 30.0)
     sent = list(frames(40, start_ms=NOON))
     for frame in sent[:20]:
-        bench.add(frame)
-    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) > 0)
+        recorder.add(frame)
+    await until(lambda: recorder.capture.persisted(CAMERA, BOOT) > 0)
     gone = away(settings.root)
     settings.root.mkdir()
     (settings.root / "lost+found").mkdir()
     for frame in sent[20:]:
-        bench.add(frame)
-    await bench.heard(Problem, lambda item: item.kind == "storage_other")
+        recorder.add(frame)
+    await recorder.heard(Problem, lambda item: item.kind == "storage_other")
     assert [path.name for path in settings.root.iterdir()] == ["lost+found"]
-    assert bench.recorder.persisted(CAMERA, BOOT) < 40
+    assert recorder.capture.persisted(CAMERA, BOOT) < 40
     (settings.root / "lost+found").rmdir()
     settings.root.rmdir()
     gone.rename(settings.root)
-    await bench.heard(Solved, lambda item: item.kind == "storage_other")
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    await bench.clip()
-    assert [number for _, number in bench.shown(EVENT)] == [frame.seq for frame in sent]
+    await recorder.heard(Solved, lambda item: item.kind == "storage_other")
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    await recorder.clip()
+    assert [number for _, number in recorder.shown(EVENT)] == [
+        frame.seq for frame in sent
+    ]
 
 
 async def test_deleted_marker_is_made_again(settings: RecordingSettings) -> None:
     """On the same file system nobody is asked."""
-    bench = Bench(settings)
-    await bench.start()
-    await record(bench)
-    await bench.stop()
+    recorder = RunningRecorder(settings)
+    await recorder.start()
+    await record(recorder)
+    await recorder.stop()
     (settings.root / MARKER).unlink()
-    await bench.start()
+    await recorder.start()
     try:
-        await record(bench, event=2, first_seq=11)
+        await record(recorder, event=2, first_seq=11)
         assert (settings.root / MARKER).exists()
-        assert not [item for item in bench.notices if isinstance(item, Problem)]
+        assert not [item for item in recorder.notices if isinstance(item, Problem)]
     finally:
-        await bench.stop()
+        await recorder.stop()
 
 
 class HungDisk:
@@ -195,35 +201,37 @@ def hung(
 
 @pytest.mark.usefixtures("impatient")
 async def test_disk_hangs_for_a_while(
-    bench: Bench, hung: HungDisk, monkeypatch: pytest.MonkeyPatch
+    recorder: RunningRecorder, hung: HungDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is reported, frames wait in memory, and each is in the clip once when the disk answers again."""
     monkeypatch.setattr(f"{RECORDING}.capture.recorder.SILENCE_S", 60.0)
     sent = list(frames(60, start_ms=NOON))
     for frame in sent[:20]:
-        bench.add(frame)
-    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) > 0)
+        recorder.add(frame)
+    await until(lambda: recorder.capture.persisted(CAMERA, BOOT) > 0)
     hung.answers.clear()
     for frame in sent[20:40]:
-        bench.add(frame)
-    await bench.heard(Problem, lambda item: item.kind == "storage_hangs")
-    assert bench.recorder.persisted(CAMERA, BOOT) < 40
+        recorder.add(frame)
+    await recorder.heard(Problem, lambda item: item.kind == "storage_hangs")
+    assert recorder.capture.persisted(CAMERA, BOOT) < 40
     hung.answers.set()
-    await bench.heard(Solved, lambda item: item.kind == "storage_hangs")
+    await recorder.heard(Solved, lambda item: item.kind == "storage_hangs")
     for frame in sent[40:]:
-        bench.add(frame)
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    event = await bench.clip()
-    assert [number for _, number in bench.shown(EVENT)] == [frame.seq for frame in sent]
+        recorder.add(frame)
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    event = await recorder.clip()
+    assert [number for _, number in recorder.shown(EVENT)] == [
+        frame.seq for frame in sent
+    ]
     assert (event.frames, event.lost) == (60, 0)
-    assert not bench.recorder.stats.drops
+    assert not recorder.capture.stats.drops
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
 @pytest.mark.parametrize("at_end", [False, True], ids=["in_mid_event", "at_its_end"])
 async def test_late_answer_is_no_second_copy(
-    bench: Bench,
+    recorder: RunningRecorder,
     hung: HungDisk,
     monkeypatch: pytest.MonkeyPatch,
     call: str,
@@ -237,33 +245,35 @@ async def test_late_answer_is_no_second_copy(
     monkeypatch.setattr(f"{RECORDING}.capture.spooling.WAITING_S", 60.0)
     sent = list(frames(60, start_ms=NOON))
     for frame in sent[:30]:
-        bench.add(frame)
+        recorder.add(frame)
     # In the hour file, but not durable.
-    await bench.until(lambda: bench.recorder.stats.frames > 0)
+    await until(lambda: recorder.capture.stats.frames > 0)
     hung.calls = {call}
     if at_end:
-        await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) > 0)
+        await until(lambda: recorder.capture.persisted(CAMERA, BOOT) > 0)
     hung.answers.clear()
     for frame in sent[30:40]:
-        bench.add(frame)
+        recorder.add(frame)
     if at_end:
-        bench.recorder.end_event(CAMERA, BOOT, 1)
-    await bench.heard(Problem, lambda item: item.kind == "storage_hangs")
+        recorder.capture.end_event(CAMERA, BOOT, 1)
+    await recorder.heard(Problem, lambda item: item.kind == "storage_hangs")
     assert hung.held == [call]
     hung.answers.set()
-    await bench.heard(Solved, lambda item: item.kind == "storage_hangs")
+    await recorder.heard(Solved, lambda item: item.kind == "storage_hangs")
     for frame in sent[40:]:
-        bench.add(frame)
-    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) >= 59)
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    await bench.until(
+        recorder.add(frame)
+    await until(lambda: recorder.capture.persisted(CAMERA, BOOT) >= 59)
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    await until(
         lambda: any(
             item.event.frames == 60
-            for item in bench.notices
+            for item in recorder.notices
             if isinstance(item, ClipReady)
         )
     )
-    assert [number for _, number in bench.shown(EVENT)] == [frame.seq for frame in sent]
+    assert [number for _, number in recorder.shown(EVENT)] == [
+        frame.seq for frame in sent
+    ]
 
 
 @pytest.mark.usefixtures("impatient")
@@ -271,7 +281,7 @@ async def test_late_answer_does_not_reach_a_successor(
     settings: RecordingSettings, hung: HungDisk
 ) -> None:
     """Stopped while the disk hangs and started again: what was begun ends before anything new begins."""
-    first = Bench(settings)
+    first = RunningRecorder(settings)
     await first.start()
     sent = list(frames(40, start_ms=NOON))
     for frame in sent[:20]:
@@ -285,13 +295,13 @@ async def test_late_answer_does_not_reach_a_successor(
     async with asyncio.timeout(20):
         await first.stop()
     held = len(hung.held)
-    second = Bench(settings)
+    second = RunningRecorder(settings)
     with pytest.raises((StorageFailed, OSError), match="does not answer"):
         await second.start()
     await second.library.close()
     assert len(hung.held) == held
     hung.answers.set()
-    third = Bench(settings)
+    third = RunningRecorder(settings)
     async with asyncio.timeout(20):
         while True:
             try:
@@ -319,28 +329,28 @@ async def test_late_answer_does_not_reach_a_successor(
 
 @pytest.mark.usefixtures("impatient")
 async def test_cameras_are_released_from_a_disk_that_hangs(
-    bench: Bench, hung: HungDisk, monkeypatch: pytest.MonkeyPatch
+    recorder: RunningRecorder, hung: HungDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waited too long is given up and counted: acknowledged is what is in the clip or lost."""
     monkeypatch.setattr(f"{RECORDING}.capture.recorder.SILENCE_S", 60.0)
     monkeypatch.setattr(f"{RECORDING}.capture.recorder.STORAGE_PATIENCE_S", 1.0)
     sent = list(frames(60, start_ms=NOON))
     for frame in sent[:20]:
-        bench.add(frame)
-    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) > 0)
+        recorder.add(frame)
+    await until(lambda: recorder.capture.persisted(CAMERA, BOOT) > 0)
     hung.answers.clear()
     for frame in sent[20:40]:
-        bench.add(frame)
-    await bench.until(lambda: bench.recorder.persisted(CAMERA, BOOT) == 40)
-    lost = bench.recorder.stats.drops["storage"]
+        recorder.add(frame)
+    await until(lambda: recorder.capture.persisted(CAMERA, BOOT) == 40)
+    lost = recorder.capture.stats.drops["storage"]
     assert lost >= 20
     hung.answers.set()
-    await bench.heard(Solved, lambda item: item.kind == "storage_hangs")
+    await recorder.heard(Solved, lambda item: item.kind == "storage_hangs")
     for frame in sent[40:]:
-        bench.add(frame)
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    event = await bench.clip()
-    shown = [number for _, number in bench.shown(EVENT)]
+        recorder.add(frame)
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    event = await recorder.clip()
+    shown = [number for _, number in recorder.shown(EVENT)]
     assert len(shown) == len(set(shown)) == event.frames
     assert event.lost == lost
     assert event.frames + event.lost == 60
@@ -351,25 +361,25 @@ async def test_stop_and_answers_while_the_disk_hangs(
     settings: RecordingSettings, hung: HungDisk
 ) -> None:
     """Protecting is answered with a sentence, and both are stopped in bounded time."""
-    bench = Bench(settings)
-    await bench.start()
-    await record(bench)
+    recorder = RunningRecorder(settings)
+    await recorder.start()
+    await record(recorder)
     for frame in frames(10, start_ms=NOON + 300_000, event=3, first_seq=100):
-        bench.add(frame)
-    await bench.until(lambda: bench.recorder.stats.frames > 10)
+        recorder.add(frame)
+    await until(lambda: recorder.capture.stats.frames > 10)
     hung.answers.clear()
     with pytest.raises(StorageFailed, match="does not answer"):
-        await bench.library.protect(EVENT, True)
-    assert await bench.library.event(EVENT) is not None
+        await recorder.library.protect(EVENT, True)
+    assert await recorder.library.event(EVENT) is not None
     async with asyncio.timeout(20):
-        await bench.stop()
+        await recorder.stop()
     hung.answers.set()
     await asyncio.sleep(0.1)
 
 
 @pytest.mark.usefixtures("impatient")
 async def test_refused_rename_is_reported(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    recorder: RunningRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thumbnail that cannot be put in place is no secret; recording goes on."""
     real = Path.replace
@@ -381,11 +391,11 @@ async def test_refused_rename_is_reported(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", refuse)
-        await record(bench)
-        await bench.heard(Problem, lambda item: item.kind == "storage_refuses")
-    await record(bench, event=2, first_seq=11)
-    await bench.heard(Solved, lambda item: item.kind == "storage_refuses")
-    assert len(await bench.heard(ClipReady, count=2)) == 2
+        await record(recorder)
+        await recorder.heard(Problem, lambda item: item.kind == "storage_refuses")
+    await record(recorder, event=2, first_seq=11)
+    await recorder.heard(Solved, lambda item: item.kind == "storage_refuses")
+    assert len(await recorder.heard(ClipReady, count=2)) == 2
 
 
 @pytest.mark.parametrize("protected", [True, False])
@@ -395,16 +405,16 @@ async def test_full_disk_says_what_fills_it(
     """Without any motion: protected recordings, or files of others."""
     monkeypatch.setattr(f"{RECORDING}.capture.disk.ROOM_CHECK_S", 0.2)
     monkeypatch.setattr(f"{RECORDING}.capture.recorder.IDLE_CHECK_S", 0.2)
-    bench = Bench(settings)
-    await bench.start()
+    recorder = RunningRecorder(settings)
+    await recorder.start()
     try:
-        await record(bench)
+        await record(recorder)
         if protected:
-            await bench.library.protect(EVENT, True)
-        bench.change(free_space_floor=1 << 60)
+            await recorder.library.protect(EVENT, True)
+        recorder.change(free_space_floor=1 << 60)
         kind = "only_protected_left" if protected else "storage_taken"
-        (problem,) = await bench.heard(Problem, lambda item: item.kind == kind)
+        (problem,) = await recorder.heard(Problem, lambda item: item.kind == kind)
         assert ("1 protected" in problem.detail) == protected
         assert "other files" in problem.detail
     finally:
-        await bench.stop()
+        await recorder.stop()

@@ -12,9 +12,8 @@ from custom_components.magicpi_nvr.recording.library.layout import (
     hour_start_ms,
 )
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST
-
-from .conftest import Bench
-from .frames import BOOT, CAMERA, frames
+from tests.harness.pictures import BOOT, CAMERA, frames
+from tests.harness.recorder import RunningRecorder
 
 HOUR = 3_600_000
 
@@ -23,14 +22,16 @@ def _ms(*when: int) -> int:
     return int(datetime(*when, tzinfo=UTC).timestamp() * 1000)  # type: ignore[misc]
 
 
-async def _record(bench: Bench, number: int, at_ms: int, count: int = 5) -> str:
+async def _record(
+    recorder: RunningRecorder, number: int, at_ms: int, count: int = 5
+) -> str:
     """Record an event and return its path."""
     for i, frame in enumerate(
         frames(count, start_ms=at_ms, event=number, first_seq=number * 100)
     ):
-        assert bench.add(frame, flags=FLAG_LAST if i == count - 1 else 0)
-    event = await bench.clip(event_id(CAMERA, BOOT, number))
-    assert bench.shown(event.id) == [
+        assert recorder.add(frame, flags=FLAG_LAST if i == count - 1 else 0)
+    event = await recorder.clip(event_id(CAMERA, BOOT, number))
+    assert recorder.shown(event.id) == [
         (at_ms + i * 100, number * 100 + i) for i in range(count)
     ]
     return event.path.partition("/")[2]
@@ -70,10 +71,10 @@ async def _record(bench: Bench, number: int, at_ms: int, count: int = 5) -> str:
     ],
 )
 async def test_changes_of_the_clock(
-    bench: Bench, zone: str, first: tuple[int, ...], names: list[str]
+    recorder: RunningRecorder, zone: str, first: tuple[int, ...], names: list[str]
 ) -> None:
     """An event every hour over the change, then late ones into each: nothing lost, overwritten or misplaced."""
-    bench.change(time_zone=ZoneInfo(zone))
+    recorder.change(time_zone=ZoneInfo(zone))
     begin = _ms(*first)
     # Lord Howe's repeated half hour is shorter than a step of an hour.
     steps = (
@@ -81,59 +82,63 @@ async def test_changes_of_the_clock(
         if "Howe" in zone
         else [i * HOUR for i in range(4)]
     )
-    paths = [await _record(bench, i + 1, begin + step) for i, step in enumerate(steps)]
+    paths = [
+        await _record(recorder, i + 1, begin + step) for i, step in enumerate(steps)
+    ]
     assert paths == [f"{name}.mp4" for name in names]
     late = [
-        await _record(bench, i + 11, begin + step + 60_000)
+        await _record(recorder, i + 11, begin + step + 60_000)
         for i, step in enumerate(steps)
     ]
     assert late == paths
-    page = await bench.library.events(limit=100)
+    page = await recorder.library.events(limit=100)
     assert [event.start_ms for event in page.events] == sorted(
         (begin + step + more for step in steps for more in (0, 60_000)), reverse=True
     )
 
 
-async def test_event_over_the_change_stays_whole(bench: Bench) -> None:
+async def test_event_over_the_change_stays_whole(recorder: RunningRecorder) -> None:
     """An event that began in the first of two hours of one name is not torn by the second."""
     begin = _ms(2026, 10, 25, 0, 59, 59)
     for frame in frames(40, start_ms=begin):
-        bench.add(frame)
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    event = await bench.clip()
-    assert list(bench.files()) == ["AA-BB-CC-DD-EE-01/2026-10-25/02.mp4"]
+        recorder.add(frame)
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    event = await recorder.clip()
+    assert list(recorder.files()) == ["AA-BB-CC-DD-EE-01/2026-10-25/02.mp4"]
     assert event.frames == 40
 
 
-async def test_another_time_zone(bench: Bench) -> None:
+async def test_another_time_zone(recorder: RunningRecorder) -> None:
     """The same hour of another time zone is another hour, and late events still find theirs."""
     at_ms = _ms(2026, 11, 22, 13, 10)
-    assert await _record(bench, 1, at_ms) == "2026-11-22/14.mp4"
-    bench.change(time_zone=ZoneInfo("America/New_York"))
-    assert await _record(bench, 2, at_ms + 6 * HOUR) == "2026-11-22/14-2.mp4"
-    bench.change(time_zone=ZoneInfo("Europe/Berlin"))
-    assert await _record(bench, 3, at_ms + 60_000) == "2026-11-22/14.mp4"
-    assert {path: len(file.segments) for path, file in bench.files().items()} == {
+    assert await _record(recorder, 1, at_ms) == "2026-11-22/14.mp4"
+    recorder.change(time_zone=ZoneInfo("America/New_York"))
+    assert await _record(recorder, 2, at_ms + 6 * HOUR) == "2026-11-22/14-2.mp4"
+    recorder.change(time_zone=ZoneInfo("Europe/Berlin"))
+    assert await _record(recorder, 3, at_ms + 60_000) == "2026-11-22/14.mp4"
+    assert {path: len(file.segments) for path, file in recorder.files().items()} == {
         "AA-BB-CC-DD-EE-01/2026-11-22/14.mp4": 2,
         "AA-BB-CC-DD-EE-01/2026-11-22/14-2.mp4": 1,
     }
 
 
-async def test_zone_changes_in_mid_event(bench: Bench) -> None:
+async def test_zone_changes_in_mid_event(recorder: RunningRecorder) -> None:
     """An event goes on where it began."""
     sent = list(frames(30, start_ms=_ms(2026, 11, 22, 13, 10)))
     for frame in sent[:15]:
-        bench.add(frame)
-    bench.change(time_zone=ZoneInfo("Asia/Kolkata"))
+        recorder.add(frame)
+    recorder.change(time_zone=ZoneInfo("Asia/Kolkata"))
     for frame in sent[15:]:
-        bench.add(frame)
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    await bench.clip()
-    assert list(bench.files()) == ["AA-BB-CC-DD-EE-01/2026-11-22/14.mp4"]
+        recorder.add(frame)
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    await recorder.clip()
+    assert list(recorder.files()) == ["AA-BB-CC-DD-EE-01/2026-11-22/14.mp4"]
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=1), timedelta(days=-1)])
-async def test_clock_of_the_host_jumps(bench: Bench, jump: timedelta) -> None:
+async def test_clock_of_the_host_jumps(
+    recorder: RunningRecorder, jump: timedelta
+) -> None:
     """Within an event the camera's own clock counts, whatever the host's does."""
     begin = _ms(2026, 11, 22, 13, 10)
     sent = list(frames(20, start_ms=begin))
@@ -141,19 +146,19 @@ async def test_clock_of_the_host_jumps(bench: Bench, jump: timedelta) -> None:
         shifted = frame.captured_ms + (
             jump // timedelta(milliseconds=1) if i >= 10 else 0
         )
-        bench.add(replace(frame, captured_ms=shifted))
-    bench.recorder.end_event(CAMERA, BOOT, 1)
-    event = await bench.clip()
-    assert bench.shown(event.id) == [(begin + i * 100, i + 1) for i in range(20)]
-    assert bench.recorder.stats.nudged == 0
+        recorder.add(replace(frame, captured_ms=shifted))
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    event = await recorder.clip()
+    assert recorder.shown(event.id) == [(begin + i * 100, i + 1) for i in range(20)]
+    assert recorder.capture.stats.nudged == 0
 
 
-async def test_frames_of_yesterday(bench: Bench) -> None:
+async def test_frames_of_yesterday(recorder: RunningRecorder) -> None:
     """What a camera kept while the gateway was away goes to the hour in which it was captured."""
     now = _ms(2026, 11, 22, 13, 10)
-    assert await _record(bench, 1, now) == "2026-11-22/14.mp4"
-    assert await _record(bench, 2, now - 17 * HOUR) == "2026-11-21/21.mp4"
-    assert await _record(bench, 3, now - 100 * HOUR) == "2026-11-18/10.mp4"
+    assert await _record(recorder, 1, now) == "2026-11-22/14.mp4"
+    assert await _record(recorder, 2, now - 17 * HOUR) == "2026-11-21/21.mp4"
+    assert await _record(recorder, 3, now - 100 * HOUR) == "2026-11-18/10.mp4"
 
 
 def test_hours_of_one_name_begin_apart() -> None:

@@ -24,7 +24,8 @@ from custom_components.magicpi_nvr.gateway import (
     TooManyTries,
     WrongCode,
 )
-from tests.harness.gateway import HOST, RunningGateway, run_gateway, until
+from tests.harness.gateway import HOST, RunningGateway, run_gateway
+from tests.harness.waiting import until
 from virtual_camera import FaultySource, LoopSource, VirtualCamera
 
 from .conftest import MakeCamera

@@ -26,7 +26,7 @@ PERSONS = WatchSettings(labels=frozenset({Label.PERSON}))
 BLIND = WatchSettings(detects=False)
 
 
-class Scene:
+class WatchedEvent:
     """A watch that is shown pictures; `found` is what the detector answers."""
 
     def __init__(self, settings: WatchSettings, **options: Any) -> None:
@@ -73,61 +73,61 @@ class Scene:
 
 def test_three_pictures_a_second_at_most() -> None:
     """Then two, once the event is ten seconds old; warming ones and stills never."""
-    scene = Scene(BLIND)
-    scene.show(10)
-    assert 28 <= scene.pictures <= 30
-    scene.show(10)
-    assert 46 <= scene.pictures <= 52
-    late = [t for t in range(-9000, -8000, 100) if scene.watch.wants(t, 0)]
+    event = WatchedEvent(BLIND)
+    event.show(10)
+    assert 28 <= event.pictures <= 30
+    event.show(10)
+    assert 46 <= event.pictures <= 52
+    late = [t for t in range(-9000, -8000, 100) if event.watch.wants(t, 0)]
     assert len(late) == 3
-    assert not scene.watch.wants(30_000, FLAG_WARMING_UP)
-    assert not scene.watch.wants(30_000, FLAG_STILL)
-    assert scene.watch.wants(30_000, 0)
+    assert not event.watch.wants(30_000, FLAG_WARMING_UP)
+    assert not event.watch.wants(30_000, FLAG_STILL)
+    assert event.watch.wants(30_000, 0)
 
 
 def test_a_quiet_event_is_looked_at_twice_and_may_sleep() -> None:
     """Two looks, then more than three seconds of pictures with nothing."""
-    scene = Scene(PERSONS)
-    scene.show(3.5)
-    assert not scene.watch.may_sleep()
-    scene.show(1.5)
-    assert scene.watch.may_sleep()
-    assert scene.watch.verdict() is Verdict.NOTHING_SEEN
-    scene.show(30)
-    assert len(scene.shown) == 2
+    event = WatchedEvent(PERSONS)
+    event.show(3.5)
+    assert not event.watch.may_sleep()
+    event.show(1.5)
+    assert event.watch.may_sleep()
+    assert event.watch.verdict() is Verdict.NOTHING_SEEN
+    event.show(30)
+    assert len(event.shown) == 2
 
 
 def test_an_answer_that_is_missing_keeps_the_camera_awake() -> None:
     """No sleep while the detector has not answered."""
-    scene = Scene(PERSONS)
-    scene.show(5, answers=False)
-    assert not scene.watch.may_sleep()
-    for look in scene.shown:
-        scene.watch.looked(look, [])
-    assert scene.watch.may_sleep()
+    event = WatchedEvent(PERSONS)
+    event.show(5, answers=False)
+    assert not event.watch.may_sleep()
+    for look in event.shown:
+        event.watch.looked(look, [])
+    assert event.watch.may_sleep()
 
 
 def test_at_most_twelve_looks_however_long() -> None:
     """A branch in the wind for two minutes."""
-    scene = Scene(PERSONS)
-    scene.show(120, moved=CAR)
-    assert len(scene.shown) == 12
-    assert scene.watch.verdict() is Verdict.NOTHING_SEEN
+    event = WatchedEvent(PERSONS)
+    event.show(120, moved=CAR)
+    assert len(event.shown) == 12
+    assert event.watch.verdict() is Verdict.NOTHING_SEEN
 
 
 def test_once_it_is_sure_it_looks_less() -> None:
     """A person who was seen surely costs one look in eight seconds."""
-    scene = Scene(PERSONS)
-    scene.show(30, moved=HERE, found=[(Label.PERSON, 0.7, HERE)])
-    assert 4 <= len(scene.shown) <= 6
-    assert scene.watch.verdict() is Verdict.SEEN
+    event = WatchedEvent(PERSONS)
+    event.show(30, moved=HERE, found=[(Label.PERSON, 0.7, HERE)])
+    assert 4 <= len(event.shown) <= 6
+    assert event.watch.verdict() is Verdict.SEEN
 
 
 def test_what_is_small_is_looked_at_on_its_own() -> None:
     """A crop around what moves, in the picture's own shape, and now and then the whole."""
-    scene = Scene(PERSONS)
-    scene.show(20, moved=(0.9, 0.9, 0.01, 0.01))
-    crops = [look.crop for look in scene.shown]
+    event = WatchedEvent(PERSONS)
+    event.show(20, moved=(0.9, 0.9, 0.01, 0.01))
+    crops = [look.crop for look in event.shown]
     assert crops[:2] == [None, None]
     assert None in crops[2:]
     small = [crop for crop in crops if crop]
@@ -139,45 +139,45 @@ def test_what_is_small_is_looked_at_on_its_own() -> None:
 
 def test_two_weak_answers_are_sure_and_one_is_not() -> None:
     """A score just above its threshold counts when another look agrees."""
-    scene = Scene(PERSONS)
-    scene.show(0.2, found=[(Label.PERSON, 0.47, HERE)])
-    assert scene.watch.sure() == {}
-    assert len(scene.shown) == 1
-    scene.show(0.4, found=[(Label.PERSON, 0.46, HERE)])
-    assert scene.watch.sure()[Label.PERSON].score == pytest.approx(0.47)
+    event = WatchedEvent(PERSONS)
+    event.show(0.2, found=[(Label.PERSON, 0.47, HERE)])
+    assert event.watch.sure() == {}
+    assert len(event.shown) == 1
+    event.show(0.4, found=[(Label.PERSON, 0.46, HERE)])
+    assert event.watch.sure()[Label.PERSON].score == pytest.approx(0.47)
 
 
 def test_nearly_a_person_keeps_the_camera_awake() -> None:
     """Below the threshold is no detection, and no reason to sleep where something moves."""
-    scene = Scene(PERSONS, has_quiet=True)
-    scene.show(5, moved=HERE, found=[(Label.PERSON, 0.35, HERE)])
-    assert scene.watch.detections() == ()
-    assert not scene.watch.may_sleep()
+    event = WatchedEvent(PERSONS, has_quiet=True)
+    event.show(5, moved=HERE, found=[(Label.PERSON, 0.35, HERE)])
+    assert event.watch.detections() == ()
+    assert not event.watch.may_sleep()
     # Where nothing moves and all looks as ever, it is a lamp post
-    post = Scene(PERSONS, has_quiet=True)
+    post = WatchedEvent(PERSONS, has_quiet=True)
     post.show(5, found=[(Label.PERSON, 0.35, HERE)])
     assert post.watch.may_sleep()
 
 
 def test_motion_without_labels_is_seen() -> None:
     """Whatever moves counts; in one picture only it is nothing."""
-    scene = Scene(BLIND)
-    scene.show(1.1)
-    scene.show(0.3, moved=HERE)
-    scene.show(2)
-    assert scene.watch.verdict() is Verdict.NOTHING_SEEN
-    scene.show(1, moved=HERE)
-    assert scene.watch.verdict() is Verdict.SEEN
-    assert not scene.watch.may_sleep()
+    event = WatchedEvent(BLIND)
+    event.show(1.1)
+    event.show(0.3, moved=HERE)
+    event.show(2)
+    assert event.watch.verdict() is Verdict.NOTHING_SEEN
+    event.show(1, moved=HERE)
+    assert event.watch.verdict() is Verdict.SEEN
+    assert not event.watch.may_sleep()
 
 
 def test_without_answers_motion_counts_although_labels_are_asked_for() -> None:
     """A detector that does not run hides nobody."""
-    scene = Scene(PERSONS)
-    scene.watch.settings = WatchSettings(labels=PERSONS.labels, detects=False)
-    scene.show(4, moved=HERE)
-    assert scene.watch.verdict() is Verdict.SEEN
-    assert scene.watch.result().strength >= 1
+    event = WatchedEvent(PERSONS)
+    event.watch.settings = WatchSettings(labels=PERSONS.labels, detects=False)
+    event.show(4, moved=HERE)
+    assert event.watch.verdict() is Verdict.SEEN
+    assert event.watch.result().strength >= 1
 
 
 def test_motion_beside_all_zones_is_nothing() -> None:
@@ -191,32 +191,32 @@ def test_motion_beside_all_zones_is_nothing() -> None:
             }
         ]
     )
-    scene = Scene(WatchSettings(zones=zones))
-    scene.show(5, moved=CAR, found=[(Label.PERSON, 0.8, CAR)])
-    assert scene.watch.verdict() is Verdict.NOTHING_SEEN
-    assert scene.watch.may_sleep()
-    (outside,) = scene.watch.detections()
+    event = WatchedEvent(WatchSettings(zones=zones))
+    event.show(5, moved=CAR, found=[(Label.PERSON, 0.8, CAR)])
+    assert event.watch.verdict() is Verdict.NOTHING_SEEN
+    assert event.watch.may_sleep()
+    (outside,) = event.watch.detections()
     assert (outside.zones, outside.counts) == ((), False)
-    scene.show(4, moved=HERE, found=[(Label.PERSON, 0.8, HERE)])
-    assert scene.watch.verdict() is Verdict.SEEN
-    assert scene.watch.result().zones == ("Path",)
+    event.show(4, moved=HERE, found=[(Label.PERSON, 0.8, HERE)])
+    assert event.watch.verdict() is Verdict.SEEN
+    assert event.watch.result().zones == ("Path",)
 
 
 def test_a_parked_car_counts_once() -> None:
     """What stood there in the event before is still; when it drives off it is seen."""
-    scene = Scene(WatchSettings())
+    event = WatchedEvent(WatchSettings())
     car = [(Label.VEHICLE, 0.6, CAR)]
-    scene.show(5, found=car)
-    assert scene.watch.verdict() is Verdict.SEEN
-    still = scene.watch.standing()
+    event.show(5, found=car)
+    assert event.watch.verdict() is Verdict.SEEN
+    still = event.watch.standing()
     assert still == (Still(Label.VEHICLE, CAR),)
-    again = Scene(WatchSettings(), still=still)
+    again = WatchedEvent(WatchSettings(), still=still)
     again.show(5, found=car)
     assert again.watch.verdict() is Verdict.NOTHING_SEEN
     assert [item.still for item in again.watch.detections()] == [True]
     assert again.watch.best is None
     assert again.watch.standing() == still
-    away = Scene(WatchSettings(), still=still)
+    away = WatchedEvent(WatchSettings(), still=still)
     away.show(5, moved=CAR, found=[(Label.VEHICLE, 0.6, (0.3, 0.1, 0.2, 0.2))])
     assert Label.VEHICLE in away.watch.sure()
 
@@ -226,72 +226,72 @@ def test_a_car_that_left_is_forgotten() -> None:
     still: tuple[Still, ...] = (Still(Label.VEHICLE, CAR),)
     for _ in range(8):
         assert still
-        scene = Scene(WatchSettings(), still=still)
-        scene.show(1)
-        still = scene.watch.standing()
+        event = WatchedEvent(WatchSettings(), still=still)
+        event.show(1)
+        still = event.watch.standing()
     assert still == ()
 
 
 def test_a_person_at_the_door_is_not_taken_for_a_statue() -> None:
     """Somebody in the place of somebody before counts when anything moves there."""
     still = (Still(Label.PERSON, HERE),)
-    scene = Scene(PERSONS, still=still, has_quiet=True)
-    scene.show(4, moved=HERE, found=[(Label.PERSON, 0.7, HERE)])
-    assert scene.watch.verdict() is Verdict.SEEN
-    statue = Scene(PERSONS, still=still, has_quiet=True)
+    event = WatchedEvent(PERSONS, still=still, has_quiet=True)
+    event.show(4, moved=HERE, found=[(Label.PERSON, 0.7, HERE)])
+    assert event.watch.verdict() is Verdict.SEEN
+    statue = WatchedEvent(PERSONS, still=still, has_quiet=True)
     statue.show(4, found=[(Label.PERSON, 0.7, HERE)])
     assert statue.watch.verdict() is Verdict.NOTHING_SEEN
 
 
 def test_who_stands_still_is_looked_at_before_the_camera_sleeps() -> None:
     """A place unlike the quiet picture keeps the camera awake until the detector has looked there."""
-    blind = Scene(BLIND, has_quiet=True)
+    blind = WatchedEvent(BLIND, has_quiet=True)
     blind.show(5, unlike=HERE)
     assert not blind.watch.may_sleep()
-    scene = Scene(PERSONS, has_quiet=True)
-    scene.show(1, unlike=HERE)
-    assert not scene.watch.may_sleep()
-    scene.show(5, unlike=HERE)
-    assert any(look.crop for look in scene.shown)
-    assert scene.watch.may_sleep()
+    event = WatchedEvent(PERSONS, has_quiet=True)
+    event.show(1, unlike=HERE)
+    assert not event.watch.may_sleep()
+    event.show(5, unlike=HERE)
+    assert any(look.crop for look in event.shown)
+    assert event.watch.may_sleep()
 
 
 def test_the_best_view_is_the_largest_person() -> None:
     """The picture of an event shows the person, not the car, and the nearer one."""
-    scene = Scene(WatchSettings())
-    scene.show(0.1, found=[(Label.VEHICLE, 0.9, CAR)])
-    scene.show(0.4, found=[(Label.PERSON, 0.7, (0.5, 0.5, 0.3, 0.5))])
-    scene.show(6, moved=HERE, found=[(Label.PERSON, 0.7, HERE)])
-    assert scene.watch.best == (scene.shown[1].t, scene.shown[1].jpeg)
+    event = WatchedEvent(WatchSettings())
+    event.show(0.1, found=[(Label.VEHICLE, 0.9, CAR)])
+    event.show(0.4, found=[(Label.PERSON, 0.7, (0.5, 0.5, 0.3, 0.5))])
+    event.show(6, moved=HERE, found=[(Label.PERSON, 0.7, HERE)])
+    assert event.watch.best == (event.shown[1].t, event.shown[1].jpeg)
 
 
 def test_a_late_motion_is_worth_a_last_look() -> None:
     """What moved most since the last look is looked at when the event ends."""
-    scene = Scene(PERSONS)
-    scene.show(11)
-    scene.show(1.2, moved=HERE, found=[])
-    scene.show(0.4, moved=CAR)
-    (last,) = scene.watch.last_looks()
-    assert last.t > scene.shown[-1].t
-    assert scene.watch.last_looks() == []
+    event = WatchedEvent(PERSONS)
+    event.show(11)
+    event.show(1.2, moved=HERE, found=[])
+    event.show(0.4, moved=CAR)
+    (last,) = event.watch.last_looks()
+    assert last.t > event.shown[-1].t
+    assert event.watch.last_looks() == []
 
 
 def test_too_few_pictures_are_no_verdict() -> None:
     """An event of a second is neither seen nor nothing."""
-    scene = Scene(WatchSettings())
-    scene.show(1)
-    assert scene.watch.verdict() is None
-    assert not scene.watch.may_sleep()
+    event = WatchedEvent(WatchSettings())
+    event.show(1)
+    assert event.watch.verdict() is None
+    assert not event.watch.may_sleep()
 
 
 def test_who_appears_after_three_seconds_is_not_cut() -> None:
     """Motion that has only just begun keeps the camera awake until it was looked at."""
-    scene = Scene(PERSONS, has_quiet=True)
-    scene.show(3)
+    event = WatchedEvent(PERSONS, has_quiet=True)
+    event.show(3)
     for _ in range(30):
-        assert not scene.watch.may_sleep()
-        scene.show(0.1, moved=HERE, found=[(Label.PERSON, 0.7, HERE)])
-    assert scene.watch.verdict() is Verdict.SEEN
+        assert not event.watch.may_sleep()
+        event.show(0.1, moved=HERE, found=[(Label.PERSON, 0.7, HERE)])
+    assert event.watch.verdict() is Verdict.SEEN
 
 
 def test_the_first_picture_is_looked_at_before_its_motion_is_known() -> None:

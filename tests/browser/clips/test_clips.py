@@ -15,7 +15,7 @@ from custom_components.magicpi_nvr.recording.library import Library, http_range
 from custom_components.magicpi_nvr.recording.library.playback import VirtualFile
 from custom_components.magicpi_nvr.recording.model import ClipSpec
 from person import find_chromium
-from tests.recording.library.recordings import FRONT, NOON, Pictures, Recordings
+from tests.harness.library import FRONT, NOON, Pictures, Recordings
 
 CHROMIUM = find_chromium()
 pytestmark = [
@@ -179,13 +179,13 @@ async def test_resolution_changes(
     server: Server,
     library: Library,
     recordings: Recordings,
-    large: Pictures,
+    large_video: Pictures,
 ) -> None:
     """Parts of different sizes, sought across in both directions."""
     for minute in range(2):
         await recordings.record(NOON + minute * 60_000, frames=30)
         await recordings.record(
-            NOON + minute * 60_000 + 30_000, frames=30, part=2, pictures=large
+            NOON + minute * 60_000 + 30_000, frames=30, part=2, pictures=large_video
         )
     clip = await library.clip(ClipSpec.hour(FRONT, "2026-11-22", "12"))
     await check(page, server, clip)

@@ -15,8 +15,8 @@ from custom_components.magicpi_nvr.recording.library import Library
 from custom_components.magicpi_nvr.recording.library.copies import remote_event
 from custom_components.magicpi_nvr.recording.model import ClipSpec
 from object_stores import s3_store, server_folder
-from tests.copies.support import Clip, Place, Running
-from tests.recording.library.recordings import FRONT, NOON, Recordings
+from tests.harness.copies import Clip, CopyServer, RunningCopier
+from tests.harness.library import FRONT, NOON, Recordings
 
 from .test_clips import Server, check, page, pytestmark, server  # noqa: F401 - fixtures
 
@@ -96,9 +96,9 @@ async def remote(
     """Return what records events, copies them to an S3 server and lets the disk lose them."""
     with server_folder() as folder:
         async with s3_store(folder) as store:
-            place = Place("s3", store, None, None)  # type: ignore[arg-type]
-            async with Running(
-                place.target,
+            copy_server = CopyServer("s3", store, None, None)  # type: ignore[arg-type]
+            async with RunningCopier(
+                copy_server.target,
                 tmp_path / "copies",
                 Clips(library),  # type: ignore[arg-type]
             ) as running:

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from homeassistant.const import __version__
 from person import Person, chromium, find_chromium, person
-from stage import Stage
+from seeded_installation import SeededInstallation
 from virtual_camera import VirtualCamera
 
 HERE = Path(__file__).parent
@@ -57,11 +57,13 @@ def verify_cleanup() -> None:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stage]:
+async def seeded(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncGenerator[SeededInstallation]:
     """Return the home; nothing of ours may go wrong in it."""
-    async with Stage(tmp_path_factory.mktemp("home")) as stage:
-        yield stage
-        problems = stage.hass.problems(("ERROR", "CRITICAL"))
+    async with SeededInstallation(tmp_path_factory.mktemp("home")) as seeded:
+        yield seeded
+        problems = seeded.hass.problems(("ERROR", "CRITICAL"))
     assert problems == []
 
 
@@ -73,23 +75,25 @@ async def browser() -> AsyncGenerator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visitor(stage: Stage, browser: Browser) -> AsyncGenerator[Person]:
+async def visitor(
+    seeded: SeededInstallation, browser: Browser
+) -> AsyncGenerator[Person]:
     """Return somebody with a window; our part of the UI may not complain there."""
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         yield visitor
         assert visitor.complaints == []
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def front_door(stage: Stage) -> VirtualCamera:
+async def front_door(seeded: SeededInstallation) -> VirtualCamera:
     """Return the camera at the front door, claimed and asleep after its first clip."""
-    camera = stage.front_door
+    camera = seeded.front_door
     if not camera.flash.registered:
-        await stage.claim(camera, "Front door")
+        await seeded.claim(camera, "Front door")
     await camera.wait_state("asleep", timeout=60)
-    page = await stage.hass.ws("magicpi_nvr/events", camera_ids=[camera.id], limit=1)
+    page = await seeded.hass.ws("magicpi_nvr/events", camera_ids=[camera.id], limit=1)
     if not page["events"]:
-        await stage.record(camera, 4)
+        await seeded.record(camera, 4)
         await camera.wait_state("asleep", timeout=60)
-    await stage.end_soon(camera)
+    await seeded.end_soon(camera)
     return camera

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from home_assistant import ROOT, wait_until
 from person import CARD, PHONE, Person, Scheme, person
-from stage import BUSY_DAY, CALM_DAY, Stage
+from seeded_installation import BUSY_DAY, CALM_DAY, SeededInstallation
 from virtual_camera import VirtualCamera
 
 FRONTEND = ROOT / "frontend"
@@ -88,16 +88,16 @@ EVENTS = """row => {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def dashboard(stage: Stage, front_door: VirtualCamera) -> str:
+async def dashboard(seeded: SeededInstallation, front_door: VirtualCamera) -> str:
     """Return the path of a dashboard with nothing but the card."""
-    await stage.hass.ws(
+    await seeded.hass.ws(
         "lovelace/dashboards/create",
         url_path=DASHBOARD,
         title="Timeline",
         mode="storage",
     )
     card = {"type": f"custom:{CARD}", "title": "Cameras"}
-    await stage.hass.ws(
+    await seeded.hass.ws(
         "lovelace/config/save",
         url_path=DASHBOARD,
         config={"views": [{"title": "Timeline", "type": "panel", "cards": [card]}]},
@@ -155,10 +155,10 @@ class Card:
 
 @asynccontextmanager
 async def card_of(
-    stage: Stage, browser: Browser, dashboard: str, **options: Any
+    seeded: SeededInstallation, browser: Browser, dashboard: str, **options: Any
 ) -> AsyncGenerator[Card]:
     """Open a window with the card."""
-    async with person(browser, stage.hass, **options) as visitor:
+    async with person(browser, seeded.hass, **options) as visitor:
         card = Card(visitor)
         await card.open(dashboard)
         yield card
@@ -166,9 +166,11 @@ async def card_of(
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def card(stage: Stage, browser: Browser, dashboard: str) -> AsyncGenerator[Card]:
+async def card(
+    seeded: SeededInstallation, browser: Browser, dashboard: str
+) -> AsyncGenerator[Card]:
     """Return the card in a window of its own."""
-    async with card_of(stage, browser, dashboard) as card:
+    async with card_of(seeded, browser, dashboard) as card:
         yield card
 
 
@@ -183,9 +185,9 @@ async def test_one_row_per_camera(card: Card, front_door: VirtualCamera) -> None
     assert all(0 <= age <= 86_400_000 for age in ages)
 
 
-async def test_hover_and_click(stage: Stage, card: Card) -> None:
+async def test_hover_and_click(seeded: SeededInstallation, card: Card) -> None:
     """A pointer above an event shows its picture, a click plays the clip from there."""
-    await card.go_to(f"{stage.day(CALM_DAY)}")
+    await card.go_to(f"{seeded.day(CALM_DAY)}")
     row = card.row("Garden")
     event = (await card.events("Garden"))[20]
     assert len(await card.events("Garden")) == 60
@@ -221,9 +223,9 @@ async def span_of(card: Card) -> Any:
     return await card.element.evaluate("card => card._view")
 
 
-async def test_drag_scrubs(stage: Stage, card: Card) -> None:
+async def test_drag_scrubs(seeded: SeededInstallation, card: Card) -> None:
     """Dragging moves the clip's picture with the finger, before anything is let go."""
-    await card.go_to(f"{stage.day(CALM_DAY)}")
+    await card.go_to(f"{seeded.day(CALM_DAY)}")
     row = card.row("Garden")
     event = (await card.events("Garden"))[30]
     await card.element.evaluate(
@@ -285,9 +287,9 @@ async def test_live_picture_at_the_right(card: Card, front_door: VirtualCamera) 
     await expect(slider).to_have_attribute("aria-valuemax", str(len(events) + 1))
 
 
-async def test_keyboard(stage: Stage, card: Card) -> None:
+async def test_keyboard(seeded: SeededInstallation, card: Card) -> None:
     """All of it works without a mouse, and a screen reader hears where one is."""
-    await card.go_to(f"{stage.day(CALM_DAY)}")
+    await card.go_to(f"{seeded.day(CALM_DAY)}")
     slider = card.row("Garden").get_by_role("slider", name="Events of Garden")
     await slider.focus()
     await expect(slider).to_have_attribute("aria-valuetext", "60 events")
@@ -323,11 +325,14 @@ async def test_keyboard(stage: Stage, card: Card) -> None:
 
 
 async def test_phone(
-    stage: Stage, browser: Browser, dashboard: str, front_door: VirtualCamera
+    seeded: SeededInstallation,
+    browser: Browser,
+    dashboard: str,
+    front_door: VirtualCamera,
 ) -> None:
     """On a phone nothing is wider than the screen, and a tap plays."""
-    async with card_of(stage, browser, dashboard, size=PHONE, touch=True) as card:
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+    async with card_of(seeded, browser, dashboard, size=PHONE, touch=True) as card:
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         for part in await card.element.locator(".row, .bar, .stage").all():
             box = await part.bounding_box()
             assert box
@@ -346,7 +351,9 @@ async def test_phone(
         await card.visitor.video_plays()
 
 
-async def test_editor(stage: Stage, visitor: Person, dashboard: str) -> None:
+async def test_editor(
+    seeded: SeededInstallation, visitor: Person, dashboard: str
+) -> None:
     """The dashboard's editor offers the card with its form, and what is chosen counts."""
     page = visitor.page
     await visitor.open(f"{dashboard}?edit=1")
@@ -357,15 +364,15 @@ async def test_editor(stage: Stage, visitor: Person, dashboard: str) -> None:
     await title.fill("What happened")
     await expect(dialog.locator(CARD)).to_contain_text("What happened")
     await visitor.button("Save", within=dialog).click()
-    config = await stage.hass.ws("lovelace/config", url_path=DASHBOARD)
+    config = await seeded.hass.ws("lovelace/config", url_path=DASHBOARD)
     assert config["views"][0]["cards"][0]["title"] == "What happened"
 
 
 async def test_day_of_2000_events(
-    stage: Stage, card: Card, record_fact: Callable[[str], None]
+    seeded: SeededInstallation, card: Card, record_fact: Callable[[str], None]
 ) -> None:
     """It is painted soon after its data came, and nothing jumps."""
-    took = await card.go_to(f"{stage.day(BUSY_DAY)}")
+    took = await card.go_to(f"{seeded.day(BUSY_DAY)}")
     assert len(await card.events("Garden")) == 2000
     await expect(card.element.get_by_role("status")).to_contain_text("2000 events")
     # All rows are there, and the pixels as well
@@ -399,7 +406,7 @@ async def test_no_layout_shift(card: Card) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_accessible(
-    stage: Stage,
+    seeded: SeededInstallation,
     browser: Browser,
     dashboard: str,
     scheme: Scheme,
@@ -409,9 +416,9 @@ async def test_accessible(
     axe = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
     if not install_frontend() or not axe.exists():
         pytest.skip("axe-core comes with npm, which is not here")
-    async with card_of(stage, browser, dashboard, scheme=scheme) as card:
+    async with card_of(seeded, browser, dashboard, scheme=scheme) as card:
         await card.page.evaluate(axe.read_text())
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         checked = 0
         for clip in (False, True):
             if clip:

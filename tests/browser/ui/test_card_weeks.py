@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from home_assistant import wait_until
 from person import CARD, PHONE, person
-from stage import CALM_DAY, TIME_ZONE, Stage
+from seeded_installation import CALM_DAY, TIME_ZONE, SeededInstallation
 from virtual_camera import VirtualCamera
 
 from .test_card import OBSERVE, Card, card_of
@@ -83,52 +83,58 @@ CROWD = """async ([card, cameras, events, silent]) => {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def dashboard(stage: Stage, front_door: VirtualCamera) -> str:
+async def dashboard(seeded: SeededInstallation, front_door: VirtualCamera) -> str:
     """Return the path of a dashboard with nothing but the card."""
-    await stage.hass.ws(
+    await seeded.hass.ws(
         "lovelace/dashboards/create",
         url_path=DASHBOARD,
         title="Weeks",
         mode="storage",
     )
     view = {"title": "Weeks", "type": "panel", "cards": [{"type": f"custom:{CARD}"}]}
-    await stage.hass.ws(
+    await seeded.hass.ws(
         "lovelace/config/save", url_path=DASHBOARD, config={"views": [view]}
     )
     return f"/{DASHBOARD}/0"
 
 
 async def test_subscription_that_is_refused(
-    stage: Stage, browser: Browser, dashboard: str, front_door: VirtualCamera
+    seeded: SeededInstallation,
+    browser: Browser,
+    dashboard: str,
+    front_door: VirtualCamera,
 ) -> None:
     """It is asked for again until news come."""
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         await visitor.page.add_init_script(REFUSE_TWICE)
         card = Card(visitor)
         await card.open(dashboard)
         assert await visitor.page.evaluate("window.refused") == 2
         before = len(await card.events("Front door"))
         await front_door.wait_state("asleep", timeout=60)
-        await stage.record(front_door, 2)
+        await seeded.record(front_door, 2)
         slider = card.row("Front door").get_by_role("slider")
         await expect(slider).to_have_attribute("aria-valuemax", str(before + 1))
 
 
 async def test_restart_under_an_open_card(
-    stage: Stage, browser: Browser, dashboard: str, front_door: VirtualCamera
+    seeded: SeededInstallation,
+    browser: Browser,
+    dashboard: str,
+    front_door: VirtualCamera,
 ) -> None:
     """After a restart of Home Assistant the card goes on by itself, with what came meanwhile."""
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         card = Card(visitor)
         await card.open(dashboard)
         before = len(await card.events("Front door"))
         await front_door.wait_state("asleep", timeout=60)
-        await stage.hass.stop()
+        await seeded.hass.stop()
         status = card.element.get_by_role("status")
         await expect(status).to_contain_text("Waiting for Home Assistant")
-        await stage.hass.start()
+        await seeded.hass.start()
         await expect(status).to_contain_text("event", timeout=90_000)
-        await stage.record(front_door, 2)
+        await seeded.record(front_door, 2)
         slider = card.row("Front door").get_by_role("slider")
         await expect(slider).to_have_attribute("aria-valuemax", str(before + 1))
         # And a clip plays, with a link of the new Home Assistant
@@ -138,22 +144,22 @@ async def test_restart_under_an_open_card(
 
 
 async def test_link_that_expired(
-    stage: Stage, browser: Browser, dashboard: str
+    seeded: SeededInstallation, browser: Browser, dashboard: str
 ) -> None:
     """A clip whose link is no longer valid is opened with a new one."""
     answers: list[int] = []
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         page = visitor.page
         await page.add_init_script(BRIEF)
         card = Card(visitor)
         await card.open(dashboard)
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
 
         async def late(route: Route) -> None:
             """Let the first request come after the end of its link."""
 
             async def expired() -> bool:
-                async with stage.hass.session.get(
+                async with seeded.hass.session.get(
                     route.request.url, headers={"Authorization": ""}
                 ) as response:
                     return response.status in (401, 403)
@@ -178,7 +184,7 @@ async def test_link_that_expired(
 
 
 async def test_clip_that_is_gone(
-    stage: Stage, browser: Browser, dashboard: str
+    seeded: SeededInstallation, browser: Browser, dashboard: str
 ) -> None:
     """Only what Home Assistant does not have any more is called gone, and chosen again it is tried again."""
     answers = [503, 404]
@@ -191,10 +197,10 @@ async def test_clip_that_is_gone(
         else:
             await route.continue_()
 
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         card = Card(visitor)
         await card.open(dashboard)
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         await visitor.page.route("**/api/magicpi_nvr/clip/**", answer)
         slider = card.row("Garden").get_by_role("slider")
         await slider.focus()
@@ -227,10 +233,12 @@ async def base_of(card: Card) -> tuple[datetime, datetime]:
     return start, end
 
 
-async def test_midnight(stage: Stage, browser: Browser, dashboard: str) -> None:
+async def test_midnight(
+    seeded: SeededInstallation, browser: Browser, dashboard: str
+) -> None:
     """The last 24 hours end now, on the next day as well; what was chosen by date stays that date."""
     late = datetime.now(ZONE).replace(hour=23, minute=58, second=0, microsecond=0)
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         card, page = Card(visitor), visitor.page
         await open_at(page, card, dashboard, late)
         next_day = card.element.get_by_role("button", name="Next day")
@@ -259,11 +267,11 @@ async def test_midnight(stage: Stage, browser: Browser, dashboard: str) -> None:
     ("date", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-06-01", 24)]
 )
 async def test_day_on_which_the_clock_changes(
-    stage: Stage, browser: Browser, dashboard: str, date: str, hours: int
+    seeded: SeededInstallation, browser: Browser, dashboard: str, date: str, hours: int
 ) -> None:
     """It has as many hours as it has, and its marks are round local times."""
     noon = datetime.fromisoformat(f"{date}T12:00").replace(tzinfo=ZONE)
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         card = Card(visitor)
         await open_at(visitor.page, card, dashboard, noon)
         await card.element.get_by_role("button", name="Day", exact=True).click()
@@ -280,7 +288,7 @@ async def test_day_on_which_the_clock_changes(
 
 
 async def test_redrawn_only_for_what_concerns_it(
-    stage: Stage,
+    seeded: SeededInstallation,
     browser: Browser,
     dashboard: str,
     front_door: VirtualCamera,
@@ -288,12 +296,12 @@ async def test_redrawn_only_for_what_concerns_it(
 ) -> None:
     """States of other entities draw nothing; an event draws its own row."""
     await front_door.wait_state("asleep", timeout=60)
-    async with card_of(stage, browser, dashboard) as card:
+    async with card_of(seeded, browser, dashboard) as card:
         await card.page.wait_for_load_state("networkidle")
         before = await card.element.evaluate(COUNTS)
         for number in range(50):
             state = {"state": f"{number}"}
-            await stage.hass.rest("POST", "/api/states/sensor.other", state)
+            await seeded.hass.rest("POST", "/api/states/sensor.other", state)
         await card.page.wait_for_function(
             "document.querySelector('home-assistant').hass.states['sensor.other']?.state === '49'"
         )
@@ -302,7 +310,7 @@ async def test_redrawn_only_for_what_concerns_it(
         record_fact("card: 50 changes of an entity of others: 0 renders, 0 draws")
         slider = card.row("Front door").get_by_role("slider")
         events = int(await slider.get_attribute("aria-valuemax") or 0)
-        await stage.record(front_door, 2)
+        await seeded.record(front_door, 2)
         await expect(slider).to_have_attribute("aria-valuemax", str(events + 1))
         drawn = await card.element.evaluate(COUNTS)
         assert drawn["draws"][0] > after["draws"][0]
@@ -310,11 +318,14 @@ async def test_redrawn_only_for_what_concerns_it(
 
 
 async def test_sleeping_cameras_are_left_alone(
-    stage: Stage, browser: Browser, dashboard: str, front_door: VirtualCamera
+    seeded: SeededInstallation,
+    browser: Browser,
+    dashboard: str,
+    front_door: VirtualCamera,
 ) -> None:
     """Their pictures are loaded once, not every few seconds."""
     await front_door.wait_state("asleep", timeout=60)
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         card, page = Card(visitor), visitor.page
         await open_at(page, card, dashboard, datetime.now(ZONE))
         await expect(card.element.locator(".tile img")).to_have_count(2)
@@ -335,9 +346,11 @@ async def test_sleeping_cameras_are_left_alone(
         assert asked == []
 
 
-async def test_slow_backend(stage: Stage, browser: Browser, dashboard: str) -> None:
+async def test_slow_backend(
+    seeded: SeededInstallation, browser: Browser, dashboard: str
+) -> None:
     """The card says that it is loading; of days that were skipped none is loaded later."""
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         await visitor.page.add_init_script(SLOW)
         card = Card(visitor)
         await card.open(dashboard)
@@ -347,16 +360,19 @@ async def test_slow_backend(stage: Stage, browser: Browser, dashboard: str) -> N
         status = card.element.get_by_role("status")
         await expect(status).to_contain_text("Loading")
         await expect(status).not_to_contain_text("Loading", timeout=30_000)
-        wanted = stage.day(6)
+        wanted = seeded.day(6)
         assert (await base_of(card))[0].date() == wanted
         assert await visitor.page.evaluate("window.asked") <= 3
 
 
 async def test_german(
-    stage: Stage, browser: Browser, dashboard: str, front_door: VirtualCamera
+    seeded: SeededInstallation,
+    browser: Browser,
+    dashboard: str,
+    front_door: VirtualCamera,
 ) -> None:
     """Reasons, dates and all words are the user's."""
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         await visitor.page.add_init_script(
             f"localStorage.setItem('selectedLanguage', {json.dumps(json.dumps('de'))})"
         )
@@ -366,13 +382,13 @@ async def test_german(
         status = card.element.get_by_role("status")
         await expect(status).to_contain_text("Ereignis")
         await card.element.locator("ha-date-input").wait_for()
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         await expect(status).to_have_text("60 Ereignisse")
         slider = card.row("Garden").get_by_role("slider", name="Ereignisse von Garden")
         await slider.focus()
         await slider.press("End")
         await visitor.video_plays()
-        day = stage.day(CALM_DAY)
+        day = seeded.day(CALM_DAY)
         about = card.element.locator(".about").first
         await expect(about).to_contain_text(f"{day.day:02}.{day.month:02}.{day.year}")
         await expect(about).to_contain_text("Bewegung · 10 s")
@@ -391,10 +407,10 @@ async def test_german(
 
 
 async def test_twelve_cameras_on_a_phone(
-    stage: Stage, browser: Browser, dashboard: str
+    seeded: SeededInstallation, browser: Browser, dashboard: str
 ) -> None:
     """Rows are low, cameras without events are folded, and nothing is wider than the screen."""
-    async with card_of(stage, browser, dashboard, size=PHONE, touch=True) as card:
+    async with card_of(seeded, browser, dashboard, size=PHONE, touch=True) as card:
         element = await card.element.element_handle()
         await card.page.evaluate(CROWD, [element, 12, 20, 5])
         rows = card.element.locator("magicpi-timeline-row")
@@ -415,13 +431,13 @@ async def test_twelve_cameras_on_a_phone(
 
 
 async def test_fifty_cameras(
-    stage: Stage,
+    seeded: SeededInstallation,
     browser: Browser,
     dashboard: str,
     record_fact: Callable[[str], None],
 ) -> None:
     """A day of 2,000 events of fifty cameras pans smoothly."""
-    async with card_of(stage, browser, dashboard) as card:
+    async with card_of(seeded, browser, dashboard) as card:
         element = await card.element.element_handle()
         await card.page.evaluate(CROWD, [element, 50, 40, 0])
         await expect(card.element.locator("magicpi-timeline-row")).to_have_count(50)
@@ -453,10 +469,12 @@ async def test_fifty_cameras(
         assert max(draws) - min(draws) <= 1
 
 
-async def test_pan_and_zoom(stage: Stage, browser: Browser, dashboard: str) -> None:
+async def test_pan_and_zoom(
+    seeded: SeededInstallation, browser: Browser, dashboard: str
+) -> None:
     """Dragging and the wheel pan, buttons zoom, the minimap shows where one is."""
-    async with card_of(stage, browser, dashboard) as card:
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+    async with card_of(seeded, browser, dashboard) as card:
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         for _ in range(2):
             await card.element.get_by_role("button", name="Zoom in").click()
 
@@ -490,7 +508,7 @@ async def test_pan_and_zoom(stage: Stage, browser: Browser, dashboard: str) -> N
         # Further than the day: the day before comes into view, with its events
         for _ in range(12):
             await mouse.wheel(-400, 0)
-        earlier = stage.day(CALM_DAY + 1)
+        earlier = seeded.day(CALM_DAY + 1)
 
         async def there() -> bool:
             start = datetime.fromtimestamp((await view())["start"] / 1000, ZONE)
@@ -501,11 +519,11 @@ async def test_pan_and_zoom(stage: Stage, browser: Browser, dashboard: str) -> N
 
 
 async def test_previous_and_next(
-    stage: Stage, browser: Browser, dashboard: str
+    seeded: SeededInstallation, browser: Browser, dashboard: str
 ) -> None:
     """Buttons go from event to event; a time leads to what happened then."""
-    async with card_of(stage, browser, dashboard) as card:
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+    async with card_of(seeded, browser, dashboard) as card:
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         events = await card.events("Garden")
         slider = card.row("Garden").get_by_role("slider")
         await slider.focus()
@@ -527,12 +545,15 @@ async def test_previous_and_next(
 
 
 async def test_work_with_a_clip(
-    stage: Stage, browser: Browser, dashboard: str, front_door: VirtualCamera
+    seeded: SeededInstallation,
+    browser: Browser,
+    dashboard: str,
+    front_door: VirtualCamera,
 ) -> None:
     """Protect, label, note, step through pictures, download, delete: each shows in the card."""
     await front_door.wait_state("asleep", timeout=60)
-    await stage.record(front_door, 5)
-    async with card_of(stage, browser, dashboard) as card:
+    await seeded.record(front_door, 5)
+    async with card_of(seeded, browser, dashboard) as card:
         page, element = card.page, card.element
         slider = card.row("Front door").get_by_role("slider")
         await slider.focus()
@@ -541,7 +562,7 @@ async def test_work_with_a_clip(
         first = (await card.events("Front door"))[-1]
 
         async def event() -> dict[str, Any]:
-            answer = await stage.hass.ws(
+            answer = await seeded.hass.ws(
                 "magicpi_nvr/events",
                 start=first["start"] - 1,
                 end=first["end"],
@@ -597,12 +618,15 @@ async def test_work_with_a_clip(
 
 
 async def test_seen_is_remembered(
-    stage: Stage, browser: Browser, dashboard: str, front_door: VirtualCamera
+    seeded: SeededInstallation,
+    browser: Browser,
+    dashboard: str,
+    front_door: VirtualCamera,
 ) -> None:
     """What one has looked at is known in another window as well."""
     await front_door.wait_state("asleep", timeout=60)
-    clip = await stage.record(front_door, 2)
-    async with card_of(stage, browser, dashboard) as card:
+    clip = await seeded.record(front_door, 2)
+    async with card_of(seeded, browser, dashboard) as card:
         chip = card.element.get_by_role("button", name="not seen yet")
         await chip.click()
         ids = [event["id"] for event in await card.events("Front door")]
@@ -613,11 +637,13 @@ async def test_seen_is_remembered(
         await card.visitor.video_plays()
 
         async def kept() -> bool:
-            data = await stage.hass.ws("frontend/get_user_data", key="magicpi_nvr_seen")
+            data = await seeded.hass.ws(
+                "frontend/get_user_data", key="magicpi_nvr_seen"
+            )
             return clip["event_id"] in (data["value"] or {}).get("ids", {})
 
         await wait_until(kept, 20, "what was seen")
-    async with card_of(stage, browser, dashboard) as card:
+    async with card_of(seeded, browser, dashboard) as card:
         await card.element.get_by_role("button", name="not seen yet").click()
 
         async def hidden() -> bool:
@@ -628,11 +654,11 @@ async def test_seen_is_remembered(
 
 
 async def test_several_clips_on_one_clock(
-    stage: Stage, browser: Browser, dashboard: str
+    seeded: SeededInstallation, browser: Browser, dashboard: str
 ) -> None:
     """Each clip runs while its moment is there; seeking moves them all."""
-    async with card_of(stage, browser, dashboard) as card:
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+    async with card_of(seeded, browser, dashboard) as card:
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         # Two clips of this home that follow each other stand for two cameras
         await card.element.evaluate(
             """card => {

@@ -8,7 +8,7 @@ import pytest
 
 from home_assistant import ROOT
 from person import CARD, PHONE, Person, Scheme, person
-from stage import Stage
+from seeded_installation import SeededInstallation
 from virtual_camera import VirtualCamera
 
 from .test_card import install_frontend
@@ -18,7 +18,7 @@ AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 async def test_added_by_clicks(
-    stage: Stage,
+    seeded: SeededInstallation,
     visitor: Person,
     front_door: VirtualCamera,
     record_fact: Callable[[str], None],
@@ -51,7 +51,7 @@ async def test_added_by_clicks(
     record_fact(
         f"dashboard: {visitor.clicks} clicks from the list of dashboards to a clip that plays in the timeline"
     )
-    config = await stage.hass.ws("lovelace/config", url_path="magicpi-cameras")
+    config = await seeded.hass.ws("lovelace/config", url_path="magicpi-cameras")
     assert config == {"strategy": {"type": STRATEGY}}
 
 
@@ -68,7 +68,7 @@ def axe() -> Path:
     [("light", (1280, 900)), ("dark", (1280, 900)), ("light", PHONE)],
 )
 async def test_made_by_its_strategies(
-    stage: Stage,
+    seeded: SeededInstallation,
     browser: Browser,
     front_door: VirtualCamera,
     axe: Path,
@@ -77,13 +77,13 @@ async def test_made_by_its_strategies(
 ) -> None:
     """As a view and as a section, accessible in all its cards, and never wider than the screen."""
     url = f"strategies-{scheme}-{size[0]}"
-    await stage.hass.ws(
+    await seeded.hass.ws(
         "lovelace/dashboards/create", url_path=url, title="Strategies", mode="storage"
     )
     section = {"type": "sections", "sections": [{"strategy": {"type": STRATEGY}}]}
     views = [{"strategy": {"type": STRATEGY}, "title": "View"}, section]
-    await stage.hass.ws("lovelace/config/save", url_path=url, config={"views": views})
-    async with person(browser, stage.hass, scheme=scheme, size=size) as visitor:
+    await seeded.hass.ws("lovelace/config/save", url_path=url, config={"views": views})
+    async with person(browser, seeded.hass, scheme=scheme, size=size) as visitor:
         page = visitor.page
         for number, cards in ((0, 4), (1, 2)):
             await visitor.open(f"/{url}/{number}")
@@ -115,11 +115,11 @@ async def test_made_by_its_strategies(
 
 
 async def test_suggested_for_a_camera(
-    stage: Stage, visitor: Person, front_door: VirtualCamera
+    seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
 ) -> None:
     """Where Home Assistant suggests cards for an entity, a camera of ours gets ours; others do not."""
     await visitor.open("/config/dashboard")
-    entity = await stage.entity(front_door.id, "camera")
+    entity = await seeded.entity(front_door.id, "camera")
     suggested = await visitor.page.evaluate(
         """entity => {
           const {hass} = document.querySelector("home-assistant");
@@ -139,19 +139,19 @@ async def test_suggested_for_a_camera(
 
 
 async def test_zones_are_drawn(
-    stage: Stage, visitor: Person, front_door: VirtualCamera
+    seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
 ) -> None:
     """An administrator draws a zone over the last picture; Home Assistant has it then."""
     await front_door.wait_state("asleep", timeout=60)
-    await stage.hass.ws(
+    await seeded.hass.ws(
         "lovelace/dashboards/create", url_path="zones-card", title="Z", mode="storage"
     )
     card = {
         "type": f"custom:{CARD}",
-        "entities": [await stage.entity(front_door.id, "camera")],
+        "entities": [await seeded.entity(front_door.id, "camera")],
     }
     view = {"type": "panel", "cards": [card]}
-    await stage.hass.ws(
+    await seeded.hass.ws(
         "lovelace/config/save", url_path="zones-card", config={"views": [view]}
     )
     await visitor.open("/zones-card/0")
@@ -178,7 +178,7 @@ async def test_zones_are_drawn(
     await page.mouse.up()
     await editor.get_by_role("button", name="Save").click()
     await expect(editor).to_have_count(0)
-    answer = await stage.hass.ws("magicpi_nvr/zones/get", camera_id=front_door.id)
+    answer = await seeded.hass.ws("magicpi_nvr/zones/get", camera_id=front_door.id)
     (zone,) = answer["zones"]
     assert (zone["name"], zone["kind"], len(zone["points"])) == ("Path", "ignore", 4)
     assert zone["points"][0] == [0.25, 0.3]
@@ -190,5 +190,5 @@ async def test_zones_are_drawn(
     await editor.get_by_role("button", name="Delete").click()
     await editor.get_by_role("button", name="Save").click()
     await expect(editor).to_have_count(0)
-    answer = await stage.hass.ws("magicpi_nvr/zones/get", camera_id=front_door.id)
+    answer = await seeded.hass.ws("magicpi_nvr/zones/get", camera_id=front_door.id)
     assert answer["zones"] == []

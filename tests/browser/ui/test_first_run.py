@@ -7,23 +7,23 @@ from playwright.async_api import expect
 
 from home_assistant import wait_until
 from person import Person
-from stage import Stage
+from seeded_installation import SeededInstallation
 
 WRONG_CODE = "AAAA-BBBB-CCCC-DDDD"
 
 
-async def expect_picture(stage: Stage, entity: str) -> None:
+async def expect_picture(seeded: SeededInstallation, entity: str) -> None:
     """The camera has a picture although nobody has walked by."""
-    picture = await stage.hass.rest("GET", f"/api/camera_proxy/{entity}")
+    picture = await seeded.hass.rest("GET", f"/api/camera_proxy/{entity}")
     assert picture.startswith(b"\xff\xd8")
 
 
 async def test_first_run(
-    stage: Stage, visitor: Person, record_fact: Callable[[str], None]
+    seeded: SeededInstallation, visitor: Person, record_fact: Callable[[str], None]
 ) -> None:
     """Find the card, fail with a wrong code, claim with the right one, walk by, watch the clip."""
-    page, camera = visitor.page, stage.front_door
-    await stage.discovered(camera)
+    page, camera = visitor.page, seeded.front_door
+    await seeded.discovered(camera)
     begin = time.monotonic()
 
     await visitor.open("/")
@@ -43,7 +43,7 @@ async def test_first_run(
     refused = page.get_by_text("Incorrect setup code.")
     await expect(refused).to_be_visible()
     assert camera.counters.wrong_setup_codes == 1
-    assert await stage.device(camera.id) is None
+    assert await seeded.device(camera.id) is None
     visitor.clicks = before
 
     await visitor.type(code, camera.setup_code)
@@ -57,20 +57,20 @@ async def test_first_run(
     await name.fill("Front door")
     await name.press("Tab")
     await visitor.click(visitor.button("Finish"))
-    await stage.registered(camera)
+    await seeded.registered(camera)
 
     async def named() -> bool:
-        return bool(await stage.entry_titled("Front door"))
+        return bool(await seeded.entry_titled("Front door"))
 
     await wait_until(named, 20, "the name")
-    entity = await stage.entity(camera.id, "camera")
+    entity = await seeded.entity(camera.id, "camera")
     assert entity
-    await expect_picture(stage, entity)
+    await expect_picture(seeded, entity)
     claimed = time.monotonic() - begin
 
     await camera.wait_state("asleep", timeout=60)
     walks = time.monotonic()
-    await stage.record(camera, 4)
+    await seeded.record(camera, 4)
     recorded = time.monotonic() - walks
     await visitor.click(page.get_by_role("link", name="Media"))
     await visitor.open_media("MagicPi NVR", "Front door", "(1)", "motion")

@@ -2,23 +2,25 @@
 
 from home_assistant import wait_until
 from person import Person
-from stage import Stage
+from seeded_installation import SeededInstallation
 from virtual_camera import LoopSource
 
 HALL = "02:4D:50:77:00:07"
 
 
-async def test_video_plays_in_its_dialog(stage: Stage, visitor: Person) -> None:
+async def test_video_plays_in_its_dialog(
+    seeded: SeededInstallation, visitor: Person
+) -> None:
     """The camera's dialog plays HLS, and the picture is the camera's."""
-    hall = await stage.add_camera(
+    hall = await seeded.add_camera(
         HALL, LoopSource.rendered(20, resolution="QVGA"), always_on=True
     )
-    await stage.claim(hall, "Hall")
-    entity = await stage.entity(hall.id, "camera")
+    await seeded.claim(hall, "Hall")
+    entity = await seeded.entity(hall.id, "camera")
     assert entity
 
     async def offers_video() -> bool:
-        state = await stage.hass.state(entity)
+        state = await seeded.hass.state(entity)
         return bool(state and state["attributes"]["supported_features"])
 
     await wait_until(offers_video, 60, "video of the camera")
@@ -30,8 +32,8 @@ async def test_video_plays_in_its_dialog(stage: Stage, visitor: Person) -> None:
         240,
     ]
     # The other tests' home has no such camera
-    entry = await stage.entry("Hall")
+    entry = await seeded.entry("Hall")
     path = f"/api/config/config_entries/entry/{entry}"
-    async with stage.hass.session.delete(path) as response:
+    async with seeded.hass.session.delete(path) as response:
         assert response.status == 200
     await hall.stop()

@@ -6,7 +6,7 @@ from playwright.async_api import Locator, expect
 
 from home_assistant import wait_until
 from person import Person
-from stage import BUSY_DAY, CALM_DAY, DOMAIN, Stage
+from seeded_installation import BUSY_DAY, CALM_DAY, DOMAIN, SeededInstallation
 from virtual_camera import LoopSource, VirtualCamera
 
 INTEGRATION = f"/config/integrations/integration/{DOMAIN}"
@@ -14,9 +14,11 @@ MEDIA = f"/media-browser/browser/app%2Cmedia-source%3A%2F%2F{DOMAIN}"
 DIFFERENT_PICTURES = 4
 
 
-async def open_device(visitor: Person, stage: Stage, camera_id: str) -> None:
+async def open_device(
+    visitor: Person, seeded: SeededInstallation, camera_id: str
+) -> None:
     """Go to a camera's device page."""
-    device = await stage.device(camera_id)
+    device = await seeded.device(camera_id)
     assert device
     await visitor.open(f"/config/devices/device/{device['id']}")
 
@@ -31,25 +33,25 @@ def entry_row(visitor: Person, title: str) -> Locator:
 
 
 async def test_device_page(
-    stage: Stage, visitor: Person, front_door: VirtualCamera
+    seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
 ) -> None:
     """Every entity that is not disabled is there, by its name, and none is unavailable."""
-    await open_device(visitor, stage, front_door.id)
+    await open_device(visitor, seeded, front_door.id)
     page = visitor.page
-    device = await stage.device(front_door.id)
+    device = await seeded.device(front_door.id)
     assert device
     await expect(page.locator("ha-device-info-card")).to_contain_text(
         f"Firmware: {front_door.flash.fw}"
     )
     rows = [
         row
-        for row in await stage.hass.ws("config/entity_registry/list")
+        for row in await seeded.hass.ws("config/entity_registry/list")
         if row["device_id"] == device["id"] and not row["disabled_by"]
     ]
     assert 14 <= len(rows) <= 24
     shown = page.locator("ha-device-entities-card")
     for row in rows:
-        state = await stage.hass.state(row["entity_id"])
+        state = await seeded.hass.state(row["entity_id"])
         assert state
         assert state["state"] != "unavailable", row["entity_id"]
         name = state["attributes"]["friendly_name"]
@@ -59,10 +61,10 @@ async def test_device_page(
 
 
 async def test_live_picture_moves(
-    stage: Stage, visitor: Person, front_door: VirtualCamera
+    seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
 ) -> None:
     """While somebody walks by, the picture in the camera's dialog changes."""
-    entity = await stage.entity(front_door.id, "camera")
+    entity = await seeded.entity(front_door.id, "camera")
     assert entity
     await visitor.open("/config/dashboard")
     front_door.trigger_motion(12)
@@ -82,16 +84,16 @@ async def test_live_picture_moves(
 
 
 async def test_setting_waits_for_the_camera(
-    stage: Stage, visitor: Person, front_door: VirtualCamera
+    seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
 ) -> None:
     """Whoever changes a setting of a sleeping camera reads when it gets it, there and on its page."""
     page = visitor.page
     await front_door.wait_state("asleep", timeout=90)
-    entity = await stage.entity(front_door.id, "number.stream_duration_s")
-    status = await stage.entity(front_door.id, "sensor.status")
+    entity = await seeded.entity(front_door.id, "number.stream_duration_s")
+    status = await seeded.entity(front_door.id, "sensor.status")
     assert entity
     assert status
-    await open_device(visitor, stage, front_door.id)
+    await open_device(visitor, seeded, front_door.id)
     before = front_door.config["stream_duration_s"]
     waits = page.locator("ha-device-entities-card").get_by_text("Record after motion")
     row = page.locator("hui-sensor-entity-row", has_text="Pending changes")
@@ -103,7 +105,7 @@ async def test_setting_waits_for_the_camera(
     await expect(box).to_have_value(f"{before}")
     await box.fill(f"{before + 7}")
     await box.press("Enter")
-    state = await stage.hass.state(status)
+    state = await seeded.hass.state(status)
     assert state
     due = datetime.fromisoformat(state["attributes"]["next_check_in"])
     toast = page.get_by_text(
@@ -117,20 +119,20 @@ async def test_setting_waits_for_the_camera(
     front_door.press_button()
     await expect(row).to_contain_text("None")
     assert front_door.config["stream_duration_s"] == before + 7
-    await stage.end_soon(front_door)
+    await seeded.end_soon(front_door)
 
 
 async def test_media_browser(
-    stage: Stage, visitor: Person, front_door: VirtualCamera
+    seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
 ) -> None:
     """Camera, day, event: with pictures, and the clip plays from wherever one wants."""
     page = visitor.page
     await visitor.open(MEDIA)
     await visitor.open_media("Garden")
     tiles = page.locator("ha-media-player-browse .title")
-    await expect(tiles.first).to_contain_text(f"{stage.day(CALM_DAY)} (60)")
-    await expect(tiles.nth(1)).to_contain_text(f"{stage.day(BUSY_DAY)} (2000)")
-    await visitor.open_media(f"{stage.day(CALM_DAY)} (60)")
+    await expect(tiles.first).to_contain_text(f"{seeded.day(CALM_DAY)} (60)")
+    await expect(tiles.nth(1)).to_contain_text(f"{seeded.day(BUSY_DAY)} (2000)")
+    await visitor.open_media(f"{seeded.day(CALM_DAY)} (60)")
     await expect(tiles.first).to_contain_text(" · motion · 10 s")
     picture = page.locator("ha-media-browser-thumbnail").first
 
@@ -150,7 +152,7 @@ async def test_media_browser(
 
 
 async def test_options(
-    stage: Stage, visitor: Person, front_door: VirtualCamera
+    seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
 ) -> None:
     """What is kept for all cameras, and for one of them."""
     page = visitor.page
@@ -169,13 +171,13 @@ async def test_options(
     await visitor.button("Finish").click()
 
     async def stored() -> bool:
-        flow = await stage.hass.rest(
+        flow = await seeded.hass.rest(
             "POST",
             "/api/config/config_entries/options/flow",
-            {"handler": await stage.entry("MagicPi NVR")},
+            {"handler": await seeded.entry("MagicPi NVR")},
         )
         text = str(flow["data_schema"])
-        await stage.hass.rest(
+        await seeded.hass.rest(
             "DELETE", f"/api/config/config_entries/options/flow/{flow['flow_id']}"
         )
         return "03:30:00" in text
@@ -194,7 +196,9 @@ async def test_options(
     await expect(page.locator("step-flow-form")).to_have_count(0)
 
 
-async def test_repair(stage: Stage, visitor: Person, front_door: VirtualCamera) -> None:
+async def test_repair(
+    seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
+) -> None:
     """A camera that has been late for more than a day is told, and waited for."""
     page = visitor.page
     await visitor.open("/config/repairs")
@@ -204,23 +208,23 @@ async def test_repair(stage: Stage, visitor: Person, front_door: VirtualCamera) 
     await page.get_by_text("Keep waiting").click()
     await visitor.button("Finish").or_(visitor.button("Close")).first.click()
     await expect(issue).to_have_count(0)
-    issues = await stage.hass.ws("repairs/list_issues")
+    issues = await seeded.hass.ws("repairs/list_issues")
     assert not [issue for issue in issues["issues"] if issue["domain"] == DOMAIN]
 
 
 async def test_camera_removed(
-    stage: Stage, visitor: Person, front_door: VirtualCamera
+    seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
 ) -> None:
     """Its entities go, it forgets its key and can be claimed again; its recordings stay."""
     page = visitor.page
-    shed = await stage.add_camera(
-        stage.shed_id,
+    shed = await seeded.add_camera(
+        seeded.shed_id,
         LoopSource.rendered(10, resolution="QVGA"),
         always_on=True,
     )
-    await stage.claim(shed, "Shed")
-    await stage.end_soon(shed)
-    await stage.record(shed, 2)
+    await seeded.claim(shed, "Shed")
+    await seeded.end_soon(shed)
+    await seeded.record(shed, 2)
     await visitor.open(INTEGRATION)
     await entry_row(visitor, "Shed").get_by_role("button", name="Menu").first.click()
     await page.get_by_role("menuitem", name="Delete").click()
@@ -228,10 +232,10 @@ async def test_camera_removed(
     await visitor.button("Delete").last.click()
     await shed.wait_state("setup", timeout=30)
     assert not shed.flash.registered
-    assert await stage.device(shed.id) is None
-    assert await stage.entity(shed.id, "camera") is None
+    assert await seeded.device(shed.id) is None
+    assert await seeded.entity(shed.id, "camera") is None
     await expect(entry_row(visitor, "Shed")).to_have_count(0)
-    await stage.discovered(shed)
+    await seeded.discovered(shed)
     await visitor.open(MEDIA)
     await visitor.open_media("Shed", "(1)", "motion")
     await visitor.video_plays()

@@ -31,8 +31,8 @@ from tests.harness.gateway import (
     headers,
     make_jpeg,
     run_gateway,
-    until,
 )
+from tests.harness.waiting import until
 
 OFFER = FirmwareOffer(
     version="2.0.0", sha256="ab" * 32, size=1000, signature="c2ln", min_battery_pct=30

@@ -18,8 +18,8 @@ from tests.harness.gateway import (
     RunningGateway,
     headers,
     run_gateway,
-    until,
 )
+from tests.harness.waiting import until
 
 type Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -19,7 +19,8 @@ from custom_components.magicpi_nvr.gateway.trust.authority import (
     SERVER_FILE,
     Authority,
 )
-from tests.harness.gateway import HOST, RunningGateway, run_gateway, until
+from tests.harness.gateway import HOST, RunningGateway, run_gateway
+from tests.harness.waiting import until
 
 YEAR = timedelta(days=365)
 

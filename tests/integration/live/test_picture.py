@@ -8,7 +8,8 @@ import pytest
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.magicpi_nvr.camera import REPEAT_AFTER
-from tests.integration.house import House
+from custom_components.magicpi_nvr.recording import Event as RecordedEvent
+from tests.harness.home_assistant import Installation
 from virtual_camera import Shot
 
 from .conftest import Page
@@ -71,49 +72,52 @@ class OneByOne:
 
 
 async def stream_url(
-    house: House, page: Page, hass_client: ClientSessionGenerator
+    installation: Installation, page: Page, hass_client: ClientSessionGenerator
 ) -> str:
     """Return where the camera's stream is, and open a page of the same origin."""
     client = await hass_client()
-    entity_id = house.entity_id("camera", "camera")
+    entity_id = installation.entity_id("camera", "camera")
     await page.goto(str(client.make_url("/api/")))
-    state = house.hass.states.get(entity_id)
+    state = installation.hass.states.get(entity_id)
     assert state
     token = state.attributes["access_token"]
     return f"/api/camera_proxy_stream/{entity_id}?token={token}"
 
 
-async def end_streams(house: House) -> None:
+async def end_streams(installation: Installation) -> None:
     """End what the browsers hold: their server waits for it."""
-    await house.hass.config_entries.async_unload(house.entry().entry_id)
+    await installation.hass.config_entries.async_unload(installation.entry().entry_id)
 
 
 async def test_sleeping_camera_at_once(
-    clip_house: House, page: Page, hass_client: ClientSessionGenerator
+    clip: RecordedEvent,
+    installation: Installation,
+    page: Page,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """The last picture of a sleeping camera is there in less than a second, not with its repetition."""
-    url = await stream_url(clip_house, page, hass_client)
+    url = await stream_url(installation, page, hass_client)
     async with asyncio.timeout(REPEAT_AFTER):
         took = [await page.evaluate(SHOW, f"{url}&turn={turn}") for turn in range(3)]
     assert min(took) < 1000
-    assert clip_house.camera().session is None
-    await end_streams(clip_house)
+    assert installation.camera().session is None
+    await end_streams(installation)
 
 
 async def test_no_picture_is_late(
-    nvr_house: House,
+    installation: Installation,
     page: Page,
     hass_client: ClientSessionGenerator,
 ) -> None:
     """Each picture is shown before the next one is taken."""
     sensor = OneByOne()
-    camera = await nvr_house.claimed(always_on=True)
+    camera = await installation.claimed(always_on=True)
     camera.source = sensor
-    url = await stream_url(nvr_house, page, hass_client)
+    url = await stream_url(installation, page, hass_client)
     sensor.allowed.release()
     async with asyncio.timeout(30):
         await page.evaluate(SHOW, url)
         for number in range(1, 8):
             await page.evaluate(UNTIL_GRAY, number * STEP)
             sensor.allowed.release()
-    await end_streams(nvr_house)
+    await end_streams(installation)

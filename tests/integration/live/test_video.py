@@ -18,6 +18,7 @@ from pytest_homeassistant_custom_component.typing import (
 
 from custom_components.magicpi_nvr.const import CONF_LIVE_VIDEO
 from custom_components.magicpi_nvr.live.keys import ATTEMPTS
+from custom_components.magicpi_nvr.recording import Event as RecordedEvent
 from homeassistant.components.camera import (
     DOMAIN as CAMERA_DOMAIN,
     SERVICE_RECORD,
@@ -28,17 +29,17 @@ from homeassistant.components.camera.const import DATA_COMPONENT
 from homeassistant.const import ATTR_ENTITY_ID, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
-from tests.integration.house import CAMERA_ID, House
+from tests.harness.home_assistant import CAMERA_ID, Installation
 
 pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
-async def live_house(nvr_house: House) -> House:
-    """A house with a camera that is always on, and Home Assistant's stream component."""
-    assert await async_setup_component(nvr_house.hass, "stream", {})
-    await nvr_house.claimed(always_on=True)
-    return nvr_house
+async def live_installation(installation: Installation) -> Installation:
+    """Home Assistant with a camera that is always on, and Home Assistant's stream component."""
+    assert await async_setup_component(installation.hass, "stream", {})
+    await installation.claimed(always_on=True)
+    return installation
 
 
 def read_pictures(url: str, count: int) -> list[tuple[int, int]]:
@@ -50,22 +51,26 @@ def read_pictures(url: str, count: int) -> list[tuple[int, int]]:
         ]
 
 
-async def source_of(house: House) -> str:
+async def source_of(installation: Installation) -> str:
     """Return the address on the loopback."""
-    url = await async_get_stream_source(house.hass, house.entity_id("camera", "camera"))
+    url = await async_get_stream_source(
+        installation.hass, installation.entity_id("camera", "camera")
+    )
     assert url
     assert url.startswith("http://127.0.0.1:")
     return url
 
 
-async def test_pyav_reads_the_loopback(live_house: House, hass: HomeAssistant) -> None:
+async def test_pyav_reads_the_loopback(
+    live_installation: Installation, hass: HomeAssistant
+) -> None:
     """A live encoder begins with the first viewer and ends after the last; its pictures have rising times."""
-    entity_id = live_house.entity_id("camera", "camera")
+    entity_id = live_installation.entity_id("camera", "camera")
     state = hass.states.get(entity_id)
     assert state
     assert state.attributes["supported_features"] == CameraEntityFeature.STREAM
-    url = await source_of(live_house)
-    sources = live_house.nvr.live.sources
+    url = await source_of(live_installation)
+    sources = live_installation.nvr.live.sources
     assert sources.encoders == 0
     pictures = await hass.async_add_executor_job(read_pictures, url, 20)
     assert len(pictures) == 20
@@ -83,26 +88,28 @@ def read_units(url: str, until: threading.Event, out: list[bytes]) -> None:
                 return
 
 
-async def test_recording_is_tapped(live_house: House, hass: HomeAssistant) -> None:
+async def test_recording_is_tapped(
+    live_installation: Installation, hass: HomeAssistant
+) -> None:
     """While the camera is recorded, viewers get the recording's own samples, and no second encoder runs."""
-    nvr = live_house.nvr
+    nvr = live_installation.nvr
     recorder, sources = nvr.recordings.recorder, nvr.live.sources
-    camera = live_house.cameras[0]
-    url = await source_of(live_house)
+    camera = live_installation.cameras[0]
+    url = await source_of(live_installation)
     end = threading.Event()
     got: list[bytes] = []
     reader = hass.async_add_executor_job(read_units, url, end, got)
-    await live_house.wait_until(lambda: len(got) > 2)
+    await live_installation.wait_until(lambda: len(got) > 2)
     assert (recorder.stats.encoders, sources.encoders) == (0, 1)
     camera.trigger_motion(4)
-    await live_house.wait_until(
+    await live_installation.wait_until(
         lambda: recorder.stats.encoders == 1 and sources.encoders == 0
     )
     begin = len(got)
-    await live_house.wait_until(lambda: len(got) > begin + 20)
+    await live_installation.wait_until(lambda: len(got) > begin + 20)
     assert (recorder.stats.encoders, sources.encoders) == (1, 0)
     tapped = got[begin + 5 : begin + 20]
-    await live_house.wait_until(
+    await live_installation.wait_until(
         lambda: nvr.recordings.last_event(CAMERA_ID) is not None
     )
     event = nvr.recordings.last_event(CAMERA_ID)
@@ -114,25 +121,27 @@ async def test_recording_is_tapped(live_house: House, hass: HomeAssistant) -> No
     assert event.lost == 0
 
     # The recording is over, the viewer is not
-    await live_house.wait_until(lambda: sources.encoders == 1)
+    await live_installation.wait_until(lambda: sources.encoders == 1)
     begin = len(got)
-    await live_house.wait_until(lambda: len(got) > begin + 3)
+    await live_installation.wait_until(lambda: len(got) > begin + 3)
     end.set()
     await reader
 
 
 async def test_recorder_comes_first(
-    live_house: House, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+    live_installation: Installation,
+    hass: HomeAssistant,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where the recording needs all encoders, viewers have none."""
-    nvr = live_house.nvr
+    nvr = live_installation.nvr
     free = 1
     monkeypatch.setattr(nvr.live.sources, "_free_encoders", lambda: free)
     viewer = nvr.live.sources.get(CAMERA_ID).open()
     assert await viewer.read()
     assert nvr.live.sources.encoders == 1
     free = 0
-    await live_house.wait_until(lambda: nvr.live.sources.encoders == 0)
+    await live_installation.wait_until(lambda: nvr.live.sources.encoders == 0)
     while viewer.size:
         await viewer.read()
     free = 1
@@ -141,21 +150,23 @@ async def test_recorder_comes_first(
     nvr.live.sources.get(CAMERA_ID).release(viewer)
 
 
-async def test_record_action(live_house: House, hass: HomeAssistant) -> None:
+async def test_record_action(
+    live_installation: Installation, hass: HomeAssistant
+) -> None:
     """`camera.record` makes a file that ffprobe finds good."""
-    path = live_house.media / "recorded.mp4"
+    path = live_installation.media / "recorded.mp4"
     await hass.services.async_call(
         CAMERA_DOMAIN,
         SERVICE_RECORD,
         {
-            ATTR_ENTITY_ID: live_house.entity_id("camera", "camera"),
+            ATTR_ENTITY_ID: live_installation.entity_id("camera", "camera"),
             "filename": str(path),
             "duration": 4,
             "lookback": 0,
         },
         blocking=True,
     )
-    await live_house.wait_until(path.exists)
+    await live_installation.wait_until(path.exists)
 
     def probe() -> dict[str, Any]:
         found: dict[str, Any] = json.loads(
@@ -177,7 +188,7 @@ async def test_record_action(live_house: House, hass: HomeAssistant) -> None:
 
 
 async def test_hls(
-    live_house: House,
+    live_installation: Installation,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     hass_ws_client: WebSocketGenerator,
@@ -188,7 +199,7 @@ async def test_hls(
     await socket.send_json_auto_id(
         {
             "type": "camera/stream",
-            "entity_id": live_house.entity_id("camera", "camera"),
+            "entity_id": live_installation.entity_id("camera", "camera"),
         }
     )
     async with asyncio.timeout(60):
@@ -214,7 +225,7 @@ async def test_hls(
 
     assert await hass.async_add_executor_job(decode) >= 5
     entity = hass.data[DATA_COMPONENT].get_entity(
-        live_house.entity_id("camera", "camera")
+        live_installation.entity_id("camera", "camera")
     )
     assert entity
     assert entity.stream
@@ -222,31 +233,35 @@ async def test_hls(
         await entity.stream.remove_provider(output)
 
 
-async def test_stops_with_viewers(live_house: House, hass: HomeAssistant) -> None:
+async def test_stops_with_viewers(
+    live_installation: Installation, hass: HomeAssistant
+) -> None:
     """Home Assistant stops although somebody watches, and no encoder is left."""
-    url = await source_of(live_house)
+    url = await source_of(live_installation)
     reader = hass.async_add_executor_job(read_pictures, url, 10_000)
-    await live_house.wait_until(lambda: live_house.nvr.live.sources.encoders == 1)
+    await live_installation.wait_until(
+        lambda: live_installation.nvr.live.sources.encoders == 1
+    )
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
     async with asyncio.timeout(20):
         # One that has only begun to read finds that there is nothing
         with suppress(av.FFmpegError):
             await reader
-    live = live_house.nvr.live
-    await live_house.wait_until(lambda: live.url(CAMERA_ID) is None)
+    live = live_installation.nvr.live
+    await live_installation.wait_until(lambda: live.url(CAMERA_ID) is None)
     assert live.sources.encoders == 0
-    await live_house.wait_until(lambda: not live_house.nvr.life._done)
+    await live_installation.wait_until(lambda: not live_installation.nvr.life._done)
 
 
 async def test_sleeping_camera_has_no_video(
-    clip_house: House, hass: HomeAssistant
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
 ) -> None:
     """A camera that sleeps offers pictures, no video, and looking does not wake it."""
-    entity_id = clip_house.entity_id("camera", "camera")
+    entity_id = installation.entity_id("camera", "camera")
     state = hass.states.get(entity_id)
     assert state
     assert state.attributes["supported_features"] == 0
-    picture = clip_house.nvr.last_picture(CAMERA_ID)
+    picture = installation.nvr.last_picture(CAMERA_ID)
     assert picture
     taken = state.attributes["picture_taken"]
     assert int(taken.timestamp() * 1000) == picture.captured_ms
@@ -254,12 +269,12 @@ async def test_sleeping_camera_has_no_video(
 
 
 async def test_sleeping_camera_may_have_video(
-    clip_house: House, hass: HomeAssistant
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
 ) -> None:
     """With its option a camera that sleeps offers video while it is awake."""
-    entity_id = clip_house.entity_id("camera", "camera")
+    entity_id = installation.entity_id("camera", "camera")
     hass.config_entries.async_update_entry(
-        clip_house.entry(), options={CONF_LIVE_VIDEO: True}
+        installation.entry(), options={CONF_LIVE_VIDEO: True}
     )
 
     def features() -> int | None:
@@ -267,19 +282,19 @@ async def test_sleeping_camera_may_have_video(
         return state and state.attributes.get("supported_features")
 
     assert features() == 0
-    clip_house.cameras[0].trigger_motion(2)
-    await clip_house.wait_until(lambda: features() == CameraEntityFeature.STREAM)
-    await clip_house.cameras[0].wait_state("asleep")
-    await clip_house.wait_until(lambda: features() == 0)
+    installation.cameras[0].trigger_motion(2)
+    await installation.wait_until(lambda: features() == CameraEntityFeature.STREAM)
+    await installation.cameras[0].wait_state("asleep")
+    await installation.wait_until(lambda: features() == 0)
 
 
 async def test_key_for_outside(
-    live_house: House,
+    live_installation: Installation,
     hass: HomeAssistant,
     hass_client_no_auth: ClientSessionGenerator,
 ) -> None:
     """Nobody outside sees anything without a key; a key that is changed or revoked ends who watches."""
-    live = live_house.nvr.live
+    live = live_installation.nvr.live
     client = await hass_client_no_auth()
     path = f"/api/magicpi_nvr/live/{CAMERA_ID.replace(':', '-')}.ts"
     assert (await client.get(path)).status == 404

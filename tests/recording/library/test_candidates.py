@@ -27,10 +27,9 @@ from custom_components.magicpi_nvr.recording.model import (
     RecordingSettings,
     StoredSegment,
 )
-from tests.recording.conftest import Bench
-from tests.recording.frames import RECORDING, frames
-
-from .recordings import BACK, FRONT, NOON
+from tests.harness.library import BACK, FRONT, NOON
+from tests.harness.pictures import RECORDING, frames
+from tests.harness.recorder import RunningRecorder
 
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
@@ -158,7 +157,7 @@ def test_the_database_gives_enough(
 
 
 async def test_housekeeping_waits_for_nobody(
-    bench: Bench, impatient: None, monkeypatch: pytest.MonkeyPatch
+    recorder: RunningRecorder, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While retention takes its time, silent events end and frames are acknowledged."""
     waiting = asyncio.Event()
@@ -170,12 +169,12 @@ async def test_housekeeping_waits_for_nobody(
         return True
 
     monkeypatch.setattr(f"{RECORDING}.capture.disk.ROOM_CHECK_S", 0.1)
-    monkeypatch.setattr(bench.library, "make_room", make_room)
+    monkeypatch.setattr(recorder.library, "make_room", make_room)
     sent = list(frames(20, start_ms=NOON))
     for frame in sent:
-        bench.add(frame)
+        recorder.add(frame)
     async with asyncio.timeout(10):
         await asked.wait()
-    await bench.clip()
-    assert bench.recorder.persisted(sent[0].camera, sent[0].boot) == 20
+    await recorder.clip()
+    assert recorder.capture.persisted(sent[0].camera, sent[0].boot) == 20
     waiting.set()

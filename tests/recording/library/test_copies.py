@@ -23,9 +23,7 @@ from custom_components.magicpi_nvr.recording.library.copies import (
 )
 from custom_components.magicpi_nvr.recording.library.outline import Outline
 from custom_components.magicpi_nvr.recording.model import ClipSpec, Event
-
-from .conftest import Place
-from .recordings import BACK, FRONT, NOON, Pictures, Recordings
+from tests.harness.library import BACK, FRONT, NOON, LibraryFolder, Pictures, Recordings
 
 
 @dataclass
@@ -103,7 +101,7 @@ async def _purge_all(library: Library) -> None:
     await library.purge(older_than_ms=NOON + 40 * 86_400_000)
 
 
-async def _hour(recordings: Recordings, large: Pictures) -> list[Event]:
+async def _hour(recordings: Recordings, large_video: Pictures) -> list[Event]:
     """Record an hour with an interrupted event and one of two sizes."""
     events = [
         await recordings.record(NOON, picture=b"\xff\xd8one\xff\xd9"),
@@ -113,7 +111,7 @@ async def _hour(recordings: Recordings, large: Pictures) -> list[Event]:
     ]
     # It goes on in another size, which is another part of the hour
     await recordings.record(
-        NOON + 125_000, event=7, run=1, pictures=large, part=2, frames=15
+        NOON + 125_000, event=7, segment=1, pictures=large_video, part=2, frames=15
     )
     await recordings.record(NOON + 200_000, camera=BACK)
     return events
@@ -129,10 +127,10 @@ SPECS = (
 
 
 async def test_same_bytes(
-    library: Library, recordings: Recordings, large: Pictures, store: Store
+    library: Library, recordings: Recordings, large_video: Pictures, store: Store
 ) -> None:
     """Event, range, hour, day and time-lapse have the bytes and the ETag that they had when they were local."""
-    events = await _hour(recordings, large)
+    events = await _hour(recordings, large_video)
     specs = [*SPECS, *(ClipSpec.event(event.id) for event in events)]
     before = [await _bytes(library, spec) for spec in specs]
     for event in events:
@@ -147,10 +145,10 @@ async def test_same_bytes(
 
 
 async def test_lists(
-    library: Library, recordings: Recordings, large: Pictures, store: Store
+    library: Library, recordings: Recordings, large_video: Pictures, store: Store
 ) -> None:
     """Remote events stay where they were: lists, days, hours, search, labels; the disk counts nothing of them."""
-    events = await _hour(recordings, large)
+    events = await _hour(recordings, large_video)
     await library.label(events[1].id, ["Cat"], "At the bowl")
     before = [await library.event(event.id) for event in events]
     for event in events:
@@ -183,7 +181,10 @@ async def test_lists(
 
 
 async def test_annotate(
-    library: Library, recordings: Recordings, store: Store, place: Place
+    library: Library,
+    recordings: Recordings,
+    store: Store,
+    library_folder: LibraryFolder,
 ) -> None:
     """What is said of a remote event is kept, and what was said while it was local is not forgotten."""
     event = await recordings.record(NOON)
@@ -202,11 +203,14 @@ async def test_annotate(
     assert await library.event(event.id) is None
     with pytest.raises(EventNotFound):
         await library.clip(ClipSpec.event(event.id))
-    assert not list(place.settings.root.rglob("*.json"))
+    assert not list(library_folder.settings.root.rglob("*.json"))
 
 
 async def test_index_lost(
-    library: Library, recordings: Recordings, store: Store, place: Place
+    library: Library,
+    recordings: Recordings,
+    store: Store,
+    library_folder: LibraryFolder,
 ) -> None:
     """A new index knows the remote events once it is told of them."""
     event = await recordings.record(NOON)
@@ -214,8 +218,8 @@ async def test_index_lost(
     await store.copy(library, event.id)
     await _purge_all(library)
     await library.close()
-    place.settings.index.unlink()
-    again = place.library()
+    library_folder.settings.index.unlink()
+    again = library_folder.library()
     await again.open()
     try:
         again.copies.set_store(store)
@@ -232,10 +236,10 @@ async def test_index_lost(
 
 
 async def test_restore(
-    library: Library, recordings: Recordings, large: Pictures, store: Store
+    library: Library, recordings: Recordings, large_video: Pictures, store: Store
 ) -> None:
     """All events of an hour come back: the files are the same byte for byte, with pictures and notes."""
-    events = await _hour(recordings, large)
+    events = await _hour(recordings, large_video)
     await library.label(events[0].id, ["Cat"], "At the bowl")
     root = library.settings.root
     folder = root / "AA-BB-CC-00-00-01"
@@ -267,7 +271,7 @@ async def test_restore(
 
 
 async def test_restore_into_what_is_there(
-    library: Library, recordings: Recordings, store: Store, large: Pictures
+    library: Library, recordings: Recordings, store: Store, large_video: Pictures
 ) -> None:
     """Beside events that stayed, and a part of another size, the clip is the same byte for byte."""
     stays = await recordings.record(NOON)
@@ -422,7 +426,10 @@ async def test_hostile_outline(
 
 
 async def test_what_waits_is_not_removed_by_age(
-    library: Library, recordings: Recordings, store: Store, place: Place
+    library: Library,
+    recordings: Recordings,
+    store: Store,
+    library_folder: LibraryFolder,
 ) -> None:
     """By age an event stays until it is copied; when the disk is full it goes."""
     month = 30 * 86_400_000
@@ -431,6 +438,6 @@ async def test_what_waits_is_not_removed_by_age(
     store.queue = {waits.id}
     assert [event.id for event in (await library.purge()).events] == [other.id]
     assert await library.event(waits.id)
-    place.disk.total = 1
+    library_folder.disk.total = 1
     await library.make_room(1)
     assert await library.event(waits.id) is None

@@ -19,27 +19,28 @@ from custom_components.magicpi_nvr.recording.library.index import Index, stored_
 from custom_components.magicpi_nvr.recording.library.layout import HourPath, event_id
 from custom_components.magicpi_nvr.recording.library.queries import EventQuery
 from custom_components.magicpi_nvr.recording.model import Event, StoredSegment
-
-from .conftest import Place
-from .recordings import BACK, FRONT, NOON, Pictures, Recordings
+from tests.harness.library import BACK, FRONT, NOON, LibraryFolder, Pictures, Recordings
 
 HOUR = 3_600_000
 
 
-def fresh(place: Place) -> dict:
+def fresh(library_folder: LibraryFolder) -> dict:
     """Return what an index holds that was filled from the files alone."""
-    index = Index(place.settings.root.parent / "fresh.sqlite3", place.settings.root)
+    index = Index(
+        library_folder.settings.root.parent / "fresh.sqlite3",
+        library_folder.settings.root,
+    )
     index.open()
     index._fill()
     contents = index.contents()
     index.close()
-    for file in place.settings.root.parent.glob("fresh.sqlite3*"):
+    for file in library_folder.settings.root.parent.glob("fresh.sqlite3*"):
         file.unlink()
     return contents
 
 
 async def fill(
-    recordings: Recordings, library: Library, large: Pictures
+    recordings: Recordings, library: Library, large_video: Pictures
 ) -> list[Event]:
     """Record a bit of everything."""
     jpeg = b"\xff\xd8\xff\xd9"
@@ -52,7 +53,13 @@ async def fill(
     ]
     # Interrupted, and continued with another resolution
     await recordings.record(
-        NOON + 25 * HOUR + 5000, boot=4, event=5, run=1, part=2, pictures=large, lost=1
+        NOON + 25 * HOUR + 5000,
+        boot=4,
+        event=5,
+        segment=1,
+        part=2,
+        pictures=large_video,
+        lost=1,
     )
     await library.protect(made[0].id, True)
     await library.label(made[1].id, ["Person", "Tür"], "A person at the Ölofen")
@@ -65,40 +72,43 @@ def contents(library: Library) -> dict:
 
 
 async def test_equals_a_rebuild(
-    library: Library, recordings: Recordings, place: Place, large: Pictures
+    library: Library,
+    recordings: Recordings,
+    library_folder: LibraryFolder,
+    large_video: Pictures,
 ) -> None:
     """What the recorder told while recording is what the files say."""
-    made = await fill(recordings, library, large)
-    expected = fresh(place)
+    made = await fill(recordings, library, large_video)
+    expected = fresh(library_folder)
     assert contents(library) == expected
     assert len(expected["events"]) == len(made)
     assert await library.rebuild() == len(made)
     assert contents(library) == expected
     await library.delete(made[1].id)
     await library.purge(older_than_ms=NOON + 3 * HOUR)
-    assert contents(library) == fresh(place)
+    assert contents(library) == fresh(library_folder)
     assert contents(library) != expected
 
 
 async def test_open_follows_what_changed(
     library: Library,
     recordings: Recordings,
-    place: Place,
-    large: Pictures,
+    library_folder: LibraryFolder,
+    large_video: Pictures,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Files that changed, came or went are seen; the others are not read."""
-    made = await fill(recordings, library, large)
+    made = await fill(recordings, library, large_video)
     await library.close()
-    alone = Recordings(place.settings.root, recordings.pictures)
+    alone = Recordings(library_folder.settings.root, recordings.pictures)
     await alone.record(NOON + 30_000, boot=9)
     await alone.record(NOON + 5 * HOUR, boot=9)
-    (place.settings.root / made[3].path).unlink()
+    (library_folder.settings.root / made[3].path).unlink()
     hour = HourPath.parse(made[2].path)
-    (place.settings.root / hour.notes).write_text(
+    (library_folder.settings.root / hour.notes).write_text(
         f'{{"v": 1, "events": {{"{made[2].id}": {{"protected": true}}}}}}'
     )
-    (place.settings.root / made[0].thumbnail).unlink()
+    (library_folder.settings.root / made[0].thumbnail).unlink()
     scanned = []
     rescan = Index._rescan
     monkeypatch.setattr(
@@ -106,10 +116,10 @@ async def test_open_follows_what_changed(
         "_rescan",
         lambda self, path: (scanned.append(path), rescan(self, path))[1],
     )
-    again = place.library()
+    again = library_folder.library()
     await again.open()
     assert scanned == [made[0].path, "AA-BB-CC-00-00-01/2026-11-22/17.mp4"]
-    assert contents(again) == fresh(place)
+    assert contents(again) == fresh(library_folder)
     assert await again.event(made[3].id) is None
     assert (await again.event(made[2].id)).protected
     assert (await again.event(made[0].id)).thumbnail is None
@@ -117,18 +127,18 @@ async def test_open_follows_what_changed(
 
 
 async def test_crash_before_the_recorder_told(
-    library: Library, recordings: Recordings, place: Place
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """A run that nobody told of is found at the next start, though the run before it was told of later."""
     recordings.library = None
     first = await recordings.record(NOON)
     row = stored_segment(
-        first.path, hourfile.scan(place.settings.root / first.path).segments[0]
+        first.path, hourfile.scan(library_folder.settings.root / first.path).segments[0]
     )
     second = await recordings.record(NOON + 60_000)
     await library.record(first, row)
     await library.close()
-    again = place.library()
+    again = library_folder.library()
     await again.open()
     assert [event.id for event in (await again.events()).events] == [
         second.id,
@@ -150,13 +160,17 @@ async def test_crash_before_the_recorder_told(
     ],
 )
 async def test_broken_database(
-    library: Library, recordings: Recordings, place: Place, large: Pictures, harm: str
+    library: Library,
+    recordings: Recordings,
+    library_folder: LibraryFolder,
+    large_video: Pictures,
+    harm: str,
 ) -> None:
     """Whatever happened to the database, all is there after the start."""
-    await fill(recordings, library, large)
+    await fill(recordings, library, large_video)
     expected = contents(library)
     await library.close()
-    path = place.settings.index
+    path = library_folder.settings.index
     other = None
     data = path.read_bytes()
     if harm == "deleted":
@@ -181,7 +195,7 @@ async def test_broken_database(
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
-    again = place.library()
+    again = library_folder.library()
     await again.open()
     assert contents(again) == expected
     await again.close()
@@ -191,15 +205,19 @@ async def test_broken_database(
 
 @pytest.mark.parametrize("harm", ["truncated", "tables gone", "closed below"])
 async def test_database_breaks_while_open(
-    library: Library, recordings: Recordings, place: Place, large: Pictures, harm: str
+    library: Library,
+    recordings: Recordings,
+    library_folder: LibraryFolder,
+    large_video: Pictures,
+    harm: str,
 ) -> None:
     """Nobody who asks sees anything of it."""
-    made = await fill(recordings, library, large)
+    made = await fill(recordings, library, large_video)
     expected = contents(library)
     if harm == "truncated":
         library._backend.index._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         library._backend.index._database.execute("PRAGMA shrink_memory")
-        place.settings.index.write_bytes(b"\0" * 5000)
+        library_folder.settings.index.write_bytes(b"\0" * 5000)
     elif harm == "tables gone":
         library._backend.index._database.execute("DROP TABLE events")
     else:
@@ -213,12 +231,12 @@ async def test_database_breaks_while_open(
 async def test_disk_full_for_the_database(
     library: Library,
     recordings: Recordings,
-    place: Place,
-    large: Pictures,
+    library_folder: LibraryFolder,
+    large_video: Pictures,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where no database can be written, it lives in memory."""
-    await fill(recordings, library, large)
+    await fill(recordings, library, large_video)
     expected = contents(library)
     connect = Index._connect
 
@@ -228,7 +246,7 @@ async def test_disk_full_for_the_database(
         return connect(self, path)
 
     monkeypatch.setattr(Index, "_connect", refuse)
-    again = place.library()
+    again = library_folder.library()
     await again.open()
     assert contents(again) == expected
     await again.close()
@@ -237,11 +255,11 @@ async def test_disk_full_for_the_database(
 async def test_disk_fills_up_below_the_database(
     library: Library,
     recordings: Recordings,
-    large: Pictures,
+    large_video: Pictures,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """When the new database fails like the old one, memory is left."""
-    made = await fill(recordings, library, large)
+    made = await fill(recordings, library, large_video)
     expected = contents(library)
     changes = Index._changes
 
@@ -257,7 +275,7 @@ async def test_disk_fills_up_below_the_database(
 
 
 async def test_waiting_and_recording(
-    library: Library, recordings: Recordings, place: Place
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """Events that wait or are being recorded are listed as such, and only as long as they do."""
     waiting = Event(
@@ -278,7 +296,7 @@ async def test_waiting_and_recording(
     ]
     assert (await library.days())[0].events == 2
     await library.close()
-    again = place.library()
+    again = library_folder.library()
     await again.open()
     assert [(event.id, event.state) for event in (await again.events()).events] == [
         (open_one.id, "ready")
@@ -288,11 +306,11 @@ async def test_waiting_and_recording(
 
 
 async def test_foreign_files_are_left_alone(
-    library: Library, recordings: Recordings, place: Place
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """What others put into the folders is neither shown nor touched nor fatal."""
     event = await recordings.record(NOON)
-    folder = (place.settings.root / event.path).parent
+    folder = (library_folder.settings.root / event.path).parent
     (folder / "13.mp4").write_bytes(b"not a video")
     (folder / "14.mp4").write_bytes(b"")
     (folder / "15.mp4").mkdir()
@@ -300,8 +318,8 @@ async def test_foreign_files_are_left_alone(
     (folder / "12.json").write_text("[]")
     (folder / "13.json").mkdir()
     (folder / "12-nothing.jpg").write_bytes(b"x")
-    (place.settings.root / "AA-BB-CC-00-00-01" / "notes").mkdir()
-    (place.settings.root / "somewhere").mkdir()
+    (library_folder.settings.root / "AA-BB-CC-00-00-01" / "notes").mkdir()
+    (library_folder.settings.root / "somewhere").mkdir()
     assert await library.rebuild() == 1
     assert (await library.events()).events == (await library.event(event.id),)
     # What was written there by hand, and wrong, is not lost with the next note.
@@ -323,7 +341,7 @@ async def test_foreign_files_are_left_alone(
 async def test_runs_that_say_nonsense(
     library: Library,
     recordings: Recordings,
-    place: Place,
+    library_folder: LibraryFolder,
     monkeypatch: pytest.MonkeyPatch,
     nonsense: dict[str, object],
 ) -> None:
@@ -342,10 +360,10 @@ async def test_runs_that_say_nonsense(
 
 
 async def test_filters_and_pages(
-    library: Library, recordings: Recordings, large: Pictures
+    library: Library, recordings: Recordings, large_video: Pictures
 ) -> None:
     """Every filter alone and together; pages have neither gaps nor doubles."""
-    made = await fill(recordings, library, large)
+    made = await fill(recordings, library, large_video)
 
     async def ids(**filters) -> list[int]:
         page = await library.events(**filters)
@@ -416,10 +434,10 @@ async def test_wrong_values(library: Library) -> None:
 
 
 async def test_days_and_hours(
-    library: Library, recordings: Recordings, large: Pictures
+    library: Library, recordings: Recordings, large_video: Pictures
 ) -> None:
     """Counts by local date and hour, those of the path."""
-    made = await fill(recordings, library, large)
+    made = await fill(recordings, library, large_video)
     days = await library.days(camera=FRONT)
     assert [(day.date, day.events) for day in days] == [
         ("2026-11-23", 2),
@@ -529,10 +547,12 @@ def test_a_hundred_thousand_events(
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_a_thousand_hour_files(
-    place: Place, small: Pictures, record_property: Callable[[str, object], None]
+    library_folder: LibraryFolder,
+    small_video: Pictures,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """All of them are found again."""
-    recordings = Recordings(place.settings.root, small)
+    recordings = Recordings(library_folder.settings.root, small_video)
     for hour in range(250):
         for camera in range(4):
             for minute in range(4):
@@ -541,7 +561,7 @@ async def test_a_thousand_hour_files(
                     camera=f"AA:BB:CC:00:00:{camera:02X}",
                     frames=150,
                 )
-    library = place.library()
+    library = library_folder.library()
     started = perf_counter()
     await library.open()
     record_property("1,000 hour files, s", f"{perf_counter() - started:.2f}")
@@ -550,7 +570,7 @@ async def test_a_thousand_hour_files(
     record_property("again, s", f"{perf_counter() - started:.2f}")
     await library.close()
     started = perf_counter()
-    again = place.library()
+    again = library_folder.library()
     await again.open()
     record_property("unchanged, s", f"{perf_counter() - started:.2f}")
     await again.close()

@@ -32,10 +32,17 @@ from custom_components.magicpi_nvr.recording.model import (
     Findings,
     RecordingSettings,
 )
-from tests.recording.frames import RECORDING
+from tests.harness.library import (
+    BACK,
+    FRONT,
+    NOON,
+    Disk,
+    LibraryFolder,
+    Pictures,
+    Recordings,
+)
+from tests.harness.pictures import RECORDING
 
-from .conftest import Disk, Place
-from .recordings import BACK, FRONT, NOON, Pictures, Recordings
 from .test_index import contents, fresh
 from .test_playback import decoded, probe, whole
 
@@ -43,15 +50,17 @@ HOUR = 3_600_000
 DAY = 24 * HOUR
 
 
-def files(place: Place) -> list[str]:
+def files(library_folder: LibraryFolder) -> list[str]:
     """Return all that is below the root, but the marker of the storage."""
-    root = place.settings.root
+    root = library_folder.settings.root
     return sorted(
         str(path.relative_to(root)) for path in root.rglob("*") if path.name != MARKER
     )
 
 
-async def test_notes(library: Library, recordings: Recordings, place: Place) -> None:
+async def test_notes(
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
+) -> None:
     """What is said is in the file beside the recording, and outlives the index."""
     event = await recordings.record(NOON)
     assert (await library.protect(event.id, True)).protected
@@ -59,7 +68,7 @@ async def test_notes(library: Library, recordings: Recordings, place: Place) -> 
     assert said == replace(
         event, protected=True, labels=("Katze", "猫"), description="Eine Katze."
     )
-    sidecar = place.settings.root / "AA-BB-CC-00-00-01/2026-11-22/12.json"
+    sidecar = library_folder.settings.root / "AA-BB-CC-00-00-01/2026-11-22/12.json"
     assert json.loads(sidecar.read_text())["events"] == {
         event.id: {
             "protected": True,
@@ -107,17 +116,19 @@ async def test_unknown_event(library: Library) -> None:
 
 
 async def test_storage_refuses_a_note(
-    library: Library, recordings: Recordings, place: Place
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """The caller learns it and nothing has changed."""
     event = await recordings.record(NOON)
-    (place.settings.root / "AA-BB-CC-00-00-01/2026-11-22/.12.json.tmp").mkdir()
+    (library_folder.settings.root / "AA-BB-CC-00-00-01/2026-11-22/.12.json.tmp").mkdir()
     with pytest.raises(StorageFailed):
         await library.protect(event.id, True)
     assert await library.event(event.id) == event
 
 
-async def test_note_about_an_event_that_waits(library: Library, place: Place) -> None:
+async def test_note_about_an_event_that_waits(
+    library: Library, library_folder: LibraryFolder
+) -> None:
     """An event in the spool, the first of its day, can be spoken of already."""
     name = "aabbcc000001-00000001-1"
     await library.record(
@@ -137,7 +148,7 @@ async def test_note_about_an_event_that_waits(library: Library, place: Place) ->
     )
     assert (await library.label(name, ["cat"])).labels == ("cat",)
     assert (await library.protect(name, True)).protected
-    notes = place.settings.root / "AA-BB-CC-00-00-01/2026-11-22/12.json"
+    notes = library_folder.settings.root / "AA-BB-CC-00-00-01/2026-11-22/12.json"
     assert read_notes(notes)[name] == Note(protected=True, labels=("cat",))
 
 
@@ -157,9 +168,9 @@ async def test_many_notes_at_once(library: Library, recordings: Recordings) -> N
 async def test_delete_of_one_among_others(
     library: Library,
     recordings: Recordings,
-    place: Place,
+    library_folder: LibraryFolder,
     tmp_path: Path,
-    large: Pictures,
+    large_video: Pictures,
 ) -> None:
     """The others stay as they were, in a file that is as sound as before."""
     jpeg = b"\xff\xd8\xff\xd9"
@@ -180,7 +191,7 @@ async def test_delete_of_one_among_others(
         assert await library.event(made[i].id) == replace(
             made[i], labels=("y",) if i else ()
         )
-    assert files(place) == [
+    assert files(library_folder) == [
         "AA-BB-CC-00-00-01",
         "AA-BB-CC-00-00-01/2026-11-22",
         f"AA-BB-CC-00-00-01/2026-11-22/12-{made[0].id}.jpg",
@@ -188,12 +199,12 @@ async def test_delete_of_one_among_others(
         "AA-BB-CC-00-00-01/2026-11-22/12.json",
         "AA-BB-CC-00-00-01/2026-11-22/12.mp4",
     ]
-    hour = place.settings.root / made[0].path
+    hour = library_folder.settings.root / made[0].path
     scanned = hourfile.scan(hour)
     assert scanned.is_closed
     assert scanned.segments[1].dts == scanned.segments[0].next_dts
     assert decoded(hour.read_bytes()) == decoded(clips[0]) + decoded(clips[2])
-    assert contents(library) == fresh(place)
+    assert contents(library) == fresh(library_folder)
     # And recording goes on in it.
     more = await recordings.record(NOON + 600_000)
     await probe(await library.clip(ClipSpec.hour(FRONT, "2026-11-22", "12")), tmp_path)
@@ -201,14 +212,19 @@ async def test_delete_of_one_among_others(
 
 
 async def test_delete_of_the_last(
-    library: Library, recordings: Recordings, place: Place, large: Pictures
+    library: Library,
+    recordings: Recordings,
+    library_folder: LibraryFolder,
+    large_video: Pictures,
 ) -> None:
     """Nothing stays of it: no file in any part, no picture, no folder."""
     event = await recordings.record(NOON, event=1, picture=b"\xff\xd8\xff\xd9")
-    await recordings.record(NOON + 3000, event=1, run=1, part=2, pictures=large)
+    await recordings.record(
+        NOON + 3000, event=1, segment=1, part=2, pictures=large_video
+    )
     await library.label(event.id, ["x"])
     await library.delete(event.id)
-    assert files(place) == []
+    assert files(library_folder) == []
     assert (await library.events()).events == ()
     assert await library.days() == []
     assert await library.cameras() == []
@@ -218,7 +234,7 @@ async def test_delete_what_cannot_go(
     library: Library,
     recordings: Recordings,
     monkeypatch: pytest.MonkeyPatch,
-    place: Place,
+    library_folder: LibraryFolder,
 ) -> None:
     """Protected, being recorded, or in a file that is being recorded to."""
     monkeypatch.setattr(f"{RECORDING}.library.removal._BUSY_WAIT_S", 0.1)
@@ -230,7 +246,7 @@ async def test_delete_what_cannot_go(
     running = await recordings.record(NOON + 60_000, close=False)
     with pytest.raises(EventBusy):
         await library.delete(running.id)
-    file = place.settings.root / event.path
+    file = library_folder.settings.root / event.path
     assert library.claims.claim(file)
     with pytest.raises(EventBusy):
         await library.delete(event.id)
@@ -240,11 +256,11 @@ async def test_delete_what_cannot_go(
 
 
 async def test_delete_waits_for_the_recorder(
-    library: Library, recordings: Recordings, place: Place
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """A file that is in use for a moment only is waited for."""
     event = await recordings.record(NOON)
-    file = place.settings.root / event.path
+    file = library_folder.settings.root / event.path
     assert library.claims.claim(file)
     deleting = asyncio.create_task(library.delete(event.id))
     await asyncio.sleep(0.01)
@@ -256,14 +272,14 @@ async def test_delete_waits_for_the_recorder(
 async def test_failed_rewrite_changes_nothing(
     library: Library,
     recordings: Recordings,
-    place: Place,
+    library_folder: LibraryFolder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever goes wrong, the old file stays and nothing lies beside it."""
     first = await recordings.record(NOON)
     await recordings.record(NOON + 60_000)
-    before = (place.settings.root / first.path).read_bytes()
-    listed = files(place)
+    before = (library_folder.settings.root / first.path).read_bytes()
+    listed = files(library_folder)
 
     def fail(*args: object) -> None:
         raise OSError(28, "No space left on device")
@@ -271,18 +287,20 @@ async def test_failed_rewrite_changes_nothing(
     monkeypatch.setattr(f"{RECORDING}.library.rewrite._copy_segment", fail)
     with pytest.raises(StorageFailed):
         await library.delete(first.id)
-    assert (place.settings.root / first.path).read_bytes() == before
-    assert files(place) == listed
+    assert (library_folder.settings.root / first.path).read_bytes() == before
+    assert files(library_folder) == listed
     assert await library.event(first.id) == first
     monkeypatch.undo()
-    place.disk.total = place.disk.usage(place.disk.root).used + 1000
+    library_folder.disk.total = (
+        library_folder.disk.usage(library_folder.disk.root).used + 1000
+    )
     with pytest.raises(StorageFailed):
         await library.delete(first.id)
-    assert files(place) == listed
+    assert files(library_folder) == listed
 
 
 async def test_purge_by_age(
-    library: Library, recordings: Recordings, place: Place
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """Seven days, or what a camera has of its own; the report says what went."""
     made = {
@@ -294,36 +312,39 @@ async def test_purge_by_age(
     }
     await library.protect(made[FRONT, 10].id, True)
     library.update_settings(
-        replace(place.settings, cameras={BACK: CameraRetention(days=3)})
+        replace(library_folder.settings, cameras={BACK: CameraRetention(days=3)})
     )
     going = {made[FRONT, 8].id, *(made[BACK, days].id for days in (4, 6, 8, 10))}
     dry = await library.purge(dry_run=True)
     assert dry.dry_run
     assert {event.id for event in dry.events} == going
     assert len((await library.events()).events) == 12
-    assert place.reports == []
-    before = place.disk.usage(place.disk.root).used
+    assert library_folder.reports == []
+    before = library_folder.disk.usage(library_folder.disk.root).used
     report = await library.purge()
     assert {event.id for event in report.events} == going
     assert [event.start_ms for event in report.events] == sorted(
         event.start_ms for event in report.events
     )
-    assert report.freed == before - place.disk.usage(place.disk.root).used
+    assert (
+        report.freed
+        == before - library_folder.disk.usage(library_folder.disk.root).used
+    )
     assert dry.freed <= report.freed
     assert (report.protected_kept, report.floor_reached) == (1, True)
-    assert place.reports == [report]
+    assert library_folder.reports == [report]
     assert {event.id for event in (await library.events()).events} == {
         event.id for event in made.values()
     } - going
-    assert contents(library) == fresh(place)
-    assert "AA-BB-CC-00-00-02/2026-11-18" not in files(place)
+    assert contents(library) == fresh(library_folder)
+    assert "AA-BB-CC-00-00-02/2026-11-18" not in files(library_folder)
     again = await library.purge()
     assert again.events == ()
-    assert place.reports == [report]
+    assert library_folder.reports == [report]
 
 
 async def test_purge_older_than(
-    library: Library, recordings: Recordings, place: Place
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """Exactly what was asked for, in the middle of an hour too."""
     made = [
@@ -335,16 +356,16 @@ async def test_purge_older_than(
     assert [event.id for event in report.events] == [made[0].id]
     report = await library.purge(older_than_ms=NOON + 90_000)
     assert [event.id for event in report.events] == [made[1].id, made[2].id, made[3].id]
-    assert contents(library) == fresh(place)
+    assert contents(library) == fresh(library_folder)
 
 
 async def test_purge_leaves_what_goes_on(
-    library: Library, recordings: Recordings, place: Place
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """An event that is not over stays, however old; so does one that was protected after the choice was made."""
     running = await recordings.record(NOON - 9 * DAY, close=False)
     late = await recordings.record(NOON - 8 * DAY)
-    before = files(place)
+    before = files(library_folder)
     removal = library._removal
     chosen = await library._backend.indexed(
         removal._choose,
@@ -363,12 +384,12 @@ async def test_purge_leaves_what_goes_on(
     assert removed.events == []
     assert (await library.purge()).events == ()
     assert (await library.purge(older_than_ms=NOON)).events == ()
-    assert set(before) <= set(files(place))
+    assert set(before) <= set(files(library_folder))
     assert (await library.event(running.id)).state == "recording"
 
 
 async def test_make_room(
-    library: Library, recordings: Recordings, place: Place
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """The oldest of all cameras go until there is room; protected ones never; False when only they are left."""
     made = [
@@ -377,30 +398,34 @@ async def test_make_room(
     ]
     await library.protect(made[0].id, True)
     assert await library.make_room(1000)
-    assert place.reports == []
-    place.disk.total = place.disk.usage(place.disk.root).used + 10_000
+    assert library_folder.reports == []
+    library_folder.disk.total = (
+        library_folder.disk.usage(library_folder.disk.root).used + 10_000
+    )
     size = made[1].size
     assert await library.make_room(10_000 + size + 100)
-    (report,) = place.reports
+    (report,) = library_folder.reports
     assert [event.id for event in report.events] == [made[1].id, made[2].id]
     assert not await library.make_room(10**9)
     assert [event.id for event in (await library.events()).events] == [made[0].id]
     assert not await library.make_room(10**9)
-    assert len(place.reports) == 2
-    assert contents(library) == fresh(place)
+    assert len(library_folder.reports) == 2
+    assert contents(library) == fresh(library_folder)
 
 
 async def test_make_room_beside_a_recording(
-    library: Library, recordings: Recordings, place: Place
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """What is in use stays, what is full is rewritten only if that fits."""
     old = [await recordings.record(NOON - DAY + i * 60_000) for i in range(2)]
     await library.protect(old[0].id, True)
     newer = await recordings.record(NOON)
     used = await recordings.record(NOON + HOUR)
-    assert library.claims.claim(place.settings.root / used.path)
+    assert library.claims.claim(library_folder.settings.root / used.path)
     try:
-        place.disk.total = place.disk.usage(place.disk.root).used + 100
+        library_folder.disk.total = (
+            library_folder.disk.usage(library_folder.disk.root).used + 100
+        )
         assert await library.make_room(newer.size)
         # Too full to write the oldest hour anew: that stays for the next time.
         assert {event.id for event in (await library.events()).events} == {
@@ -409,22 +434,24 @@ async def test_make_room_beside_a_recording(
             used.id,
         }
         assert not await library.make_room(10**6)
-        place.disk.total += 5 * 1024 * 1024
-        library.update_settings(replace(place.settings, free_space_floor=10**8))
+        library_folder.disk.total += 5 * 1024 * 1024
+        library.update_settings(
+            replace(library_folder.settings, free_space_floor=10**8)
+        )
         assert not await library.make_room(0)
         assert {event.id for event in (await library.events()).events} == {
             old[0].id,
             used.id,
         }
     finally:
-        library.claims.release(place.settings.root / used.path)
-    assert contents(library) == fresh(place)
+        library.claims.release(library_folder.settings.root / used.path)
+    assert contents(library) == fresh(library_folder)
 
 
 async def test_whole_files_make_room_for_rewriting(
     library: Library,
     recordings: Recordings,
-    place: Place,
+    library_folder: LibraryFolder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What has to be written anew comes after what just goes."""
@@ -432,16 +459,20 @@ async def test_whole_files_make_room_for_rewriting(
     kept, goes = [await recordings.record(NOON - DAY + i * 60_000) for i in range(2)]
     await library.protect(kept.id, True)
     whole_hour = await recordings.record(NOON, frames=200)
-    place.disk.total = place.disk.usage(place.disk.root).used + 100
+    library_folder.disk.total = (
+        library_folder.disk.usage(library_folder.disk.root).used + 100
+    )
     assert await library.make_room(goes.size + whole_hour.size)
     assert [event.id for event in (await library.events()).events] == [kept.id]
-    assert len(place.reports) == 1
+    assert len(library_folder.reports) == 1
 
 
-async def test_usage(library: Library, recordings: Recordings, place: Place) -> None:
+async def test_usage(
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
+) -> None:
     """Numbers of the disk, and when it is full."""
-    place.disk.total = 200_000
-    library.update_settings(replace(place.settings, retention_days=100))
+    library_folder.disk.total = 200_000
+    library.update_settings(replace(library_folder.settings, retention_days=100))
     empty = await library.usage()
     assert (empty.used, empty.events, empty.days_until_full) == (0, 0, None)
     for days in range(3):
@@ -450,22 +481,24 @@ async def test_usage(library: Library, recordings: Recordings, place: Place) -> 
     stats = await library.usage()
     assert (stats.events, stats.protected, stats.total) == (3, 1, 200_000)
     assert stats.used == sum(camera.size for camera in stats.cameras)
-    assert stats.used <= place.disk.usage(place.disk.root).used
-    assert stats.free == place.disk.usage(place.disk.root).free
+    assert stats.used <= library_folder.disk.usage(library_folder.disk.root).used
+    assert stats.free == library_folder.disk.usage(library_folder.disk.root).free
     per_day = stats.used / 3
     assert stats.days_until_full == pytest.approx(stats.free / per_day, rel=0.2)
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
 async def test_hours_that_the_clock_repeats(
-    place: Place, small: Pictures, zone: str
+    library_folder: LibraryFolder, small_video: Pictures, zone: str
 ) -> None:
     """In autumn an hour comes twice: two parts, one hour to watch, in order of time."""
     time_zone = ZoneInfo(zone)
-    place.settings = replace(place.settings, time_zone=time_zone)
-    library = place.library()
+    library_folder.settings = replace(library_folder.settings, time_zone=time_zone)
+    library = library_folder.library()
     await library.open()
-    recordings = Recordings(place.settings.root, small, time_zone, library)
+    recordings = Recordings(
+        library_folder.settings.root, small_video, time_zone, library
+    )
     first = {"Europe/Berlin": 1_792_886_400_000, "America/New_York": 1_793_509_200_000}[
         zone
     ]  # begin of that hour
@@ -483,15 +516,17 @@ async def test_hours_that_the_clock_repeats(
     second = await library.clip(ClipSpec.hour(FRONT, made[0].path[18:28], f"{name}-2"))
     assert second.duration_ms == 4000
     # Another time zone moves nothing.
-    library.update_settings(replace(place.settings, time_zone=ZoneInfo("Asia/Tokyo")))
+    library.update_settings(
+        replace(library_folder.settings, time_zone=ZoneInfo("Asia/Tokyo"))
+    )
     assert [day.date for day in await library.days()] == [made[0].path[18:28]]
-    assert contents(library) == fresh(place)
+    assert contents(library) == fresh(library_folder)
     await library.close()
 
 
-async def test_storage_gone(place: Place) -> None:
+async def test_storage_gone(library_folder: LibraryFolder) -> None:
     """Without storage the library opens, empty."""
-    library = place.library()
+    library = library_folder.library()
     await library.open()
     assert (await library.events()).events == ()
     assert (await library.purge()).events == ()
@@ -520,7 +555,7 @@ async def test_storage_gone(place: Place) -> None:
 )
 async def test_any_purge(
     tmp_path_factory: pytest.TempPathFactory,
-    small: Pictures,
+    small_video: Pictures,
     plan: list[tuple[int, str, int, bool]],
     share: float,
 ) -> None:
@@ -535,10 +570,10 @@ async def test_any_purge(
         free_space_floor=0,
         retention_days=365,
     )
-    place = Place(settings, disk, NOON, [])
-    library = place.library()
+    library_folder = LibraryFolder(settings, disk, NOON, [])
+    library = library_folder.library()
     await library.open()
-    recordings = Recordings(disk.root, small, library=library)
+    recordings = Recordings(disk.root, small_video, library=library)
     made: list[Event] = []
     protected_ones = set()
     for minutes, camera, frames, protected in plan:
@@ -561,7 +596,7 @@ async def test_any_purge(
     removable = [event for event in page.events if not event.protected]
     assert not any(
         report_event.protected
-        for report in place.reports
+        for report in library_folder.reports
         for report_event in report.events
     )
     if gone and removable:
@@ -571,7 +606,7 @@ async def test_any_purge(
     assert reached == (disk.usage(disk.root).free >= reserve + needed)
     assert reached or not removable
     assert protected_ones <= stay
-    assert contents(library) == fresh(place)
+    assert contents(library) == fresh(library_folder)
     for event in page.events:
         assert (await library.clip(ClipSpec.event(event.id))).frames == event.frames
     await library.close()
@@ -591,7 +626,7 @@ FINDINGS = Findings(
 
 
 async def test_findings_beside_labels(
-    library: Library, recordings: Recordings, place: Place
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """What vision found stays apart from labels, is searched like them, and outlives the index."""
     event = await recordings.record(NOON)
@@ -617,8 +652,8 @@ async def test_findings_beside_labels(
     assert await ids(nothing_seen=False) == [event.id]
     assert await ids(nothing_seen=True) == [other.id]
     assert await ids() == [other.id, event.id]
-    assert contents(library) == fresh(place)
-    sidecar = place.settings.root / "AA-BB-CC-00-00-01/2026-11-22/12.json"
+    assert contents(library) == fresh(library_folder)
+    sidecar = library_folder.settings.root / "AA-BB-CC-00-00-01/2026-11-22/12.json"
     data = json.loads(sidecar.read_text())
     assert data["events"][event.id]["vision"]["detections"][0]["label"] == "person"
     # Nonsense in the file is no finding, and breaks nothing
@@ -636,7 +671,7 @@ async def test_findings_beside_labels(
 
 
 async def test_what_shows_nothing_goes_after_its_own_days(
-    library: Library, recordings: Recordings, place: Place
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """An hour file keeps what was seen when what shows nothing goes; protected stays."""
     made = [
@@ -652,8 +687,11 @@ async def test_what_shows_nothing_goes_after_its_own_days(
     assert [event.id for event in report.events] == [made[1].id, made[3].id]
     left = [item.id for item in (await library.events()).events]
     assert left == [young.id, made[2].id, made[0].id]
-    assert contents(library) == fresh(place)
+    assert contents(library) == fresh(library_folder)
     library.update_settings(
-        replace(place.settings, cameras={FRONT: CameraRetention(nothing_seen_days=5)})
+        replace(
+            library_folder.settings,
+            cameras={FRONT: CameraRetention(nothing_seen_days=5)},
+        )
     )
     assert (await library.purge()).events == ()

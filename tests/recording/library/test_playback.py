@@ -21,8 +21,7 @@ from custom_components.magicpi_nvr.recording.errors import (
 from custom_components.magicpi_nvr.recording.library import Library, playback
 from custom_components.magicpi_nvr.recording.library.playback import CHUNK, VirtualFile
 from custom_components.magicpi_nvr.recording.model import ClipSpec
-
-from .recordings import BACK, FRONT, GROUP, NOON, Pictures, Recordings
+from tests.harness.library import BACK, FRONT, GROUP, NOON, Pictures, Recordings
 
 
 async def whole(clip: VirtualFile) -> bytes:
@@ -106,7 +105,7 @@ async def test_time_passes_between_the_runs_of_an_event(
 ) -> None:
     """After an interruption the rest comes when it came."""
     first = await recordings.record(NOON, event=7)
-    second = await recordings.record(NOON + 10_000, event=7, run=1)
+    second = await recordings.record(NOON + 10_000, event=7, segment=1)
     assert first.id == second.id
     clip = await library.clip(ClipSpec.event(first.id))
     data = await probe(clip, tmp_path)
@@ -115,12 +114,14 @@ async def test_time_passes_between_the_runs_of_an_event(
 
 
 async def test_resolution_changes_within_an_event(
-    library: Library, recordings: Recordings, large: Pictures, tmp_path: Path
+    library: Library, recordings: Recordings, large_video: Pictures, tmp_path: Path
 ) -> None:
     """Parts with other sample descriptions play as one: every frame decodes to what it is in the hour file."""
     event = await recordings.record(NOON, event=1)
-    await recordings.record(NOON + 3000, event=1, run=1, part=2, pictures=large)
-    await recordings.record(NOON + 6000, event=1, run=2)
+    await recordings.record(
+        NOON + 3000, event=1, segment=1, part=2, pictures=large_video
+    )
+    await recordings.record(NOON + 6000, event=1, segment=2)
     clip = await library.clip(ClipSpec.event(event.id))
     data = await probe(clip, tmp_path)
     assert decoded(data) == [
@@ -226,7 +227,7 @@ async def test_event_that_is_being_recorded(
     assert (await library.event(event.id)).state == "recording"
     early = await library.clip(ClipSpec.event(event.id))
     await probe(early, tmp_path)
-    await recordings.record(NOON + 2000, event=1, run=1)
+    await recordings.record(NOON + 2000, event=1, segment=1)
     late = await library.clip(ClipSpec.event(event.id))
     data = await probe(late, tmp_path)
     assert packets(data) == relative(recordings.frames[event.id])
@@ -254,13 +255,13 @@ async def test_time_lapse(
 
 
 async def test_independent_parser_agrees(
-    library: Library, recordings: Recordings, large: Pictures
+    library: Library, recordings: Recordings, large_video: Pictures
 ) -> None:
     """A parser that is not ours finds one box after the other, and tables that agree with each other."""
     from pymp4.parser import Box
 
     await recordings.record(NOON, frames=30)
-    await recordings.record(NOON + 60_000, part=2, pictures=large)
+    await recordings.record(NOON + 60_000, part=2, pictures=large_video)
     data = await whole(await library.clip(ClipSpec.day(FRONT, "2026-11-22")))
     stream = BytesIO(data)
     found = {}
@@ -286,7 +287,7 @@ async def test_independent_parser_agrees(
 
 
 async def test_etag_outlives_a_rewrite_and_a_restart(
-    library: Library, recordings: Recordings, place
+    library: Library, recordings: Recordings, library_folder
 ) -> None:
     """The same bytes have the same tag, wherever they lie."""
     gone = await recordings.record(NOON)
@@ -296,7 +297,7 @@ async def test_etag_outlives_a_rewrite_and_a_restart(
     await library.delete(gone.id)
     after = await library.clip(ClipSpec.event(event.id))
     assert (after.etag, await whole(after)) == (before.etag, data)
-    other = place.library()
+    other = library_folder.library()
     await other.open()
     assert (await other.clip(ClipSpec.event(event.id))).etag == before.etag
     await other.close()
@@ -478,11 +479,13 @@ async def test_any_range_gives_the_same_bytes(
 
 @pytest.fixture
 async def clip_and_bytes(
-    library: Library, recordings: Recordings, large: Pictures
+    library: Library, recordings: Recordings, large_video: Pictures
 ) -> tuple[VirtualFile, bytes]:
     """Return a clip of two parts and several events, and all of its bytes."""
     for i in range(12):
         await recordings.record(NOON + i * 60_000, frames=60)
-        await recordings.record(NOON + i * 60_000 + 30_000, part=2, pictures=large)
+        await recordings.record(
+            NOON + i * 60_000 + 30_000, part=2, pictures=large_video
+        )
     clip = await library.clip(ClipSpec.day(FRONT, "2026-11-22"))
     return clip, await whole(clip)

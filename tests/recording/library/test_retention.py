@@ -21,8 +21,7 @@ from custom_components.magicpi_nvr.recording.model import (
     Event,
     RecordingSettings,
 )
-
-from .recordings import BACK, FRONT, NOON
+from tests.harness.library import BACK, FRONT, NOON
 
 DAY = 24 * 3_600_000
 HOUR = 3_600_000

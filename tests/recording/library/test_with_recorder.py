@@ -11,8 +11,8 @@ from custom_components.magicpi_nvr.recording.errors import EventBusy
 from custom_components.magicpi_nvr.recording.library.index import Index
 from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, ClipSpec
-from tests.recording.conftest import Bench
-from tests.recording.frames import BOOT, CAMERA, frames, numbers
+from tests.harness.pictures import BOOT, CAMERA, frames, numbers
+from tests.harness.recorder import RunningRecorder
 
 from .test_playback import probe
 
@@ -20,17 +20,17 @@ START = int(datetime(2026, 11, 22, 12, 5, 5, tzinfo=UTC).timestamp() * 1000)
 EVENT = event_id(CAMERA, BOOT, 1)
 
 
-def same_as_rebuilt(bench: Bench) -> bool:
+def same_as_rebuilt(recorder: RunningRecorder) -> bool:
     """Whether the index holds what the files say."""
-    index = Index(bench.settings.index.with_name("fresh"), bench.settings.root)
+    index = Index(recorder.settings.index.with_name("fresh"), recorder.settings.root)
     index.open()
     index._fill()
     fresh = index.contents()
     index.close()
-    return fresh == bench.library._backend.index.contents()
+    return fresh == recorder.library._backend.index.contents()
 
 
-async def test_clips_of_a_recorder(bench: Bench, tmp_path: Path) -> None:
+async def test_clips_of_a_recorder(recorder: RunningRecorder, tmp_path: Path) -> None:
     """Every frame at its time, also across a change of size, and all of it as a rebuild finds it."""
     sent = [
         *frames(30, start_ms=START, step_ms=97),
@@ -44,10 +44,10 @@ async def test_clips_of_a_recorder(bench: Bench, tmp_path: Path) -> None:
         ),
     ]
     for frame in sent:
-        bench.add(frame, flags=FLAG_LAST if frame is sent[-1] else 0)
-    event = await bench.clip()
-    assert len({path for path, _ in bench.runs(EVENT)}) == 2
-    clip = await bench.library.clip(ClipSpec.event(EVENT))
+        recorder.add(frame, flags=FLAG_LAST if frame is sent[-1] else 0)
+    event = await recorder.clip()
+    assert len({path for path, _ in recorder.segments(EVENT)}) == 2
+    clip = await recorder.library.clip(ClipSpec.event(EVENT))
     path = tmp_path / "clip.mp4"
     path.write_bytes(await probe(clip, tmp_path))
     shown = numbers(path)
@@ -57,42 +57,46 @@ async def test_clips_of_a_recorder(bench: Bench, tmp_path: Path) -> None:
         for (at, _), frame in zip(shown, sent, strict=True)
     )
     assert clip.frames == event.frames
-    assert same_as_rebuilt(bench)
+    assert same_as_rebuilt(recorder)
 
 
-async def test_clip_of_a_running_event(bench: Bench, tmp_path: Path) -> None:
+async def test_clip_of_a_running_event(
+    recorder: RunningRecorder, tmp_path: Path
+) -> None:
     """It can be watched, cannot be deleted, and others of its hour go when it has ended."""
     first = list(frames(20, start_ms=START - 60_000, event=1))
     for frame in first:
-        bench.add(frame, flags=FLAG_LAST if frame is first[-1] else 0)
-    done = await bench.clip()
+        recorder.add(frame, flags=FLAG_LAST if frame is first[-1] else 0)
+    done = await recorder.clip()
     sent = list(frames(60, start_ms=START, event=2, first_seq=101, first_t=65_000))
     for frame in sent[:40]:
-        bench.add(frame)
-    started = await bench.heard(EventStarted, lambda item: item.event.id != done.id)
+        recorder.add(frame)
+    started = await recorder.heard(EventStarted, lambda item: item.event.id != done.id)
     running = started[0].event.id
     async with asyncio.timeout(30):
-        while (known := await bench.library.event(running)) is None or not known.frames:
+        while (
+            known := await recorder.library.event(running)
+        ) is None or not known.frames:
             await asyncio.sleep(0.02)
     assert known.state == "recording"
     with pytest.raises(EventBusy):
-        await bench.library.delete(running)
-    early = await bench.library.clip(ClipSpec.event(running))
+        await recorder.library.delete(running)
+    early = await recorder.library.clip(ClipSpec.event(running))
     await probe(early, tmp_path)
     assert 0 < early.frames <= 40
     for frame in sent[40:]:
-        bench.add(frame, flags=FLAG_LAST if frame is sent[-1] else 0)
-    await bench.clip(running)
-    late = await bench.library.clip(ClipSpec.event(running))
+        recorder.add(frame, flags=FLAG_LAST if frame is sent[-1] else 0)
+    await recorder.clip(running)
+    late = await recorder.library.clip(ClipSpec.event(running))
     await probe(late, tmp_path)
     assert late.frames == 60
-    await bench.library.delete(done.id)
-    again = await bench.library.clip(ClipSpec.event(running))
+    await recorder.library.delete(done.id)
+    again = await recorder.library.clip(ClipSpec.event(running))
     assert again.etag == late.etag
     more = list(
         frames(10, start_ms=START + 60_000, event=3, first_seq=201, first_t=125_000)
     )
     for frame in more:
-        bench.add(frame, flags=FLAG_LAST if frame is more[-1] else 0)
-    assert (await bench.clip(event_id(CAMERA, BOOT, 3))).path == done.path
-    assert same_as_rebuilt(bench)
+        recorder.add(frame, flags=FLAG_LAST if frame is more[-1] else 0)
+    assert (await recorder.clip(event_id(CAMERA, BOOT, 3))).path == done.path
+    assert same_as_rebuilt(recorder)

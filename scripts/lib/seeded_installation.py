@@ -1,9 +1,9 @@
-"""A home to look at: a real Home Assistant, a camera that waits to be claimed, and one with a past.
+"""An installation to look at: a real Home Assistant, a camera that waits to be claimed, and one with a past.
 
 What the browser tests and the screenshots play on::
 
-    async with Stage(folder) as stage:
-        await stage.claim(stage.front_door, "Front door")
+    async with SeededInstallation(folder) as seeded:
+        await seeded.claim(seeded.front_door, "Front door")
 
 The camera with a past is called "Garden". It was claimed long ago, recorded a few days and
 did not come back: Home Assistant finds its key, its entry and its recordings when it starts.
@@ -35,7 +35,7 @@ from home_assistant import (
 )
 from virtual_camera import FrameSource, GeneratedSource, VirtualCamera, make_picture
 
-# The rooms of the integration that know nothing of Home Assistant run alone
+# The packages that know nothing of Home Assistant run alone
 sys.path.append(str(COMPONENT))
 
 from recording.hourfile import Claims, HourFileWriter, Sample, SegmentHeader
@@ -152,8 +152,8 @@ def spread(day: date, count: int, length_ms: int, *, seed: int = 1) -> list[int]
     return [begin + slot * (length_ms + 1000) for slot in chosen]
 
 
-class Stage:
-    """The home, from its first start to its end."""
+class SeededInstallation:
+    """A Home Assistant with a past, from its first start to its end."""
 
     def __init__(
         self,

@@ -1,11 +1,14 @@
-"""Makes recordings: real H.264, written by the hour file's own writer."""
+"""A library on a real disk, and recordings for it: real H.264, written by the hour file's own writer."""
 
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from pathlib import Path
 import subprocess
+from typing import Any
 
 import av
+import pytest
 
 from custom_components.magicpi_nvr.recording.hourfile import (
     Claims,
@@ -20,7 +23,12 @@ from custom_components.magicpi_nvr.recording.hourfile.boxes import (
 from custom_components.magicpi_nvr.recording.library import Library
 from custom_components.magicpi_nvr.recording.library.index import stored_segment
 from custom_components.magicpi_nvr.recording.library.layout import HourPath, event_id
-from custom_components.magicpi_nvr.recording.model import Event, StoredSegment
+from custom_components.magicpi_nvr.recording.model import (
+    Event,
+    PurgeReport,
+    RecordingSettings,
+    StoredSegment,
+)
 
 FRONT = "AA:BB:CC:00:00:01"
 BACK = "AA:BB:CC:00:00:02"
@@ -89,14 +97,14 @@ class Recordings:
         frames: int = 20,
         intervals: list[int] | None = None,
         pictures: Pictures | None = None,
-        run: int = 0,
+        segment: int = 0,
         part: int | None = None,
         close: bool = True,
         picture: bytes | None = None,
         hour_of_ms: int | None = None,
         lost: int = 0,
     ) -> Event:
-        """Write one run in fragments of half a second; `intervals` are ms from picture to picture."""
+        """Write one segment in fragments of half a second; `intervals` are ms from picture to picture."""
         pictures = pictures or self.pictures
         if event is None:
             event = self._numbers.get((camera, boot), 0) + 1
@@ -130,7 +138,7 @@ class Recordings:
                     reason="pir",
                     boot=boot,
                     event=event,
-                    number=run,
+                    number=segment,
                     t=5000,
                 )
             )
@@ -176,17 +184,111 @@ class Recordings:
         return made
 
 
-def _event(run: StoredSegment, state: str, thumbnail: str | None) -> Event:
+def _event(segment: StoredSegment, state: str, thumbnail: str | None) -> Event:
     return Event(
-        id=run.event,
-        camera=run.camera,
-        start_ms=run.start_ms,
-        end_ms=run.end_ms,
-        reason=run.reason,
+        id=segment.event,
+        camera=segment.camera,
+        start_ms=segment.start_ms,
+        end_ms=segment.end_ms,
+        reason=segment.reason,
         state=state,
-        frames=run.frames,
-        lost=run.lost,
-        size=run.size,
-        path=run.path,
+        frames=segment.frames,
+        lost=segment.lost,
+        size=segment.size,
+        path=segment.path,
         thumbnail=thumbnail,
     )
+
+
+@dataclass
+class Disk:
+    """A disk of a chosen size on which only what lies below the root takes room."""
+
+    root: Path
+    total: int = 10_000_000_000
+
+    def usage(self, _: Path) -> Any:
+        """Answer as shutil.disk_usage."""
+        used = sum(
+            path.stat().st_size for path in self.root.rglob("*") if path.is_file()
+        )
+
+        @dataclass
+        class Usage:
+            total: int
+            used: int
+            free: int
+
+        return Usage(self.total, used, max(self.total - used, 0))
+
+
+@dataclass
+class LibraryFolder:
+    """A root, its disk, its clock and a way to open a library on it."""
+
+    settings: RecordingSettings
+    disk: Disk
+    now_ms: int
+    reports: list[PurgeReport]
+
+    def library(self) -> Library:
+        """Return a library that is not open yet."""
+        return Library(
+            self.settings,
+            on_purge=self.reports.append,
+            clock=lambda: self.now_ms / 1000,
+            disk_usage=self.disk.usage,
+        )
+
+
+@pytest.fixture(scope="session")
+def small_video(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    """Return a video of 160x120 pixels."""
+    return Pictures.encode(tmp_path_factory.mktemp("video"), "160x120")
+
+
+@pytest.fixture(scope="session")
+def large_video(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    """Return a video of 320x240 pixels."""
+    return Pictures.encode(tmp_path_factory.mktemp("video"), "320x240", 6)
+
+
+@pytest.fixture
+def library_folder(tmp_path: Path) -> LibraryFolder:
+    """Return an empty folder; its clock stands at 2026-11-22 18:00 UTC."""
+    root = tmp_path / "media"
+    return LibraryFolder(
+        RecordingSettings(
+            root=root,
+            index=tmp_path / "index.sqlite3",
+            ffmpeg="ffmpeg",
+            time_zone=UTC,
+            free_space_floor=0,
+        ),
+        Disk(root),
+        NOON + 6 * 3_600_000,
+        [],
+    )
+
+
+@pytest.fixture
+async def library(library_folder: LibraryFolder) -> AsyncIterator[Library]:
+    """Return an open library."""
+    library = library_folder.library()
+    await library.open()
+    yield library
+    await library.close()
+
+
+@pytest.fixture
+def recordings(
+    library_folder: LibraryFolder, small_video: Pictures, library: Library
+) -> Recordings:
+    """Return a writer that tells the library as a recorder does."""
+    return Recordings(library_folder.settings.root, small_video, library=library)
+
+
+@pytest.fixture
+def picture() -> Callable[[], bytes]:
+    """Return bytes that stand for a thumbnail."""
+    return lambda: b"\xff\xd8" + bytes(1000) + b"\xff\xd9"

@@ -2,18 +2,22 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import pytest
 
 from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.recording.hourfile import scan
 from custom_components.magicpi_nvr.recording.library.layout import event_id, hour_files
 from custom_components.magicpi_nvr.recording.model import Event
 from homeassistant.helpers import issue_registry as ir
-from tests.integration.house import CAMERA_ID, House
 from virtual_camera import LoopSource, VirtualCamera, read_frame_number
+
+from .home_assistant import CAMERA_ID, Installation
+from .logs import assert_no_errors
 
 # Each frame of a boot has a number of its own up to here.
 NUMBERS = 128
@@ -63,41 +67,41 @@ def stills(camera: VirtualCamera) -> int:
 
 
 @dataclass
-class Proof:
-    """A house, and the questions that each fault is asked."""
+class FrameCheck:
+    """An installation, and whether each frame that its cameras captured is in a clip, once."""
 
-    house: House
+    installation: Installation
 
     async def camera(self, **options: object) -> VirtualCamera:
         """Return a claimed, connected camera on mains whose pictures bear their numbers."""
-        house = self.house
+        installation = self.installation
         options = {"always_on": True, "time_factor": 50} | options
-        camera = await house.switch_on(**options)  # type: ignore[arg-type]
+        camera = await installation.switch_on(**options)  # type: ignore[arg-type]
         camera.source = numbered()
-        await house.claim(camera)
+        await installation.claim(camera)
         await camera.wait_event("welcome")
         return camera
 
     def issue(self, key: str) -> ir.IssueEntry | None:
-        """Return what a person is told."""
-        return ir.async_get(self.house.hass).async_get_issue(DOMAIN, key)
+        """Return an issue, if there is one."""
+        return ir.async_get(self.installation.hass).async_get_issue(DOMAIN, key)
 
-    async def told(self, key: str) -> ir.IssueEntry:
-        """Wait until a person is told."""
-        await self.house.wait_until(lambda: self.issue(key) is not None)
+    async def issue_created(self, key: str) -> ir.IssueEntry:
+        """Wait until there is an issue."""
+        await self.installation.wait_until(lambda: self.issue(key) is not None)
         issue = self.issue(key)
         assert issue
         return issue
 
-    async def taken_back(self, key: str) -> None:
-        """Wait until nobody needs to be told any more."""
-        await self.house.wait_until(lambda: self.issue(key) is None)
+    async def issue_deleted(self, key: str) -> None:
+        """Wait until there is no such issue."""
+        await self.installation.wait_until(lambda: self.issue(key) is None)
 
     async def frames_arrive(self, count: int) -> None:
         """Wait until so many frames of events have come in all."""
-        counters = self.house.camera().counters
-        others = sum(map(stills, self.house.cameras))
-        await self.house.wait_until(lambda: counters.frames >= count + others)
+        counters = self.installation.camera().counters
+        others = sum(map(stills, self.installation.cameras))
+        await self.installation.wait_until(lambda: counters.frames >= count + others)
 
     async def ready(self, camera: VirtualCamera, events: int = 1) -> list[Event]:
         """Wait until a camera's events have their clips; returns them, oldest first."""
@@ -108,7 +112,9 @@ class Proof:
         found: list[Event] = []
 
         async def look() -> bool:
-            page = await self.house.nvr.recordings.library.events(camera=CAMERA_ID)
+            page = await self.installation.nvr.recordings.library.events(
+                camera=CAMERA_ID
+            )
             found[:] = sorted(page.events, key=lambda event: event.start_ms)
             return len(found) >= events and all(
                 event.state == "ready" for event in found
@@ -121,8 +127,8 @@ class Proof:
 
     async def shown(self) -> dict[str, list[tuple[int, int]]]:
         """Return what the clips on disk show."""
-        return await self.house.hass.async_add_executor_job(
-            shown, self.house.nvr.media_root
+        return await self.installation.hass.async_add_executor_job(
+            shown, self.installation.nvr.media_root
         )
 
     async def nothing_lost(self, camera: VirtualCamera, events: int = 1) -> list[Event]:
@@ -157,3 +163,12 @@ class Proof:
 def numbered(count: int = NUMBERS) -> LoopSource:
     """Return so many pictures that bear their numbers."""
     return LoopSource.rendered(count, resolution="QVGA")
+
+
+@pytest.fixture
+async def frame_check(
+    installation: Installation, caplog: pytest.LogCaptureFixture
+) -> AsyncGenerator[FrameCheck]:
+    """What counts the frames of a running NVR; no fault may leave an exception in the log."""
+    yield FrameCheck(installation)
+    assert_no_errors(caplog, logger="custom_components.magicpi_nvr")

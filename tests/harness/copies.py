@@ -109,7 +109,7 @@ class Clips:
         return self.clips.get(event)
 
 
-class Running:
+class RunningCopier:
     """A copier with catalog and notices; `async with` starts and stops it."""
 
     def __init__(
@@ -187,7 +187,7 @@ class Running:
 
 
 @dataclass
-class Place:
+class CopyServer:
     """A server to copy to, reached by an address that may be a link's."""
 
     kind: str

@@ -1,4 +1,4 @@
-"""Cameras' pictures as H.264, and a camera that shows them."""
+"""A camera without a gateway: its pictures, and the H.264 they become."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -41,7 +41,7 @@ class Picture:
     height: int = 240
 
 
-class Stage:
+class CameraFeed:
     """A camera that shows a picture when the test does; counts who holds its stream."""
 
     def __init__(self) -> None:

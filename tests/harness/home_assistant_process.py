@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from home_assistant import HomeAssistantProcess, free_port, wait_until
-from tests.integration.house import nvr_options
 from virtual_camera import VirtualCamera
+
+from .home_assistant import nvr_options
 
 DOMAIN = "magicpi_nvr"
 TIMEOUT = 60.0

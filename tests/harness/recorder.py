@@ -1,4 +1,4 @@
-"""A recorder on a real disk with a real ffmpeg, and somebody who listens to it."""
+"""A recorder on a real disk with a real ffmpeg, and what its listener hears."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -18,38 +18,66 @@ from custom_components.magicpi_nvr.recording.hourfile import HourFile, Segment, 
 from custom_components.magicpi_nvr.recording.library import Library
 from custom_components.magicpi_nvr.recording.library.layout import HourPath, hour_files
 from custom_components.magicpi_nvr.recording.model import Event, RecordingSettings
-from tests.recording.frames import RECORDING
-
-from .frames import Frame, numbers
+from tests.harness.pictures import RECORDING, Frame, numbers
 
 
 @dataclass
-class Bench:
+class Clocks:
+    """The host's clock, and one that nobody sets."""
+
+    wall_ms: int = 1_795_348_800_000  # 2026-11-22 12:00:00 UTC
+    steady_s: float = 1000.0
+
+    def wall(self) -> float:
+        """Return seconds since 1970."""
+        return self.wall_ms / 1000
+
+    def steady(self) -> float:
+        """Return seconds since the host started."""
+        return self.steady_s
+
+    def sleep(self, ms: int) -> None:
+        """Let time pass."""
+        self.wall_ms += ms
+        self.steady_s += ms / 1000
+
+    def set(self, ms: int) -> None:
+        """Set the host's clock by so much."""
+        self.wall_ms += ms
+
+
+@dataclass
+class RunningRecorder:
     """Recorder and library over one folder; may be stopped and started again."""
 
     settings: RecordingSettings
     notices: list[RecorderNotice] = field(default_factory=list)
-    recorder: Recorder = field(init=False)
+    capture: Recorder = field(init=False)
     library: Library = field(init=False)
+    clocks: Clocks | None = None
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def start(self) -> None:
         """Begin, or begin again."""
-        self.library = Library(self.settings)
+        if self.clocks:
+            self.library = Library(self.settings, clock=self.clocks.wall)
+            self.library.clock._steady = self.clocks.steady
+        else:
+            self.library = Library(self.settings)
         await self.library.open()
-        self.recorder = Recorder(self.settings, self.library, on_event=self._hear)
-        await self.recorder.start()
+        self.capture = Recorder(self.settings, self.library, on_event=self._hear)
+        await self.capture.start()
 
     async def stop(self) -> None:
         """End both."""
-        await self.recorder.stop()
+        await self.capture.stop()
         await self.library.close()
 
     def change(self, **changes: Any) -> None:
         """Change settings while it runs."""
         self.settings = replace(self.settings, **changes)
-        self.recorder.update_settings(self.settings)
+        self.capture.update_settings(self.settings)
         self.library.update_settings(self.settings)
 
     def _hear(self, notice: RecorderNotice) -> None:
@@ -84,15 +112,9 @@ class Bench:
         )
         return ready[-1].event
 
-    async def until(self, check: Callable[[], bool]) -> None:
-        """Wait until something is so."""
-        async with asyncio.timeout(60):
-            while not check():
-                await asyncio.sleep(0.02)
-
     def add(self, frame: Frame, *, reason: str = "pir", flags: int = 0) -> bool:
         """Give the recorder a frame."""
-        return self.recorder.add_frame(
+        return self.capture.add_frame(
             replace(frame, flags=frame.flags | flags), reason=reason
         )
 
@@ -101,13 +123,13 @@ class Bench:
         root = self.settings.root
         return {hour.relative: scan(root / hour.relative) for hour in hour_files(root)}
 
-    def runs(self, event_id: str) -> list[tuple[str, Segment]]:
-        """Return an event's runs in order of time."""
+    def segments(self, event_id: str) -> list[tuple[str, Segment]]:
+        """Return an event's segments in order of time."""
         found = [
-            (path, run)
+            (path, segment)
             for path, file in self.files().items()
-            for run in file.segments
-            if run.header.id == event_id
+            for segment in file.segments
+            if segment.header.id == event_id
         ]
         return sorted(found, key=lambda item: item[1].header.start_ms)
 
@@ -115,12 +137,12 @@ class Bench:
         """Return wall time and number of each frame of an event, in order of time, decoded."""
         found = []
         decoded: dict[str, list[tuple[int, int]]] = {}
-        for path, run in self.runs(event_id):
+        for path, segment in self.segments(event_id):
             if path not in decoded:
                 decoded[path] = numbers(self.settings.root / path)
-            begin, end = run.dts // 90, run.next_dts // 90
+            begin, end = segment.dts // 90, segment.next_dts // 90
             found += [
-                (at - begin + run.header.start_ms, number)
+                (at - begin + segment.header.start_ms, number)
                 for at, number in decoded[path]
                 if begin <= at < end
             ]
@@ -149,12 +171,12 @@ def settings(tmp_path: Path) -> RecordingSettings:
 
 
 @pytest.fixture
-async def bench(settings: RecordingSettings) -> AsyncIterator[Bench]:
+async def recorder(settings: RecordingSettings) -> AsyncIterator[RunningRecorder]:
     """Return a recorder that runs."""
-    bench = Bench(settings)
-    await bench.start()
-    yield bench
-    await bench.stop()
+    recorder = RunningRecorder(settings)
+    await recorder.start()
+    yield recorder
+    await recorder.stop()
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from tests.harness.gateway import (
     hello,
     registration,
     run_gateway,
-    until,
 )
+from tests.harness.waiting import until
 from virtual_camera import VirtualCamera
 
 # For what has to hold however fast somebody gets to try.

@@ -237,7 +237,7 @@ async def test_zones_to_ignore(
     old = await installation.add_camera(features=())
     await draw(old, zones)
     await old.nap()
-    assert old.camera.config.rejected == {}
+    assert old.gateway_camera.config.rejected == {}
     old.virtual.caps["features"] = ["confirm_motion"]
     await old.nap()
     await old.nap()

@@ -119,7 +119,7 @@ async def test_stop_and_start(settings: RecordingSettings, disk: Disk) -> None:
     sent = list(frames(40, start_ms=NOON))
     for frame in sent[:20]:
         first.add(frame)
-    await first.until(lambda: first.recorder.persisted(CAMERA, BOOT) > 0)
+    await until(lambda: first.capture.persisted(CAMERA, BOOT) > 0)
     await asyncio.to_thread(disk.freeze)
     for frame in sent[20:30]:
         first.add(frame)
@@ -141,7 +141,7 @@ async def test_stop_and_start(settings: RecordingSettings, disk: Disk) -> None:
                 await third.library.close()
                 await asyncio.sleep(0.05)
     try:
-        for frame in sent[third.recorder.persisted(CAMERA, BOOT) :]:
+        for frame in sent[third.capture.persisted(CAMERA, BOOT) :]:
             third.add(frame, flags=FLAG_LAST if frame is sent[-1] else 0)
         await third.clip()
         shown = [number for _, number in third.shown(EVENT)]

@@ -286,12 +286,12 @@ async def test_late_answer_does_not_reach_a_successor(
     sent = list(frames(40, start_ms=NOON))
     for frame in sent[:20]:
         first.add(frame)
-    await first.until(lambda: first.recorder.persisted(CAMERA, BOOT) > 0)
+    await until(lambda: first.capture.persisted(CAMERA, BOOT) > 0)
     hung.calls = {"pwrite"}
     hung.answers.clear()
     for frame in sent[20:30]:
         first.add(frame)
-    await first.until(lambda: bool(hung.held))
+    await until(lambda: bool(hung.held))
     async with asyncio.timeout(20):
         await first.stop()
     held = len(hung.held)
@@ -311,10 +311,10 @@ async def test_late_answer_does_not_reach_a_successor(
                 await third.library.close()
                 await asyncio.sleep(0.05)
     try:
-        persisted = third.recorder.persisted(CAMERA, BOOT)
+        persisted = third.capture.persisted(CAMERA, BOOT)
         for frame in sent[persisted:]:
             third.add(frame, flags=FLAG_LAST if frame is sent[-1] else 0)
-        await third.until(
+        await until(
             lambda: any(
                 item.event.frames == 40
                 for item in third.notices

@@ -1,1 +1,5 @@
-"""Tests of MagicPi NVR."""
+"""The tests."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.harness")

@@ -26,6 +26,8 @@ from .recording import Event, EventPage
 
 # Pages that one request looks through for a user who may not see all cameras
 MAX_PAGES: Final = 20
+# What a caller says about events in which nothing was seen, as `nothing_seen` of async_events
+NOTHING_SEEN_CHOICES: Final = {"hide": False, "show": None, "only": True}
 
 __all__ = ["POLICY_CONTROL", "POLICY_EDIT", "POLICY_READ"]
 

@@ -12,7 +12,7 @@ from homeassistant.util import dt as dt_util
 from .access import async_events
 from .media_identifier import Identifier, Kind, local_span
 from .nvr import Nvr
-from .recording import Event
+from .recording import NOTHING_SEEN, Event
 
 SEARCH_PAGE: Final = 500
 SEARCH_PAGES: Final = 20
@@ -35,6 +35,8 @@ class Query:
     end_ms: int | None
     protected: bool | None
     label: str | None
+    zone: str | None
+    nothing_seen: bool
     reason: str | None
     time: str | None
     text: str | None
@@ -56,14 +58,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class QueryReader:
-    """Reads what a person typed: dates, times, cameras, reasons, protection, labels, words."""
+    """Reads what a person typed: dates, times, cameras, reasons, protection, labels, zones, words."""
 
     nvr: Nvr
     identifier: Identifier
     text: Callable[[str], str]
 
     def read(self, query: str) -> Query:
-        """Take out of a query what is a date, a time, a name, a reason or a word of its own; the rest is text."""
+        """Take out of a query what is a date, a time, a name, a zone, a reason or a word of its own; the rest is text."""
         text = f" {query.casefold()} "
 
         def take(word: str) -> bool:
@@ -96,6 +98,14 @@ class QueryReader:
                 if take(self.nvr.entries.name(camera))
             }
             cameras = named or None
+        nothing_seen = take(self.text("nothing_seen")) or take(NOTHING_SEEN)
+        zones = {
+            zone["name"]
+            for camera in cameras or self.nvr.known_cameras
+            for zone in self.nvr.entries.zones(camera)
+        }
+        # Of "Path" and "Path left", the longer one first
+        zone = next(filter(take, sorted(zones, key=len, reverse=True)), None)
         protected = self.identifier.kind is Kind.PROTECTED
         protected |= take(self.text("is_protected")) or take("protected")
         reason = next(
@@ -117,6 +127,8 @@ class QueryReader:
             end_ms=end_ms,
             protected=protected or None,
             label=label,
+            zone=zone,
+            nothing_seen=nothing_seen,
             reason=reason,
             time=time[0].strip() if time else None,
             text=" ".join(text.split()) or None,
@@ -145,7 +157,8 @@ async def async_find_events(nvr: Nvr, user: User | None, query: Query) -> list[E
             end_ms=query.end_ms,
             protected=query.protected,
             label=query.label,
-            nothing_seen=None,
+            zone=query.zone,
+            nothing_seen=query.nothing_seen,
             text=query.text,
             limit=SEARCH_PAGE if query.sieves else SEARCH_RESULTS,
             cursor=cursor,

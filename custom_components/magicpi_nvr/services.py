@@ -19,6 +19,7 @@ from homeassistant.helpers.service import async_register_admin_service
 from homeassistant.util import dt as dt_util
 
 from .access import (
+    NOTHING_SEEN_CHOICES,
     POLICY_CONTROL,
     POLICY_EDIT,
     POLICY_READ,
@@ -52,6 +53,7 @@ ATTR_FILENAME: Final = "filename"
 ATTR_LABEL: Final = "label"
 ATTR_LABELS: Final = "labels"
 ATTR_LIMIT: Final = "limit"
+ATTR_NOTHING_SEEN: Final = "nothing_seen"
 ATTR_OLDER_THAN: Final = "older_than"
 ATTR_CHECK_INS: Final = "check_ins"
 ATTR_PROTECT: Final = "protect"
@@ -59,6 +61,7 @@ ATTR_PROTECTED: Final = "protected"
 ATTR_SPEED: Final = "speed"
 ATTR_START: Final = "start"
 ATTR_TEXT: Final = "text"
+ATTR_ZONE: Final = "zone"
 
 SERVICE_CREATE_STREAM_KEY: Final = "create_stream_key"
 SERVICE_CREATE_TIMELAPSE: Final = "create_timelapse"
@@ -156,6 +159,10 @@ LIST_SCHEMA: Final = probatio.Schema(
         probatio.Optional(ATTR_START): cv.datetime,
         probatio.Optional(ATTR_END): cv.datetime,
         probatio.Optional(ATTR_LABEL): cv.string,
+        probatio.Optional(ATTR_ZONE): cv.string,
+        probatio.Optional(ATTR_NOTHING_SEEN, default="hide"): probatio.In(
+            list(NOTHING_SEEN_CHOICES)
+        ),
         probatio.Optional(ATTR_TEXT): cv.string,
         probatio.Optional(ATTR_PROTECTED): cv.boolean,
         probatio.Optional(ATTR_LIMIT, default=50): probatio.All(
@@ -465,6 +472,8 @@ async def _async_list_events(call: ServiceCall) -> ServiceResponse:
             end_ms=epoch_ms(data[ATTR_END]) if ATTR_END in data else None,
             protected=data.get(ATTR_PROTECTED),
             label=data.get(ATTR_LABEL),
+            zone=data.get(ATTR_ZONE),
+            nothing_seen=NOTHING_SEEN_CHOICES[data[ATTR_NOTHING_SEEN]],
             text=data.get(ATTR_TEXT),
             continuous=None if data.get(ATTR_PROTECTED) else False,
             limit=data[ATTR_LIMIT],

@@ -11,7 +11,7 @@ from homeassistant.auth.models import User
 from homeassistant.components.http import KEY_HASS_USER
 from homeassistant.core import HomeAssistant, callback
 
-from .access import POLICY_READ, async_events, may
+from .access import NOTHING_SEEN_CHOICES, POLICY_READ, async_events, may
 from .const import DOMAIN
 from .nvr import event_as_dict
 from .recording import ClipGone, ClipSpec, answer, camera_folder
@@ -302,7 +302,7 @@ class RecordingsView(MagicPiView):
             protected=protected,
             label=query.get("label"),
             zone=query.get("zone"),
-            nothing_seen=_nothing_seen(query.get("nothing_seen")),
+            nothing_seen=_nothing_seen(query.get("nothing_seen", "hide")),
             text=query.get("text"),
             limit=integer_part(query.get("limit", "50"), "limit", MAX_LIMIT),
             cursor=query.get("cursor"),
@@ -322,12 +322,11 @@ class RecordingsView(MagicPiView):
         )
 
 
-def _nothing_seen(text: str | None) -> bool | None:
+def _nothing_seen(text: str) -> bool | None:
     """Return which events are listed: without those that show nothing, with them, or these alone; raises RequestError."""
-    known = {None: False, "hide": False, "show": None, "only": True}
-    if text not in known:
+    if text not in NOTHING_SEEN_CHOICES:
         raise bad_request("nothing_seen is hide, show or only")
-    return known[text]
+    return NOTHING_SEEN_CHOICES[text]
 
 
 class StatsView(MagicPiView):

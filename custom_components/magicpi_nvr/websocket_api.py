@@ -15,6 +15,7 @@ from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 
 from .access import (
+    NOTHING_SEEN_CHOICES,
     POLICY_CONTROL,
     POLICY_EDIT,
     POLICY_READ,
@@ -173,7 +174,7 @@ async def ws_cameras(
         probatio.Optional("label"): str,
         probatio.Optional("zone"): str,
         probatio.Optional("nothing_seen", default="hide"): probatio.In(
-            ["hide", "show", "only"]
+            list(NOTHING_SEEN_CHOICES)
         ),
         probatio.Optional("text"): str,
         probatio.Optional("protected"): bool,
@@ -197,7 +198,7 @@ async def ws_events(
         end_ms=msg.get("end"),
         label=msg.get("label"),
         zone=msg.get("zone"),
-        nothing_seen={"hide": False, "show": None, "only": True}[msg["nothing_seen"]],
+        nothing_seen=NOTHING_SEEN_CHOICES[msg["nothing_seen"]],
         text=msg.get("text"),
         protected=msg.get("protected"),
         limit=msg["limit"],

@@ -7,6 +7,7 @@ import type { Camera } from "./types";
 export interface Choices {
   cameras: readonly Camera[];
   labels: readonly string[];
+  zones: readonly string[];
   reasons: readonly string[];
   nothingSeen: boolean;
   continuous: boolean;
@@ -49,6 +50,9 @@ export function renderChips(
     }
     ${choices.labels.map((label) =>
       chip(texts.label(label), filters.labels.includes(label), { labels: toggled(filters.labels, label) }),
+    )}
+    ${choices.zones.map((zone) =>
+      chip(zone, filters.zones.includes(zone), { zones: toggled(filters.zones, zone) }),
     )}
     ${
       choices.nothingSeen || filters.nothingSeen

@@ -9,6 +9,7 @@ export const CHECK_IN = "check_in";
 export interface Filters {
   cameras: readonly string[];
   labels: readonly string[];
+  zones: readonly string[];
   reasons: readonly string[];
   protected: boolean;
   unseen: boolean;
@@ -19,6 +20,7 @@ export interface Filters {
 export const NO_FILTERS: Filters = {
   cameras: [],
   labels: [],
+  zones: [],
   reasons: [],
   protected: false,
   unseen: false,
@@ -36,6 +38,7 @@ function passes(event: RecordedEvent, filters: Filters, seen: (event: RecordedEv
     (event.reason !== CONTINUOUS || filters.continuous) &&
     (event.verdict !== NOTHING_SEEN || filters.nothingSeen) &&
     (!filters.labels.length || labels(event).some((label) => filters.labels.includes(label))) &&
+    (!filters.zones.length || (event.zones ?? []).some((zone) => filters.zones.includes(zone))) &&
     (!filters.reasons.length || filters.reasons.includes(event.reason)) &&
     (!filters.protected || event.protected) &&
     (!filters.unseen || !seen(event))

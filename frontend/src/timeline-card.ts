@@ -544,12 +544,16 @@ class MagicPiTimelineCard extends LitElement {
 
   private choices(): Choices {
     const labels = new Map<string, number>();
+    const zones = new Map<string, number>();
     const reasons = new Set<string>();
     let [nothingSeen, continuous] = [false, false];
     for (const list of this.store!.lists.values()) {
       for (const event of list) {
         for (const label of labelsOf(event)) {
           labels.set(label, (labels.get(label) ?? 0) + 1);
+        }
+        for (const zone of event.zones ?? []) {
+          zones.set(zone, (zones.get(zone) ?? 0) + 1);
         }
         nothingSeen ||= event.verdict === NOTHING_SEEN;
         if (event.reason === CONTINUOUS) {
@@ -559,10 +563,14 @@ class MagicPiTimelineCard extends LitElement {
         }
       }
     }
-    const common = [...labels].sort(([, one], [, two]) => two - one).slice(0, LABELS);
+    const common = (names: Map<string, number>, chosen: readonly string[]) => {
+      const most = [...names].sort(([, one], [, two]) => two - one).slice(0, LABELS);
+      return [...new Set([...most.map(([name]) => name), ...chosen])].sort();
+    };
     return {
       cameras: this.cameras,
-      labels: [...new Set([...common.map(([label]) => label), ...this._filters.labels])].sort(),
+      labels: common(labels, this._filters.labels),
+      zones: common(zones, this._filters.zones),
       reasons: [...new Set([...reasons, ...this._filters.reasons])].sort(),
       nothingSeen,
       continuous,

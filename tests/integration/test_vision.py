@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 import os
 from pathlib import Path
 import shutil
@@ -36,6 +37,7 @@ from custom_components.magicpi_nvr.vision.weights import PARAM, WEIGHTS
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.requirements import RequirementsNotFound
+from homeassistant.util import dt as dt_util
 from real_pictures import pictures, real_data
 from tests.harness.home_assistant import ClaimedCamera, Installation, make_installation
 from virtual_camera import LoopSource
@@ -214,6 +216,15 @@ async def test_a_false_alarm_sleeps_early(
     assert seeing.nvr.vision
     assert seeing.nvr.vision.false_alarms(camera.gateway_camera.id) == 1
     assert seeing.nvr.vision.saved_s(camera.gateway_camera.id) > 20
+    # A start of its own has them, until midnight
+    await hass.config_entries.async_reload(seeing.entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=False)
+    assert seeing.nvr.vision.false_alarms(camera.gateway_camera.id) == 1
+    assert seeing.nvr.vision.saved_s(camera.gateway_camera.id) > 20
+    tomorrow = dt_util.now() + timedelta(days=1)
+    with patch(f"{MODULE}.dt_util.now", return_value=tomorrow):
+        assert seeing.nvr.vision.false_alarms(camera.gateway_camera.id) == 0
+        assert seeing.nvr.vision.saved_s(camera.gateway_camera.id) == 0
     client = await hass_client()
     for query, count in (("", 0), ("?nothing_seen=show", 1), ("?nothing_seen=only", 1)):
         response = await client.get(f"/api/magicpi_nvr/recordings{query}")

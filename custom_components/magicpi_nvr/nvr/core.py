@@ -307,6 +307,7 @@ class Nvr(StartSteps):
         self.settings.not_recording.discard(camera_id)
         self.settings.stale_ca.discard(camera_id)
         self.settings.late_snoozed.pop(camera_id, None)
+        self.settings.false_alarms.pop(camera_id, None)
         self.settings.save()
         self.issues.camera_gone(camera_id)
         if self.vision:

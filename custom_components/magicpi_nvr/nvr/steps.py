@@ -202,6 +202,7 @@ class StartSteps:
         vision: Vision = module.Vision(
             self.hass,
             options,
+            settings=self.settings,
             entries=self.entries,
             changes=self.changes,
             issues=self.issues,

@@ -79,6 +79,8 @@ class NvrSettings:
         self.late_snoozed: dict[str, int] = {}
         # SHA-256 of the keys of readers outside, by camera
         self.stream_keys: dict[str, str] = {}
+        # What vision counted by camera: {"day": date, "false_alarms": int, "saved_s": seconds}
+        self.false_alarms: dict[str, dict[str, Any]] = {}
 
     async def async_load(self) -> None:
         """Read the file; the defaults stay for what it does not have."""
@@ -90,6 +92,7 @@ class NvrSettings:
         self.stale_ca = set(data.get("stale_ca", ()))
         self.late_snoozed = dict(data.get("late_snoozed", {}))
         self.stream_keys.update(data.get("stream_keys", {}))
+        self.false_alarms.update(data.get("false_alarms", {}))
 
     @callback
     def save(self) -> None:
@@ -105,4 +108,5 @@ class NvrSettings:
             "stale_ca": sorted(self.stale_ca),
             "late_snoozed": self.late_snoozed,
             "stream_keys": self.stream_keys,
+            "false_alarms": self.false_alarms,
         }

@@ -4,10 +4,10 @@ Long because all that an event's pictures lead to is decided here.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 import importlib
 from pathlib import Path
 from time import monotonic
@@ -15,7 +15,10 @@ from typing import Any, Final
 
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
-from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.helpers.event import (
+    async_track_time_change,
+    async_track_time_interval,
+)
 from homeassistant.requirements import RequirementsNotFound, async_process_requirements
 from homeassistant.util import dt as dt_util
 
@@ -40,6 +43,7 @@ from .changes import Changes, NvrChange, Sighting
 from .entries import Entries
 from .issues import Issues
 from .recordings import Recordings
+from .stores import NvrSettings
 
 # The one neural runtime with wheels for Home Assistant's images
 REQUIREMENT: Final = "ncnn==1.0.20261020"
@@ -57,14 +61,11 @@ LIVE_TURN_MS: Final = 30_000
 
 @dataclass(slots=True)
 class CameraMemory:
-    """What a camera's events leave to the next, and its counters of the local day."""
+    """What a camera's events leave to the next."""
 
     quiet: bytes | None = None
     still: tuple[Still, ...] = ()
     seen: set[Label] = field(default_factory=set)
-    day: date | None = None
-    false_alarms: int = 0
-    saved_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -95,6 +96,7 @@ class Vision:
         hass: HomeAssistant,
         options: NvrOptions,
         *,
+        settings: NvrSettings,
         entries: Entries,
         changes: Changes,
         issues: Issues,
@@ -104,6 +106,7 @@ class Vision:
         """Prepare; nothing is started before `async_start`."""
         self._hass = hass
         self._options = options
+        self._store = settings
         self._entries = entries
         self._changes = changes
         self._issues = issues
@@ -114,9 +117,10 @@ class Vision:
         self._events: dict[str, RunningEvent] = {}
         self._finished: OrderedDict[str, Findings] = OrderedDict()
         self._memory: dict[str, CameraMemory] = {}
+        self._alarms: deque[str] = deque(maxlen=MAX_FINISHED)
         self._preparing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unsubscribe: CALLBACK_TYPE | None = None
+        self._unsubscribe: list[CALLBACK_TYPE] = []
         self._closed = False
 
     # ---- life ----
@@ -125,9 +129,14 @@ class Vision:
     def start(self) -> None:
         """Look at what moves at once, and for things as soon as the detector is there."""
         self._recordings.annotate = self.async_annotate
-        self._unsubscribe = async_track_time_interval(
-            self._hass, self._end_silent, SILENCE_ROUND, cancel_on_shutdown=True
-        )
+        self._unsubscribe = [
+            async_track_time_interval(
+                self._hass, self._end_silent, SILENCE_ROUND, cancel_on_shutdown=True
+            ),
+            async_track_time_change(
+                self._hass, self._begin_day, hour=0, minute=0, second=0
+            ),
+        ]
         self._preparing = self._hass.async_create_background_task(
             self._async_prepare(), "magicpi_nvr vision"
         )
@@ -136,8 +145,8 @@ class Vision:
         """End the child and all that waits for it."""
         self._closed = True
         self._recordings.annotate = None
-        if self._unsubscribe:
-            self._unsubscribe()
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
         if self._preparing:
             self._preparing.cancel()
         for running in self._events.values():
@@ -242,22 +251,37 @@ class Vision:
 
     def false_alarms(self, camera_id: str) -> int:
         """Return how many events of the local day showed nothing."""
-        return self._today(camera_id).false_alarms
+        return int(self._today(camera_id)["false_alarms"])
 
     def saved_s(self, camera_id: str) -> float:
         """Return for how many seconds of the local day the camera slept instead of recording nothing."""
-        return self._today(camera_id).saved_s
+        return float(self._today(camera_id)["saved_s"])
 
-    def _today(self, camera_id: str) -> CameraMemory:
-        memory = self._memory.setdefault(camera_id, CameraMemory())
-        if memory.day != (today := dt_util.now().date()):
-            memory.day, memory.false_alarms, memory.saved_s = today, 0, 0.0
-        return memory
+    def _today(self, camera_id: str) -> dict[str, Any]:
+        """Return the counters of the local day, which outlive a restart."""
+        today = dt_util.now().date().isoformat()
+        counters = self._store.false_alarms
+        if counters.get(camera_id, {}).get("day") != today:
+            counters[camera_id] = {"day": today, "false_alarms": 0, "saved_s": 0.0}
+        return counters[camera_id]
+
+    @callback
+    def _count(self, camera_id: str, name: str, more: float) -> None:
+        self._today(camera_id)[name] += more
+        self._store.save()
+
+    @callback
+    def _begin_day(self, _now: datetime) -> None:
+        """Show the counters of a day that has just begun."""
+        self._changes.notify(NvrChange.VISION)
 
     @callback
     def forget(self, camera_id: str) -> None:
         """Forget a camera that was removed."""
         self._memory.pop(camera_id, None)
+
+    def _remember(self, camera_id: str) -> CameraMemory:
+        return self._memory.setdefault(camera_id, CameraMemory())
 
     # ---- frames ----
 
@@ -289,7 +313,7 @@ class Vision:
             self._run(running, self._async_measure(running, camera, frame))
 
     def _begin(self, name: str, camera: Camera, frame: Frame) -> RunningEvent:
-        memory = self._memory.setdefault(camera.id, CameraMemory())
+        memory = self._remember(camera.id)
         running = self._events[name] = RunningEvent(
             id=name,
             camera=camera.id,
@@ -353,7 +377,7 @@ class Vision:
                 continue
             running.announced.add(label)
             if not running.ended:
-                self._today(running.camera).seen.add(label)
+                self._remember(running.camera).seen.add(label)
             self._changes.notify(NvrChange.VISION)
             self._changes.notify_sighting(
                 Sighting(running.camera, running.id, _detection(detection))
@@ -391,7 +415,7 @@ class Vision:
         since = frame.t - running.last_active_t if frame else 0
         stays = int(camera.config.effective("stream_duration_s"))
         left = stays - max(0, since) / 1000
-        self._today(camera.id).saved_s += max(0.0, left)
+        self._count(camera.id, "saved_s", max(0.0, left))
         self._changes.notify(NvrChange.VISION)
 
     # ---- the end of an event ----
@@ -432,7 +456,7 @@ class Vision:
                 for look in running.watch.last_looks():
                     await self._async_look(running, None, look)
                 quiet = await self.worker.finish(running.id)
-                memory = self._today(running.camera)
+                memory = self._remember(running.camera)
                 memory.quiet = quiet
                 memory.still = running.watch.standing()
         except TimeoutError:
@@ -440,7 +464,7 @@ class Vision:
         finally:
             findings = self._findings(running)
             self._events.pop(running.id, None)
-            memory = self._today(running.camera)
+            memory = self._remember(running.camera)
             memory.seen = {
                 label
                 for other in self._events.values()
@@ -448,8 +472,10 @@ class Vision:
                 for label in other.announced
             }
             if running.number:
-                if findings.verdict == NOTHING_SEEN:
-                    memory.false_alarms += 1
+                if findings.verdict == NOTHING_SEEN and running.id not in self._alarms:
+                    # Once, whatever of it comes later
+                    self._alarms.append(running.id)
+                    self._count(running.camera, "false_alarms", 1)
                 self._finished[running.id] = findings
                 if len(self._finished) > MAX_FINISHED:
                     self._finished.popitem(last=False)

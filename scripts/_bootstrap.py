@@ -29,10 +29,10 @@ REQUIREMENTS = ROOT / "requirements"
 PYTHON_VERSIONS = ">=3.14.2,<3.15"  # what Home Assistant asks for since 2026.3
 DEBIAN_PYTHON = TOOLS / "python-3.14"
 PYTHON_DOWNLOAD_TIMEOUT = 60
-SETUP_VERSION = 2  # raise it when existing environments have to be made anew
+SETUP_VERSION = 2  # raise it when existing environments have to be made again
 
 
-class Leg(NamedTuple):
+class Environment(NamedTuple):
     """One environment."""
 
     name: str
@@ -56,13 +56,15 @@ class Leg(NamedTuple):
         return self.path / f".ready-{self.name}"
 
 
-LEGS = {
-    "2026.11": Leg("2026.11", ".venv", "Home Assistant 2026.11 and tools", True),
-    "2026.10": Leg(
+ENVIRONMENTS = {
+    "2026.11": Environment(
+        "2026.11", ".venv", "Home Assistant 2026.11 and tools", True
+    ),
+    "2026.10": Environment(
         "2026.10", ".venv-2026.10", "Home Assistant 2026.10 and tools", True
     ),
-    "fuzz": Leg("fuzz", ".venv-fuzz", "fuzzing"),
-    "tls": Leg("tls", ".venv-tls", "TLS checks"),
+    "fuzz": Environment("fuzz", ".venv-fuzz", "fuzzing"),
+    "tls": Environment("tls", ".venv-tls", "TLS checks"),
 }
 
 
@@ -213,12 +215,20 @@ def find_uv() -> str:
 # Python
 
 
-def make_venv(leg: Leg, uv: str) -> None:
+def make_venv(environment: Environment, uv: str) -> None:
     """Make an empty environment with a Python that runs Home Assistant.
 
     uv takes one that the system has, else downloads one; Debian's packages are the last resort.
     """
-    venv = (uv, "venv", "--relocatable", "--clear", "--quiet", leg.path, "--python")
+    venv = (
+        uv,
+        "venv",
+        "--relocatable",
+        "--clear",
+        "--quiet",
+        environment.path,
+        "--python",
+    )
     env = {
         "UV_HTTP_RETRIES": "1",
         "UV_PYTHON_INSTALL_DIR": str(TOOLS / "uv-python"),
@@ -453,22 +463,24 @@ def bring_browser() -> None:
 # Environments
 
 
-def key_of(leg: Leg) -> str:
+def key_of(environment: Environment) -> str:
     """Return what an environment depends on, as a digest."""
     digest = hashlib.sha256(str(SETUP_VERSION).encode())
-    digest.update(leg.lock.read_bytes())
+    digest.update(environment.lock.read_bytes())
     return digest.hexdigest()
 
 
-def is_ready(leg: Leg) -> bool:
+def is_ready(environment: Environment) -> bool:
     """Return whether an environment is there, whole and of today."""
-    programs = leg.path / "bin"
-    if leg.needs_ffmpeg and not (
+    programs = environment.path / "bin"
+    if environment.needs_ffmpeg and not (
         system_program("ffmpeg") or (programs / "ffmpeg").exists()
     ):
         return False
     try:
-        return (programs / "python").exists() and leg.stamp.read_text() == key_of(leg)
+        return (
+            programs / "python"
+        ).exists() and environment.stamp.read_text() == key_of(environment)
     except OSError:
         return False
 
@@ -483,39 +495,39 @@ def build_environment(python: Path) -> dict[str, str]:
     return env
 
 
-def install(leg: Leg, uv: str) -> None:
+def install(environment: Environment, uv: str) -> None:
     """Make one environment."""
-    leg.stamp.unlink(missing_ok=True)
-    python = leg.path / "bin" / "python"
+    environment.stamp.unlink(missing_ok=True)
+    python = environment.path / "bin" / "python"
     if not python.exists():
-        make_venv(leg, uv)
+        make_venv(environment, uv)
     sync = (uv, "pip", "sync", "--python", python, "--compile-bytecode")
     env = build_environment(python)
-    with step(f"{leg.what}: installed into {leg.venv}"):
+    with step(f"{environment.what}: installed into {environment.venv}"):
         try:
-            run(*sync, leg.lock, env=env, timeout=1800)
+            run(*sync, environment.lock, env=env, timeout=1800)
         except SetupError as err:
             if not any(f"build `{name}==" in err.output for name in STAND_INS):
                 raise
             say(
                 f"  {', '.join(STAND_INS)}: can't be compiled here; stand-ins take their place"
             )
-            run(*sync, with_stand_ins(leg), env=env, timeout=1800)
+            run(*sync, with_stand_ins(environment), env=env, timeout=1800)
     # Modules that tests and scripts share are found wherever Python is started from.
-    site = next(leg.path.glob("lib/python3*/site-packages"))
+    site = next(environment.path.glob("lib/python3*/site-packages"))
     up = os.path.relpath(ROOT / "scripts" / "lib", site)
     (site / "magicpi_nvr_scripts.pth").write_text(f"{up}\n")
 
 
-def link_ffmpeg(leg: Leg) -> None:
+def link_ffmpeg(environment: Environment) -> None:
     """Put PyPI's ffmpeg beside the environment's Python where the system has none."""
-    link = leg.path / "bin" / "ffmpeg"
+    link = environment.path / "bin" / "ffmpeg"
     if link.is_symlink():
         link.unlink()
     if system_program("ffmpeg"):
         return
     pattern = "lib/python3*/site-packages/imageio_ffmpeg/binaries/ffmpeg-*"
-    if not (binaries := sorted(leg.path.glob(pattern))):
+    if not (binaries := sorted(environment.path.glob(pattern))):
         raise SetupError("PyPI has no ffmpeg for this kind of machine: install ffmpeg.")
     link.symlink_to(binaries[-1])
 
@@ -528,17 +540,17 @@ STAND_INS = {
 }
 
 
-def with_stand_ins(leg: Leg) -> Path:
-    """Return the leg's list with stand-ins for the packages that need a compiler."""
+def with_stand_ins(environment: Environment) -> Path:
+    """Return the environment's list with stand-ins for the packages that need a compiler."""
     folder = TOOLS / "stand-ins"
     folder.mkdir(exist_ok=True)
     lines = []
-    for line in leg.lock.read_text().splitlines():
+    for line in environment.lock.read_text().splitlines():
         name, _, version = line.partition("==")
         if source := STAND_INS.get(name):
             line = str(make_wheel(folder, name.replace("-", "_"), version, source))
         lines.append(line)
-    path = folder / leg.lock.name
+    path = folder / environment.lock.name
     path.write_text("\n".join(lines) + "\n")
     return path
 
@@ -572,41 +584,47 @@ def locked() -> Iterator[None]:
         yield
 
 
-def setup(legs: list[Leg]) -> None:
+def setup(environments: list[Environment]) -> None:
     """Make the environments that are missing or out of date."""
-    if all(is_ready(leg) for leg in legs):
+    if all(is_ready(environment) for environment in environments):
         return
     with locked():
-        missing = [leg for leg in legs if not is_ready(leg)]
+        missing = [
+            environment for environment in environments if not is_ready(environment)
+        ]
         if not missing:
             return
-        say("setup: making " + " and ".join(leg.venv for leg in missing))
+        say(
+            "setup: making " + " and ".join(environment.venv for environment in missing)
+        )
         with ThreadPoolExecutor(max_workers=1) as pool:
-            needs_ffmpeg = any(leg.needs_ffmpeg for leg in missing)
+            needs_ffmpeg = any(environment.needs_ffmpeg for environment in missing)
             system = pool.submit(bring_system_packages) if needs_ffmpeg else None
             uv = find_uv()
-            for leg in missing:
-                install(leg, uv)
+            for environment in missing:
+                install(environment, uv)
             if system:
                 system.result()
-        for leg in missing:
-            if leg.needs_ffmpeg:
-                link_ffmpeg(leg)
-            leg.stamp.write_text(key_of(leg))
+        for environment in missing:
+            if environment.needs_ffmpeg:
+                link_ffmpeg(environment)
+            environment.stamp.write_text(key_of(environment))
 
 
 def main() -> int:
     """Do what the command line asks."""
     parser = argparse.ArgumentParser(prog="scripts/setup", description=__doc__)
-    parser.add_argument("--leg", choices=LEGS, default="2026.11", help="make this one")
+    parser.add_argument(
+        "--environment", choices=ENVIRONMENTS, default="2026.11", help="make this one"
+    )
     parser.add_argument(
         "--all", action="store_true", help="one for each Home Assistant"
     )
     parser.add_argument("--browser", action="store_true", help="a browser, too")
     arguments = parser.parse_args()
-    names = ["2026.11", "2026.10"] if arguments.all else [arguments.leg]
+    names = ["2026.11", "2026.10"] if arguments.all else [arguments.environment]
     try:
-        setup([LEGS[name] for name in names])
+        setup([ENVIRONMENTS[name] for name in names])
         if arguments.browser:
             bring_browser()
     except SetupError as err:

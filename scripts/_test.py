@@ -1,6 +1,6 @@
 """Run every test: with the newest Home Assistant, with a fuzzer, and the firmware's.
 
-With the oldest Home Assistant the integration's run, and a real one's start; with --leg all
+With the oldest Home Assistant the integration's run, and a real one's start; with --environment all
 of them. The last line is the sum. Arguments that are not listed here go to pytest
 (scripts/test tests/gateway -k register); with such arguments fuzzer and firmware's tests are left out.
 """
@@ -16,9 +16,16 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 
-from _bootstrap import LEGS, ROOT, SetupError, bring_browser, find_browser, setup
+from _bootstrap import (
+    ENVIRONMENTS,
+    ROOT,
+    SetupError,
+    bring_browser,
+    find_browser,
+    setup,
+)
 
-HOME_ASSISTANT_LEGS = ("2026.11", "2026.10")
+HOME_ASSISTANTS = ("2026.11", "2026.10")
 # What differs between the two is Home Assistant: its API, and how a real one starts.
 OLDEST_TESTS = ("integration", "scripts")
 RESULTS = ROOT / "test-results"
@@ -63,10 +70,10 @@ def run(command: list[object], **more: str) -> int:
     ).returncode
 
 
-def run_pytest(leg_name: str, title: str, arguments: list[str]) -> Sum:
+def run_pytest(environment: str, title: str, arguments: list[str]) -> Sum:
     """Run pytest in an environment."""
     print(f"\n=== {title}", flush=True)
-    setup([LEGS[leg_name]])
+    setup([ENVIRONMENTS[environment]])
     RESULTS.mkdir(exist_ok=True)
     report = RESULTS / f"{re.sub(r'[^a-z0-9.]+', '-', title.lower())}.xml"
     report.unlink(missing_ok=True)
@@ -77,14 +84,17 @@ def run_pytest(leg_name: str, title: str, arguments: list[str]) -> Sum:
         parallel = ["-n", str((os.cpu_count() or 2) + 1), "--dist", "loadfile"]
     code = run(
         [
-            LEGS[leg_name].path / "bin" / "python",
+            ENVIRONMENTS[environment].path / "bin" / "python",
             *("-m", "pytest", f"--junitxml={report}", "--durations=20"),
             *parallel,
             *arguments,
         ],
         # Programs that the environment brings, where the system has none: ffmpeg.
         PATH=os.pathsep.join(
-            [str(LEGS[leg_name].path / "bin"), os.environ.get("PATH", os.defpath)]
+            [
+                str(ENVIRONMENTS[environment].path / "bin"),
+                os.environ.get("PATH", os.defpath),
+            ]
         ),
         **({"MAGICPI_NVR_BROWSER": path} if (path := find_browser()) else {}),
     )
@@ -154,7 +164,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--leg", choices=HOME_ASSISTANT_LEGS, help="only with this Home Assistant"
+        "--environment", choices=HOME_ASSISTANTS, help="only with this Home Assistant"
     )
     parser.add_argument(
         "--browser", action="store_true", help="those that drive the real UI, too"
@@ -162,24 +172,24 @@ def main() -> int:
     parser.add_argument("--firmware", action="store_true", help="only the firmware's")
     options, arguments = parser.parse_known_args()
 
-    is_whole = not (options.leg or arguments)
+    is_whole = not (options.environment or arguments)
     begin = time.monotonic()
     results: dict[str, Sum] = {}
     interrupted = False
     try:
         if not options.firmware:
-            chosen = [options.leg] if options.leg else HOME_ASSISTANT_LEGS
+            chosen = [options.environment] if options.environment else HOME_ASSISTANTS
             for name in chosen:
                 title = f"Home Assistant {name}"
                 which = [f"--ignore={BROWSER_TESTS}", *arguments]
-                if is_whole and name != HOME_ASSISTANT_LEGS[0]:
+                if is_whole and name != HOME_ASSISTANTS[0]:
                     which = [f"tests/{folder}" for folder in OLDEST_TESTS]
                 results[title] = run_pytest(name, title, which)
         if options.browser and BROWSER_TESTS.is_dir():
             bring_browser()
             # One after another: a Home Assistant and a browser use both cores.
             results["Browser"] = run_pytest(
-                options.leg or HOME_ASSISTANT_LEGS[0],
+                options.environment or HOME_ASSISTANTS[0],
                 "Browser",
                 ["-n", "0", str(BROWSER_TESTS)],
             )

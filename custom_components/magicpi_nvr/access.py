@@ -121,9 +121,9 @@ async def async_events(
     Events in which nothing was seen are left out unless asked for: None is all, True these alone.
     A page can hold less than its limit although there are more. None as user sees everything.
     """
-    wanted = None if cameras is None else set(cameras)
-    one = next(iter(wanted)) if wanted is not None and len(wanted) == 1 else None
-    if wanted is not None and not wanted:
+    chosen = None if cameras is None else set(cameras)
+    one = next(iter(chosen)) if chosen is not None and len(chosen) == 1 else None
+    if chosen is not None and not chosen:
         return EventPage((), None)
     found: list[Event] = []
     for _ in range(MAX_PAGES):
@@ -143,7 +143,7 @@ async def async_events(
         found += [
             event
             for event in page.events
-            if (wanted is None or event.camera in wanted)
+            if (chosen is None or event.camera in chosen)
             and (user is None or may(nvr.hass, user, event.camera, POLICY_READ))
         ]
         cursor = page.cursor

@@ -122,10 +122,10 @@ class MagicPiNumber(SettingEntity, NumberEntity):
     @property
     @override
     def native_value(self) -> float:
-        """What is wanted."""
-        return int(self.wanted)
+        """What is desired."""
+        return int(self.desired)
 
     @override
     async def async_set_native_value(self, value: float) -> None:
         """Want another value."""
-        self.want(round(value))
+        self.set_desired(round(value))

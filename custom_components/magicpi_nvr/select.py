@@ -75,14 +75,16 @@ class MagicPiSelect(SettingEntity, SelectEntity):
     @property
     @override
     def current_option(self) -> str:
-        """What is wanted."""
-        wanted = self.wanted
-        return next(option for option, value in self._values.items() if value == wanted)
+        """What is desired."""
+        desired = self.desired
+        return next(
+            option for option, value in self._values.items() if value == desired
+        )
 
     @override
     async def async_select_option(self, option: str) -> None:
         """Want another option."""
-        self.want(self._values[option])
+        self.set_desired(self._values[option])
 
     @property
     def _values(self) -> dict[str, ConfigValue]:

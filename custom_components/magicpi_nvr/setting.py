@@ -14,10 +14,10 @@ from .pending import SIGNAL_WAITING, Waiting
 
 
 class SettingEntity(MagicPiEntity):
-    """A setting, named by the description's key: it shows what is wanted, whether the camera sleeps or not."""
+    """A setting, named by the description's key: it shows what is desired, whether the camera sleeps or not."""
 
     @property
-    def wanted(self) -> ConfigValue:
+    def desired(self) -> ConfigValue:
         """The value that the camera has or gets with its next wake."""
         return self.camera.config.desired[self.entity_description.key]
 
@@ -26,13 +26,13 @@ class SettingEntity(MagicPiEntity):
     def extra_state_attributes(self) -> dict[str, Any]:
         """Say whether the camera has it yet, when it gets it at the latest, and why it refused the last value."""
         key = self.entity_description.key
-        mailbox = self.camera.config
-        attributes: dict[str, Any] = {"pending": key in mailbox.pending}
-        if key in mailbox.pending and (at_ms := self.camera.next_check_in_ms):
+        config = self.camera.config
+        attributes: dict[str, Any] = {"pending": key in config.pending}
+        if key in config.pending and (at_ms := self.camera.next_check_in_ms):
             attributes["next_check_in"] = dt_util.as_local(
                 dt_util.utc_from_timestamp(at_ms / 1000)
             ).isoformat()
-        if (reason := mailbox.rejected.get(key)) is not None:
+        if (reason := config.rejected.get(key)) is not None:
             attributes["rejected"] = reason
         return attributes
 
@@ -47,8 +47,8 @@ class SettingEntity(MagicPiEntity):
             change |= self.entity_description.changes
         super()._handle_change(change)
 
-    def want(self, value: ConfigValue) -> None:
-        """Put a wish into the camera's mailbox; raises ServiceValidationError."""
+    def set_desired(self, value: ConfigValue) -> None:
+        """Set the value that the camera gets; raises ServiceValidationError."""
         try:
             self.camera.set_config({self.entity_description.key: value})
         except ConfigError as err:

@@ -131,18 +131,18 @@ class MagicPiSettingSwitch(SettingEntity, SwitchEntity):
     @property
     @override
     def is_on(self) -> bool:
-        """What is wanted."""
-        return bool(self.wanted)
+        """What is desired."""
+        return bool(self.desired)
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
         """Want it on."""
-        self.want(True)
+        self.set_desired(True)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
         """Want it off."""
-        self.want(False)
+        self.set_desired(False)
 
 
 class MagicPiSwitch(MagicPiEntity, SwitchEntity):

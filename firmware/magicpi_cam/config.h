@@ -5,7 +5,7 @@
 // Board: a name from board.h. Without it the board is taken from the Arduino IDE's board menu where that tells.
 // #define MAGICPI_BOARD MAGICPI_BOARD_AI_THINKER
 
-// Wi-Fi of a camera that has not been told one by browser, portal or Improv.
+// Wi-Fi of a camera that has not been given one by browser, portal or Improv.
 // #define MAGICPI_WIFI_SSID "my network"
 // #define MAGICPI_WIFI_PASSWORD "my password"
 

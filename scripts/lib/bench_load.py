@@ -91,7 +91,7 @@ class Delegate:
         self._reasons: dict[tuple[str, int, int], str] = {}
 
     def frame_received(self, camera: Camera, frame: Frame) -> bool:
-        """Count it, and call it safe at once."""
+        """Count it, and call it persisted at once."""
         self.frames += 1
         if not frame.event:
             return False
@@ -293,7 +293,7 @@ async def receive_path(
         last: dict[str, tuple[float, int, dict[str, int]]] = {}
         for number in range(settings.pairs):
             pair = {}
-            # Whoever is first finds another machine than whoever is second.
+            # The first one finds another machine than the second one.
             for kind in kinds if number % 2 else kinds[::-1]:
                 last[kind] = await once(kind, settings.seconds)
                 pair[kind] = last[kind][0]
@@ -550,7 +550,7 @@ async def measure(scratch: Path, settings: argparse.Namespace) -> dict[str, Any]
             f" {woken['lost']}, sessions dropped {woken['sessions_dropped']}"
         )
         print(
-            f"  all safe after {woken['acked_s']:.1f} s, all encoded after {woken['encoded_s']:.1f} s"
+            f"  all acknowledged after {woken['acked_s']:.1f} s, all encoded after {woken['encoded_s']:.1f} s"
         )
         print(f"  UI round trip, quiet, ms  {spread(woken['quiet'])}")
         print(f"  UI round trip, waking     {spread(woken['busy'])}")

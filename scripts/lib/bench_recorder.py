@@ -292,7 +292,7 @@ def memory(field_name: str) -> int:
 
 
 def reset_peak() -> None:
-    """Let VmHWM begin anew."""
+    """Let VmHWM begin again."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -483,7 +483,7 @@ def main() -> None:
                         )
                     )
 
-                # Whoever is first finds another machine than whoever is second.
+                # The first one finds another machine than the second one.
                 if round_number % 2:
                     ours, alone = run_ours(), run_bare()
                 else:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from typing import Any
 
-# The rooms of the integration that know nothing of Home Assistant run alone
+# The packages of the integration that do not know Home Assistant run alone
 sys.path.append(
     str(Path(__file__).resolve().parents[2] / "custom_components" / "magicpi_nvr")
 )
@@ -194,7 +194,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings")
     options = parser.parse_args()
     if not SSLYZE.exists():
-        parser.error("needs `scripts/setup --leg tls`")
+        parser.error("needs `scripts/setup --environment tls`")
     findings = asyncio.run(measure())
     for version, suites in findings.accepted.items():
         print(f"{version:8} {', '.join(suites) or 'refused'}")

@@ -576,7 +576,7 @@ def main() -> int:
         "--folder",
         type=Path,
         default=ROOT / ".demo",
-        help="Home Assistant's folder, made anew",
+        help="Home Assistant's folder, made again",
     )
     options = parser.parse_args()
     options.folder = options.folder.resolve()

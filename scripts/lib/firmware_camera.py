@@ -1,4 +1,4 @@
-"""The firmware as a process of this machine: built, started, told, listened to."""
+"""The firmware as a process of this machine: built, started, commanded, and read."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ async def build_firmware() -> Path:
 
 
 def render_pictures(folder: Path, count: int) -> None:
-    """Fill a folder with pictures that bear their numbers, from 1; their names do too."""
+    """Fill a folder with pictures that carry their numbers, from 1; so do their names."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(1, count + 1):
         path = folder / f"{number:06}.jpg"

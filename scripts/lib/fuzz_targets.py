@@ -14,7 +14,7 @@ import sys
 import tempfile
 from typing import Any, Final
 
-# The rooms of the integration that know nothing of Home Assistant run alone
+# The packages of the integration that do not know Home Assistant run alone
 sys.path.append(
     str(Path(__file__).resolve().parents[2] / "custom_components" / "magicpi_nvr")
 )
@@ -171,7 +171,7 @@ def _taken_apart(data: bytes) -> tuple[list[bytes], bytes]:
 
 
 class _File:
-    """One file in memory that is written anew for each input."""
+    """One file in memory that is written again for each input."""
 
     def __init__(self) -> None:
         folder = _MEMORY if _MEMORY.is_dir() else None

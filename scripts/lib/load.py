@@ -186,7 +186,7 @@ async def stream(
 
 
 async def burst(cameras: Sequence[VirtualCamera], seconds: float) -> None:
-    """Have all see motion in the same instant; return when the gateway has it all safe."""
+    """Have all see motion in the same instant; return when the gateway has acknowledged it all."""
     for camera in cameras:
         camera.trigger_motion(seconds)
     await asyncio.sleep(seconds)

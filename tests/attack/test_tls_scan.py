@@ -1,4 +1,4 @@
-"""TLS seen from outside by a judge that is not ours; needs `scripts/setup --leg tls`."""
+"""TLS seen from outside by a judge that is not ours; needs `scripts/setup --environment tls`."""
 
 import asyncio
 from copy import deepcopy
@@ -11,7 +11,7 @@ from custom_components.magicpi_nvr.gateway import ListenerLimits
 from tests.harness.gateway import run_gateway
 
 pytestmark = pytest.mark.skipif(
-    not SSLYZE.exists(), reason="needs scripts/setup --leg tls"
+    not SSLYZE.exists(), reason="needs scripts/setup --environment tls"
 )
 
 

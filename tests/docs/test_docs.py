@@ -51,7 +51,7 @@ SCRIPT = re.compile(r"(?:\./)?(scripts/[\w-]+|firmware/test/[\w.-]+|\.ci/run)")
 BACKTICKED_COMMAND = re.compile(
     r"`((?:scripts|firmware/test)/[\w-]+(?:\.sh)?(?: [^`]+)?|\.ci/run)`"
 )
-# Their help comes only after an environment was made, which not every leg has
+# Their help comes only after an environment was made, which not every environment has
 READ_FROM_SOURCE = {
     "scripts/bench",
     "scripts/demo",

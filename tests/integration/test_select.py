@@ -82,7 +82,7 @@ async def test_refused_by_the_gateway(installation: Installation) -> None:
     assert entity
     object.__setattr__(camera.gateway_camera.config.caps, "flash", False)
     with pytest.raises(ServiceValidationError) as caught:
-        entity.want("motion")
+        entity.set_desired("motion")
     assert caught.value.translation_key == "setting_refused"
     assert caught.value.translation_placeholders == {
         "setting": "Flash",

@@ -40,7 +40,7 @@ class Catalog:
             self._database = connect(self._path)
         except sqlite3.Error as error:
             _LOGGER.warning(
-                "The list of copies cannot be used (%s), it is read from the targets",
+                "The list of copies cannot be used (%s) and is rebuilt from the targets",
                 error,
             )
             for ending in ("", "-wal", "-shm"):

@@ -452,7 +452,7 @@ class Copier:
                 data = await fetch(self.target, name, written)
                 document = Document.decode(data)
             except ValueError as error:
-                _LOGGER.warning("%s is left alone: %s", name, error)
+                _LOGGER.warning("%s is ignored: %s", name, error)
                 return None
             except TargetError as error:
                 if error.cause is Cause.NOT_FOUND:
@@ -460,7 +460,7 @@ class Copier:
                 raise
         picture = sizes.get(stem + names.PICTURE, 0)
         if document.size != clip or names.event_of(name) != document.facts.event:
-            _LOGGER.warning("%s is left alone: it is not its clip's", name)
+            _LOGGER.warning("%s is ignored: it is not its clip's", name)
             return None
         facts = document.facts
         return Copy(

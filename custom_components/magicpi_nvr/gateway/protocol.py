@@ -159,12 +159,12 @@ def encode_welcome(
 
 
 def encode_config(config: Mapping[str, Any]) -> str:
-    """Wanted configuration; `config` has `rev` and all keys."""
+    """Desired configuration; `config` has `rev` and all keys."""
     return _encode("config", **config)
 
 
 def encode_ack(boot: int, seq: int) -> str:
-    """All frames of `boot` up to `seq` are kept or refused for good."""
+    """All frames of `boot` up to `seq` are persisted or refused for good."""
     return _encode("ack", boot=boot, seq=seq)
 
 

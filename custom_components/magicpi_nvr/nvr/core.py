@@ -342,7 +342,7 @@ class Nvr(StartSteps):
         for camera in self.gateway.cameras.values():
             if camera.offer and self.firmware_folder.path(camera.offer.sha256) is None:
                 LOGGER.info(
-                    "Firmware %s for %s is gone, its order is withdrawn",
+                    "Firmware %s for %s was removed; the update is canceled",
                     camera.offer.version,
                     camera.name,
                 )

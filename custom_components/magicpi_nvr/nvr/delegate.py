@@ -283,7 +283,7 @@ class CameraDelegate:
         await self._recordings.ready.wait()
 
     def persisted(self, camera_id: str, boot: int) -> int:
-        """Return the highest seq that is safe on disk."""
+        """Return the highest seq that is persisted."""
         return self._recordings.recorder.persisted(camera_id, boot)
 
     async def recordings(

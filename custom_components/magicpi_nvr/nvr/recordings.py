@@ -100,7 +100,7 @@ async def _bounded(close: Callable[[], Awaitable[None]]) -> None:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await close()
     except TimeoutError:
-        LOGGER.error("The storage does not answer, what it was given last may be lost")
+        LOGGER.error("The storage does not respond; the latest data may be lost")
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

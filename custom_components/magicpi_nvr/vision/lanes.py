@@ -42,7 +42,7 @@ _STREAMS: Final = 64
 _QUIET_BYTES: Final = WIDTH * HEIGHT
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Let the calling thread be the last to run, and never take a core from who has it: recording comes first."""
     with suppress(OSError):
         os.nice(_NICE)
@@ -100,13 +100,13 @@ class Child:
         gave_way = False
         while (message := self._read()) is not None:
             lanes[message.kind is Kind.DETECT].put(message)
-            gave_way = self._give_way(gave_way)
+            gave_way = self._lower_priority(gave_way)
 
-    def _give_way(self, gave_way: bool) -> bool:
+    def _lower_priority(self, gave_way: bool) -> bool:
         """Let the calling thread give way, once, when nobody waits for a first answer any more; says whether it did."""
         if gave_way or self._answers < _EAGER_ANSWERS:
             return gave_way
-        give_way()
+        lower_priority()
         return True
 
     def _read(self) -> Message | None:
@@ -136,7 +136,7 @@ class Child:
             self._answers += 1
             if detects:
                 self._looked.set()
-            gave_way = self._give_way(gave_way)
+            gave_way = self._lower_priority(gave_way)
 
     def _answer(self, message: Message) -> None:
         handlers: dict[Kind, Callable[[Message], tuple[dict[str, Any], bytes]]] = {

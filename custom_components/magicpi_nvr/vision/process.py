@@ -128,11 +128,11 @@ class Child:
                     future.set_result(answer)
         except (asyncio.IncompleteReadError, OSError, WireError) as err:
             if isinstance(err, WireError):
-                _LOGGER.warning("The detector's process is ended: %s", err)
+                _LOGGER.warning("The detector's process was ended: %s", err)
             self._kill()
             if not self._is_gone:
                 await stderr
-                _LOGGER.debug("The detector's process is gone: %s", list(self._stderr))
+                _LOGGER.debug("The detector's process ended: %s", list(self._stderr))
                 self._on_gone(self)
         finally:
             self._kill()

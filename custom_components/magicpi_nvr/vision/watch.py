@@ -184,7 +184,7 @@ class EventWatch:
         """Return the event's first wanted picture to look at, without waiting for what moved: nothing can have."""
         if not self.settings.detects or self.looks:
             return None
-        return self._look(Look(t, jpeg, None, 0), t)
+        return self._take(Look(t, jpeg, None, 0), t)
 
     def measured(self, t: int, jpeg: bytes, motion: Motion) -> list[Look]:
         """Take in a picture's motion; returns what to look at now."""
@@ -218,7 +218,7 @@ class EventWatch:
         if self.looks < QUICK_LOOKS:
             if self._last_look is not None and t - self._last_look < INTERVAL_MS // 2:
                 return []
-            return [self._look(Look(t, jpeg, None, moving), t)]
+            return [self._take(Look(t, jpeg, None, moving), t)]
         standing = motion.unlike & self._watched & ~self._looked_at
         weight = motion.weight(self._watched) + standing.bit_count()
         if weight > self._candidate_weight:
@@ -231,7 +231,7 @@ class EventWatch:
         since = t - self._last_look if self._last_look is not None else LOOK_EVERY_MS
         if since < self._pace(t) and not (is_new and since >= INTERVAL_MS):
             return []
-        return [self._look(self._candidate, t)]
+        return [self._take(self._candidate, t)]
 
     def _pace(self, t: int) -> int:
         assert self._began is not None
@@ -243,7 +243,7 @@ class EventWatch:
             return LATER_LOOK_EVERY_MS
         return LOOK_EVERY_MS
 
-    def _look(self, look: Look, now: int) -> Look:
+    def _take(self, look: Look, now: int) -> Look:
         # Every third part is looked at with all around it: who is near may fill more than what moves
         if look.crop is not None and self.looks % 3 == 1:
             look = replace(look, crop=None)
@@ -262,7 +262,7 @@ class EventWatch:
             or self._sure_of_all
         ):
             return []
-        return [self._look(self._candidate, self._candidate.t)]
+        return [self._take(self._candidate, self._candidate.t)]
 
     def looked(
         self, look: Look, found: Iterable[tuple[Label, float, Box]] | None

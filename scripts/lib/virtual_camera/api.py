@@ -24,7 +24,7 @@ class ApiError(Exception):
 
 
 class GatewayApi:
-    """Requests to one address of a gateway, whose certificate must bear `name`."""
+    """Requests to one address of a gateway, whose certificate must carry `name`."""
 
     def __init__(
         self, host: str, port: int, *, context: PinnedContext, name: str

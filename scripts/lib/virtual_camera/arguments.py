@@ -194,14 +194,16 @@ def make_parser() -> argparse.ArgumentParser:
         "--duration", type=float, metavar="S", help="end by itself after S seconds"
     )
 
-    told = parser.add_argument_group("output")
-    told.add_argument(
+    output = parser.add_argument_group("output")
+    output.add_argument(
         "--print-json",
         action="store_true",
         help="one JSON object per life event on standard output",
     )
-    told.add_argument("--all-events", action="store_true", help="acknowledgements too")
-    told.add_argument(
+    output.add_argument(
+        "--all-events", action="store_true", help="acknowledgements too"
+    )
+    output.add_argument(
         "--stdin",
         action="store_true",
         help="take the commands below from standard input",

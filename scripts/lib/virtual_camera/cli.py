@@ -24,7 +24,7 @@ from .options import FIRMWARE, MODEL
 from .sources import SourceError, open_source
 from .store import Flash, new_camera_id
 
-# Life events that come many times a second; told only when asked for.
+# Life events that come many times a second; printed only when asked for.
 CHATTY = frozenset({"acked"})
 
 

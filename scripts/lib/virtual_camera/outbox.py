@@ -1,4 +1,4 @@
-"""What waits to be sent, in the order it happened; kept until the gateway has it safe."""
+"""What waits to be sent, in the order it happened; kept until the gateway acknowledges it."""
 
 import asyncio
 from collections import Counter, deque
@@ -80,7 +80,7 @@ class Outbox:
 
     @property
     def empty(self) -> bool:
-        """Return whether everything is safe at the gateway."""
+        """Return whether everything is acknowledged."""
         return not (self._waiting or self._in_flight)
 
     @property
@@ -176,7 +176,7 @@ class Outbox:
         return released
 
     def rewind(self, have: int) -> int:
-        """Prepare to send all after `have` on a new link; return how many frames are safe."""
+        """Prepare to send all after `have` on a new link; return how many frames are acknowledged."""
         self._waiting.extendleft(reversed(self._in_flight))
         self._in_flight.clear()
         released = self.acknowledge(have)

@@ -217,7 +217,7 @@ def make_picture(
     seed: int = 0,
     look: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Return one baseline 4:2:2 JPEG that bears its number; SVGA has 30-50 kB."""
+    """Return one baseline 4:2:2 JPEG that carries its number; SVGA has 30-50 kB."""
     width, height = RESOLUTIONS[resolution]
     chosen = tuple((key, look[key]) for key in LOOK_KEYS if look and look.get(key))
     grounds = _backgrounds(width, height, seed, chosen)

@@ -274,7 +274,7 @@ class Session:
             self._leaving.set_exception(err)
 
     def _take_ack(self, message: Mapping[str, Any]) -> None:
-        """Let go of frames that are safe."""
+        """Let go of frames that are acknowledged."""
         seq = message.get("seq")
         if message.get("boot") != self._boot.number or not isinstance(seq, int):
             return
@@ -494,7 +494,7 @@ class Session:
     async def _download(self, path: str, size: int) -> bytes:
         """Return an image, taken up again where a connection broke; raises UpdateError."""
         image = bytearray()
-        told = 0
+        reported = 0
         for _ in range(DOWNLOAD_TRIES):
             headers = self._camera.auth_headers()
             if image:
@@ -510,8 +510,10 @@ class Session:
                         if len(image) > size:
                             raise UpdateError("wrong_size")
                         self._boot.progress()
-                        if (percent := len(image) * 100 // max(size, 1)) >= told + 10:
-                            told = percent
+                        if (
+                            percent := len(image) * 100 // max(size, 1)
+                        ) >= reported + 10:
+                            reported = percent
                             await self._report("downloading", percent)
                 return bytes(image)
             except ApiError as err:

@@ -41,7 +41,7 @@ class FrameSource(Protocol):
 
 
 class GeneratedSource:
-    """A new picture per frame that bears its own number and the time."""
+    """A new picture per frame that carries its own number and the time."""
 
     def __init__(self, *, seed: int | None = None) -> None:
         """Take the place to look at from `seed`, or from the camera's id."""

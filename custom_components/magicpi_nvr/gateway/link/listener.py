@@ -2,7 +2,7 @@
 
 Everything before a key was checked is bounded: sockets per address and in all, how fast an
 address opens new ones, the time for the handshake, and the time until a key is shown. Where
-strangers hold all places, one of them makes room for an address at which a camera was last.
+unknown clients hold all places, one of them makes room for an address at which a camera was last.
 """
 
 import asyncio

@@ -89,7 +89,9 @@ class Recorder:
             await self._restore()
         except (OtherStorage, FileNotFoundError) as err:
             self._context.problems.report("storage_other", str(err.strerror))
-        self._housekeeper = asyncio.create_task(self._keep_house(), name="recorder")
+        self._housekeeper = asyncio.create_task(
+            self._run_housekeeping(), name="recorder"
+        )
         self._schedule.is_started = True
         self._wake.set()
         self._schedule.run()
@@ -182,7 +184,7 @@ class Recorder:
 
     # Housekeeping
 
-    async def _keep_house(self) -> None:
+    async def _run_housekeeping(self) -> None:
         """Look after time. Nothing here waits for a disk: what may take long is a job of its own."""
         while True:
             if not self._context.problems and not self._context.unfinished():

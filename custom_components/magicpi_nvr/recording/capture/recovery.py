@@ -76,7 +76,7 @@ def _repair_file(root: Path, hour: HourPath, claims: Claims, found: Found) -> No
                 if (root / picture).exists():
                     found.pictures[segment.header.id] = picture
     except (HourFileError, OSError) as err:
-        _LOGGER.warning("%s is left alone: %s", hour.relative, err)
+        _LOGGER.warning("%s is ignored: %s", hour.relative, err)
     finally:
         claims.release(path)
 

@@ -66,7 +66,7 @@ def _scan(root: Path, path: str) -> list[StoredSegment]:
     try:
         found = hourfile.scan(root / path)
     except hourfile.HourFileError as error:
-        _LOGGER.warning("%s is left alone: %s", path, error)
+        _LOGGER.warning("%s is ignored: %s", path, error)
         return []
     camera = HourPath.parse(path).camera
     return [

@@ -40,7 +40,7 @@ def read_notes(path: Path) -> dict[str, Note]:
     except FileNotFoundError:
         return {}
     except ValueError, KeyError, TypeError, AttributeError, RecursionError:
-        _LOGGER.warning("%s is not readable as notes of events, it is put aside", path)
+        _LOGGER.warning("%s cannot be read as notes of events and is renamed", path)
         # The next note would take its place.
         path.replace(path.with_name(f"{path.name}.broken"))
         return {}

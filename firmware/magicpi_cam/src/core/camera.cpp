@@ -306,7 +306,7 @@ void Camera::drop_false_alarm() {
     if (capture_.busy) return;
     capture_.on = capture_.ending = capture_.confirming = false;
     *e = Event();
-    // Frames nobody was told of are neither kept nor lost.
+    // Frames that were never reported are neither kept nor lost.
     dismissed_seq_ = seq_;
   }
   note(Note::AlarmDropped, id);

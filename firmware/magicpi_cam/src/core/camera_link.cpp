@@ -470,7 +470,7 @@ void Camera::on_welcome(json::Value m) {
   settle_sent_losses(have);
   ring_.release(have);
   ring_.not_arrived();
-  // Frames dropped as a false alarm before anyone was told leave no gap.
+  // Frames dropped as a false alarm before they were reported leave no gap.
   last_sent_seq_ = have > dismissed_seq_ ? have : dismissed_seq_;
   acked_seq_ = have > acked_seq_ ? have : acked_seq_;
 
@@ -533,7 +533,7 @@ void Camera::on_config(json::Value message) {
   }
   const Settings mine = settings_;
   const SettingsChange change = settings_merge(settings_, config, identity_.caps);
-  // A setting changed by hand here waits to be reported and must not be undone by an older wish.
+  // A setting changed by hand here waits to be reported and must not be undone by an older desired value.
   settings_copy(settings_, mine, dirty_keys_);
   const bool new_rev = settings_.rev != rev;
   settings_.rev = rev;
@@ -883,7 +883,7 @@ void Camera::finish_put() {
           platform_.store_erase("dirty");
           on_config(body);
         } else if (status == 400) {
-          // It will be refused again; the gateway's wish stands.
+          // It will be refused again; the gateway's desired value stands.
           settings_dirty_ = false;
           dirty_keys_ = 0;
           platform_.store_erase("dirty");

@@ -131,7 +131,7 @@ void Camera::tick_setup() {
     turn_radio_off();
     enter(State::Idle);
   } else if (!on_mains()) {
-    // Waiting for an owner must not empty the cell; power or button begins anew.
+    // Waiting for an owner must not empty the cell; power or button starts it again.
     leave_setup();
     turn_radio_off();
     rtc_seal(rtc_);

@@ -36,7 +36,7 @@ struct RtcState {
   uint8_t restart_for_ota;         ///< 1: this restart installs an image
   uint8_t spare;
   uint16_t event_s_in_window;      ///< seconds of events in the current hour
-  uint32_t lost_before;            ///< frames lost in earlier boots that no hello has told yet
+  uint32_t lost_before;            ///< frames lost in earlier boots that no hello has reported yet
   uint32_t wakes;                  ///< since power-on
   uint16_t alarms_dropped;         ///< by the camera itself, not reported yet; up to the limit
   uint16_t wakes_by[4];            ///< WakeKind, of earlier boots, not reported yet

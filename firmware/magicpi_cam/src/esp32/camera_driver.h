@@ -34,7 +34,7 @@ class CameraDriver {
   /// Puts a sensor that runs on after its supply came into standby, where no power-down pin does that. May take 0.5 s.
   void park();
   bool running() const { return running_; }
-  /// Starts the sensor anew if it went silent, or did not come back from a change. Network task.
+  /// Restarts the sensor if it went silent, or did not come back from a change. Network task.
   void revive(uint64_t now_ms);
 
  private:

@@ -15,7 +15,7 @@ void store_erase(const char* key);
 
 /// kRtcBytes, 8-aligned.
 uint8_t* rtc_memory();
-/// Call first, once. After power-on the RTC clock starts anew, so all that was measured by it is wiped.
+/// Call first, once. After power-on the RTC clock starts again at zero, so all that was measured by it is wiped.
 void rtc_begin(WakeCause cause);
 /// Milliseconds since power-on, through sleep and resets.
 uint64_t rtc_ms();

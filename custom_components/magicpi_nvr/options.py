@@ -31,6 +31,7 @@ from .const import (
     CONF_RETENTION_DAYS,
     CONF_RETENTION_SIZE,
     CONF_ROTATION,
+    CONF_TIME_STAMP,
     CONF_VEHICLE_SCORE,
     CONF_WHAT_COUNTS,
     CONF_WHEN_NOTHING_SEEN,
@@ -137,6 +138,7 @@ class CameraOptions:
     retention_size: float | None = None
     live_video: bool = False
     rotation: int = 0
+    time_stamp: bool = False
     continuous: bool = False
     continuous_days: int = 2
     when_nothing_seen: str = WHEN_NOTHING_RECORD
@@ -153,6 +155,7 @@ class CameraOptions:
             retention_size=None if size is None else float(size),
             live_video=bool(options.get(CONF_LIVE_VIDEO, False)),
             rotation=int(options.get(CONF_ROTATION, 0)),
+            time_stamp=bool(options.get(CONF_TIME_STAMP, False)),
             continuous=options.get(CONF_RECORD) == RECORD_CONTINUOUSLY,
             continuous_days=int(options.get(CONF_CONTINUOUS_DAYS, 2)),
             when_nothing_seen=str(

@@ -50,6 +50,7 @@ from .const import (
     CONF_RETENTION_DAYS,
     CONF_RETENTION_SIZE,
     CONF_ROTATION,
+    CONF_TIME_STAMP,
     CONF_VEHICLE_SCORE,
     CONF_WHAT_COUNTS,
     CONF_WHEN_NOTHING_SEEN,
@@ -111,6 +112,9 @@ class CameraOptionsFlow(OptionsFlowWithReload):
                                 mode=SelectSelectorMode.DROPDOWN,
                             )
                         ),
+                        probatio.Optional(
+                            CONF_TIME_STAMP, default=False
+                        ): BooleanSelector(),
                         probatio.Optional(
                             CONF_WHAT_COUNTS, default=list
                         ): SelectSelector(

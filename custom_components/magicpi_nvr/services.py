@@ -59,6 +59,7 @@ ATTR_CHECK_INS: Final = "check_ins"
 ATTR_PROTECT: Final = "protect"
 ATTR_PROTECTED: Final = "protected"
 ATTR_SPEED: Final = "speed"
+ATTR_TIME_STAMP: Final = "time_stamp"
 ATTR_START: Final = "start"
 ATTR_TEXT: Final = "text"
 ATTR_ZONE: Final = "zone"
@@ -135,14 +136,18 @@ SPAN: Final = {
     probatio.Required(ATTR_END): cv.datetime,
     probatio.Optional(ATTR_FILENAME): cv.string,
 }
+TIME_STAMP: Final[dict[probatio.Marker, Any]] = {
+    probatio.Optional(ATTR_TIME_STAMP, default=False): cv.boolean
+}
 EXPORT_SCHEMA: Final = probatio.Any(
     probatio.Schema(
         {
             probatio.Required(ATTR_EVENT_ID): event_id,
             probatio.Optional(ATTR_FILENAME): cv.string,
+            **TIME_STAMP,
         }
     ),
-    probatio.Schema(SPAN),
+    probatio.Schema({**SPAN, **TIME_STAMP}),
 )
 TIMELAPSE_SCHEMA: Final = probatio.Schema(
     {
@@ -436,7 +441,9 @@ async def _async_export(call: ServiceCall) -> ServiceResponse:
             target = nvr.export_folder / f"{camera_folder(camera_id)}_{clip.filename}"
             url = signed(hass, export_url(target.name))
         await hass.async_add_executor_job(_make_folder, target)
-        size = await nvr.recordings.library.export(spec, target)
+        size = await nvr.recordings.library.export(
+            spec, target, time_stamp=data.get(ATTR_TIME_STAMP, False)
+        )
     return {
         "camera": camera_id,
         "path": str(target),

@@ -23,6 +23,7 @@ from custom_components.magicpi_nvr.const import (
     CONF_RETENTION_DAYS,
     CONF_RETENTION_SIZE,
     CONF_SETUP_CODE,
+    CONF_TIME_STAMP,
     DOMAIN,
     NAME,
     SECTION_ADVANCED,
@@ -959,13 +960,15 @@ async def test_camera_options(installation: Installation, hass: HomeAssistant) -
     result = await flow.async_init(entry.entry_id)
     assert result["step_id"] == "camera"
     result = await flow.async_configure(
-        result["flow_id"], {CONF_RETENTION_DAYS: 3, CONF_RETENTION_SIZE: 2.5}
+        result["flow_id"],
+        {CONF_RETENTION_DAYS: 3, CONF_RETENTION_SIZE: 2.5, CONF_TIME_STAMP: True},
     )
     assert result["type"] is FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done()
     limits = installation.nvr.recordings.library.settings.cameras[CAMERA_ID]
     assert limits.days == 3
     assert limits.max_bytes == 2.5 * 1024**3
+    assert installation.nvr.recordings.library.settings.time_stamps == {CAMERA_ID}
     # Empty fields are the NVR's limits again
     result = await flow.async_init(entry.entry_id)
     result = await flow.async_configure(result["flow_id"], {})
@@ -973,6 +976,7 @@ async def test_camera_options(installation: Installation, hass: HomeAssistant) -
     limits = installation.nvr.recordings.library.settings.cameras[CAMERA_ID]
     assert limits.days is None
     assert limits.max_bytes is None
+    assert not installation.nvr.recordings.library.settings.time_stamps
 
 
 async def test_nvr_options(

@@ -384,6 +384,10 @@ async def test_export(
         response = await client.get(answer["url"])
         assert response.status == 200
         assert await response.read() == path.read_bytes()
+    plain = Path(whole["path"]).read_bytes()
+    drawn = await act(hass, "export_clip", event_id=event.id, time_stamp=True)
+    assert drawn["duration"] == whole["duration"]
+    assert Path(drawn["path"]).read_bytes() != plain
     target = installation.media / "mine" / "clip.mp4"
     answer = await act(hass, "export_clip", event_id=event.id, filename=str(target))
     assert answer["url"] is None

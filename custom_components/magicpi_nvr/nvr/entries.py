@@ -176,10 +176,13 @@ class Entries:
     def recording_settings(self, options: NvrOptions, index: Path) -> RecordingSettings:
         """Return how recordings are made and kept, by options and by what Home Assistant is set to."""
         cameras: dict[str, CameraRetention] = {}
+        time_stamps: set[str] = set()
         for entry in self._hass.config_entries.async_entries(DOMAIN):
             if CONF_ID not in entry.data:
                 continue
             limits = CameraOptions.from_mapping(entry.options)
+            if limits.time_stamp:
+                time_stamps.add(entry.data[CONF_ID])
             cameras[entry.data[CONF_ID]] = CameraRetention(
                 days=limits.retention_days,
                 nothing_seen_days=limits.nothing_seen_days,
@@ -201,6 +204,7 @@ class Entries:
             retention_days=options.retention_days,
             check_in_days=options.check_in_days,
             free_space_floor=int(options.free_space_floor * GIGABYTE),
+            time_stamps=frozenset(time_stamps),
             cameras=cameras,
         )
 

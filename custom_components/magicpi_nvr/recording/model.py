@@ -107,6 +107,7 @@ class RecordingSettings:
     retention_days: int = 7
     check_in_days: int = 60
     free_space_floor: int = 1024 * 1024 * 1024
+    time_stamps: frozenset[str] = frozenset()  # cameras whose pictures get their time
     cameras: Mapping[str, CameraRetention] = field(default_factory=dict)
 
 

@@ -8,6 +8,7 @@ import logging
 from ..errors import StorageFailed
 from ..library import Library
 from ..model import RecordingSettings, SampleTap, StoredSegment
+from ..stamp import TimeStamps
 from .event import OngoingEvent
 from .notices import Problems, RecorderNotice, RecorderStats
 
@@ -35,6 +36,7 @@ class Context:
     problems: Problems
     tap: SampleTap | None = None
     stats: RecorderStats = field(default_factory=RecorderStats)
+    time_stamps: TimeStamps = field(default_factory=TimeStamps)
     events: dict[str, OngoingEvent] = field(default_factory=dict)
     cameras: defaultdict[str, CameraState] = field(
         default_factory=lambda: defaultdict(CameraState)

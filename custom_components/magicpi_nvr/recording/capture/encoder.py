@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import fcntl
 import logging
 import os
+from pathlib import Path
 import signal
 import struct
 from time import monotonic
@@ -57,8 +58,8 @@ class Encoded:
     sync: bool
 
 
-def arguments(*, crf: int, preset: str) -> list[str]:
-    """Return ffmpeg's arguments.
+def arguments(*, crf: int, preset: str, filters: str = "") -> list[str]:
+    """Return ffmpeg's arguments; `filters` change the pictures before they are encoded.
 
     Matroska comes in because it carries a time per JPEG. FLV goes out because it is one short header per
     frame, written at once, with the same milliseconds. The level is fixed since it would else follow a
@@ -69,7 +70,11 @@ def arguments(*, crf: int, preset: str) -> list[str]:
         *("-hide_banner", "-nostats", "-nostdin", "-loglevel", "error"),
         *("-threads", "1", "-probesize", "32", "-analyzeduration", "0", "-copyts"),
         *("-f", "matroska", "-i", "pipe:0", "-map", "0:v:0", "-filter_threads", "1"),
-        *("-vf", "scale=out_range=tv,format=yuv420p", "-fps_mode", "passthrough"),
+        *(
+            "-vf",
+            ",".join(filter(None, ("scale=out_range=tv,format=yuv420p", filters))),
+        ),
+        *("-fps_mode", "passthrough"),
         *("-c:v", "libx264", "-preset", preset, "-crf", str(crf), "-threads", "1"),
         *("-profile:v", "high", "-level:v", "4.0", "-bf", "0", "-g", "600"),
         *("-x264-params", "rc-lookahead=0:mbtree=0"),
@@ -86,7 +91,10 @@ class Encoder:
         self, ffmpeg: str, *, crf: int, preset: str, width: int, height: int
     ) -> None:
         """Prepare; nothing is started before start()."""
-        self._command = (ffmpeg, *arguments(crf=crf, preset=preset))
+        self._ffmpeg = ffmpeg
+        self._folder: Path | None = None
+        self._arguments = arguments(crf=crf, preset=preset)
+        self._quality = (crf, preset)
         self._header = _matroska_header(width, height)
         self._process: Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,6 +108,12 @@ class Encoder:
         self._received = bytearray()
         self._buffer = memoryview(bytearray(_READ_AT_ONCE))
 
+    def draw(self, filters: str, folder: Path) -> None:
+        """Have pictures changed before they are encoded, by filters that find their files in a folder; before start()."""
+        crf, preset = self._quality
+        self._arguments = arguments(crf=crf, preset=preset, filters=filters)
+        self._folder = folder
+
     async def start(self) -> None:
         """Start the child; raises EncoderFailed."""
         target = -1
@@ -107,7 +121,9 @@ class Encoder:
             self._output, target = os.pipe()
             # A session of its own: whatever the child starts ends with it.
             self._process = process = await asyncio.create_subprocess_exec(
-                *self._command,
+                self._ffmpeg,
+                *self._arguments,
+                cwd=self._folder,
                 stdin=PIPE,
                 stdout=target,
                 stderr=PIPE,

@@ -26,6 +26,7 @@ from ..hourfile.sps import with_coded_size
 from ..library.index import stored_segment
 from ..library.layout import HourPath, hour_parts
 from ..model import StoredSegment
+from ..stamp import LONGEST_RUN_MS, Stretch, stamp_filters
 from ..threads import DiskHangs, complete
 from .context import Context
 from .disk import DiskHealth
@@ -105,6 +106,7 @@ class SegmentEncoding:
         """Encode. Frames that are not written stay in the event's queue; raises EncoderFailed, StorageFailed."""
         helpers: list[asyncio.Task[None]] = []
         try:
+            await self._draw_times()
             await self._encoder.start()
             helpers = [
                 asyncio.create_task(self._feed()),
@@ -120,6 +122,16 @@ class SegmentEncoding:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             await complete(self._stop())
+
+    async def _draw_times(self) -> None:
+        """Have the encoder draw times where the camera's options say so."""
+        settings = self._context.settings
+        if self.event.camera not in settings.time_stamps:
+            return
+        if (folder := await self._context.time_stamps.folder(settings)) is None:
+            return
+        begin = Stretch(0, self.event.start_ms + self._base_ms, LONGEST_RUN_MS)
+        self._encoder.draw(stamp_filters([begin], settings.time_zone), folder)
 
     async def _stop(self) -> None:
         """End the child, and give the file back."""

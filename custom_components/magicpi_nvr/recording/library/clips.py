@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+import os
 from pathlib import Path
 import re
 
@@ -15,7 +16,9 @@ from ..errors import (
     NothingRecorded,
     StorageFailed,
 )
+from ..files import sync_folder
 from ..model import REASON_CHECK_IN, ClipSpec, StoredSegment
+from ..stamp import TimeStamps, stamp_file
 from .backend import READERS, Backend
 from .compose import Cut, compose
 from .index import stored_segment
@@ -27,6 +30,11 @@ from .source import Sources
 
 _CACHED_CLIPS = 16
 _CACHED_BYTES = 32 * 1024 * 1024
+# One filter each.
+_MOST_STRETCHES = 300
+# To encode a clip again, in seconds, and in times of what it lasts.
+_STAMP_S = 120
+_STAMP_RATIO = 20
 _NO_NAME = re.compile(r"[^\w.]+")
 
 type _Key = tuple[ClipSpec, tuple[StoredSegment, ...]]
@@ -40,6 +48,7 @@ class Clips:
         self._backend = backend
         # Readers must be left for playback.
         self._exporting = asyncio.Semaphore(READERS // 2)
+        self._time_stamps = TimeStamps()
         self._clips: OrderedDict[_Key, VirtualFile] = OrderedDict()
         self._composing: dict[_Key, asyncio.Future[VirtualFile]] = {}
 
@@ -83,16 +92,45 @@ class Clips:
             )
             raise
 
-    async def export(self, spec: ClipSpec, target: Path) -> int:
+    async def export(
+        self, spec: ClipSpec, target: Path, *, time_stamp: bool = False
+    ) -> int:
         """Write a clip to a file, which appears whole or not at all; return its size. Raises as clip(), and StorageFailed."""
         clip = await self.clip(spec)
+        if time_stamp and not 0 < len(clip.stretches) <= _MOST_STRETCHES:
+            raise InvalidValue(
+                f"times are drawn into clips of at most {_MOST_STRETCHES} events, not into time-lapses"
+            )
         try:
             async with self._exporting:
+                if time_stamp:
+                    return await self._export_stamped(clip, target)
                 return await clip.write_to(target)
         except OSError as error:
             raise StorageFailed(
                 f"{target} cannot be written: {error.strerror}"
             ) from error
+
+    async def _export_stamped(self, clip: VirtualFile, target: Path) -> int:
+        """Encode a clip again with its times; raises as export()."""
+        settings = self._backend.settings
+        if (folder := await self._time_stamps.folder(settings)) is None:
+            raise StorageFailed("this ffmpeg cannot draw text")
+        plain, stamped = (
+            target.with_name(f".{target.name}.{name}.tmp")
+            for name in ("plain", "stamped")
+        )
+        try:
+            await clip.write_to(plain)
+            async with asyncio.timeout(
+                _STAMP_S + clip.duration_ms / 1000 * _STAMP_RATIO
+            ):
+                await stamp_file(plain, stamped, clip.stretches, settings, folder)
+            return await self._backend.threaded(_finish, stamped, target)
+        except TimeoutError:
+            raise StorageFailed("ffmpeg does not come to an end") from None
+        finally:
+            await asyncio.shield(self._backend.threaded(_remove, plain, stamped))
 
     def _grown(self, segments: Sequence[StoredSegment]) -> tuple[StoredSegment, ...]:
         """Return segments as they are now: the index hears of those that grow only now and then. Blocking."""
@@ -204,3 +242,20 @@ class Clips:
             when = f"{to_local(segments[0].start_ms, zone):%Y-%m-%d_%H-%M-%S}"
         lapse = "" if spec.timelapse is None else f"_{spec.timelapse:g}x"
         return f"{name}_{when}{lapse}.mp4"
+
+
+def _finish(stamped: Path, target: Path) -> int:
+    """Let a file that is written appear; returns its size. Blocking."""
+    with stamped.open("rb+") as file:
+        os.fsync(file.fileno())
+    size = stamped.stat().st_size
+    stamped.replace(target)
+    sync_folder(target.parent)
+    return size
+
+
+def _remove(*paths: Path) -> None:
+    """Blocking."""
+    for path in paths:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from .. import hourfile
 from ..errors import ClipGone, NothingRecorded
 from ..hourfile.boxes import SYNC_SAMPLE, TICKS_PER_MS, TIMESCALE, parameter_sets
 from ..model import StoredSegment
+from ..stamp import Stretch, join_stretches
 from .composition import Composition, Literal
 from .source import SegmentSource, Sources
 
@@ -41,6 +42,7 @@ def compose(
             _add_event(result, [source for _, source in group], cut)
     except (hourfile.HourFileError, OSError) as error:
         raise ClipGone(str(error)) from error
+    result.stretches = join_stretches(result.stretches)
     if not result.sizes:
         raise NothingRecorded("nothing was recorded in this time")
     return result
@@ -84,7 +86,15 @@ def _add_event(result: Composition, sources: Sequence[SegmentSource], cut: Cut) 
             part.durations[-1] = shown
     for piece in pieces:
         for part in piece.parts:
+            begin = result.ticks
             _add_part(result, piece, part)
+            result.stretches.append(
+                Stretch(
+                    begin // TICKS_PER_MS,
+                    part.ticks // TICKS_PER_MS,
+                    result.ticks // TICKS_PER_MS,
+                )
+            )
 
 
 def _piece(result: Composition, source: SegmentSource, cut: Cut) -> _Piece:
@@ -165,6 +175,7 @@ def _add_part(result: Composition, piece: _Piece, part: _Part) -> None:
     number = len(result.sizes) + 1
     length = sum(part.sizes)
     result.durations.extend(part.durations)
+    result.ticks += sum(part.durations)
     result.sync.extend(number + position for position in part.sync)
     result.chunk_samples.append(len(part.sizes))
     result.chunk_config.append(piece.config)

@@ -8,6 +8,7 @@ import struct
 import sys
 
 from ..hourfile.boxes import VideoConfig, ftyp, full_box, moov
+from ..stamp import Stretch
 from .source import SegmentSource
 
 # From here on sizes and offsets have 64 bits.
@@ -36,6 +37,8 @@ class Composition:
     parameter_sets: list[Literal] = field(default_factory=list)
     literal: bytes = b""
     length: int = 0
+    ticks: int = 0  # of the samples so far
+    stretches: list[Stretch] = field(default_factory=list)
 
     @property
     def duration(self) -> int:

@@ -325,9 +325,14 @@ class Library:
         """Return the clip; raises EventNotFound, NothingRecorded, ClipGone, InvalidValue."""
         return await self._clips.clip(spec)
 
-    async def export(self, spec: ClipSpec, target: Path) -> int:
-        """Write a clip to a file, which appears whole or not at all; return its size. Raises as clip(), and StorageFailed."""
-        return await self._clips.export(spec, target)
+    async def export(
+        self, spec: ClipSpec, target: Path, *, time_stamp: bool = False
+    ) -> int:
+        """Write a clip to a file, which appears whole or not at all; return its size. Raises as clip(), and StorageFailed.
+
+        `time_stamp` encodes it again, with the date and time of each picture drawn into it.
+        """
+        return await self._clips.export(spec, target, time_stamp=time_stamp)
 
     # Annotating
 

@@ -35,6 +35,7 @@ class VirtualFile:
         self.last_modified_ms = last_modified_ms
         self.frames = len(composition.sizes)
         self.duration_ms = round(composition.duration / TICKS_PER_MS)
+        self.stretches = tuple(composition.stretches)
         self._head = composition.head()
         self._composition = composition
         self._pool = pool

@@ -126,6 +126,23 @@ void LinuxPlatform::save_rtc() { write_file(path("rtc.bin"), rtc_, sizeof rtc_);
 
 uint64_t LinuxPlatform::now_ms() { return steady_ms() - boot_at_ms_; }
 
+int64_t LinuxPlatform::booted_at_ms() {
+  // The process may have to wait between two clocks: the pair that was read fastest is right.
+  int64_t best = 0;
+  uint64_t least = UINT64_MAX;
+  for (int i = 0; i < 5; i++) {
+    const uint64_t before = steady_ms();
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    const uint64_t took = steady_ms() - before;
+    if (took < least) {
+      least = took;
+      best = static_cast<int64_t>(t.tv_sec) * 1000 + t.tv_nsec / 1000000 - static_cast<int64_t>(before - boot_at_ms_);
+    }
+  }
+  return best;
+}
+
 uint64_t LinuxPlatform::rtc_ms() { return steady_ms() - rtc_base_ms_ + static_cast<uint64_t>(rtc_extra_ms_); }
 
 void LinuxPlatform::random(uint8_t* out, size_t n) {
@@ -193,7 +210,8 @@ void LinuxPlatform::capture_loop() {
     if (!have) have = source_->next(&jpeg, &frame_name_);
     const uint32_t due = have ? camera_->frame_due() : 20;
     if (due == 0) {
-      camera_->frame(jpeg.data(), jpeg.size(), now_ms());
+      frame_t_ = now_ms();
+      camera_->frame(jpeg.data(), jpeg.size(), frame_t_);
       have = false;
     } else {
       usleep(std::min<uint32_t>(due, 10) * 1000);
@@ -478,7 +496,8 @@ void LinuxPlatform::note(const Note& n) {
     case Note::EventEnded: say("event_ended", "\"event\":%u,\"frames\":%u,\"lost\":%u", n.a, n.b, n.c); break;
     case Note::FrameCaptured:
       if (options_.frame_lines) {
-        say("captured", "\"seq\":%u,\"event\":%u,\"flags\":%u,\"source\":%s", n.a, n.b, n.c, quoted(frame_name_).c_str());
+        say("captured", "\"seq\":%u,\"event\":%u,\"flags\":%u,\"t\":%llu,\"source\":%s", n.a, n.b, n.c,
+            static_cast<unsigned long long>(frame_t_), quoted(frame_name_).c_str());
       }
       break;
     case Note::FrameLost: say("lost", "\"seq\":%u,\"frames\":%u", n.a, n.b); break;

@@ -73,6 +73,8 @@ class LinuxPlatform final : public Platform {
   void request_quit() { quit_ = true; }
 
   uint64_t now_ms() override;
+  /// Epoch time at which now_ms() was 0.
+  int64_t booted_at_ms();
   uint64_t rtc_ms() override;
   void random(uint8_t* out, size_t n) override;
   void lock() override { mutex_.lock(); }
@@ -150,6 +152,7 @@ class LinuxPlatform final : public Platform {
   std::atomic<bool> capturing_{false};
   std::atomic<bool> camera_broken_{false};
   std::string frame_name_;           // of the frame being handed over; capture thread
+  uint64_t frame_t_ = 0;             // its capture time
 
   SetupServer server_;
   int mdns_ = -1;

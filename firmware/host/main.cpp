@@ -193,8 +193,9 @@ int main(int argc, char** argv) {
     Camera camera(platform, ws, https, identity, options, ring.data(), ring.size());
     platform.attach(&camera);
     camera.begin();
-    say("boot", "\"boot\":%u,\"reason\":\"%s\",\"fw\":\"%s\",\"claimed\":%s,\"setup_code\":\"%s\"", camera.boot(),
-        reason_name(cause, false), fw.c_str(), camera.claimed() ? "true" : "false", camera.setup_code());
+    say("boot", "\"boot\":%u,\"booted_at\":%lld,\"reason\":\"%s\",\"fw\":\"%s\",\"claimed\":%s,\"setup_code\":\"%s\"",
+        camera.boot(), static_cast<long long>(platform.booted_at_ms()), reason_name(cause, false), fw.c_str(),
+        camera.claimed() ? "true" : "false", camera.setup_code());
     while (!platform.quit() && !platform.asleep() && !platform.restarting()) {
       platform.tick();
       const uint32_t ms = camera.poll();

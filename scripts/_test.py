@@ -1,7 +1,7 @@
 """Run every test: with the newest Home Assistant, with a fuzzer, and the firmware's.
 
-With the oldest Home Assistant the integration's run, and a real one's start; with --environment all
-of them. The last line is the sum. Arguments that are not listed here go to pytest
+With the oldest Home Assistant those run that can find a difference: see OLDEST_TESTS; with
+--environment all of them. The last line is the sum. Arguments that are not listed here go to pytest
 (scripts/test tests/gateway -k register); with such arguments fuzzer and firmware's tests are left out.
 """
 
@@ -11,8 +11,10 @@ import os
 from pathlib import Path
 import platform
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ET
 
@@ -26,8 +28,18 @@ from _bootstrap import (
 )
 
 HOME_ASSISTANTS = ("2026.11", "2026.10")
-# What differs between the two is Home Assistant: its API, and how a real one starts.
-OLDEST_TESTS = ("integration", "scripts")
+# What differs between the two is Home Assistant's API, and how a real one starts.
+OLDEST_TESTS = ("tests/integration", "tests/scripts")
+# Of these the subject is what lies below that API, or a file that no Home Assistant runs.
+# The API that they use on their way is that of the other files.
+NOT_OLDEST_TESTS = (
+    "tests/integration/live",
+    "tests/integration/test_battery.py",
+    "tests/integration/test_continuous.py",
+    "tests/integration/test_hassfest.py",
+    "tests/integration/test_scale.py",
+    "tests/integration/test_vision.py",
+)
 RESULTS = ROOT / "test-results"
 BROWSER_TESTS = ROOT / "tests" / "browser"
 FUZZ_SECONDS = 20
@@ -80,8 +92,12 @@ def run_pytest(environment: str, title: str, arguments: list[str]) -> Sum:
     parallel = []
     if not any(ALONE.match(argument) for argument in arguments):
         # Files stay whole: their tests share what takes long to start. Much of the time a
-        # test waits for a camera's clock, so there is one more than processors.
-        parallel = ["-n", str((os.cpu_count() or 2) + 1), "--dist", "loadfile"]
+        # test waits for a camera's clock, so there are two more than processors. The order
+        # is that of tests/conftest.py.
+        parallel = [
+            *("-n", str((os.cpu_count() or 2) + 2)),
+            *("--dist", "loadfile", "--no-loadscope-reorder"),
+        ]
     code = run(
         [
             ENVIRONMENTS[environment].path / "bin" / "python",
@@ -120,9 +136,29 @@ def read_report(report: Path) -> Sum:
     return result
 
 
-def run_firmware() -> Sum:
-    """Run the firmware's own tests, which need no Python but a C++ compiler."""
-    print("\n=== Firmware", flush=True)
+def build_firmware() -> subprocess.Popen[bytes]:
+    """Begin to build the firmware with what time other tests leave."""
+    # Its packages first: tests/firmware needs some of them too.
+    subprocess.run(
+        [FIRMWARE_TESTS, "packages"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
+    return subprocess.Popen(
+        ["nice", "-n", "19", FIRMWARE_TESTS, "--build"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def run_firmware(*, shown: bool = True) -> tuple[Sum, str]:
+    """Run the firmware's own tests, which need no Python but a C++ compiler; returns their lines too."""
+    if shown:
+        print("\n=== Firmware", flush=True)
     process = subprocess.Popen(
         [FIRMWARE_TESTS],
         cwd=ROOT,
@@ -135,7 +171,8 @@ def run_firmware() -> Sum:
     assert process.stdout
     lines = []
     for line in process.stdout:
-        print(line, end="", flush=True)
+        if shown:
+            print(line, end="", flush=True)
         lines.append(line)
     code = process.wait()
     if counts := COUNTS.findall("".join(lines)):
@@ -144,7 +181,7 @@ def run_firmware() -> Sum:
         result = Sum(passed=int(not code))
     if code and not result.failed:
         result.failed += 1
-    return result
+    return result, "".join(lines)
 
 
 def run_fuzz() -> Sum:
@@ -156,6 +193,24 @@ def run_fuzz() -> Sum:
     return Sum(passed=int(not code), failed=int(bool(code)))
 
 
+def run_beside(version: str) -> dict[str, Sum]:
+    """Run the tests of a Home Assistant and, beside them, the firmware's: both wait a lot."""
+    firmware: list[tuple[Sum, str]] = []
+    beside = threading.Thread(
+        target=lambda: firmware.append(run_firmware(shown=False)), daemon=True
+    )
+    beside.start()
+    title = f"Home Assistant {version}"
+    ignored = [f"--ignore={path}" for path in NOT_OLDEST_TESTS]
+    result = run_pytest(version, title, [*OLDEST_TESTS, *ignored])
+    beside.join()
+    print("\n=== Firmware", flush=True)
+    if not firmware:
+        firmware.append((Sum(failed=1), "it could not be run\n"))
+    print(firmware[0][1], end="", flush=True)
+    return {title: result, "Firmware": firmware[0][0]}
+
+
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
@@ -164,7 +219,9 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--environment", choices=HOME_ASSISTANTS, help="only with this Home Assistant"
+        "--environment",
+        choices=HOME_ASSISTANTS,
+        help="only with this Home Assistant",
     )
     parser.add_argument(
         "--browser", action="store_true", help="those that drive the real UI, too"
@@ -172,37 +229,43 @@ def main() -> int:
     parser.add_argument("--firmware", action="store_true", help="only the firmware's")
     options, arguments = parser.parse_known_args()
 
-    is_whole = not (options.environment or arguments)
+    is_whole = not (options.environment or arguments or options.firmware)
     begin = time.monotonic()
     results: dict[str, Sum] = {}
     interrupted = False
+    newest, oldest = HOME_ASSISTANTS
+    build: subprocess.Popen[bytes] | None = None
     try:
+        if is_whole:
+            setup([ENVIRONMENTS[newest], ENVIRONMENTS[oldest]])
+            build = build_firmware()
         if not options.firmware:
-            chosen = [options.environment] if options.environment else HOME_ASSISTANTS
-            for name in chosen:
-                title = f"Home Assistant {name}"
-                which = [f"--ignore={BROWSER_TESTS}", *arguments]
-                if is_whole and name != HOME_ASSISTANTS[0]:
-                    which = [f"tests/{folder}" for folder in OLDEST_TESTS]
-                results[title] = run_pytest(name, title, which)
+            version = options.environment or newest
+            title = f"Home Assistant {version}"
+            which = [f"--ignore={BROWSER_TESTS}", *arguments]
+            results[title] = run_pytest(version, title, which)
         if options.browser and BROWSER_TESTS.is_dir():
             bring_browser()
             # One after another: a Home Assistant and a browser use both cores.
             results["Browser"] = run_pytest(
-                options.environment or HOME_ASSISTANTS[0],
+                options.environment or newest,
                 "Browser",
                 ["-n", "0", str(BROWSER_TESTS)],
             )
-        if is_whole and not options.firmware:
+        if build:
+            build.wait()
+            results |= run_beside(oldest)
             results["Fuzzing"] = run_fuzz()
-        if options.firmware or is_whole:
-            if FIRMWARE_TESTS.exists():
-                results["Firmware"] = run_firmware()
+        if options.firmware:
+            results["Firmware"], _ = run_firmware()
     except SetupError as err:
         print(f"test: {err}", file=sys.stderr)
         results["Setup"] = Sum(failed=1)
     except KeyboardInterrupt:
         interrupted = True
+    finally:
+        if build and build.poll() is None:
+            os.killpg(build.pid, signal.SIGTERM)
 
     print()
     for title, result in results.items():

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,16 @@ pytest_plugins = [
     "tests.harness.library",
     "tests.harness.recorder",
 ]
+
+# Files that take a minute and more although they have few tests: `--durations` names them.
+LONGEST = (
+    "firmware/test_features.py",
+    "firmware/test_life.py",
+    "soak/test_soak.py",
+    "faults/test_process.py",
+    "attack/test_secrets.py",
+    "scripts/test_home_assistant.py",
+)
 
 ZEROCONF_INIT = Zeroconf.__init__
 
@@ -38,9 +49,20 @@ def unused_tcp_port() -> int:
     return free_port()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest test, so that the others run beside it."""
-    items.sort(key=lambda item: item.path.parent.name != "soak")
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Begin with the longest files, so that the others run beside them, and go on with those of many tests."""
+    if not hasattr(config, "workerinput"):
+        return
+    sizes = Counter(item.path for item in items)
+
+    def rank(item: pytest.Item) -> tuple[int, int, str]:
+        name = "/".join(item.path.parts[-2:])
+        first = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+        return first, -sizes[item.path], str(item.path)
+
+    items.sort(key=rank)
 
 
 def _new_zeroconf(cls: type[Zeroconf], *_: Any, **__: Any) -> Zeroconf:

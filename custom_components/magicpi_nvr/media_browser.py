@@ -260,7 +260,8 @@ class Browser:
         return BrowseMediaSource(
             domain=DOMAIN,
             identifier=str(Identifier(kind=Kind.NOTE)),
-            media_class=MediaClass.DIRECTORY,
+            # Shown in a row, where there is room for a sentence
+            media_class=MediaClass.URL,
             media_content_type="",
             title=self.text(key),
             can_play=False,

@@ -13,6 +13,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.util import dt as dt_util
 
 from .access import (
     NOTHING_SEEN_CHOICES,
@@ -139,6 +140,8 @@ async def ws_cameras(
     connection.send_result(
         msg["id"],
         {
+            # The clock of whoever asks may be wrong
+            "now": round(dt_util.utcnow().timestamp() * 1000),
             "cameras": [
                 {
                     "id": camera.id,

@@ -1,3 +1,4 @@
+import { learn } from "./clock";
 import type { Camera, HomeAssistant, RecordedEvent, Span, Zone } from "./types";
 
 const PAGE = 500;
@@ -14,7 +15,10 @@ export type Notice =
   | { type: "event_deleted"; event: { id: string; camera: string } };
 
 export async function fetchCameras(hass: HomeAssistant): Promise<Camera[]> {
-  return (await hass.callWS<{ cameras: Camera[] }>({ type: "magicpi_nvr/cameras" })).cameras;
+  const asked = Date.now();
+  const answer = await hass.callWS<{ cameras: Camera[]; now?: number }>({ type: "magicpi_nvr/cameras" });
+  learn(answer.now, asked);
+  return answer.cameras;
 }
 
 /** Every event of a span, which may end with the newest, newest first, page by page: a day appears while it is still loading. */

@@ -1,4 +1,5 @@
 import { css, html, LitElement, nothing } from "lit";
+import { now } from "./clock";
 import { Feed } from "./feed";
 import { pickerName } from "./localize";
 import { formatsOf } from "./time";
@@ -108,8 +109,8 @@ class MagicPiCameraCard extends LitElement {
     const formats = formatsOf(hass);
     const info = feed.info(camera);
     const picture = feed.picture(camera);
-    const now = Date.now();
-    const age = picture?.at ? formats.relative(picture.at, now) : "";
+    const at = now();
+    const age = picture?.at ? formats.relative(picture.at, at) : "";
     const status = info.status?.state ?? camera.status;
     const battery = Number(info.battery?.state);
     const facts = [
@@ -131,7 +132,7 @@ class MagicPiCameraCard extends LitElement {
             ${info.pending}
           </span>`
         : nothing,
-      info.nextCheckIn && info.nextCheckIn > now && !info.streaming && !info.pending
+      info.nextCheckIn && info.nextCheckIn > at && !info.streaming && !info.pending
         ? html`<span>
             <ha-icon icon="mdi:clock-outline"></ha-icon>
             ${texts.get("next_check_in", { time: formats.clock(info.nextCheckIn) })}

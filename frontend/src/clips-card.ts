@@ -1,6 +1,7 @@
 import { css, html, LitElement, nothing } from "lit";
 import { repeat } from "lit/directives/repeat.js";
 import { fetchLatest, type Notice } from "./api";
+import { now } from "./clock";
 import { Feed } from "./feed";
 import { CHECK_IN, CONTINUOUS, NOTHING_SEEN } from "./filters";
 import { merged } from "./store";
@@ -175,7 +176,7 @@ class MagicPiClipsCard extends LitElement {
             const url = this.picture(event);
             return html`<button class=${feed.seen.has(event) ? "seen" : ""} @click=${() => this.play(event)}>
               ${url ? html`<img src=${url} alt="" />` : html`<div class="blank"></div>`}
-              <b>${formats.relative(event.start, Date.now())} · ${feed.camera(event.camera)?.name ?? ""}</b>
+              <b>${formats.relative(event.start, now())} · ${feed.camera(event.camera)?.name ?? ""}</b>
               <span>${[formats.time(event.start), ...facts(event, feed.texts!)].join(" · ")}</span>
             </button>`;
           },

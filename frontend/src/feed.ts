@@ -1,4 +1,5 @@
 import { fetchCameras, type Notice } from "./api";
+import { now, wasSet } from "./clock";
 import { type Picture, Pictures, Thumbnails } from "./images";
 import { loadTexts, type Texts } from "./localize";
 import { Seen } from "./seen";
@@ -139,7 +140,7 @@ export class Feed extends EventTarget {
       return state ? `${state.state} ${state.last_changed}` : "";
     });
     if (this.info(camera).streaming) {
-      parts.push(`${Math.floor(Date.now() / LIVE_PICTURE_EVERY)}`);
+      parts.push(`${Math.floor(now() / LIVE_PICTURE_EVERY)}`);
     }
     return this.pictures.get(this.hass, camera, `${camera.picture} ${parts.join()}`);
   }
@@ -279,6 +280,9 @@ export class Feed extends EventTarget {
 
   private everySoOften(): void {
     if (document.visibilityState === "visible") {
+      if (this.live && wasSet()) {
+        void this.loadCameras().catch(() => undefined);
+      }
       this.tell("tick");
       if (this.cameras?.some((camera) => this.info(camera).streaming)) {
         this.tell("changed");

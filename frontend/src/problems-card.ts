@@ -1,4 +1,5 @@
 import { css, html, LitElement, nothing } from "lit";
+import { now } from "./clock";
 import { Feed } from "./feed";
 import { formatsOf } from "./time";
 import type { CardConfig, HomeAssistant } from "./types";
@@ -81,7 +82,7 @@ class MagicPiProblemsCard extends LitElement {
       const info = feed.info(camera);
       const since = info.status ? Date.parse(info.status.last_changed) : NaN;
       if (info.status && ["late", "offline"].includes(info.status.state)) {
-        const said = [camera.name, hass.formatEntityState(info.status), formats.relative(since, Date.now())];
+        const said = [camera.name, hass.formatEntityState(info.status), formats.relative(since, now())];
         problems.push({ text: said.join(" · "), icon: "mdi:cctv-off", entity: info.status.entity_id });
       }
       if (info.battery && Number(info.battery.state) <= LOW_BATTERY) {

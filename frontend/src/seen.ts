@@ -1,3 +1,4 @@
+import { now } from "./clock";
 import type { HomeAssistant, RecordedEvent } from "./types";
 import { DAY } from "./time";
 
@@ -15,7 +16,7 @@ interface Stored {
 /** What a user has looked at: kept by Home Assistant for each user, on every device. */
 export class Seen {
   public version = 0;
-  private stored: Stored = { until: Date.now() - DAY, ids: {} };
+  private stored: Stored = { until: now() - DAY, ids: {} };
   private timer: number | undefined;
 
   public constructor(private readonly changed: () => void) {}

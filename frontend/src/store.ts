@@ -1,4 +1,5 @@
 import { fetchEvents, type Notice } from "./api";
+import { now } from "./clock";
 import type { Feed } from "./feed";
 import { DAY } from "./time";
 import type { RecordedEvent, Span } from "./types";
@@ -189,7 +190,7 @@ export class EventStore {
     this.changed();
     // While what is there is loaded again, it stays until the new is whole.
     const found = this.stale ? new Map<string, RecordedEvent[]>(this.cameras.map((id) => [id, []])) : null;
-    const reachesNow = span.end >= Date.now();
+    const reachesNow = span.end >= now();
     try {
       if (this.cameras.length) {
         for await (const page of fetchEvents(this.feed.hass, this.cameras, span)) {

@@ -2,6 +2,7 @@ import { css, html, LitElement, nothing, type PropertyValues } from "lit";
 import { repeat } from "lit/directives/repeat.js";
 import { errorText, fetchZones, type Notice } from "./api";
 import { type Choices, renderChips } from "./chips";
+import { now } from "./clock";
 import { loadDateInput } from "./date-picker";
 import { Feed } from "./feed";
 import { CHECK_IN, CONTINUOUS, FilteredLists, type Filters, NO_FILTERS, NOTHING_SEEN, type Shown } from "./filters";
@@ -43,7 +44,7 @@ class MagicPiTimelineCard extends LitElement {
 
   _config?: CardConfig;
   _mode: Mode = "recent";
-  _port: Viewport = recent(Date.now());
+  _port: Viewport = recent(now());
   _source: StageSource = { kind: "none" };
   _cursor: number | null = null;
   _filters: Filters = NO_FILTERS;
@@ -51,7 +52,7 @@ class MagicPiTimelineCard extends LitElement {
   /** Whether the integration knows zones. */
   _zones = false;
   _editing: string | null = null;
-  _now = Date.now();
+  _now = now();
   _dateInput = false;
   /** How often the card was rendered. */
   renders = 0;
@@ -174,6 +175,7 @@ class MagicPiTimelineCard extends LitElement {
   };
 
   private ready = (): void => {
+    this.tick();
     this.follow();
     this.store!.want(this.wanted());
     this.store!.refresh();
@@ -203,14 +205,14 @@ class MagicPiTimelineCard extends LitElement {
   };
 
   private tick = (): void => {
-    const now = Date.now();
-    const port = moved(this._port, now, this.clientWidth);
+    const at = now();
+    const port = moved(this._port, at, this.clientWidth);
     if (port !== this._port) {
       this._port = port;
       this.store?.trim(port.base.start - KEPT);
     }
-    if (Math.floor(now / 60_000) !== Math.floor(this._now / 60_000) || Math.abs(now - this._now) > 60_000) {
-      this._now = now;
+    if (Math.floor(at / 60_000) !== Math.floor(this._now / 60_000) || Math.abs(at - this._now) > 60_000) {
+      this._now = at;
     }
   };
 
@@ -256,7 +258,7 @@ class MagicPiTimelineCard extends LitElement {
   }
 
   private get latest(): number {
-    return Date.now();
+    return now();
   }
 
   get _view(): Span {
@@ -286,16 +288,16 @@ class MagicPiTimelineCard extends LitElement {
 
   private show(mode: Mode, date?: string): void {
     const { zone } = this.formats;
-    const now = Date.now();
+    const at = now();
     this._mode = mode;
-    const today = localDate(now, zone);
+    const today = localDate(at, zone);
     const day = date && date < today ? date : today;
     if (mode === "recent") {
-      this._port = recent(now);
+      this._port = recent(at);
     } else if (mode === "day") {
       this._port = fixed(daySpan(day, zone));
     } else {
-      this._port = day === today ? recent(now, 7 * DAY) : fixed(daySpan(shiftDate(day, -6), zone, 7));
+      this._port = day === today ? recent(at, 7 * DAY) : fixed(daySpan(shiftDate(day, -6), zone, 7));
     }
     this._cursor = null;
     this.store?.want(this.wanted());
@@ -303,7 +305,7 @@ class MagicPiTimelineCard extends LitElement {
 
   private get date(): string {
     const { base, follow } = this._port;
-    return localDate(follow ? Date.now() : base.end - 1, this.formats.zone);
+    return localDate(follow ? now() : base.end - 1, this.formats.zone);
   }
 
   private goTo(date: string): void {
@@ -345,7 +347,7 @@ class MagicPiTimelineCard extends LitElement {
 
   private async step(by: number): Promise<void> {
     const open = "event" in this._source ? this._source.event : null;
-    const at = open?.start ?? this._cursor ?? Date.now();
+    const at = open?.start ?? this._cursor ?? now();
     let next = this.neighbor(at, by, open?.id);
     if (!next && this._port.base.start > 0 && by < 0 && !this.store!.loading) {
       // What is loaded ends here: one base further
@@ -606,7 +608,7 @@ class MagicPiTimelineCard extends LitElement {
 
   private renderBar() {
     const { texts, date, formats } = this;
-    const today = localDate(Date.now(), formats.zone);
+    const today = localDate(now(), formats.zone);
     const picked = (value: string | undefined) => {
       if (value && /^\d{4}-\d{2}-\d{2}/.test(value)) {
         this.goTo(value.slice(0, 10));
@@ -757,7 +759,7 @@ class MagicPiTimelineCard extends LitElement {
         ? html`<i class=${name} style="transform:translateX(${((at - view.start) / length(view)) * 100}%)"></i>`
         : nothing;
     return html`<div class="row lines" aria-hidden="true">
-      <div class="over">${line(Date.now(), "now")} ${line(this._cursor, "cursor")}</div>
+      <div class="over">${line(now(), "now")} ${line(this._cursor, "cursor")}</div>
     </div>`;
   }
 

@@ -142,6 +142,19 @@ class Person:
         )
 
 
+def tokens_of(hass: HomeAssistantProcess, token: str | None = None) -> dict[str, Any]:
+    """Return what the UI keeps of a login."""
+    return {
+        "access_token": token or hass.token,
+        "token_type": "Bearer",
+        "expires_in": 10**9,
+        "expires": 10**13,
+        "refresh_token": "",
+        "hassUrl": hass.base_url,
+        "clientId": f"{hass.base_url}/",
+    }
+
+
 @asynccontextmanager
 async def person(
     browser: Browser,
@@ -151,8 +164,9 @@ async def person(
     size: tuple[int, int] = DESKTOP,
     touch: bool = False,
     scale: float = 1,
+    token: str | None = None,
 ) -> AsyncGenerator[Person]:
-    """Open a window in which somebody is logged in."""
+    """Open a window in which somebody is logged in: its owner, or who the token is of."""
     context = await browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme=scheme,
@@ -164,15 +178,7 @@ async def person(
         reduced_motion="reduce",
     )
     context.set_default_timeout(TIMEOUT_MS)
-    tokens = {
-        "access_token": hass.token,
-        "token_type": "Bearer",
-        "expires_in": 10**9,
-        "expires": 10**13,
-        "refresh_token": "",
-        "hassUrl": hass.base_url,
-        "clientId": f"{hass.base_url}/",
-    }
+    tokens = tokens_of(hass, token)
     await context.add_init_script(
         f"if (location.origin === {json.dumps(hass.base_url)})"
         f" localStorage.setItem('hassTokens', {json.dumps(json.dumps(tokens))});"

@@ -1,27 +1,24 @@
-"""Chromium plays virtual MP4 files: right duration, right pictures, seeking by ranges."""
+"""Browsers play virtual MP4 files: right duration, right pictures, seeking by ranges."""
 
 from collections.abc import AsyncIterator
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 import av
 import numpy as np
-from playwright.async_api import Page, async_playwright
 import pytest
 
+from browsers import FIREFOX, Page, chromium, firefox
 from custom_components.magicpi_nvr.recording.library import Library, http_range
 from custom_components.magicpi_nvr.recording.library.playback import VirtualFile
 from custom_components.magicpi_nvr.recording.model import ClipSpec
 from person import find_chromium
 from tests.harness.library import FRONT, NOON, Pictures, Recordings
 
-CHROMIUM = find_chromium()
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
-]
+pytestmark = pytest.mark.browser
 
 HOUR = 3_600_000
 LOAD = """src => new Promise((resolve, reject) => {
@@ -96,18 +93,26 @@ async def server() -> AsyncIterator[Server]:
     await server.server.close()
 
 
-@pytest.fixture
-async def page(server: Server) -> AsyncIterator[Page]:
-    """Return a page of the server in a browser."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
+@pytest.fixture(
+    params=[
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(path is None, reason=f"there is no {name}"),
         )
-        page = await browser.new_page()
+        for name, path in (("Chromium", find_chromium()), ("Firefox", FIREFOX))
+    ]
+)
+async def page(
+    request: pytest.FixtureRequest, server: Server, tmp_path: Path
+) -> AsyncIterator[Page]:
+    """Return a page of the server in each browser."""
+    async with (
+        chromium()
+        if request.param == "Chromium"
+        else firefox(tmp_path / "profile") as page
+    ):
         await page.goto(str(server.server.make_url("/")))
         yield page
-        await browser.close()
 
 
 async def expected(clip: VirtualFile) -> list[tuple[float, np.ndarray]]:

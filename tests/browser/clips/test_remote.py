@@ -1,4 +1,4 @@
-"""Chromium plays clips whose bytes are at a real S3 server alone."""
+"""Browsers play clips whose bytes are at a real S3 server alone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -6,9 +6,9 @@ from pathlib import Path
 import time
 from typing import Any
 
-from playwright.async_api import Page
 import pytest
 
+from browsers import Page
 from custom_components.magicpi_nvr.copies.copier import Copier
 from custom_components.magicpi_nvr.copies.model import Facts
 from custom_components.magicpi_nvr.recording.library import Library

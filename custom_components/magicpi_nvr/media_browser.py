@@ -19,6 +19,7 @@ from .nvr import Nvr, has_thumbnail
 from .recording import NOTHING_SEEN, Event, HourCount
 from .views import event_thumbnail_url, picture_url
 
+NOTE: Final = str(Identifier(kind=Kind.NOTE))
 MIME_TYPE: Final = "video/mp4"
 # More in one folder is neither read nor found: a page, or a folder for each hour
 PAGE: Final = 100
@@ -149,7 +150,7 @@ class Browser:
                 )
                 for day in await self.nvr.recordings.library.days(camera=camera)
             ]
-            or [self._note("no_recordings_of_camera")],
+            or self._notes("no_recordings_of_camera"),
         )
 
     async def _async_day(self, camera: str, date: str) -> BrowseMediaSource:
@@ -184,7 +185,7 @@ class Browser:
         )
         events = [self._event(event) for event in page.events]
         if not events:
-            events = [self._note("no_recordings_then")]
+            events = self._notes("no_recordings_then")
         return _folder(
             self.identifier,
             title,
@@ -213,7 +214,7 @@ class Browser:
         return _folder(
             self.identifier,
             f"{self.nvr.entries.name(camera)} {date} {hour[:2]}:00",
-            [*events, *self._next(page.cursor)] or [self._note("no_recordings_then")],
+            [*events, *self._next(page.cursor)] or self._notes("no_recordings_then"),
         )
 
     async def _async_clips(self, camera: str, date: str) -> BrowseMediaSource:
@@ -252,21 +253,23 @@ class Browser:
         return _folder(
             self.identifier,
             self.text("exports"),
-            nodes[:EXPORTS] or [self._note("no_exports")],
+            nodes[:EXPORTS] or self._notes("no_exports"),
         )
 
-    def _note(self, key: str) -> BrowseMediaSource:
-        """Return a line that says why a folder is empty."""
-        return BrowseMediaSource(
-            domain=DOMAIN,
-            identifier=str(Identifier(kind=Kind.NOTE)),
-            # Shown in a row, where there is room for a sentence
-            media_class=MediaClass.URL,
-            media_content_type="",
-            title=self.text(key),
-            can_play=False,
-            can_expand=False,
-        )
+    def _notes(self, key: str) -> list[BrowseMediaSource]:
+        """Return the lines that say why a folder is empty; each has room for a short sentence on a phone."""
+        return [
+            BrowseMediaSource(
+                domain=DOMAIN,
+                identifier=NOTE,
+                media_class=MediaClass.DIRECTORY,
+                media_content_type="",
+                title=sentence,
+                can_play=False,
+                can_expand=False,
+            )
+            for sentence in self.text(key).split(". ")
+        ]
 
     def _hour(self, camera: str, date: str, hour: HourCount) -> BrowseMediaSource:
         """Return an hour as one clip."""
@@ -295,7 +298,7 @@ class Browser:
                 *(self._event(event, named=True) for event in page.events),
                 *self._next(page.cursor),
             ]
-            or [self._note("no_protected" if protected else "no_recordings")],
+            or self._notes("no_protected" if protected else "no_recordings"),
         )
 
     def _next(self, cursor: str | None) -> list[BrowseMediaSource]:
@@ -366,11 +369,16 @@ def _folder(
         can_expand=True,
         can_search=True,
         children=children,
-        children_media_class=(
-            children[0].media_class if children else MediaClass.DIRECTORY
-        ),
+        children_media_class=_layout(children),
         thumbnail=thumbnail,
     )
+
+
+def _layout(children: list[BrowseMediaSource] | None) -> MediaClass | str:
+    """Return the class by which children are laid out: sentences in rows, not in tiles."""
+    if not children:
+        return MediaClass.DIRECTORY
+    return MediaClass.URL if children[0].identifier == NOTE else children[0].media_class
 
 
 def _clip(

@@ -68,6 +68,10 @@ class MagicPiMediaSource(MediaSource):
                 return PlayMedia(day_clip_url(camera, date), MIME_TYPE)
             case Identifier(kind=Kind.EXPORT, export=str(export)):
                 return PlayMedia(export_url(export), MIME_TYPE)
+            case Identifier(kind=Kind.NOTE):
+                raise Unresolvable(
+                    translation_domain=DOMAIN, translation_key="nothing_to_play"
+                )
             case _:
                 raise Unresolvable(
                     translation_domain=DOMAIN,

@@ -163,7 +163,7 @@ async def ws_cameras(
                 for camera in nvr.gateway.cameras.values()
                 if may(hass, connection.user, camera.id, POLICY_READ)
                 for picture in (nvr.last_picture(camera.id),)
-            ]
+            ],
         },
     )
 

@@ -197,10 +197,17 @@ async def test_empty_folders_say_why(
         (f"camera/{FOLDER}", "This camera has not recorded anything yet"),
         (f"day/{FOLDER}/2020-01-01", "No recordings in this time"),
     ):
-        (note,) = (await browse(hass, identifier)).children
-        assert note.title.startswith(why)
-        assert not note.can_expand
-        assert not note.can_play
+        folder = await browse(hass, identifier)
+        assert folder.children[0].title.startswith(why)
+        # In rows, where a sentence has room
+        assert folder.children_media_class == "url"
+        for note in folder.children:
+            assert len(note.title) < 45
+            assert not note.can_expand
+            assert not note.can_play
+            with pytest.raises(Unresolvable) as error:
+                await async_resolve_media(hass, note.media_content_id, None)
+            assert error.value.translation_key == "nothing_to_play"
 
 
 async def test_exports(

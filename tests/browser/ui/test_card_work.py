@@ -117,10 +117,9 @@ async def test_date_dialog(stage: Stage, browser: Browser, dashboard: str) -> No
         dialog = card.page.locator("ha-dialog-date-picker")
         wanted = stage.day(CALM_DAY)
         if wanted.month != stage.day(0).month:
-            await dialog.get_by_role("button", name="Previous").first.click()
-        await dialog.get_by_role(
-            "button", name=f"{wanted.day}", exact=True
-        ).first.click()
+            await dialog.get_by_role("button", name="Back").first.click()
+        day = f"{wanted.day} {wanted:%B}"
+        await dialog.get_by_role("button", name=day, exact=True).click()
         await dialog.get_by_role("button", name="OK").click()
         await expect(card.element.get_by_role("status")).to_have_text("60 events")
         assert (await base_of(card))[0].date() == wanted
@@ -337,10 +336,11 @@ async def test_two_cameras_at_one_moment(
         await expect(slider).to_have_attribute("aria-valuemax", "1", timeout=60_000)
 
         async def ready() -> bool:
-            return all(
-                (await card.events(name))[-1]["state"] == "ready"
+            states = [
+                (await card.events(name))[-1]["state"]
                 for name in ("Porch", "Front door")
-            )
+            ]
+            return states == ["ready", "ready"]
 
         await wait_until(ready, 60, "both clips")
         await slider.focus()
@@ -351,10 +351,12 @@ async def test_two_cameras_at_one_moment(
         ).click()
         players = card.element.locator("magicpi-clip-player")
         await expect(players).to_have_count(2)
-        middle = max(
+        starts = [
             (await card.events(name))[-1]["start"] for name in ("Porch", "Front door")
+        ]
+        await card.element.evaluate(
+            "(card, at) => card.stage.seek(at)", max(starts) + 1500
         )
-        await card.element.evaluate("(card, at) => card.stage.seek(at)", middle + 1500)
 
         async def apart() -> float | None:
             """Return how far the clips are from each other by the wall clock, in ms."""
@@ -418,7 +420,7 @@ async def test_hostile_words(
     device = await stage.device(front_door.id)
     assert device
 
-    async def rename(name: str | None) -> None:
+    async def rename(name: str) -> None:
         await stage.hass.ws(
             "config/device_registry/update",
             device_id=device["id"],
@@ -465,7 +467,7 @@ async def test_hostile_words(
                         assert box
                         assert box["x"] + box["width"] <= size[0] + 1, words
     finally:
-        await rename(None)
+        await rename("Front door")
 
 
 async def guest_token(stage: Stage) -> str:

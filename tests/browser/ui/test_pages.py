@@ -163,7 +163,10 @@ async def test_options(
         .first.click()
     )
     form = page.locator("step-flow-form")
-    await expect(form).to_contain_text("TCP port that cameras connect to.")
+    # The folder in use, and what a field means: a hint inside of the field
+    await expect(form).to_contain_text(f"{stage.hass.media / DOMAIN}")
+    hint = page.get_by_text("TCP port that cameras connect to.")
+    await expect(hint.first).to_be_visible()
     time = form.locator("ha-selector-time input")
     await time.first.fill("3")
     await time.nth(1).fill("30")

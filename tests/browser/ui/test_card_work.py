@@ -329,7 +329,9 @@ async def test_two_cameras_at_one_moment(
 ) -> None:
     """Clips that two cameras took of one moment run on one clock; a camera that is removed takes its own along."""
     await front_door.wait_state("asleep", timeout=60)
-    async with card_of(stage, browser, dashboard) as card:
+    async with person(browser, stage.hass) as visitor:
+        card = Card(visitor)
+        await card.open(dashboard)
         porch.trigger_motion(6)
         await stage.record(front_door, 6)
         slider = card.row("Porch").get_by_role("slider")
@@ -386,6 +388,10 @@ async def test_two_cameras_at_one_moment(
         )
         await card.element.get_by_role("button", name="Next event").click()
         await expect(card.element.get_by_role("status")).to_contain_text("event")
+        # A picture may be asked for in the moment in which the camera goes
+        assert [
+            complaint for complaint in visitor.complaints if " 404 " not in complaint
+        ] == []
 
 
 async def test_entity_that_is_renamed(
@@ -525,10 +531,10 @@ async def test_without_rights(stage: Stage, browser: Browser, dashboard: str) ->
         await expect(bar.get_by_role("button", name="Draw zones")).to_have_count(0)
 
 
-async def test_refused_while_one_deletes(
+async def test_restart_while_one_deletes(
     stage: Stage, browser: Browser, dashboard: str, front_door: VirtualCamera
 ) -> None:
-    """What a restart of Home Assistant interrupts says so, and works when it is repeated."""
+    """What is asked of a Home Assistant that restarts is done when it is back, or can be asked again."""
     await front_door.wait_state("asleep", timeout=60)
     await stage.record(front_door, 2)
     async with card_of(stage, browser, dashboard) as card:
@@ -537,23 +543,35 @@ async def test_refused_while_one_deletes(
         await slider.press("End")
         await card.visitor.video_plays()
         count = len(await card.events("Front door"))
-        stage_part = card.element.locator("magicpi-stage")
-        await stage_part.get_by_role("button", name="Delete").click()
-        sure = stage_part.get_by_role("group", name="Delete")
+        below = card.element.locator("magicpi-stage")
+        await below.get_by_role("button", name="Delete").click()
+        sure = below.get_by_role("group", name="Delete")
         await stage.hass.stop()
         status = card.element.get_by_role("status")
         await expect(status).to_contain_text("Waiting for Home Assistant")
-        await sure.get_by_role("button", name="Delete").click()
-        await expect(stage_part.get_by_role("alert")).to_be_visible()
-        await stage_part.get_by_role("button", name="Share a link").click()
-        await expect(stage_part.get_by_role("alert")).not_to_be_empty()
+        delete = sure.get_by_role("button", name="Delete")
+        await delete.click()
         await stage.hass.start()
         await expect(status).to_contain_text("event", timeout=90_000)
-        if not await sure.count():
-            await stage_part.get_by_role("button", name="Delete").click()
-        await sure.get_by_role("button", name="Delete").click()
-        await expect(slider).to_have_attribute("aria-valuemax", f"{count - 1}")
-        await expect(stage_part.get_by_role("alert")).to_have_count(0)
+
+        async def deleted() -> bool:
+            if await slider.get_attribute("aria-valuemax") == f"{count - 1}":
+                return True
+            if await delete.count() and await delete.is_enabled():
+                await delete.click()
+            return False
+
+        await wait_until(deleted, 60, "the deletion")
+        await expect(card.element.locator("video")).to_have_count(0)
+        # Sharing is as good as before
+        await card.page.evaluate(
+            "navigator.share = async data => { window.shared = data; }"
+        )
+        await slider.focus()
+        await slider.press("End")
+        await card.visitor.video_plays()
+        await below.get_by_role("button", name="Share a link").click()
+        await card.page.wait_for_function("window.shared")
 
 
 async def test_storage_that_is_blocked(

@@ -63,7 +63,7 @@ async def card(
     base = stage.hass.base_url
     async with firefox(tmp_path / "profile") as page:
         await page.resize(1280, 900)
-        await page.goto(f"{base}/manifest.json")
+        await page.goto(f"{base}/api/")
         await page.evaluate(
             "tokens => localStorage.setItem('hassTokens', tokens)",
             json.dumps(tokens_of(stage.hass)),

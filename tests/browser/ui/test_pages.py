@@ -192,7 +192,9 @@ async def test_options(
         .get_by_role("button", name="Configure")
         .first.click()
     )
-    await expect(page.locator("step-flow-form")).to_contain_text("Leave a field empty")
+    await expect(page.locator("step-flow-form")).to_contain_text(
+        "Leave empty to use the MagicPi NVR defaults."
+    )
     await page.get_by_role("spinbutton").first.fill("30")
     await visitor.button("Submit").click()
     await visitor.button("Finish").click()

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from home_assistant import wait_until
 from person import CARD, PHONE, person
-from stage import BUSY_DAY, CALM_DAY, TIME_ZONE, Stage
+from seeded_installation import BUSY_DAY, CALM_DAY, TIME_ZONE, SeededInstallation
 from virtual_camera import LoopSource, VirtualCamera
 
 from .test_card import Card, card_of
@@ -41,25 +41,27 @@ HACKED = "window.hacked === undefined"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def dashboard(stage: Stage, front_door: VirtualCamera) -> str:
+async def dashboard(seeded: SeededInstallation, front_door: VirtualCamera) -> str:
     """Return the path of a dashboard with nothing but the card."""
-    await stage.hass.ws(
+    await seeded.hass.ws(
         "lovelace/dashboards/create",
         url_path=DASHBOARD,
         title="Work",
         mode="storage",
     )
     view = {"title": "Work", "type": "panel", "cards": [{"type": f"custom:{CARD}"}]}
-    await stage.hass.ws(
+    await seeded.hass.ws(
         "lovelace/config/save", url_path=DASHBOARD, config={"views": [view]}
     )
     return f"/{DASHBOARD}/0"
 
 
-async def test_pinch(stage: Stage, browser: Browser, dashboard: str) -> None:
+async def test_pinch(
+    seeded: SeededInstallation, browser: Browser, dashboard: str
+) -> None:
     """Two fingers zoom around what is between them, and take it along."""
-    async with card_of(stage, browser, dashboard, size=PHONE, touch=True) as card:
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+    async with card_of(seeded, browser, dashboard, size=PHONE, touch=True) as card:
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         row = card.row("Garden")
         await row.scroll_into_view_if_needed()
         box = await row.bounding_box()
@@ -91,9 +93,11 @@ async def test_pinch(stage: Stage, browser: Browser, dashboard: str) -> None:
         await expect(card.element.locator("video")).to_have_count(0)
 
 
-async def test_week(stage: Stage, browser: Browser, dashboard: str) -> None:
+async def test_week(
+    seeded: SeededInstallation, browser: Browser, dashboard: str
+) -> None:
     """Seven days with their events; the week before is as long."""
-    async with card_of(stage, browser, dashboard) as card:
+    async with card_of(seeded, browser, dashboard) as card:
         await card.element.get_by_role("button", name="Week", exact=True).click()
         status = card.element.get_by_role("status")
         await expect(status).not_to_contain_text("Loading")
@@ -101,22 +105,24 @@ async def test_week(stage: Stage, browser: Browser, dashboard: str) -> None:
         assert timedelta(days=7) <= end - start < timedelta(days=7.1)
         assert len(await card.events("Garden")) == 2060
         marks = await card.element.locator(".marks span").all_inner_texts()
-        names = {f"{stage.day(ago):%a}" for ago in range(7)}
+        names = {f"{seeded.day(ago):%a}" for ago in range(7)}
         assert {mark.split()[0].strip(",") for mark in marks} == names
         await card.element.get_by_role("button", name="Previous day").click()
         await expect(status).to_have_text("No events in this time")
         start, end = await base_of(card)
         assert end.date() - start.date() == timedelta(days=7)
-        assert end.date() == stage.day(6)
+        assert end.date() == seeded.day(6)
 
 
-async def test_date_dialog(stage: Stage, browser: Browser, dashboard: str) -> None:
+async def test_date_dialog(
+    seeded: SeededInstallation, browser: Browser, dashboard: str
+) -> None:
     """Home Assistant's own date picker leads to a day."""
-    async with card_of(stage, browser, dashboard) as card:
+    async with card_of(seeded, browser, dashboard) as card:
         await card.element.locator("ha-date-input").click()
         dialog = card.page.locator("ha-dialog-date-picker")
-        wanted = stage.day(CALM_DAY)
-        if wanted.month != stage.day(0).month:
+        wanted = seeded.day(CALM_DAY)
+        if wanted.month != seeded.day(0).month:
             await dialog.get_by_role("button", name="Back").first.click()
         day = f"{wanted.day} {wanted:%B}"
         await dialog.get_by_role("button", name=day, exact=True).click()
@@ -125,9 +131,11 @@ async def test_date_dialog(stage: Stage, browser: Browser, dashboard: str) -> No
         assert (await base_of(card))[0].date() == wanted
 
 
-async def test_share(stage: Stage, browser: Browser, dashboard: str) -> None:
+async def test_share(
+    seeded: SeededInstallation, browser: Browser, dashboard: str
+) -> None:
     """A link that is shared opens the clip without a login, and nothing else."""
-    async with card_of(stage, browser, dashboard) as card:
+    async with card_of(seeded, browser, dashboard) as card:
         page = card.page
         await page.evaluate(
             """() => {
@@ -136,7 +144,7 @@ async def test_share(stage: Stage, browser: Browser, dashboard: str) -> None:
                 writeText: async text => { window.copied = text; }}});
             }"""
         )
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         slider = card.row("Garden").get_by_role("slider")
         await slider.focus()
         await slider.press("End")
@@ -147,12 +155,12 @@ async def test_share(stage: Stage, browser: Browser, dashboard: str) -> None:
         shared = await page.evaluate("window.shared")
         assert shared["title"].startswith("Garden ")
         nobody = {"Authorization": ""}
-        async with stage.hass.session.get(shared["url"], headers=nobody) as response:
+        async with seeded.hass.session.get(shared["url"], headers=nobody) as response:
             assert response.status == 200
             assert response.content_type == "video/mp4"
             assert (await response.read())[4:8] == b"ftyp"
         other = shared["url"].replace("/clip/event/", "/thumbnail/")
-        async with stage.hass.session.get(other, headers=nobody) as response:
+        async with seeded.hass.session.get(other, headers=nobody) as response:
             assert response.status in (401, 403)
         # Where the browser shares nothing, the link is copied and that is said
         await page.evaluate("navigator.share = undefined")
@@ -161,10 +169,12 @@ async def test_share(stage: Stage, browser: Browser, dashboard: str) -> None:
         assert "authSig=" in await page.evaluate("window.copied")
 
 
-async def test_full_screen(stage: Stage, browser: Browser, dashboard: str) -> None:
+async def test_full_screen(
+    seeded: SeededInstallation, browser: Browser, dashboard: str
+) -> None:
     """The stage fills the screen, with time and name on it, and comes back."""
-    async with card_of(stage, browser, dashboard) as card:
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+    async with card_of(seeded, browser, dashboard) as card:
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         slider = card.row("Garden").get_by_role("slider")
         await slider.focus()
         await slider.press("End")
@@ -184,16 +194,18 @@ async def test_full_screen(stage: Stage, browser: Browser, dashboard: str) -> No
         await card.page.wait_for_function("document.fullscreenElement === null")
 
 
-async def test_right_to_left(stage: Stage, browser: Browser, dashboard: str) -> None:
+async def test_right_to_left(
+    seeded: SeededInstallation, browser: Browser, dashboard: str
+) -> None:
     """Names are at the right, time still goes to the right, and a click meets its event."""
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         await visitor.page.add_init_script(
             f"localStorage.setItem('selectedLanguage', {json.dumps(json.dumps('he'))})"
         )
         card = Card(visitor)
         await card.open(dashboard)
         await expect(visitor.page.locator("html")).to_have_attribute("dir", "rtl")
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         row = card.row("Garden")
         box = await row.bounding_box()
         parts = card.element.locator(".row", has_text="Garden")
@@ -217,9 +229,11 @@ async def test_right_to_left(stage: Stage, browser: Browser, dashboard: str) -> 
         )
 
 
-async def test_chips(stage: Stage, browser: Browser, dashboard: str) -> None:
+async def test_chips(
+    seeded: SeededInstallation, browser: Browser, dashboard: str
+) -> None:
     """What nobody asked for is hidden until its chip is pressed; labels and zones choose."""
-    async with card_of(stage, browser, dashboard) as card:
+    async with card_of(seeded, browser, dashboard) as card:
         now = await card.page.evaluate("Date.now()")
         before = len(await card.events("Garden"))
 
@@ -275,11 +289,11 @@ async def test_chips(stage: Stage, browser: Browser, dashboard: str) -> None:
 
 
 async def test_time_as_it_is_typed(
-    stage: Stage, browser: Browser, dashboard: str
+    seeded: SeededInstallation, browser: Browser, dashboard: str
 ) -> None:
     """Times are read in all the ways in which people write them; nonsense goes nowhere."""
-    async with card_of(stage, browser, dashboard) as card:
-        await card.go_to(f"{stage.day(BUSY_DAY)}")
+    async with card_of(seeded, browser, dashboard) as card:
+        await card.go_to(f"{seeded.day(BUSY_DAY)}")
         field = card.element.get_by_label("Go to a time")
         for typed, hour, minute in (
             ("9:30", 9, 30),
@@ -292,7 +306,7 @@ async def test_time_as_it_is_typed(
             await field.fill(typed)
             await field.press("Enter")
             at = datetime.combine(
-                stage.day(BUSY_DAY), datetime.min.time(), ZONE
+                seeded.day(BUSY_DAY), datetime.min.time(), ZONE
             ).replace(hour=hour, minute=minute)
             cursor = await card.cursor()
             assert 0 <= cursor - at.timestamp() * 1000 < 600_000, typed
@@ -305,23 +319,23 @@ async def test_time_as_it_is_typed(
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def porch(stage: Stage) -> AsyncGenerator[VirtualCamera]:
+async def porch(seeded: SeededInstallation) -> AsyncGenerator[VirtualCamera]:
     """Return a second camera that records; it is gone afterwards."""
-    camera = await stage.add_camera(
-        f"{stage.shed_id[:-2]}07",
+    camera = await seeded.add_camera(
+        f"{seeded.shed_id[:-2]}07",
         LoopSource.rendered(10, resolution="QVGA"),
         always_on=True,
     )
-    await stage.claim(camera, "Porch")
-    await stage.end_soon(camera)
+    await seeded.claim(camera, "Porch")
+    await seeded.end_soon(camera)
     yield camera
-    if entry := await stage.entry_titled("Porch"):
-        await stage.hass.rest("DELETE", f"/api/config/config_entries/entry/{entry}")
+    if entry := await seeded.entry_titled("Porch"):
+        await seeded.hass.rest("DELETE", f"/api/config/config_entries/entry/{entry}")
     await camera.stop()
 
 
 async def test_two_cameras_at_one_moment(
-    stage: Stage,
+    seeded: SeededInstallation,
     browser: Browser,
     dashboard: str,
     front_door: VirtualCamera,
@@ -329,11 +343,11 @@ async def test_two_cameras_at_one_moment(
 ) -> None:
     """Clips that two cameras took of one moment run on one clock; a camera that is removed takes its own along."""
     await front_door.wait_state("asleep", timeout=60)
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         card = Card(visitor)
         await card.open(dashboard)
         porch.trigger_motion(6)
-        await stage.record(front_door, 6)
+        await seeded.record(front_door, 6)
         slider = card.row("Porch").get_by_role("slider")
         await expect(slider).to_have_attribute("aria-valuemax", "1", timeout=60_000)
 
@@ -381,8 +395,8 @@ async def test_two_cameras_at_one_moment(
             "button", name="All cameras at this moment"
         ).click()
         await expect(players).to_have_count(1)
-        entry = await stage.entry("Porch")
-        await stage.hass.rest("DELETE", f"/api/config/config_entries/entry/{entry}")
+        entry = await seeded.entry("Porch")
+        await seeded.hass.rest("DELETE", f"/api/config/config_entries/entry/{entry}")
         await expect(card.element.locator(".row .name")).to_have_text(
             ["Front door", "Garden"], timeout=30_000
         )
@@ -395,13 +409,16 @@ async def test_two_cameras_at_one_moment(
 
 
 async def test_entity_that_is_renamed(
-    stage: Stage, browser: Browser, dashboard: str, front_door: VirtualCamera
+    seeded: SeededInstallation,
+    browser: Browser,
+    dashboard: str,
+    front_door: VirtualCamera,
 ) -> None:
     """The card follows a camera whose entity gets another id."""
-    entity = await stage.entity(front_door.id, "camera")
-    async with card_of(stage, browser, dashboard) as card:
+    entity = await seeded.entity(front_door.id, "camera")
+    async with card_of(seeded, browser, dashboard) as card:
         for old, new in ((entity, "camera.elsewhere"), ("camera.elsewhere", entity)):
-            await stage.hass.ws(
+            await seeded.hass.ws(
                 "config/entity_registry/update", entity_id=old, new_entity_id=new
             )
             await card.page.wait_for_function(
@@ -418,16 +435,19 @@ async def test_entity_that_is_renamed(
 
 
 async def test_hostile_words(
-    stage: Stage, browser: Browser, dashboard: str, front_door: VirtualCamera
+    seeded: SeededInstallation,
+    browser: Browser,
+    dashboard: str,
+    front_door: VirtualCamera,
 ) -> None:
     """Names, labels and notes are words: they run nothing, and nothing grows wider than the screen."""
     await front_door.wait_state("asleep", timeout=60)
-    clip = await stage.record(front_door, 2)
-    device = await stage.device(front_door.id)
+    clip = await seeded.record(front_door, 2)
+    device = await seeded.device(front_door.id)
     assert device
 
     async def rename(name: str) -> None:
-        await stage.hass.ws(
+        await seeded.hass.ws(
             "config/device_registry/update",
             device_id=device["id"],
             name_by_user=name,
@@ -437,7 +457,7 @@ async def test_hostile_words(
         for size in ((1280, 900), PHONE):
             for words in HOSTILE:
                 await rename(words)
-                await stage.hass.call_action(
+                await seeded.hass.call_action(
                     "magicpi_nvr",
                     "label_event",
                     {
@@ -447,7 +467,7 @@ async def test_hostile_words(
                     },
                 )
                 async with card_of(
-                    stage, browser, dashboard, size=size, touch=size == PHONE
+                    seeded, browser, dashboard, size=size, touch=size == PHONE
                 ) as card:
                     await card.element.evaluate(
                         """(card, id) => {
@@ -476,19 +496,19 @@ async def test_hostile_words(
         await rename("Front door")
 
 
-async def guest_token(stage: Stage) -> str:
+async def guest_token(seeded: SeededInstallation) -> str:
     """Return the access token of somebody who may look and change nothing."""
-    user = await stage.hass.ws(
+    user = await seeded.hass.ws(
         "config/auth/create", name="Guest", group_ids=["system-read-only"]
     )
-    await stage.hass.ws(
+    await seeded.hass.ws(
         "config/auth_provider/homeassistant/create",
         user_id=user["user"]["id"],
         username="guest",
         password="guest guest",
     )
-    client = f"{stage.hass.base_url}/"
-    flow = await stage.hass.rest(
+    client = f"{seeded.hass.base_url}/"
+    flow = await seeded.hass.rest(
         "POST",
         "/auth/login_flow",
         {
@@ -497,12 +517,12 @@ async def guest_token(stage: Stage) -> str:
             "redirect_uri": client,
         },
     )
-    done = await stage.hass.rest(
+    done = await seeded.hass.rest(
         "POST",
         f"/auth/login_flow/{flow['flow_id']}",
         {"client_id": client, "username": "guest", "password": "guest guest"},
     )
-    async with stage.hass.session.post(
+    async with seeded.hass.session.post(
         "/auth/token",
         data={
             "grant_type": "authorization_code",
@@ -514,11 +534,13 @@ async def guest_token(stage: Stage) -> str:
     return token
 
 
-async def test_without_rights(stage: Stage, browser: Browser, dashboard: str) -> None:
+async def test_without_rights(
+    seeded: SeededInstallation, browser: Browser, dashboard: str
+) -> None:
     """Who may only look sees no buttons that would be refused, and watches all the same."""
-    token = await guest_token(stage)
-    async with card_of(stage, browser, dashboard, token=token) as card:
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+    token = await guest_token(seeded)
+    async with card_of(seeded, browser, dashboard, token=token) as card:
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         slider = card.row("Garden").get_by_role("slider")
         await slider.focus()
         await slider.press("End")
@@ -532,12 +554,15 @@ async def test_without_rights(stage: Stage, browser: Browser, dashboard: str) ->
 
 
 async def test_restart_while_one_deletes(
-    stage: Stage, browser: Browser, dashboard: str, front_door: VirtualCamera
+    seeded: SeededInstallation,
+    browser: Browser,
+    dashboard: str,
+    front_door: VirtualCamera,
 ) -> None:
     """What is asked of a Home Assistant that restarts is done when it is back, or can be asked again."""
     await front_door.wait_state("asleep", timeout=60)
-    await stage.record(front_door, 2)
-    async with card_of(stage, browser, dashboard) as card:
+    await seeded.record(front_door, 2)
+    async with card_of(seeded, browser, dashboard) as card:
         slider = card.row("Front door").get_by_role("slider")
         await slider.focus()
         await slider.press("End")
@@ -546,12 +571,12 @@ async def test_restart_while_one_deletes(
         below = card.element.locator("magicpi-stage")
         await below.get_by_role("button", name="Delete").click()
         sure = below.get_by_role("group", name="Delete")
-        await stage.hass.stop()
+        await seeded.hass.stop()
         status = card.element.get_by_role("status")
         await expect(status).to_contain_text("Waiting for Home Assistant")
         delete = sure.get_by_role("button", name="Delete")
         await delete.click()
-        await stage.hass.start()
+        await seeded.hass.start()
         await expect(status).to_contain_text("event", timeout=90_000)
 
         async def deleted() -> bool:
@@ -575,10 +600,10 @@ async def test_restart_while_one_deletes(
 
 
 async def test_storage_that_is_blocked(
-    stage: Stage, browser: Browser, dashboard: str
+    seeded: SeededInstallation, browser: Browser, dashboard: str
 ) -> None:
     """A browser that keeps nothing shows all the same: the card stores nothing of its own."""
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         await visitor.page.add_init_script(
             """Storage.prototype.setItem = () => {
                  throw new DOMException("full", "QuotaExceededError");
@@ -586,14 +611,14 @@ async def test_storage_that_is_blocked(
         )
         card = Card(visitor)
         await card.open(dashboard)
-        await card.go_to(f"{stage.day(CALM_DAY)}")
+        await card.go_to(f"{seeded.day(CALM_DAY)}")
         assert len(await card.events("Garden")) == 60
         assert visitor.complaints == []
 
 
 @pytest.mark.parametrize("hours", [-7, 7])
 async def test_clock_that_is_wrong(
-    stage: Stage,
+    seeded: SeededInstallation,
     browser: Browser,
     dashboard: str,
     front_door: VirtualCamera,
@@ -601,14 +626,14 @@ async def test_clock_that_is_wrong(
 ) -> None:
     """A tablet whose clock is hours off shows what happens now, where now is."""
     await front_door.wait_state("asleep", timeout=60)
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         card, page = Card(visitor), visitor.page
         await page.clock.install(time=datetime.now(ZONE) + timedelta(hours=hours))
         await card.open(dashboard)
         start, end = await base_of(card)
         assert abs(end - datetime.now(ZONE)) < timedelta(minutes=30)
         assert timedelta(hours=24) <= end - start < timedelta(hours=24.5)
-        clip = await stage.record(front_door, 2)
+        clip = await seeded.record(front_door, 2)
 
         async def shown() -> bool:
             return any(
@@ -622,11 +647,14 @@ async def test_clock_that_is_wrong(
 
 
 async def test_pause_without_a_word(
-    stage: Stage, browser: Browser, dashboard: str, front_door: VirtualCamera
+    seeded: SeededInstallation,
+    browser: Browser,
+    dashboard: str,
+    front_door: VirtualCamera,
 ) -> None:
     """A phone that froze the page while its connection died catches up when it wakes."""
     await front_door.wait_state("asleep", timeout=60)
-    async with person(browser, stage.hass) as visitor:
+    async with person(browser, seeded.hass) as visitor:
         # Sockets that are taken away without a close frame
         await visitor.page.add_init_script(
             """window.sockets = [];
@@ -642,7 +670,7 @@ async def test_pause_without_a_word(
         await visitor.page.evaluate("window.sockets.at(-1).close()")
         status = card.element.get_by_role("status")
         await expect(status).to_contain_text("Waiting for Home Assistant")
-        await stage.record(front_door, 2)
+        await seeded.record(front_door, 2)
         await visitor.page.context.set_offline(False)
         slider = card.row("Front door").get_by_role("slider")
         await expect(slider).to_have_attribute(
@@ -651,10 +679,10 @@ async def test_pause_without_a_word(
 
 
 async def test_fifty_cameras_on_a_phone(
-    stage: Stage, browser: Browser, dashboard: str
+    seeded: SeededInstallation, browser: Browser, dashboard: str
 ) -> None:
     """Fifty cameras, all of them busy, fit in the width and can be reached."""
-    async with card_of(stage, browser, dashboard, size=PHONE, touch=True) as card:
+    async with card_of(seeded, browser, dashboard, size=PHONE, touch=True) as card:
         element = await card.element.element_handle()
         await card.page.evaluate(CROWD, [element, 50, 40, 0])
         rows = card.element.locator("magicpi-timeline-row")

@@ -11,7 +11,7 @@ import pytest_asyncio
 from browsers import FIREFOX, FirefoxPage, firefox
 from home_assistant import wait_until
 from person import CARD, tokens_of
-from stage import CALM_DAY, Stage
+from seeded_installation import CALM_DAY, SeededInstallation
 from virtual_camera import VirtualCamera
 
 pytestmark = pytest.mark.skipif(FIREFOX is None, reason="there is no Firefox")
@@ -47,26 +47,26 @@ class FirefoxCard:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def card(
-    stage: Stage, front_door: VirtualCamera, tmp_path: Path
+    seeded: SeededInstallation, front_door: VirtualCamera, tmp_path: Path
 ) -> AsyncGenerator[FirefoxCard]:
     """Return the card, alone in a dashboard, with somebody logged in."""
-    await stage.hass.ws(
+    await seeded.hass.ws(
         "lovelace/dashboards/create",
         url_path=DASHBOARD,
         title="Firefox",
         mode="storage",
     )
     view = {"title": "Firefox", "type": "panel", "cards": [{"type": f"custom:{CARD}"}]}
-    await stage.hass.ws(
+    await seeded.hass.ws(
         "lovelace/config/save", url_path=DASHBOARD, config={"views": [view]}
     )
-    base = stage.hass.base_url
+    base = seeded.hass.base_url
     async with firefox(tmp_path / "profile") as page:
         await page.resize(1280, 900)
         await page.goto(f"{base}/api/")
         await page.evaluate(
             "tokens => localStorage.setItem('hassTokens', tokens)",
-            json.dumps(tokens_of(stage.hass)),
+            json.dumps(tokens_of(seeded.hass)),
         )
         await page.goto(f"{base}/{DASHBOARD}/0")
         card = FirefoxCard(page)
@@ -74,14 +74,14 @@ async def card(
         yield card
 
 
-async def test_card_in_firefox(stage: Stage, card: FirefoxCard) -> None:
+async def test_card_in_firefox(seeded: SeededInstallation, card: FirefoxCard) -> None:
     """A day is drawn; a clip plays, steps by a picture, is sought, and runs faster."""
     await card.ask(
         """window.faults = [];
            addEventListener("error", event => window.faults.push(event.message));
            addEventListener("unhandledrejection", event => window.faults.push(String(event.reason)));
            card.goTo(arg);""",
-        f"{stage.day(CALM_DAY)}",
+        f"{seeded.day(CALM_DAY)}",
     )
     await card.until(
         "card.shadowRoot.querySelector('[role=status]').textContent.includes('60 events')",

@@ -164,7 +164,7 @@ async def test_options(
     )
     form = page.locator("step-flow-form")
     # The folder in use, and what a field means: a hint inside of the field
-    await expect(form).to_contain_text(f"{stage.hass.media / DOMAIN}")
+    await expect(form).to_contain_text(f"{seeded.hass.media / DOMAIN}")
     hint = page.get_by_text("TCP port that cameras connect to.")
     await expect(hint.first).to_be_visible()
     time = form.locator("ha-selector-time input")

@@ -4,6 +4,9 @@ A real Home Assistant records a fleet in a bad network. Before and after, with a
 asleep again, its tasks, threads, children, open files and temporary files are counted; in
 between its memory is watched: what the process has, and what is in use of that without
 SQLite's page caches, which Home Assistant lets grow to 16 MB over longer than any soak.
+
+With --continuous, two cameras that are always on are recorded continuously, with motion and
+a restart of Home Assistant: each frame that was sent has to be in a clip.
 """
 
 import argparse
@@ -23,6 +26,7 @@ from typing import Any, NamedTuple
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
+from continuous_soak import report_continuous, soak_continuously  # noqa: E402
 from home_assistant import HomeAssistantError, HomeAssistantProcess, wait_until  # noqa: E402
 from load import rss_mb, sender, slope_per_min  # noqa: E402
 from loaded_home import (  # noqa: E402
@@ -227,6 +231,17 @@ def report(found: Soaked) -> dict[str, Any]:
     }
 
 
+def soak_continuous(settings: argparse.Namespace, folder: Path) -> int:
+    """Record continuously and print; 1 when a frame is lost, or something was logged."""
+    found = asyncio.run(
+        soak_continuously(folder, minutes=settings.minutes, source=settings.source)
+    )
+    figures = report_continuous(found)
+    if settings.json:
+        settings.json.write_text(json.dumps(figures, indent=1) + "\n")
+    return int(bool(found.lost or found.twice or found.unknown or found.problems))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Soak and print; 1 when something is left or was logged."""
     parser = argparse.ArgumentParser(prog="scripts/bench soak", description=__doc__)
@@ -236,9 +251,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--cameras", type=int, default=8, help="how many (%(default)s)")
     parser.add_argument("--source", type=Path, help="a folder of JPEGs to send")
+    parser.add_argument(
+        "--continuous",
+        action="store_true",
+        help="two cameras at 2 pictures a second, and a restart: is each frame in a clip?",
+    )
     settings = parser.parse_args(arguments)
     scratch = Path(tempfile.mkdtemp(prefix="bench-soak-"))
     try:
+        if settings.continuous:
+            return soak_continuous(settings, scratch / "home")
         found = asyncio.run(
             soak(
                 scratch / "home",

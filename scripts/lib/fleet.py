@@ -29,14 +29,16 @@ def camera_id(number: int) -> str:
     return f"02:00:00:00:{number >> 8:02X}:{number & 255:02X}"
 
 
-def stored_cameras(count: int) -> dict[str, Any]:
-    """Return the gateway's registry with so many cameras that sleep."""
+def stored_cameras(
+    count: int, *, settings: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the gateway's registry with so many cameras: that sleep, or that are always on and have these settings."""
     caps = Caps(
         resolutions=("QVGA", "VGA", "SVGA", "XGA", "HD", "SXGA", "UXGA"),
-        battery=True,
+        battery=settings is None,
         flash=True,
         motion=("pir",),
-        sleep=True,
+        sleep=settings is None,
         ota=True,
     )
     cameras = {}
@@ -49,6 +51,8 @@ def stored_cameras(count: int) -> dict[str, Any]:
             caps=caps,
             host=_Host(),
         )
+        if settings:
+            camera.set_config(settings)
         camera.presence.last_seen_ms = Clock().now_ms()
         camera.presence.next_check_in_ms = camera.presence.last_seen_ms
         cameras[camera.id] = {

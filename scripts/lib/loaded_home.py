@@ -32,9 +32,10 @@ async def home_with_fleet(
     options: dict[str, Any] | None = None,
     camera_options: dict[str, Any] | None = None,
     models: Path | None = None,
+    settings: dict[str, Any] | None = None,
     **fleet: Any,
 ) -> AsyncGenerator[tuple[HomeAssistantProcess, Fleet]]:
-    """Start a Home Assistant in an empty folder that has claimed so many cameras."""
+    """Start a Home Assistant in an empty folder that has claimed so many cameras; with `settings` they are always on."""
     scratch = folder / "tmp"
     scratch.mkdir(parents=True)
     hass = HomeAssistantProcess(
@@ -58,7 +59,7 @@ async def home_with_fleet(
         hass.folder / ".storage",
         cameras,
         port=known.port,
-        registry=known.with_keys(stored_cameras(cameras)),
+        registry=known.with_keys(stored_cameras(cameras, settings=settings)),
         more=options,
         camera_options=camera_options,
     )

@@ -11,7 +11,8 @@ import pytest
 from pytest_homeassistant_custom_component.common import async_capture_events
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
-from custom_components.magicpi_nvr.const import CONF_RECORD, RECORD_CONTINUOUSLY
+from continuous_soak import kept_frames
+from custom_components.magicpi_nvr.const import CONF_RECORD, DOMAIN, RECORD_CONTINUOUSLY
 from custom_components.magicpi_nvr.nvr import continuous
 from custom_components.magicpi_nvr.recording import Event
 from homeassistant.components.media_source import async_browse_media
@@ -21,6 +22,8 @@ from tests.harness.home_assistant import CAMERA_ID, Installation
 from virtual_camera import VirtualCamera
 
 PIECE_MS = 3000
+# A second, and a picture that comes late on a machine that is busy
+MAX_GAP_MS = 1150
 # Of the soak
 MINUTES = float(os.environ.get("MAGICPI_SOAK_MINUTES", "0.5"))
 
@@ -66,6 +69,17 @@ async def count_until(installation: Installation, pieces: int) -> list[Event]:
             lambda seen=seen: installation.camera().counters.frames > seen
         )
     return found
+
+
+async def recorded_times(house: House) -> list[int]:
+    """Return when the recorded pictures were taken by the camera's clock, in ms."""
+    kept = await house.hass.async_add_executor_job(kept_frames, house.nvr.media_root)
+    return sorted(one.t for one in kept)
+
+
+def gaps_of(times: list[int]) -> list[int]:
+    """Return what lies between pictures."""
+    return [after - before for before, after in itertools.pairwise(times)]
 
 
 async def test_pieces_follow_each_other(
@@ -153,6 +167,24 @@ async def test_motion_is_an_event_of_its_own(
     reasons = [event["reason"] for event in answer["result"]["events"]]
     assert reasons.count("motion") == 1
     assert reasons.count("continuous") >= 2
+
+
+async def test_camera_bridges_a_restart(
+    nvr_house: House, always_on: VirtualCamera
+) -> None:
+    """While Home Assistant is away the camera keeps a picture a second: no gap is above a second."""
+    await count_until(nvr_house, 1)
+    entries = nvr_house.hass.config_entries.async_entries(DOMAIN)
+    for entry in entries:
+        await nvr_house.hass.config_entries.async_unload(entry.entry_id)
+    away = always_on.counters.captured
+    await nvr_house.wait_until(lambda: always_on.counters.captured >= away + 4)
+    for entry in entries:
+        await nvr_house.hass.config_entries.async_setup(entry.entry_id)
+    done = len(await events(nvr_house, continuous=True))
+    await count_until(nvr_house, done + 2)
+    times = await recorded_times(nvr_house)
+    assert max(gaps_of(times)) <= MAX_GAP_MS
 
 
 async def test_goes_on_after_a_restart(

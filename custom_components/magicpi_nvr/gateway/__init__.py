@@ -17,7 +17,15 @@ from .clock import Clock
 from .delegate import GatewayDelegate
 from .link.listener import ListenerLimits
 from .messages import Caps, ConfigAck, Heartbeat, Hello
-from .protocol import WAKE_TIMER, CloseCode, Frame, FrameHeader, is_camera_id, is_mac
+from .protocol import (
+    FLAG_PRE_ROLL,
+    WAKE_TIMER,
+    CloseCode,
+    Frame,
+    FrameHeader,
+    is_camera_id,
+    is_mac,
+)
 from .server import Gateway
 from .session import Session
 from .settings import GatewaySettings
@@ -42,6 +50,7 @@ from .trust.registry import RegistrationExpired, Registry, Storage
 
 __all__ = [
     "CONFIG_KEYS",
+    "FLAG_PRE_ROLL",
     "SERVER_NAME",
     "WAKE_TIMER",
     "AlreadyClaimed",

@@ -10,14 +10,15 @@ from typing import Final
 
 from homeassistant.core import HomeAssistant, callback
 
-from ..gateway import Camera, Frame
-from ..recording import Recorder
+from ..gateway import FLAG_PRE_ROLL, Camera, Frame
+from ..recording import PIECE_MS, Recorder
 
 # An event's number has 32 bits. Cameras use 16, people's recordings begin with the second, without the highest bit.
 FIRST_PIECE: Final = 1 << 31
-PIECE_MS: Final = 5 * 60 * 1000
-# Between events; a little less than a second, so that two pictures a second give one
-INTERVAL_MS: Final = 950
+# A recorder forgets finished events when there are many: a piece that motion interrupts more often gives way to another
+MAX_PAUSES: Final = 8
+# Between events; less than a second, so that the picture after it comes within one
+INTERVAL_MS: Final = 850
 RETRY_S: Final = 0.2
 
 
@@ -29,6 +30,8 @@ class Piece:
     slot: int  # of PIECE_MS of the wall clock
     event: int
     t: int  # of the last frame that was taken
+    pauses: int = 0
+    is_paused: bool = False
 
 
 class ContinuousRecordings:
@@ -61,15 +64,17 @@ class ContinuousRecordings:
             and camera.session is not None
             and self._is_wanted(camera)
         ):
-            self._holders[camera.id] = self._hass.async_create_background_task(
-                self._hold(camera), f"magicpi_nvr continuous {camera.id}"
+            # Home Assistant cancels its background tasks before it stops: the camera would
+            # hear that nobody wants its pictures, and keep none until the next start
+            self._holders[camera.id] = asyncio.create_task(
+                self._hold(camera), name=f"continuous {camera.id}"
             )
 
     async def _hold(self, camera: Camera) -> None:
         """Keep the camera sending: frames come to `take` by themselves."""
         try:
             while camera.session is not None and self._is_wanted(camera):
-                async with aclosing(camera.frames()) as frames:
+                async with aclosing(camera.frames(keep=True)) as frames:
                     async for _ in frames:
                         if not self._is_wanted(camera):
                             return
@@ -77,7 +82,7 @@ class ContinuousRecordings:
                 await asyncio.sleep(RETRY_S)
         finally:
             self._holders.pop(camera.id, None)
-            self.end_piece(camera.id)
+            self.pause_piece(camera.id)
 
     async def stop(self) -> None:
         """Hold no stream any more."""
@@ -94,7 +99,12 @@ class ContinuousRecordings:
             return None
         slot = frame.captured_ms // PIECE_MS
         piece = self._pieces.get(camera.id)
-        if piece is None or piece.boot != frame.boot or piece.slot != slot:
+        if (
+            piece is None
+            or piece.boot != frame.boot
+            or piece.slot != slot
+            or piece.pauses > MAX_PAUSES
+        ):
             self.end_piece(camera.id)
             # Once each, also where the clock was set back
             event = max(
@@ -105,14 +115,30 @@ class ContinuousRecordings:
             piece = self._pieces[camera.id] = Piece(
                 frame.boot, slot, event, frame.t - INTERVAL_MS
             )
-        if frame.t - piece.t < INTERVAL_MS and not self._is_watched(camera.id):
+        if (
+            frame.t - piece.t < INTERVAL_MS
+            # What the camera kept while it had no connection is one a second already
+            and not frame.flags & FLAG_PRE_ROLL
+            and not self._is_watched(camera.id)
+        ):
             self.thinned[camera.id] += 1
             return None
         piece.t = max(piece.t, frame.t)
+        piece.is_paused = False
         return replace(frame, event=piece.event)
 
     @callback
-    def end_piece(self, camera_id: str) -> None:
-        """End the present piece: an event begins, five minutes are over, or the camera left."""
-        if piece := self._pieces.pop(camera_id, None):
+    def pause_piece(self, camera_id: str) -> None:
+        """Leave the encoder to an event, or the camera left: the piece goes on with its next frame."""
+        if (piece := self._pieces.get(camera_id)) and not piece.is_paused:
+            piece.is_paused = True
+            piece.pauses += 1
+            # The picture after an event is recorded, however soon it comes
+            piece.t -= INTERVAL_MS
             self._recorder().end_event(camera_id, piece.boot, piece.event)
+
+    @callback
+    def end_piece(self, camera_id: str) -> None:
+        """End the present piece for good: five minutes are over, or it is not wanted any more."""
+        self.pause_piece(camera_id)
+        self._pieces.pop(camera_id, None)

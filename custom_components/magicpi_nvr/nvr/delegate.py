@@ -236,6 +236,7 @@ class CameraDelegate:
             self.vision.frame_received(camera, frame)
         recorder = self._recordings.recorder
         if (manual := self._recordings.manual.take(frame)) is not None:
+            self.continuous.pause_piece(camera.id)
             return recorder.add_frame(manual, reason=REASON_MANUAL)
         if not self._may_record(camera):
             return False
@@ -244,8 +245,8 @@ class CameraDelegate:
             return piece is not None and recorder.add_frame(
                 piece, reason=REASON_CONTINUOUS
             )
-        # The motion's pictures are its own, and the piece before it is over
-        self.continuous.end_piece(camera.id)
+        # The motion's pictures are its own, within the time of the piece
+        self.continuous.pause_piece(camera.id)
         reason = self._reasons.get(camera.id, {}).get(
             (frame.boot, frame.event), REASON_MOTION
         )

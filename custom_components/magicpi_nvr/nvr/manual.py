@@ -59,6 +59,16 @@ class ManualRecordings:
         manual.events.add(frame.event)
         return frame
 
+    async def _stream_sleeper(self, camera: Camera, duration: float) -> None:
+        """Have a battery camera send pictures for so long: who only watches it does not hold it."""
+        try:
+            await camera.command("stream_start", {"duration_s": ceil(duration)})
+            await asyncio.sleep(duration)
+        finally:
+            if not camera.motion:
+                with suppress(CameraAsleep, CommandFailed):
+                    await camera.command("stream_stop")
+
     async def async_record(
         self, camera: Camera, duration: float, recorder: Recorder
     ) -> Event:
@@ -85,14 +95,16 @@ class ManualRecordings:
         unsubscribe = self._changes.subscribe_events(note)
         try:
             try:
-                await camera.command("stream_start", {"duration_s": ceil(duration)})
-                await asyncio.sleep(duration)
+                if camera.sleeps:
+                    await self._stream_sleeper(camera, duration)
+                else:
+                    with camera.hold_stream():
+                        # It may refuse
+                        await camera.command("stream_start", camera.stream_args)
+                        await asyncio.sleep(duration)
             finally:
                 del self._running[camera.id]
                 recorder.end_event(camera.id, boot, number)
-                if not camera.motion:
-                    with suppress(CameraAsleep, CommandFailed):
-                        await camera.command("stream_stop")
             wanted = {
                 event_id(camera.id, boot, item)
                 for item in ({number} if number in manual.events else manual.events)

@@ -33,6 +33,7 @@ from .library.storage import prepare_root
 from .model import (
     NO_FINDINGS,
     NOTHING_SEEN,
+    PIECE_MS,
     REASON_CHECK_IN,
     REASON_CONTINUOUS,
     CameraRetention,
@@ -54,6 +55,7 @@ from .model import (
 __all__ = [
     "NOTHING_SEEN",
     "NO_FINDINGS",
+    "PIECE_MS",
     "REASON_CHECK_IN",
     "REASON_CONTINUOUS",
     "CameraRetention",

@@ -8,6 +8,8 @@ from typing import Protocol, Self
 
 # Recorded between events: not in lists, and kept for days of its own
 REASON_CONTINUOUS = "continuous"
+# Its pieces begin where the clock shows a multiple of this
+PIECE_MS = 5 * 60 * 1000
 
 FLAG_PRE_ROLL = 1
 FLAG_STILL = 2

@@ -90,6 +90,10 @@ class Boot:
     events: int = 0
     recording: Recording | None = None
     live: bool = False
+    # Seconds between pictures that are kept for a link that is lost; until when without one
+    keep_s: float | None = None
+    keep_until: float = 0
+    captured_at: float = 0
     linked_once: bool = False
     sensor_frames: int = 0
     first_frame_ms: int | None = None
@@ -115,7 +119,12 @@ class Boot:
     @property
     def capturing(self) -> bool:
         """Return whether the sensor is at work."""
-        return self.recording is not None or self.live
+        return self.recording is not None or self.live or self.keeping
+
+    @property
+    def keeping(self) -> bool:
+        """Return whether pictures are taken although nobody is there."""
+        return self.clock() < self.keep_until
 
     def progress(self) -> None:
         """Note that something was achieved, for which staying awake was worth it."""

@@ -26,6 +26,8 @@ from .store import Flash, new_camera_id, new_setup_code, show_code
 BACKOFF_MAX_S = 30.0
 SLOW_RETRY_S = 60.0
 RECORD = 200_000
+# How long pictures are taken without a link
+KEEP_S = 600.0
 
 
 class VirtualCamera(Observable):
@@ -409,10 +411,12 @@ class VirtualCamera(Observable):
             )
         )
 
-    def set_live(self, on: bool) -> None:
-        """Begin or end capturing for somebody who watches."""
+    def set_live(self, on: bool, *, keep_s: float | None = None) -> None:
+        """Begin or end capturing for somebody who watches; `keep_s`: also without a link, so often."""
         if boot := self.boot:
             boot.live = on
+            boot.keep_s = keep_s if self.config["power_mode"] == "always_on" else None
+            boot.keep_until = 0
             self.sensor.wake()
             boot.changed.set()
             self.update_state()
@@ -524,6 +528,11 @@ class VirtualCamera(Observable):
                 await link.close()
         finally:
             self.link = self._session = None
+            if boot.live and boot.keep_s:
+                boot.keep_until = boot.clock() + KEEP_S
+                # The first one at once: of those before, not each was recorded
+                boot.captured_at = 0
+                self.sensor.wake()
             boot.live = False
             if link not in self._ghosts:
                 link.abort()

@@ -84,6 +84,11 @@ class Outbox:
         return not (self._waiting or self._in_flight)
 
     @property
+    def is_roomy(self) -> bool:
+        """Return whether there is room that no event may need soon."""
+        return self.bytes < self._max_bytes * 3 // 4
+
+    @property
     def waiting_frames(self) -> int:
         """Return how many frames were not yet sent on this link."""
         return sum(isinstance(item, CapturedFrame) for item in self._waiting)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 MAX_JPEG = 512 * 1024
 WARM_UP_FRAMES = 3
 LIVE_FRAMES_WAITING = 2
+# How often a camera without a link looks whether a picture is due
+KEEP_LOOK_S = 0.1
 
 
 class Sensor:
@@ -63,12 +65,13 @@ class Sensor:
             self._follow_motion(boot)
             if boot.capturing and (boot.linked_once or self._camera.config["pre_roll"]):
                 period = 1 / self._camera.config["framerate"]
+                if boot.keeping and not boot.recording:
+                    period = min(period, KEEP_LOOK_S)
                 if boot.recording:
                     await self._capture_event_frame(boot, boot.recording, period)
                 elif (
-                    self._camera.link
-                    and boot.outbox.waiting_frames < LIVE_FRAMES_WAITING
-                ):
+                    boot.live and boot.outbox.waiting_frames < LIVE_FRAMES_WAITING
+                ) or self._keeps(boot):
                     await self.capture(boot)
                 # A sensor that is late skips pictures; it does not catch up.
                 due = max(due + period, loop.time())
@@ -79,6 +82,16 @@ class Sensor:
                 boot.changed.set()
                 await self._wanted.wait()
                 due = loop.time()
+
+    @staticmethod
+    def _keeps(boot: Boot) -> bool:
+        """Return whether a picture is due for who is not there, and has room."""
+        return (
+            boot.keep_s is not None
+            and (boot.live or boot.keeping)
+            and boot.clock() - boot.captured_at >= boot.keep_s
+            and boot.outbox.is_roomy
+        )
 
     @property
     def motion_pending(self) -> bool:
@@ -223,10 +236,11 @@ class Sensor:
             boot.sensor_frames += 1
             if boot.sensor_frames <= WARM_UP_FRAMES and FrameFlag.STILL not in flags:
                 flags |= FrameFlag.WARMING_UP
-            if not boot.linked_once:
+            if not boot.linked_once or (not event and boot.keeping):
                 flags |= FrameFlag.PRE_ROLL
             if boot.first_frame_ms is None:
                 boot.first_frame_ms = t
+            boot.captured_at = boot.clock()
             self._camera.counters.captured += 1
             frame = CapturedFrame(event, boot.seq, flags, t, jpeg)
             if len(jpeg) > MAX_JPEG:

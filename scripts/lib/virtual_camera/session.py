@@ -31,6 +31,8 @@ WELCOME_TIMEOUT_S = 10.0
 FENCE_TIMEOUT_S = 10.0
 GOODBYE_TIMEOUT_S = 3.0
 MAX_JOBS = 8
+# Who wants pictures again asks for them
+KEEP_ASKED_S = 30.0
 MAX_FIRMWARE = 4 * 1024 * 1024
 OTA_BATTERY_PCT = 20
 DOWNLOAD_TRIES = 3
@@ -186,6 +188,7 @@ class Session:
         if isinstance(stay, int | float):
             boot.stay_awake_until = self._clock() + stay
         boot.linked_once = True
+        boot.keep_until = min(boot.keep_until, self._clock() + KEEP_ASKED_S)
         boot.progress()
         camera.sensor.wake()
         camera.emit("welcome", have=have, boot=boot.number, resend=boot.outbox.frames)
@@ -390,7 +393,10 @@ class Session:
 
     async def _stream_start(self, args: Mapping[str, Any]) -> None:
         """Send live pictures."""
-        self._camera.set_live(True)
+        keep_ms = args.get("keep_ms")
+        self._camera.set_live(
+            True, keep_s=keep_ms / 1000 if isinstance(keep_ms, int) else None
+        )
 
     async def _stream_stop(self, args: Mapping[str, Any]) -> None:
         """End live pictures."""

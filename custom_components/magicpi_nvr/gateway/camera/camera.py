@@ -6,6 +6,7 @@ Long because the parts of a camera meet here alone.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 import logging
 from typing import Any, Final, Self
@@ -38,6 +39,8 @@ _LOGGER = logging.getLogger(__name__)
 
 MAX_LOG_LINES: Final = 50
 UNKNOWN: Final = "unknown"
+# Between pictures that a camera takes without a connection, for who wants them
+KEEP_MS: Final = 800
 # Counters change with every frame; subscribers hear of it every so many ticks of the gateway.
 COUNTER_TICKS: Final = 20
 
@@ -63,6 +66,11 @@ class Ring:
     event: int
     t: int
     at_ms: int
+
+
+def _stream_args(keep: bool) -> dict[str, Any]:
+    """Return what `stream_start` carries."""
+    return {"keep_ms": KEEP_MS} if keep else {}
 
 
 class Camera:
@@ -565,20 +573,30 @@ class Camera:
 
     # Pictures
 
-    def _request_stream(self, on: bool) -> None:
+    def _request_stream(self, on: bool, keep: bool) -> None:
         """Start or stop streaming for viewers; a camera that sleeps is not held by looking."""
         if self.session is not None and not self.sleeps:
             name = "stream_start" if on else "stream_stop"
-            self._commands.post(self.session.send, name, {})
+            args = _stream_args(keep) if on else {}
+            self._commands.post(self.session.send, name, args)
+
+    @property
+    def stream_args(self) -> dict[str, Any]:
+        """Return what `stream_start` carries for those who watch now."""
+        return _stream_args(self._live.keeps)
 
     @property
     def viewers(self) -> int:
         """How many watch live now."""
         return self._live.viewers
 
-    def frames(self) -> AsyncGenerator[Frame]:
-        """Live view: always the newest frame; ends when the camera leaves."""
-        return self._live.frames()
+    def frames(self, *, keep: bool = False) -> AsyncGenerator[Frame]:
+        """Live view: always the newest frame; ends when the camera leaves. With `keep` it takes pictures meanwhile, too."""
+        return self._live.frames(keep=keep)
+
+    def hold_stream(self) -> AbstractContextManager[None]:
+        """Have a camera that is always on send pictures, whoever else watches or leaves meanwhile."""
+        return self._live.hold()
 
     async def snapshot(self, *, timeout: float = 10) -> Frame:
         """Take a still picture; raises CameraAsleep, CommandFailed."""

@@ -1,28 +1,26 @@
 """Live pictures of one camera: the newest frame, its viewers, stills."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from ..protocol import FLAG_STILL, FLAG_WARMING_UP, Frame
 from .commands import CommandFailed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class LiveView:
     """Shows each viewer the newest frame; one who is slow gets fewer."""
 
-    def __init__(self, request_stream: Callable[[bool], None]) -> None:
-        """`request_stream` is called with True for the first viewer, False after the last."""
+    def __init__(self, request_stream: Callable[[bool, bool], None]) -> None:
+        """`request_stream(on, keep)` is called with the first viewer, after the last, and when `keep` changes."""
         self.latest: Frame | None = None
         """Newest picture of a sensor that had warmed up; it outlives the connection."""
         self._request_stream = request_stream
         self._newest: Frame | None = None
         self._connected = False
         self._viewers = 0
+        # Of these, who wants pictures of times without a connection, too
+        self._keepers = 0
         self._frame_waiters: set[asyncio.Future[None]] = set()
         self._still_waiters: set[asyncio.Future[Frame]] = set()
 
@@ -31,11 +29,16 @@ class LiveView:
         """How many watch now."""
         return self._viewers
 
+    @property
+    def keeps(self) -> bool:
+        """Whether somebody wants pictures of times without a connection, too."""
+        return self._keepers > 0
+
     def connected(self) -> None:
         """The camera is there; viewers of an older connection want frames of this one."""
         self._connected = True
         if self._viewers:
-            self._request_stream(True)
+            self._request_stream(True, self._keepers > 0)
 
     def disconnected(self) -> None:
         """The camera left: views end."""
@@ -67,15 +70,15 @@ class LiveView:
                 waiter.set_result(None)
         self._frame_waiters.clear()
 
-    async def frames(self) -> AsyncGenerator[Frame]:
-        """Yield the newest frame again and again; ends when the camera leaves."""
+    async def frames(self, *, keep: bool = False) -> AsyncGenerator[Frame]:
+        """Yield the newest frame again and again; ends when the camera leaves.
+
+        `keep` lets the camera go on without a connection, as far as its memory goes.
+        """
         if not self._connected:
             return
-        self._viewers += 1
-        if self._viewers == 1:
-            self._request_stream(True)
         shown: Frame | None = None
-        try:
+        with self.hold(keep=keep):
             while self._connected:
                 if (frame := self._newest) is not None and frame is not shown:
                     shown = frame
@@ -87,10 +90,21 @@ class LiveView:
                     await waiter
                 finally:
                     self._frame_waiters.discard(waiter)
+
+    @contextmanager
+    def hold(self, *, keep: bool = False) -> Iterator[None]:
+        """Have pictures come, whoever else watches or leaves meanwhile."""
+        self._viewers += 1
+        self._keepers += keep
+        if self._viewers == 1 or (keep and self._keepers == 1):
+            self._request_stream(True, self._keepers > 0)
+        try:
+            yield
         finally:
             self._viewers -= 1
-            if not self._viewers:
-                self._request_stream(False)
+            self._keepers -= keep
+            if not self._viewers or (keep and not self._keepers):
+                self._request_stream(self._viewers > 0, False)
 
     @contextmanager
     def expect_still(self) -> Iterator[asyncio.Future[Frame]]:

@@ -17,11 +17,17 @@ from ..errors import (
     StorageFailed,
 )
 from ..files import sync_folder
-from ..model import REASON_CHECK_IN, ClipSpec, StoredSegment
+from ..model import (
+    PIECE_MS,
+    REASON_CHECK_IN,
+    REASON_CONTINUOUS,
+    ClipSpec,
+    StoredSegment,
+)
 from ..stamp import TimeStamps, stamp_file
 from .backend import READERS, Backend
 from .compose import Cut, compose
-from .index import stored_segment
+from .index import Index, stored_segment
 from .layout import HourPath, camera_folder, to_local
 from .outline import Outline
 from .playback import VirtualFile
@@ -149,9 +155,12 @@ class Clips:
         """Return the segments that a clip shows, in order of time; raises InvalidValue."""
         index = self._backend.index
         if spec.event_id is not None:
-            return await self._backend.indexed(
+            own = await self._backend.indexed(
                 lambda: index.segments(event=spec.event_id)
             )
+            if own and own[0].reason == REASON_CONTINUOUS:
+                return await self._backend.indexed(lambda: _whole_piece(index, own))
+            return own
         return [
             segment
             for segment in await self._segments_between(spec)
@@ -196,7 +205,12 @@ class Clips:
         outlines: Mapping[str, Outline],
     ) -> VirtualFile:
         """Blocking."""
-        cut = Cut(start_ms=spec.start_ms, end_ms=spec.end_ms, speed=spec.timelapse)
+        cut = Cut(
+            start_ms=spec.start_ms,
+            end_ms=spec.end_ms,
+            speed=spec.timelapse,
+            as_one=spec.event_id is not None,
+        )
         remote = self._backend.remote
         sources = Sources(self._backend.root, outlines, remote.read)
         return VirtualFile(
@@ -259,3 +273,33 @@ def _remove(*paths: Path) -> None:
     for path in paths:
         with suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+def _whole_piece(index: Index, own: Sequence[StoredSegment]) -> list[StoredSegment]:
+    """Return a piece of a continuous recording with the events that began within it, in order of time. Blocking."""
+    first = own[0]
+    end_ms = max(
+        (first.start_ms // PIECE_MS + 1) * PIECE_MS,
+        *(segment.end_ms for segment in own),
+    )
+    around = [
+        segment
+        for segment in index.segments(
+            camera=first.camera, start_ms=first.start_ms, end_ms=end_ms
+        )
+        if segment.start_ms >= first.start_ms and segment.reason != REASON_CHECK_IN
+    ]
+    following = min(
+        (
+            segment.start_ms
+            for segment in around
+            if segment.reason == REASON_CONTINUOUS and segment.event != first.event
+        ),
+        default=end_ms,
+    )
+    return [
+        segment
+        for segment in around
+        if segment.event == first.event
+        or (segment.reason != REASON_CONTINUOUS and segment.start_ms < following)
+    ]

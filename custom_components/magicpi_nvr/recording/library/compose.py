@@ -20,11 +20,15 @@ _LONGEST_FRAME = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """What to take of the segments: all, or the pictures of a time range; `speed` makes a time-lapse of it."""
+    """What to take of the segments: all, or the pictures of a time range; `speed` makes a time-lapse of it.
+
+    `as_one`: between any of them time passes as it did, whatever event they are of.
+    """
 
     start_ms: int | None = None
     end_ms: int | None = None
     speed: float | None = None
+    as_one: bool = False
 
 
 def compose(
@@ -38,7 +42,9 @@ def compose(
         if len(configs) > 1:
             _prepare_parameter_sets(result)
         pairs = zip(segments, found, strict=True)
-        for _, group in groupby(pairs, key=lambda pair: pair[0].event):
+        for _, group in groupby(
+            pairs, key=lambda pair: None if cut.as_one else pair[0].event
+        ):
             _add_event(result, [source for _, source in group], cut)
     except (hourfile.HourFileError, OSError) as error:
         raise ClipGone(str(error)) from error

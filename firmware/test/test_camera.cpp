@@ -944,6 +944,64 @@ TEST_CASE("a live view ends with the connection that asked for it") {
   CHECK(w.camera().state() == State::Online);
 }
 
+TEST_CASE("a stream that is to be kept goes on without the link, a picture each keep_ms, and ends with who asked") {
+  World w;
+  w.adopt();
+  w.gateway.config_rev = 0;
+  w.options.settings.power_mode = PowerMode::AlwaysOn;
+  w.boot(WakeCause::Power);
+  REQUIRE(w.run_to(State::Online));
+  w.gateway.send_text("{\"type\":\"command\",\"id\":1,\"name\":\"stream_start\",\"args\":{\"keep_ms\":800}}");
+  w.run(5 * kSecond);
+  size_t before = w.gateway.frames.size();
+  w.gateway.up = false;
+  w.wire(0).cut();
+  w.run(40 * kSecond);
+  CHECK(w.camera().capturing());
+  CHECK(w.gateway.frames.size() == before);
+  w.gateway.up = true;
+  REQUIRE(w.run(60 * kSecond, [&] { return w.gateway.frames.size() > before + 40; }));
+  // Without a gap above a second, from the last picture before to the last one
+  for (size_t i = before; i < w.gateway.frames.size(); ++i) {
+    const auto& frame = w.gateway.frames[i];
+    CHECK(frame.event == 0);
+    CHECK(frame.t - w.gateway.frames[i - 1].t <= 1000);
+    if (i > before + 10 && i < before + 40) {
+      CHECK(frame.t - w.gateway.frames[i - 1].t >= 700);
+      CHECK((frame.flags & kPreRoll) != 0);
+    }
+  }
+  // Nobody asks again
+  w.run(35 * kSecond);
+  CHECK(!w.camera().capturing());
+  before = w.gateway.frames.size();
+  w.run(5 * kSecond);
+  CHECK(w.gateway.frames.size() == before);
+}
+
+TEST_CASE("pictures that are kept leave room for events, and end after ten minutes") {
+  World w;
+  w.adopt();
+  w.gateway.config_rev = 0;
+  w.options.settings.power_mode = PowerMode::AlwaysOn;
+  w.boot(WakeCause::Power);
+  REQUIRE(w.run_to(State::Online));
+  w.gateway.send_text("{\"type\":\"command\",\"id\":1,\"name\":\"stream_start\",\"args\":{\"keep_ms\":250}}");
+  w.run(5 * kSecond);
+  w.gateway.up = false;
+  w.wire(0).cut();
+  w.run(8 * kMinute);
+  CHECK(w.camera().capturing());
+  const size_t kept = w.taken[w.camera().boot()].size();
+  w.run(kMinute);
+  CHECK(w.taken[w.camera().boot()].size() == kept);
+  w.move_pir(100, 2000);
+  w.run(3 * kSecond);
+  CHECK(w.taken[w.camera().boot()].size() > kept + 15);
+  w.run(2 * kMinute);
+  CHECK(!w.camera().capturing());
+}
+
 TEST_CASE("spoilt RTC memory and NVS are survived") {
   auto w = sleeping();
   for (int i = 0; i < 40; ++i) {

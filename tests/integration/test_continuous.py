@@ -3,18 +3,22 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
+from io import BytesIO
 import itertools
 import os
 from typing import Any
 
+import av
 import pytest
 from pytest_homeassistant_custom_component.common import async_capture_events
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
-from continuous_soak import kept_frames
+from continuous_soak import compare, kept_frames
 from custom_components.magicpi_nvr.const import CONF_RECORD, DOMAIN, RECORD_CONTINUOUSLY
+from custom_components.magicpi_nvr.gateway import Clock
 from custom_components.magicpi_nvr.nvr import continuous
-from custom_components.magicpi_nvr.recording import Event
+from custom_components.magicpi_nvr.recording import ClipSpec, Event, VirtualFile
 from homeassistant.components.media_source import async_browse_media
 from homeassistant.const import EVENT_STATE_CHANGED
 from homeassistant.core import HomeAssistant
@@ -71,10 +75,23 @@ async def count_until(installation: Installation, pieces: int) -> list[Event]:
     return found
 
 
-async def recorded_times(house: House) -> list[int]:
+async def recorded_times(installation: Installation) -> list[int]:
     """Return when the recorded pictures were taken by the camera's clock, in ms."""
-    kept = await house.hass.async_add_executor_job(kept_frames, house.nvr.media_root)
+    kept = await installation.hass.async_add_executor_job(
+        kept_frames, installation.nvr.media_root
+    )
     return sorted(one.t for one in kept)
+
+
+async def pictures_in(clip: VirtualFile) -> int:
+    """Return how many pictures of a clip decode."""
+    data = b"".join([chunk async for chunk in clip.read(0, clip.size)])
+
+    def decode() -> int:
+        with av.open(BytesIO(data)) as container:
+            return sum(1 for _ in container.decode(video=0))
+
+    return await asyncio.to_thread(decode)
 
 
 def gaps_of(times: list[int]) -> list[int]:
@@ -144,6 +161,17 @@ async def test_motion_is_an_event_of_its_own(
     ]
     assert ready == [motion.id]
 
+    # What is played of the piece around it has the motion in its place
+    piece = max(
+        (event for event in everything if event.is_continuous),
+        key=lambda event: (event.start_ms <= motion.start_ms, event.start_ms),
+    )
+    library = installation.nvr.recordings.library
+    played = await library.clip(ClipSpec(event_id=piece.id))
+    assert await pictures_in(played) == piece.frames + motion.frames
+    alone = await library.clip(ClipSpec(event_id=motion.id))
+    assert await pictures_in(alone) == motion.frames
+
     day = (await installation.nvr.recordings.library.days(camera=CAMERA_ID))[0]
     assert day.events == 1
     browsed = await async_browse_media(
@@ -170,20 +198,20 @@ async def test_motion_is_an_event_of_its_own(
 
 
 async def test_camera_bridges_a_restart(
-    nvr_house: House, always_on: VirtualCamera
+    installation: Installation, always_on: VirtualCamera
 ) -> None:
     """While Home Assistant is away the camera keeps a picture a second: no gap is above a second."""
-    await count_until(nvr_house, 1)
-    entries = nvr_house.hass.config_entries.async_entries(DOMAIN)
+    await count_until(installation, 1)
+    entries = installation.hass.config_entries.async_entries(DOMAIN)
     for entry in entries:
-        await nvr_house.hass.config_entries.async_unload(entry.entry_id)
+        await installation.hass.config_entries.async_unload(entry.entry_id)
     away = always_on.counters.captured
-    await nvr_house.wait_until(lambda: always_on.counters.captured >= away + 4)
+    await installation.wait_until(lambda: always_on.counters.captured >= away + 4)
     for entry in entries:
-        await nvr_house.hass.config_entries.async_setup(entry.entry_id)
-    done = len(await events(nvr_house, continuous=True))
-    await count_until(nvr_house, done + 2)
-    times = await recorded_times(nvr_house)
+        await installation.hass.config_entries.async_setup(entry.entry_id)
+    done = len(await events(installation, continuous=True))
+    await count_until(installation, done + 2)
+    times = await recorded_times(installation)
     assert max(gaps_of(times)) <= MAX_GAP_MS
 
 
@@ -196,6 +224,75 @@ async def test_goes_on_after_a_restart(
     after = await count_until(installation, len(before) + 2)
     assert len({event.id for event in after}) == len(after)
     assert installation.nvr.recordings.is_recording(CAMERA_ID)
+
+
+# Where the host's clock stands when the recording begins (None: where it is), and by how much it is set then
+JUMPS = {
+    "another hour": ("2026-11-28T10:59:57+01:00", 0),
+    "another day": ("2026-11-28T23:59:57+01:00", 0),
+    "clock set forward": (None, 3_600_000),
+    "clock set back": (None, -3_600_000),
+    "clock set back a little": (None, -2000),
+    "end of summer time": ("2026-10-25T02:59:57+02:00", 0),
+    "beginning of summer time": ("2026-03-29T01:59:57+01:00", 0),
+}
+
+
+@pytest.mark.parametrize(("begin", "jump_ms"), JUMPS.values(), ids=JUMPS)
+async def test_clocks(
+    installation: Installation,
+    hass: HomeAssistant,
+    monkeypatch: pytest.MonkeyPatch,
+    begin: str | None,
+    jump_ms: int,
+) -> None:
+    """Whatever the clock does, each picture is in a piece or thinned out, and none is twice."""
+    await hass.config.async_set_time_zone("Europe/Berlin")
+    monkeypatch.setattr(continuous, "PIECE_MS", PIECE_MS)
+    camera = await installation.claimed(always_on=True)
+    await camera.wait_all_acked()
+    camera.sent_frames.clear()
+    now = Clock.now_ms
+    shift_ms = 0
+    monkeypatch.setattr(Clock, "now_ms", lambda self: now(self) + shift_ms)
+    if begin is not None:
+        shift_ms = int(datetime.fromisoformat(begin).timestamp() * 1000) - now(Clock())
+    hass.config_entries.async_update_entry(
+        installation.entry(), options={CONF_RECORD: RECORD_CONTINUOUSLY}
+    )
+    await hass.config_entries.async_reload(installation.entry().entry_id)
+    await installation.wait_until(
+        lambda: installation.nvr.recordings.is_recording(CAMERA_ID)
+    )
+    began = len(camera.sent_frames)
+    await installation.wait_until(lambda: len(camera.sent_frames) > began + 20)
+    shift_ms += jump_ms
+    await installation.wait_until(lambda: len(camera.sent_frames) > began + 60)
+    await stop_recording(installation, camera)
+    kept = await hass.async_add_executor_job(kept_frames, installation.nvr.media_root)
+    counts, lost = compare([camera], kept)
+    assert lost == []
+    assert counts["twice"] == counts["unknown"] == 0
+    assert counts["sent"] == counts["recorded"] + counts["thinned"]
+    assert counts["recorded"] > 5
+    assert max(gaps_of(sorted(one.t for one in kept))) <= MAX_GAP_MS
+    pieces = await events(installation, continuous=True)
+    assert len(pieces) >= 2
+    files = {piece.path for piece in pieces}
+    assert len(files) == (1 if begin is None and abs(jump_ms) < 3_600_000 else 2)
+
+
+async def stop_recording(installation: Installation, camera: VirtualCamera) -> None:
+    """Let the camera send no more, and wait until all is in hour files."""
+    camera.set_live(False)
+    await camera.wait_all_acked()
+    installation.hass.config_entries.async_update_entry(
+        installation.entry(), options={}
+    )
+    installation.nvr.delegate.continuous.end_piece(CAMERA_ID)
+    await installation.wait_until(
+        lambda: not installation.nvr.recordings.is_recording(CAMERA_ID)
+    )
 
 
 async def test_ends_with_its_option(

@@ -8,7 +8,7 @@ from copy import replace
 from dataclasses import dataclass
 from typing import Final
 
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import callback
 
 from ..gateway import FLAG_PRE_ROLL, Camera, Frame
 from ..recording import PIECE_MS, Recorder
@@ -39,14 +39,12 @@ class ContinuousRecordings:
 
     def __init__(
         self,
-        hass: HomeAssistant,
         *,
         recorder: Callable[[], Recorder],
         is_wanted: Callable[[Camera], bool],
         is_watched: Callable[[str], bool],
     ) -> None:
         """Begin without any."""
-        self._hass = hass
         self._recorder = recorder
         self._is_wanted = is_wanted
         self._is_watched = is_watched

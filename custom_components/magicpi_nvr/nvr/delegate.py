@@ -68,7 +68,6 @@ class CameraDelegate:
         # Where detection is on
         self.vision: Vision | None = None
         self.continuous = ContinuousRecordings(
-            hass,
             recorder=lambda: recordings.recorder,
             is_wanted=self._wants_continuous,
             is_watched=lambda camera_id: (

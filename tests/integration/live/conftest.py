@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from browsers import FIREFOX, Page, chromium, firefox
+from homeassistant.setup import async_setup_component
 from person import find_chromium
+from tests.harness.home_assistant import Installation
 
 
 @pytest.fixture(
@@ -31,3 +33,11 @@ async def page(
         chromium() if request.param == "chromium" else firefox(tmp_path / "profile")
     ) as page:
         yield page
+
+
+@pytest.fixture
+async def live_installation(installation: Installation) -> Installation:
+    """Home Assistant with a camera that is always on, and Home Assistant's stream component."""
+    assert await async_setup_component(installation.hass, "stream", {})
+    await installation.claimed(always_on=True)
+    return installation

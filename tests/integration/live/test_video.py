@@ -28,18 +28,9 @@ from homeassistant.components.camera import (
 from homeassistant.components.camera.const import DATA_COMPONENT
 from homeassistant.const import ATTR_ENTITY_ID, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
-from homeassistant.setup import async_setup_component
 from tests.harness.home_assistant import CAMERA_ID, Installation
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-async def live_installation(installation: Installation) -> Installation:
-    """Home Assistant with a camera that is always on, and Home Assistant's stream component."""
-    assert await async_setup_component(installation.hass, "stream", {})
-    await installation.claimed(always_on=True)
-    return installation
 
 
 def read_pictures(url: str, count: int) -> list[tuple[int, int]]:

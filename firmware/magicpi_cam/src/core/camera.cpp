@@ -388,7 +388,7 @@ void Camera::update_capture() {
     still = capture_.still;
   }
   // The sensor must not come back while the radio or the flash needs the current, or on the way to sleep.
-  const bool wanted = (event_frames || streaming() || still) && battery_ != BatteryLevel::Critical &&
+  const bool wanted = (event_frames || streaming() || keeping() || still) && battery_ != BatteryLevel::Critical &&
                       state_ != State::Closing && state_ != State::Sleeping && ota_phase_ != OtaPhase::Fetching &&
                       !(options_.scarce_memory && put_running_);
   if (wanted && !camera_on_ && now_ >= camera_retry_ms_) {
@@ -416,9 +416,11 @@ void Camera::update_capture() {
   Lock lock(platform_);
   // Once the last frame of an event is in, its task has switched capture off: not to be undone before close_event().
   const bool taken = e && e->source == Source::Timer && !capture_.single;
-  if (!ending_since_ms_ && !taken) capture_.on = camera_on_ && wanted && (event_frames || streaming());
+  if (!ending_since_ms_ && !taken) capture_.on = camera_on_ && wanted && (event_frames || streaming() || keeping());
   capture_.event = e ? e->id : 0;
   capture_.interval_ms = 1000u / settings_.framerate;
+  capture_.keeping = !event_frames && !streaming() && keeping();
+  if (capture_.keeping && capture_.interval_ms < keep_ms_) capture_.interval_ms = keep_ms_;
   // A verdict must not wait for a slow frame rate, nor a picture of a check-in for its sensor to warm up.
   if ((capture_.confirming || capture_.single) && capture_.interval_ms > kQuickMs) capture_.interval_ms = kQuickMs;
 }
@@ -448,6 +450,8 @@ uint32_t Camera::frame_due() {
 void Camera::frame(const uint8_t* jpeg, size_t n, uint64_t t) {
   FrameInfo info;
   bool confirming = false, single = false;
+  // Events may need the rest.
+  const bool roomy = ring_.used_bytes() + n <= ring_.capacity_bytes() / 4 * 3;
   {
     Lock lock(platform_);
     if (!capture_.on && !capture_.still) return;
@@ -459,6 +463,7 @@ void Camera::frame(const uint8_t* jpeg, size_t n, uint64_t t) {
       if (capture_.oversized < 255) ++capture_.oversized;
       return;
     }
+    if (capture_.keeping && capture_.on && !capture_.still && !roomy) return;
     const bool warming = capture_.since_start < (capture_.single ? kPictureWarmFrames : kWarmFrames);
     ++capture_.since_start;
     if ((!capture_.on || capture_.single) && warming) return;
@@ -468,7 +473,7 @@ void Camera::frame(const uint8_t* jpeg, size_t n, uint64_t t) {
     info.length = static_cast<uint32_t>(n);
     info.event = capture_.on ? capture_.event : 0;
     uint8_t flags = 0;
-    if (!welcomed_) flags |= kPreRoll;
+    if (!welcomed_ || (capture_.keeping && !info.event)) flags |= kPreRoll;
     if (warming) flags |= kWarming;
     if (capture_.still && !warming) {
       flags |= kStill;
@@ -688,6 +693,10 @@ uint32_t Camera::poll() {
   tick_ring();
   if (stream_until_ms_ && now_ >= stream_until_ms_ && sleepy()) {
     stream_until_ms_ = 0;
+    update_capture();
+  }
+  if (keep_until_ms_ && (now_ >= keep_until_ms_ || sleepy())) {
+    keep_until_ms_ = 0;
     update_capture();
   }
   if (open_event() && !camera_on_) update_capture();

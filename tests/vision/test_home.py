@@ -19,7 +19,8 @@ from virtual_camera import VirtualCamera, make_picture, read_frame_number
 from virtual_camera.sources import Shot
 from vision_scenes import noisy, painted_out
 
-pytestmark = pytest.mark.slow
+# A Home Assistant of its own, started twice in one of them
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 # So long nobody is there
 LATE_S = 3.0

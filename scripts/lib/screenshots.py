@@ -256,6 +256,52 @@ async def with_cameras(
     await take("live", live)
 
 
+async def with_detection(
+    seeded: SeededInstallation, take: Callable[..., Awaitable[None]]
+) -> None:
+    """Take what is to be seen of labels and zones."""
+    day = f"{seeded.day(CALM_DAY)}"
+
+    async def card_of_day(visitor: Person) -> Locator:
+        await visitor.open(f"/{DASHBOARD}/0")
+        card = visitor.page.locator(CARD)
+        await card.locator("ha-date-input").wait_for()
+        await card.locator("ha-date-input").evaluate(
+            "(input, value) => input.dispatchEvent(new CustomEvent('value-changed', {detail: {value}}))",
+            day,
+        )
+        await card.get_by_role("button", name="person", exact=True).click()
+        await expect(card.get_by_role("status")).to_contain_text("event")
+        return card
+
+    async def detection(visitor: Person) -> None:
+        card = await card_of_day(visitor)
+        slider = card.get_by_role("slider", name="Events of Front door")
+        await slider.focus()
+        await slider.press("End")
+        await visitor.seek(await visitor.video_plays(), 3.6)
+        await slider.blur()
+
+    async def zones(visitor: Person) -> None:
+        await visitor.open(f"/{DASHBOARD}/0")
+        card = visitor.page.locator(CARD)
+        await card.get_by_role("button", name="Draw zones").click()
+        await expect(card.locator("magicpi-zone-editor polygon")).to_have_count(1)
+        await card.get_by_role("button", name="Add a zone").click()
+
+    async def media(visitor: Person) -> None:
+        await visitor.open(MEDIA)
+        await visitor.open_media("Front door", day)
+        await expect(tile(visitor, "person").first).to_be_visible()
+        await visitor.page.mouse.move(5, 5)
+        await asyncio.sleep(1)
+
+    await take("detection", detection, size=(1280, 1000))
+    await take("detection-phone", detection, phone=True)
+    await take("detection-media", media)
+    await take("detection-zones", zones, size=(1280, 1100))
+
+
 async def run(only: str) -> None:
     """Start Home Assistant, claim the camera halfway, take all pictures."""
     begin = time.monotonic()
@@ -285,6 +331,8 @@ async def run(only: str) -> None:
         await seeded.record(seeded.front_door, 5)
         await save_dashboard(seeded)
         await with_cameras(seeded, photographer.take)
+        await seeded.detected()
+        await with_detection(seeded, photographer.take)
         print(f"{photographer.taken} pictures in {time.monotonic() - begin:.0f} s")
         if not photographer.taken:
             raise HomeAssistantError(f"no picture's name begins with {only}")

@@ -41,6 +41,8 @@ sys.path.append(str(COMPONENT))
 from recording.hourfile import Claims, HourFileWriter, Sample, SegmentHeader
 from recording.hourfile.boxes import TICKS_PER_MS, VideoConfig
 from recording.library.layout import HourPath, event_id
+from recording.library.notes import Note, write_notes
+from recording.model import Detection, Findings
 
 DOMAIN = "magicpi_nvr"
 TIME_ZONE = "Europe/Berlin"
@@ -51,6 +53,8 @@ KEY_EVERY = 10  # pictures
 HOUR_MS = 3_600_000
 BUSY_DAY = 2  # days ago
 CALM_DAY = 1
+PATH = [[0.42, 0.42], [0.72, 0.42], [0.9, 1], [0.2, 1]]
+LAWN = [[0, 0.55], [1, 0.55], [1, 1], [0, 1]]
 
 
 @dataclass(frozen=True)
@@ -415,6 +419,56 @@ class SeededInstallation:
         await camera.wait_until(
             lambda: camera.config["stream_duration_s"] == 3, what="the setting"
         )
+
+    async def detected(self) -> None:
+        """Say of the calm day's events what a detector might have found, and draw the zones that it names."""
+        for camera, label, zone, points in (
+            (self.front_door_id, "person", "Path", PATH),
+            (self.garden_id, "animal", "Lawn", LAWN),
+        ):
+            await self.hass.ws(
+                "magicpi_nvr/zones/set",
+                camera_id=camera,
+                zones=[{"name": zone, "kind": "watch", "points": points}],
+            )
+            page = await self.hass.ws(
+                "magicpi_nvr/events",
+                camera_ids=[camera],
+                start=self._midnight_ms(CALM_DAY),
+                end=self._midnight_ms(CALM_DAY - 1),
+                limit=500,
+            )
+            await asyncio.to_thread(self._write_findings, page["events"], label, zone)
+        await self.hass.call_action(DOMAIN, "rebuild_index")
+
+    def _midnight_ms(self, days_ago: int) -> int:
+        begin = datetime.combine(self.day(days_ago), time(), ZoneInfo(TIME_ZONE))
+        return int(begin.timestamp() * 1000)
+
+    def _write_findings(
+        self, events: Sequence[dict[str, Any]], label: str, zone: str
+    ) -> None:
+        """Write the notes of all hours; of each seven events one shows nothing (blocking)."""
+        hours: dict[Path, dict[str, Note]] = {}
+        for number, event in enumerate(events):
+            found = Detection(
+                label=label,
+                score=0.7,
+                box=(0.4, 0.3, 0.2, 0.5),
+                zones=(zone,),
+                still=False,
+                counts=True,
+            )
+            findings = (
+                Findings(verdict="nothing_seen")
+                if number % 7 == 6
+                else Findings(verdict="seen", zones=(zone,), detections=(found,))
+            )
+            hour = HourPath.at(event["camera"], event["start"], ZoneInfo(TIME_ZONE))
+            path = self.hass.media / DOMAIN / hour.notes
+            hours.setdefault(path, {})[event["id"]] = Note(findings=findings)
+        for path, notes in hours.items():
+            write_notes(path, notes)
 
     async def record(self, camera: VirtualCamera, seconds: float) -> dict[str, Any]:
         """Let somebody walk by; return the clip that came of it."""

@@ -504,3 +504,30 @@ async def test_what_comes_late_is_added(
     assert again.frames == event.frames + 20
     assert again.findings.verdict == "seen"
     assert "person" in again.findings.labels
+
+
+async def test_a_wrong_model_is_looked_at_again(
+    hass: HomeAssistant,
+    bare_installation: Installation,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    """Who puts the right file in place of a wrong one needs no restart."""
+    lay_model(hass)
+    folder = Path(hass.config.path(FOLDER, "models"))
+    right = (folder / PARAM.name).read_bytes()
+    (folder / PARAM.name).write_text("something else")
+    installation = bare_installation
+    with (
+        patch(f"{MODULE}.async_process_requirements", AsyncMock()),
+        patch(f"{MODULE}.RETRY", 0.05),
+    ):
+        await installation.set_up(**{SECTION_VISION: {CONF_DETECTION: True}})
+        worker = installation.nvr.vision and installation.nvr.vision.worker
+        assert worker
+        await installation.wait_until(
+            lambda: issue_registry.async_get_issue(DOMAIN, "vision")
+        )
+        assert not worker.detects
+        (folder / PARAM.name).write_bytes(right)
+        await installation.wait_until(lambda: worker.detects)
+        assert issue_registry.async_get_issue(DOMAIN, "vision") is None

@@ -108,6 +108,9 @@ def good(**change: Any) -> dict[str, Any]:
         [good(points="0,0")],
         [good(points=[[0, 0], [1, 1], [0, 1.2]])],
         [good(points=[[0, 0], [1, 1], [0, float("nan")]])],
+        [good(points=[[0, 0], [1, 1], [0, 10**400]])],
+        [good(points=[[0, 0], [1, 1], [0, float("inf")]])],
+        [good(points=[[0, 0]] * 10_000)],
         [good(points=[[0, 0], [1, 1], [0, True]])],
         [good(points=[[0, 0], [1, 1], [0, 1, 1]])],
         [good(), good()],
@@ -129,7 +132,25 @@ def test_is_stored_and_read_again(points: list[tuple[float, float]]) -> None:
     """What is sent is what comes back, with four digits, and any polygon has cells or none."""
     found = zones(("Path", "watch", points))
     assert Zones.from_list(found.as_list()) == found
-    assert 0 <= found.watched <= EVERYWHERE
+    # Whatever its shape, a zone to watch is never one in which nothing can count
+    assert 0 < found.watched <= EVERYWHERE
+
+
+def test_a_zone_that_is_smaller_than_a_cell_has_that_cell() -> None:
+    """To watch, it would hide everybody without one; to ignore, it would hide more than was drawn."""
+    tiny = [[0.51, 0.51], [0.515, 0.51], [0.515, 0.515]]
+    assert set(cells_in(zones(("Handle", "watch", tiny)).watched)) == {(8, 6)}
+    assert zones(("Lamp", "ignore", tiny)).watched == EVERYWHERE
+    line = [[1, 1], [1, 1], [1, 1]]
+    assert set(cells_in(zones(("Corner", "watch", line)).watched)) == {(15, 11)}
+
+
+def test_a_zone_that_crosses_itself_has_its_two_halves() -> None:
+    """Of a bow tie, left and right are inside, above and below are not."""
+    tie = zones(("Tie", "watch", [[0, 0], [1, 1], [1, 0], [0, 1]]))
+    found = set(cells_in(tie.watched))
+    assert {(0, 5), (15, 5)} <= found
+    assert not {(8, 0), (8, 11)} & found
 
 
 def test_cells_around_and_of_a_box() -> None:

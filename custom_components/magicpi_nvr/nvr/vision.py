@@ -164,7 +164,7 @@ class Vision:
         self._changes.notify(NvrChange.VISION)
 
     async def _async_prepare(self) -> None:
-        """Install the runtime and fetch the model, again and again while that fails for want of a network."""
+        """Install the runtime and fetch the model, again and again while that fails."""
         while True:
             try:
                 await async_process_requirements(
@@ -179,8 +179,8 @@ class Vision:
             except RequirementsNotFound as err:
                 self._report("vision_no_runtime", ", ".join(err.requirements))
             except WrongModel as err:
+                # A person may put the right one there, and a login page of a network goes away
                 self._report("vision_wrong_model", str(self.folder / str(err)))
-                return
             except DownloadFailed as err:
                 self._report("vision_no_model", str(err))
             else:

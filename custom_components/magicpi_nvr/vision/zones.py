@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
-import math
 from typing import Any, Final, Self
 
 from .grid import CELLS, COLUMNS, EVERYWHERE, ROWS, Box
@@ -77,7 +76,7 @@ class Zone:
 
     @property
     def cells(self) -> int:
-        """The cells whose center, or half of which, lies inside."""
+        """The cells whose center, or half of which, lies inside; a zone to watch has one at least."""
         return _cells(self)
 
     def holds(self, box: Box) -> bool:
@@ -96,13 +95,20 @@ class Zone:
 
 @lru_cache(maxsize=256)
 def _cells(zone: Zone) -> int:
+    across = [x * COLUMNS for x, _ in zone.points]
+    down = [y * ROWS for _, y in zone.points]
     cells = 0
-    for row in range(ROWS):
-        for column in range(COLUMNS):
+    for row in range(int(min(down)), min(ROWS, int(max(down)) + 1)):
+        for column in range(int(min(across)), min(COLUMNS, int(max(across)) + 1)):
             if zone.contains(
                 (column + 0.5) / COLUMNS, (row + 0.5) / ROWS
             ) or _half_inside(zone, column, row):
                 cells |= 1 << (row * COLUMNS + column)
+    if not cells and zone.kind is ZoneKind.WATCH:
+        # Smaller than a cell: without any, whatever moves there would count for nothing
+        column = min(COLUMNS - 1, int(sum(across) / len(across)))
+        row = min(ROWS - 1, int(sum(down) / len(down)))
+        cells = 1 << (row * COLUMNS + column)
     return cells
 
 
@@ -122,10 +128,10 @@ def _point(data: Any) -> Point:
     if not isinstance(data, list | tuple) or len(data) != 2:
         raise InvalidZone("a point is two numbers")
     for part in data:
+        # NaN is not between two numbers either
         if (
             isinstance(part, bool)
             or not isinstance(part, int | float)
-            or not math.isfinite(part)
             or not 0 <= part <= 1
         ):
             raise InvalidZone("a point's numbers are from 0 to 1")

@@ -11,12 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC
-import json
 from pathlib import Path
 from statistics import median
-import subprocess
 import sys
-import tempfile
 import time
 from typing import Any
 
@@ -29,26 +26,22 @@ from recording.capture import ClipReady, Recorder, RecorderNotice
 from recording.library import Library
 from recording.model import FLAG_LAST, Event, RecordingSettings
 
-from bench_recorder import camera_id, cpu_seconds, memory, pictures, reset_peak
+from benchmark import (
+    Picture,
+    camera_id,
+    child,
+    command_line,
+    cpu_seconds,
+    memory,
+    pictures,
+    publish,
+    reset_peak,
+    say,
+    scratch,
+)
 from object_stores import ACCESS_KEY, BUCKET, SECRET_KEY, s3_store, server_folder
 
 STEP_MS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One frame of a camera."""
-
-    camera: str
-    event: int
-    seq: int
-    flags: int
-    t: int
-    captured_ms: int
-    jpeg: bytes
-    boot: int = 1
-    width: int = 800
-    height: int = 600
 
 
 class Clips:
@@ -226,29 +219,20 @@ async def _camera(
 async def turn(folder: Path, url: str, settings: argparse.Namespace) -> dict[str, Any]:
     """Run one turn in a process of its own."""
     folder.mkdir()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, __file__, "--worker", str(folder), "--url", url),
-        *("--cameras", str(settings.cameras), "--events", str(settings.events)),
-        *("--seconds", str(settings.seconds)),
-        stdout=subprocess.PIPE,
-    )
-    out, _ = await process.communicate()
-    if process.returncode:
-        raise SystemExit("a turn failed")
-    result: dict[str, Any] = json.loads(out)
-    return result
+    async with child(
+        *(__file__, "--worker", folder, "--url", url),
+        *("--cameras", settings.cameras, "--events", settings.events),
+        *("--seconds", settings.seconds),
+    ) as worker:
+        return await worker.hear()
 
 
 async def measure(settings: argparse.Namespace) -> dict[str, Any]:
     """Take turns with a target and without."""
     pairs: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    with (
-        tempfile.TemporaryDirectory(prefix="magicpi-bench-") as name,
-        server_folder() as place,
-    ):
+    with scratch("copies") as root, server_folder() as place:
         async with s3_store(place) as store:
             for number in range(settings.rounds):
-                root = Path(name)
                 without = await turn(root / f"without-{number}", "", settings)
                 copying = await turn(root / f"with-{number}", store.url, settings)
                 pairs.append((without, copying))
@@ -276,25 +260,21 @@ async def measure(settings: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/bench copies", description=(__doc__ or "").partition("\n")[0]
+    parser = command_line(
+        "copies",
+        __doc__,
+        cameras=(4, "that record at once"),
+        events=(3, "of each camera a turn"),
+        seconds=(8.0, "of each event"),
+        rounds=(3, "of a turn each"),
     )
-    parser.add_argument("--cameras", type=int, default=4, help="that record at once")
-    parser.add_argument("--events", type=int, default=3, help="of each camera a turn")
-    parser.add_argument("--seconds", type=float, default=8, help="of each event")
-    parser.add_argument("--rounds", type=int, default=3, help="of a turn each")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--url", default="", help=argparse.SUPPRESS)
     settings = parser.parse_args()
     if settings.worker:
-        print(json.dumps(asyncio.run(work(settings.worker, settings.url, settings))))
+        say(asyncio.run(work(settings.worker, settings.url, settings)))
         return
-    figures = asyncio.run(measure(settings))
-    for key, value in figures.items():
-        print(f"{key:>22}  {value}")
-    if settings.json:
-        settings.json.write_text(json.dumps(figures, indent=1) + "\n")
+    publish(settings, asyncio.run(measure(settings)), table=True)
 
 
 if __name__ == "__main__":

@@ -4,20 +4,18 @@ Starts a real one without cameras, with cameras that it sees for the first time,
 the same ones again, and prints the three times.
 """
 
-import argparse
 import asyncio
 from collections.abc import Sequence
 import json
 from pathlib import Path
-import shutil
 import sys
-import tempfile
 import time
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
+from benchmark import command_line, publish, scratch  # noqa: E402
 from fleet import camera_id, stored_cameras  # noqa: E402
 from home_assistant import HomeAssistantProcess, free_port  # noqa: E402
 
@@ -96,8 +94,8 @@ async def start(hass: HomeAssistantProcess) -> float:
     return time.perf_counter() - begin
 
 
-async def measure(folder: Path, cameras: int) -> None:
-    """Start three times and print."""
+async def measure(folder: Path, cameras: int) -> dict[str, float]:
+    """Start three times and print; return the seconds."""
     hass = HomeAssistantProcess(folder, levels={"custom_components": "warning"})
     try:
         await start(hass)
@@ -120,18 +118,15 @@ async def measure(folder: Path, cameras: int) -> None:
     print(f"start without cameras      {without:6.1f} s")
     print(f"with cameras seen first    {first:6.1f} s  (+{first - without:.1f} s)")
     print(f"with the same again        {again:6.1f} s  (+{again - without:.1f} s)")
+    return {"without_s": without, "first_s": first, "again_s": again}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure in a folder that goes afterwards."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cameras", type=int, default=50)
+    parser = command_line("entities", __doc__, cameras=(50, "how many"))
     options = parser.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="magicpi-entities-"))
-    try:
-        asyncio.run(measure(folder, options.cameras))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with scratch("entities") as folder:
+        publish(options, asyncio.run(measure(folder, options.cameras)))
     return 0
 
 

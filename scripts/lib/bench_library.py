@@ -5,18 +5,14 @@ Keys of --json: loop_block_ms, page_ms, month_ms, search_ms, purge_s, start_unch
 db_bytes_per_event.
 """
 
-import argparse
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC
 import gc
-import json
 from pathlib import Path
-import shutil
 from statistics import median
-import tempfile
 from time import perf_counter, process_time
 from typing import Any
 
@@ -30,6 +26,8 @@ from recording.hourfile import (
 from recording.library import Library
 from recording.library.layout import HourPath, event_id
 from recording.model import RecordingSettings
+
+from benchmark import command_line, publish, scratch
 
 CAMERAS = 50
 HOUR_FILES = 8000
@@ -199,23 +197,15 @@ async def measure(folder: Path, events: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=10_000, help="how many events")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--folder", type=Path, help="where to put the files")
-    options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="bench-library-", dir=options.folder))
-    try:
+    settings = command_line(
+        "library", __doc__, events=(10_000, "how many"), folder=(None, "where to write")
+    ).parse_args()
+    with scratch("library", settings.folder) as folder:
         began = perf_counter()
-        make(folder / "media", options.events)
-        print(f"{options.events} events made in {perf_counter() - began:.0f} s")
-        figures = asyncio.run(measure(folder, options.events))
-    finally:
-        shutil.rmtree(folder)
-    for key, value in figures.items():
-        print(f"{key:>20} {value}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        make(folder / "media", settings.events)
+        print(f"{settings.events} events made in {perf_counter() - began:.0f} s")
+        figures = asyncio.run(measure(folder, settings.events))
+    publish(settings, figures, table=True)
 
 
 if __name__ == "__main__":

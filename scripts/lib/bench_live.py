@@ -8,8 +8,7 @@ a frame's arrival at the recorder to the first byte of its sample at a viewer, o
 import argparse
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 import resource
 from statistics import median, quantiles
@@ -26,45 +25,33 @@ from recording.capture import ClipReady, Encoder, Recorder, RecorderNotice
 from recording.library import Library
 from recording.model import FLAG_LAST, RecordingSettings
 
-from bench_recorder import BOOT, camera_id, cpu_seconds, pictures
+from benchmark import (
+    Picture,
+    camera_id,
+    child,
+    command_line,
+    cpu_seconds,
+    memory,
+    pictures,
+    publish,
+    say,
+)
 
 CAMERA = camera_id(1)
 VIDEO_PID = 0x100
 SETTLE_S = 3.0
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A frame as the recorder takes it."""
-
-    seq: int
-    t: int
-    captured_ms: int
-    jpeg: bytes
-    flags: int = 0
-    camera: str = CAMERA
-    boot: int = BOOT
-    event: int = 1
-    width: int = 800
-    height: int = 600
-
-
 async def nothing(_: str) -> AsyncGenerator[Picture]:
     """Be a camera whose frames come to the recorder only."""
     await asyncio.Event().wait()
-    yield Picture(0, 0, 0, b"")
+    yield Picture(seq=0, t=0, captured_ms=0, jpeg=b"", camera=CAMERA)
 
 
 def own_seconds() -> float:
     """Return the CPU time of this process alone."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
-
-
-def resident() -> int:
-    """Return the bytes that this process holds in memory."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -111,7 +98,7 @@ async def serve(options: argparse.Namespace) -> None:
         say({"url": server.url(CAMERA)})
         await asyncio.to_thread(sys.stdin.readline)
         cpu, own = cpu_seconds(), own_seconds()
-        memory: list[int] = []
+        held: list[int] = []
         arrivals: dict[int, float] = {}
         step_s = 1 / options.fps
         count = int(options.seconds * options.fps)
@@ -122,16 +109,17 @@ async def serve(options: argparse.Namespace) -> None:
             arrivals[begin_ms + t] = time.monotonic()
             recorder.add_frame(
                 Picture(
-                    number + 1,
-                    1000 + t,
-                    begin_ms + t,
-                    jpegs[number % len(jpegs)],
-                    FLAG_LAST if number == count - 1 else 0,
+                    seq=number + 1,
+                    t=1000 + t,
+                    captured_ms=begin_ms + t,
+                    jpeg=jpegs[number % len(jpegs)],
+                    camera=CAMERA,
+                    flags=FLAG_LAST if number == count - 1 else 0,
                 ),
                 reason="motion",
             )
             if number % (options.fps * 5) == 0:
-                memory.append(resident())
+                held.append(memory("VmRSS"))
         offset = sources.get(CAMERA)._offset_ms  # noqa: SLF001
         async with asyncio.timeout(60):
             await ready.wait()
@@ -147,14 +135,9 @@ async def serve(options: argparse.Namespace) -> None:
                 "recorded": frames_of_clip,
                 "offset": offset,
                 "arrivals": list(arrivals.items()),
-                "memory": memory,
+                "memory": held,
             }
         )
-
-
-def say(what: dict[str, Any]) -> None:
-    """Tell the parent process."""
-    print(json.dumps(what), flush=True)
 
 
 async def view(options: argparse.Namespace) -> None:
@@ -200,47 +183,32 @@ async def follow(
         rest = data[end:]
 
 
-async def child(*arguments: str, **streams: Any) -> asyncio.subprocess.Process:
-    """Start another role of this program."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        __file__,
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        limit=64 * 1024 * 1024,
-        **streams,
-    )
-
-
 async def run(
     options: argparse.Namespace, viewers: int, seconds: float, leave_after: float = 0
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Record once with so many viewers; return what both sides say."""
-    server = await child(
-        *("--serve", "--seconds", str(seconds), "--fps", str(options.fps)),
-        *("--ffmpeg", options.ffmpeg, "--crf", str(options.crf)),
-        *("--preset", options.preset),
-        *(("--pictures", str(options.pictures)) if options.pictures else ()),
-        stdin=asyncio.subprocess.PIPE,
-    )
-    assert server.stdin
-    assert server.stdout
-    url = json.loads(await server.stdout.readline())["url"]
-    readers = [
-        await child("--view", url, "--leave-after", str(leave_after * (1 + number / 3)))
-        for number in range(viewers)
-    ]
-    await asyncio.sleep(SETTLE_S)
-    server.stdin.write(b"go\n")
-    await server.stdin.drain()
-    result: dict[str, Any] = json.loads(await server.stdout.readline())
-    await server.wait()
-    seen = []
-    for reader in readers:
-        assert reader.stdout
-        seen.append(json.loads(await reader.stdout.readline()))
-        await reader.wait()
-    return result, seen
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(
+            child(
+                *(__file__, "--serve", "--seconds", seconds, "--fps", options.fps),
+                *("--ffmpeg", options.ffmpeg, "--crf", options.crf),
+                *("--preset", options.preset),
+                *(("--pictures", options.pictures) if options.pictures else ()),
+            )
+        )
+        url = (await server.hear())["url"]
+        readers = [
+            await stack.enter_async_context(
+                child(
+                    *(__file__, "--view", url),
+                    *("--leave-after", leave_after * (1 + number / 3)),
+                )
+            )
+            for number in range(viewers)
+        ]
+        await asyncio.sleep(SETTLE_S)
+        result = await server.ask(go=True)
+        return result, [await reader.hear() for reader in readers]
 
 
 def latencies(result: dict[str, Any], seen: list[dict[str, Any]]) -> list[float]:
@@ -286,8 +254,8 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
     if options.minutes:
         result, _ = await run(options, 4, options.minutes * 60, leave_after=7)
-        memory = result["memory"]
-        settled = memory[len(memory) // 5 :]
+        held = result["memory"]
+        settled = held[len(held) // 5 :]
         figures |= {
             "memory_minutes": options.minutes,
             "memory_start_mb": round(settled[0] / 1e6, 1),
@@ -299,18 +267,18 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=20, help="of each recording")
-    parser.add_argument(
-        "--minutes", type=float, default=10, help="of viewers that come and go; 0: none"
+    parser = command_line(
+        "live",
+        __doc__,
+        rounds=(3,),
+        seconds=(20.0, "of each recording"),
+        minutes=(10.0, "of viewers that come and go; 0: none"),
+        fps=(10,),
+        pictures=(None, "a folder of 800x600 JPEGs"),
+        ffmpeg=("ffmpeg",),
+        crf=(23,),
+        preset=("superfast",),
     )
-    parser.add_argument("--fps", type=int, default=10)
-    parser.add_argument("--pictures", type=Path, help="a folder of 800x600 JPEGs")
-    parser.add_argument("--ffmpeg", default="ffmpeg")
-    parser.add_argument("--crf", type=int, default=23)
-    parser.add_argument("--preset", default="superfast")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--view", help=argparse.SUPPRESS)
     parser.add_argument("--leave-after", type=float, default=0, help=argparse.SUPPRESS)
@@ -321,11 +289,7 @@ def main() -> None:
     if options.view:
         asyncio.run(view(options))
         return
-    figures = asyncio.run(measure(options))
-    for key, value in figures.items():
-        print(f"{key:20} {value}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    publish(options, asyncio.run(measure(options)), table=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ import shutil
 from statistics import median
 import subprocess
 import sys
-import tempfile
 import time
 from typing import Any
 
@@ -44,7 +43,8 @@ from gateway import (  # noqa: E402
 )
 from gateway.protocol import MAX_BINARY_BYTES  # noqa: E402
 
-from load import Fleet, child, percentile, rss_mb, say, sender, slope_per_min  # noqa: E402
+from benchmark import Forgetful, Owner, child, command_line, publish, say, scratch  # noqa: E402
+from load import Fleet, percentile, rss_mb, sender, slope_per_min  # noqa: E402
 from loop_watch.ticker import Ticker  # noqa: E402
 
 LOADED = 50
@@ -63,25 +63,7 @@ LINK = (
 # The receivers, each in a process of its own
 
 
-class Memory:
-    """A registry's storage that knows a fleet and keeps nothing."""
-
-    def __init__(self, data: dict[str, Any]) -> None:
-        """Know what was stored."""
-        self._data = data
-
-    async def load(self) -> dict[str, Any]:
-        """Return the fleet."""
-        return self._data
-
-    def save(self, data_func: Callable[[], dict[str, Any]]) -> None:
-        """Keep nothing."""
-
-    async def save_now(self, data_func: Callable[[], dict[str, Any]]) -> None:
-        """Keep nothing."""
-
-
-class Delegate:
+class Delegate(Owner):
     """Takes frames as Home Assistant's side does, up to the recorder's door."""
 
     def __init__(self) -> None:
@@ -98,13 +80,6 @@ class Delegate:
         self._reasons.get((camera.id, frame.boot, frame.event))
         self._kept[camera.id, frame.boot] = frame.seq
         return True
-
-    def rotation(self, camera_id: str) -> int:
-        """Turn nothing."""
-        return 0
-
-    async def ready(self) -> None:
-        """Frames are taken from the beginning."""
 
     def persisted(self, camera_id: str, boot: int) -> int:
         """Return the last one."""
@@ -126,23 +101,10 @@ class Delegate:
         """Forget the event's reason."""
         self._reasons.pop((camera.id, boot, event), None)
 
-    def camera_registered(self, camera: Camera, token_data: Mapping[str, Any]) -> None:
-        """Nothing to do."""
-
-    def stale_key(self, camera_id: str) -> None:
-        """Nothing to do."""
-
-    def firmware(self, camera_id: str, sha256: str) -> None:
-        """There is none."""
-
-    async def recordings(self, camera_id: str, **_: object) -> dict[str, Any]:
-        """There are none."""
-        return {}
-
 
 async def be_gateway(folder: Path) -> tuple[int, Callable[[], int]]:
     """Start the gateway; return its port and how many frames came."""
-    registry = Registry(Memory(json.loads((folder / "cameras.json").read_text())))
+    registry = Registry(Forgetful(json.loads((folder / "cameras.json").read_text())))
     await registry.load()
     delegate = Delegate()
     gateway = Gateway(
@@ -482,7 +444,7 @@ def spread(values: Sequence[float]) -> str:
     )
 
 
-async def measure(scratch: Path, settings: argparse.Namespace) -> dict[str, Any]:
+async def measure(folder: Path, settings: argparse.Namespace) -> dict[str, Any]:
     """Run all parts, print as they come, return the figures."""
     totals = Totals()
     figures: dict[str, Any] = {}
@@ -492,7 +454,7 @@ async def measure(scratch: Path, settings: argparse.Namespace) -> dict[str, Any]
     ratios = []
     for cameras in settings.cameras:
         found = await receive_path(
-            scratch / f"path-{cameras}", cameras, settings, totals
+            folder / f"path-{cameras}", cameras, settings, totals
         )
         ratios.append(found["ratio"])
         figures[f"rx_cpu_ratio_n{cameras}"] = round(found["ratio"], 3)
@@ -509,7 +471,7 @@ async def measure(scratch: Path, settings: argparse.Namespace) -> dict[str, Any]
     if ratios:
         figures["rx_cpu_ratio"] = figures.get(f"rx_cpu_ratio_n{LOADED}", max(ratios))
     if not settings.without_home:
-        if linked := await over_link(scratch, settings):
+        if linked := await over_link(folder, settings):
             bare, ours = (
                 linked[f"rx_cpu_s_per_1000_n{LINKED}_{kind}"]
                 for kind in ("bare", "gateway")
@@ -522,7 +484,7 @@ async def measure(scratch: Path, settings: argparse.Namespace) -> dict[str, Any]
                 f" gateway {ours:.4f}, frames lost {linked['frames_lost']}",
                 flush=True,
             )
-        late = await lateness(scratch / "late", LOADED, settings, totals)
+        late = await lateness(folder / "late", LOADED, settings, totals)
         figures[f"loop_p99_ratio_n{LOADED}"] = round(late["p99_ratio"], 3)
         figures["rss_slope_mb_per_min"] = round(late["rss_slope"], 3)
         print(f"\nLateness of a 10 ms tick, {LOADED} cameras watched at 10 fps, ms:")
@@ -537,7 +499,7 @@ async def measure(scratch: Path, settings: argparse.Namespace) -> dict[str, Any]
         )
         for line in late["problems"][:10]:
             print(f"  logged: {line}")
-        woken = await waking(scratch / "waking", settings, totals)
+        woken = await waking(folder / "waking", settings, totals)
         figures["waking_recorded_of_sent"] = round(woken["recorded"] / woken["sent"], 6)
         figures["waking_p99_ratio"] = round(
             percentile(woken["busy"], 0.99) / percentile(woken["quiet"], 0.99), 2
@@ -566,24 +528,20 @@ async def measure(scratch: Path, settings: argparse.Namespace) -> dict[str, Any]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="scripts/bench load", description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser = command_line(
+        "load",
+        __doc__,
+        seconds=(6.0, "of each turn"),
+        pairs=(7, "turns of each kind"),
+        memory_s=(60.0, "watch memory so long"),
+        source=(None, "a folder of JPEGs to send"),
+    )
     parser.add_argument(
         "--cameras",
         type=lambda text: [int(item) for item in text.split(",") if item],
         default=[1, 10, 50, 100],
         help="numbers of cameras (1,10,50,100); '' leaves out the receive path",
     )
-    parser.add_argument(
-        "--seconds", type=float, default=6, help="of each turn (%(default)s)"
-    )
-    parser.add_argument(
-        "--pairs", type=int, default=7, help="turns of each kind (%(default)s)"
-    )
-    parser.add_argument(
-        "--memory-s", type=float, default=60, help="watch memory so long (%(default)s)"
-    )
-    parser.add_argument("--source", type=Path, help="a folder of JPEGs to send")
     parser.add_argument(
         "--without-home", action="store_true", help="the receive path alone"
     )
@@ -592,13 +550,8 @@ def main() -> None:
     if settings.receive:
         asyncio.run(serve(settings.receive[0], Path(settings.receive[1])))
         return
-    scratch = Path(tempfile.mkdtemp(prefix="bench-load-"))
-    try:
-        figures = asyncio.run(measure(scratch, settings))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    if settings.json:
-        settings.json.write_text(json.dumps(figures, indent=1) + "\n")
+    with scratch("load") as folder:
+        publish(settings, asyncio.run(measure(folder, settings)))
 
 
 if __name__ == "__main__":

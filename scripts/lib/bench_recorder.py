@@ -7,17 +7,13 @@ together. The ratio is of CPU seconds, taken from the kernel after all children 
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from io import BytesIO
-import json
 from pathlib import Path
-import random
 import resource
 from statistics import median
 import subprocess
 import sys
-import tempfile
 import time
 from typing import Any
 from zlib import crc32
@@ -38,6 +34,21 @@ from recording.capture.encoder import _cluster, _matroska_header, arguments
 from recording.library import Library
 from recording.model import FLAG_LAST, RecordingSettings
 
+from benchmark import (
+    Forgetful,
+    Owner,
+    camera_id,
+    child,
+    command_line,
+    cpu_seconds,
+    memory,
+    pictures,
+    publish,
+    reset_peak,
+    say,
+    scratch,
+)
+
 BOOT = 4711
 STEP_MS = 100
 # Frames a second that all cameras send together, and one at most: eight send at their usual ten. More, and a
@@ -45,11 +56,6 @@ STEP_MS = 100
 TOTAL_RATE = 80
 CAMERA_RATE = 40
 CAPS = {"resolutions": ["SVGA"], "motion": ["pir"], "sleep": True}
-
-
-def camera_id(number: int) -> str:
-    """Return the id of a camera of this benchmark."""
-    return f"02:00:00:00:00:{number:02X}"
 
 
 @dataclass
@@ -64,38 +70,6 @@ class Costs:
     memory: int = 0  # bytes of peak over the start, all cameras
     frames: int = 0
     spooled: int = 0  # frames that went over a spool
-
-
-def cpu_seconds() -> float:
-    """Return the CPU time of this process and of its children that have ended."""
-    return sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(
-            resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        )
-    )
-
-
-def pictures(source: Path | None, count: int) -> list[bytes]:
-    """Return JPEGs of 800x600: those of a folder, else made ones."""
-    if source is not None:
-        paths = sorted(source.glob("*.jpg"))
-        if not paths:
-            raise SystemExit(f"no *.jpg in {source}")
-        return [paths[i % len(paths)].read_bytes() for i in range(count)]
-    from PIL import Image  # noqa: PLC0415
-
-    chance = random.Random(1)
-    scene = Image.effect_noise((1000, 700), 60).convert("RGB")
-    found = []
-    for i in range(min(count, 60)):
-        image = scene.crop((20 + chance.randrange(3), 20, 820, 620))
-        image = image.resize((400, 300)).resize((800, 600))
-        image.paste((200, 40, 40), (i * 12, 300, i * 12 + 80, 420))
-        out = BytesIO()
-        image.save(out, "JPEG", quality=80)
-        found.append(out.getvalue())
-    return [found[i % len(found)] for i in range(count)]
 
 
 # Bare ffmpeg
@@ -130,7 +104,7 @@ def write_matroska(path: Path, jpegs: list[bytes]) -> None:
 # The recorder, in a process of its own
 
 
-class Joint:
+class Joint(Owner):
     """Joins gateway and recorder as Home Assistant's side does."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -146,13 +120,6 @@ class Joint:
             self.last[camera.id] = time.monotonic()
         return self.recorder.add_frame(frame, reason="pir")
 
-    def rotation(self, camera_id: str) -> int:
-        """Turn nothing."""
-        return 0
-
-    async def ready(self) -> None:
-        """Frames are taken from the beginning."""
-
     def persisted(self, camera_id: str, boot: int) -> int:
         """Ask the recorder."""
         return self.recorder.persisted(camera_id, boot)
@@ -161,34 +128,8 @@ class Joint:
         """Hand it on."""
         self.recorder.end_event(camera.id, boot, event, lost=lost)
 
-    def camera_registered(self, camera: Camera, token_data: Mapping[str, Any]) -> None:
-        """Nothing to do."""
-
     def motion_changed(self, *_: object) -> None:
         """Nothing to do."""
-
-    def stale_key(self, camera_id: str) -> None:
-        """Nothing to do."""
-
-    def firmware(self, camera_id: str, sha256: str) -> None:
-        """There is none."""
-
-    async def recordings(self, camera_id: str, **_: object) -> dict[str, Any]:
-        """There are none."""
-        return {}
-
-
-class Memory:
-    """A registry's storage that forgets."""
-
-    async def load(self) -> None:
-        """Nothing is known."""
-
-    def save(self, data_func: Callable[[], dict[str, Any]]) -> None:
-        """Nothing is kept."""
-
-    async def save_now(self, data_func: Callable[[], dict[str, Any]]) -> None:
-        """Nothing is kept."""
 
 
 async def record(
@@ -220,7 +161,7 @@ async def record(
     joint = Joint(recorder)
     await recorder.start()
     authority = await asyncio.to_thread(Authority.load_or_create, folder / "tls")
-    registry = Registry(Memory())
+    registry = Registry(Forgetful())
     await registry.load()
     gateway = Gateway(
         authority=authority,
@@ -235,10 +176,12 @@ async def record(
         for camera in map(camera_id, range(cameras))
     }
     say(
-        port=gateway.port,
-        ca=authority.ca_pem,
-        name=authority.server_name,
-        tokens=tokens,
+        {
+            "port": gateway.port,
+            "ca": authority.ca_pem,
+            "name": authority.server_name,
+            "tokens": tokens,
+        }
     )
     await asyncio.to_thread(sys.stdin.readline)  # all cameras are connected
     before, own, wrote, base = (
@@ -248,7 +191,7 @@ async def record(
         memory("VmRSS"),
     )
     reset_peak()
-    say(ready=True)
+    say({"ready": True})
     await done.wait()
     peak = memory("VmHWM")
     await gateway.stop()
@@ -270,30 +213,12 @@ async def record(
     )
 
 
-def say(**fields: Any) -> None:
-    """Tell the other process."""
-    print(json.dumps(fields), flush=True)
-
-
 def written() -> int:
     """Return the bytes that this process had the kernel write to disks."""
     for line in Path("/proc/self/io").read_text().splitlines():
         if line.startswith("write_bytes:"):
             return int(line.split()[1])
     return 0
-
-
-def memory(field_name: str) -> int:
-    """Return VmRSS or VmHWM in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field_name}:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def reset_peak() -> None:
-    """Let VmHWM begin again."""
-    Path("/proc/self/clear_refs").write_text("5")
 
 
 # The cameras
@@ -378,16 +303,11 @@ async def measured(
     settings: argparse.Namespace,
 ) -> Costs:
     """Record in another process and send from this one."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, __file__, "--worker", str(folder), str(cameras), ffmpeg),
-        *("--crf", str(settings.crf), "--preset", settings.preset),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        limit=1 << 20,
-    )
-    assert process.stdin and process.stdout
-    try:
-        facts = json.loads(await process.stdout.readline())
+    async with child(
+        *(__file__, "--worker", folder, cameras, ffmpeg),
+        *("--crf", settings.crf, "--preset", settings.preset),
+    ) as recorder:
+        facts = await recorder.hear()
         begin = asyncio.get_running_loop().create_future()
         connected = asyncio.Semaphore(0)
         url = f"https://127.0.0.1:{facts['port']}"
@@ -407,15 +327,9 @@ async def measured(
                 )
             for _ in range(cameras):
                 await connected.acquire()
-            process.stdin.write(b"go\n")
-            await process.stdout.readline()
+            await recorder.ask(go=True)
             begin.set_result(None)
-            result = json.loads(await process.stdout.readline())
-    except BaseException:
-        process.kill()
-        raise
-    if await process.wait():
-        raise SystemExit("the recorder failed")
+            result = await recorder.hear()
     costs = Costs(**result)
     if costs.frames != cameras * len(jpegs):
         raise SystemExit(
@@ -427,48 +341,44 @@ async def measured(
 def main() -> None:
     """Measure in turns and print."""
     default = Path(__file__).parents[3] / "shared" / "data" / "street-day"
-    parser = argparse.ArgumentParser(prog="scripts/bench recorder", description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser = command_line(
+        "recorder",
+        __doc__,
+        cameras=("1,4,8", "numbers of cameras"),
+        frames=(200, "of each camera's event"),
+        rounds=(5, "medians are of so many"),
+        ffmpeg=("ffmpeg",),
+        crf=(23,),
+        preset=("superfast",),
+    )
     parser.add_argument(
         "--source",
         type=Path,
         default=default if default.is_dir() else None,
         help="a folder of 800x600 JPEGs; made ones without it",
     )
-    parser.add_argument(
-        "--cameras", default="1,4,8", help="numbers of cameras (%(default)s)"
-    )
-    parser.add_argument(
-        "--frames", type=int, default=200, help="of each camera's event (%(default)s)"
-    )
-    parser.add_argument(
-        "--rounds", type=int, default=5, help="medians are of so many (%(default)s)"
-    )
-    parser.add_argument("--ffmpeg", default="ffmpeg")
-    parser.add_argument("--crf", type=int, default=23)
-    parser.add_argument("--preset", default="superfast")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     settings = parser.parse_args()
     if settings.worker:
         folder, cameras, ffmpeg = settings.worker
         costs = asyncio.run(record(Path(folder), int(cameras), ffmpeg, settings))
-        say(**costs.__dict__)
+        say(vars(costs))
         return
     jpegs = pictures(settings.source, settings.frames)
     numbers = [int(item) for item in settings.cameras.split(",")]
     found: dict[int, list[tuple[Costs, Costs]]] = {number: [] for number in numbers}
-    with tempfile.TemporaryDirectory(prefix="bench-recorder-") as scratch:
-        write_matroska(Path(scratch) / "frames.mkv", jpegs)
+    with scratch("recorder") as place:
+        write_matroska(place / "frames.mkv", jpegs)
         for round_number in range(settings.rounds):
             for number in numbers:
                 pace_s = max(number / TOTAL_RATE, 1 / CAMERA_RATE)
-                folder = Path(scratch) / f"{round_number}-{number}"
+                folder = place / f"{round_number}-{number}"
                 folder.mkdir()
 
                 def run_bare(number: int = number, pace_s: float = pace_s) -> Costs:
                     return bare(
                         settings.ffmpeg,
-                        Path(scratch),
+                        place,
                         number,
                         STEP_MS / 1000 / pace_s,
                         settings,
@@ -526,8 +436,7 @@ def report(
     figures["clip_latency_s"] = max(latency)
     figures["write_amplification"] = max(amplification)
     figures["rss_mb_per_camera"] = max(peaks)
-    if settings.json:
-        settings.json.write_text(json.dumps(figures, indent=1) + "\n")
+    publish(settings, figures)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,14 @@ record and while they sleep; what is compared is the slowest hundredth.
 
 import argparse
 import asyncio
-import json
 from pathlib import Path
-import shutil
 from statistics import median
 import sys
-import tempfile
 import time
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
+from benchmark import command_line, publish, scratch  # noqa: E402
 from load import percentile, sender  # noqa: E402
 from loaded_home import children_of, home_with_fleet, round_trips  # noqa: E402
 
@@ -61,24 +59,16 @@ async def measure(
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="scripts/bench sharing", description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument(
-        "--cameras", type=int, default=8, help="that record (%(default)s)"
-    )
-    parser.add_argument(
-        "--pairs", type=int, default=5, help="turns of each (%(default)s)"
-    )
-    parser.add_argument(
-        "--seconds", type=float, default=10, help="of a turn (%(default)s)"
-    )
-    parser.add_argument("--source", type=Path, help="a folder of JPEGs to send")
-    settings = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp(prefix="bench-sharing-"))
-    try:
-        pairs = asyncio.run(measure(scratch / "home", settings))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    settings = command_line(
+        "sharing",
+        __doc__,
+        cameras=(8, "that record"),
+        pairs=(5, "turns of each"),
+        seconds=(10.0, "of a turn"),
+        source=(None, "a folder of JPEGs to send"),
+    ).parse_args()
+    with scratch("sharing") as folder:
+        pairs = asyncio.run(measure(folder / "home", settings))
     figures = {}
     print(f"{settings.cameras} cameras   ratio   without ms   with ms   (round trips)")
     for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
@@ -93,8 +83,7 @@ def main() -> None:
             f"{name:>9} {figures[f'sharing_{name}_ratio']:7.2f} {median(quiet for quiet, _ in both):12.1f}"
             f" {figures[f'sharing_{name}_ms']:9.1f}   ({sum(len(busy) for _, busy in pairs)})"
         )
-    if settings.json:
-        settings.json.write_text(json.dumps(figures, indent=1) + "\n")
+    publish(settings, figures)
 
 
 if __name__ == "__main__":

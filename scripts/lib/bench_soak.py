@@ -14,18 +14,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-import json
 from pathlib import Path
 import re
-import shutil
 from statistics import median
 import sys
-import tempfile
 import time
 from typing import Any, NamedTuple
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
+from benchmark import command_line, publish, scratch  # noqa: E402
 from continuous_soak import report_continuous, soak_continuously  # noqa: E402
 from home_assistant import HomeAssistantError, HomeAssistantProcess, wait_until  # noqa: E402
 from load import rss_mb, sender, slope_per_min  # noqa: E402
@@ -237,43 +235,38 @@ def soak_continuous(settings: argparse.Namespace, folder: Path) -> int:
         soak_continuously(folder, minutes=settings.minutes, source=settings.source)
     )
     figures = report_continuous(found)
-    if settings.json:
-        settings.json.write_text(json.dumps(figures, indent=1) + "\n")
+    publish(settings, figures)
     return int(bool(found.lost or found.twice or found.unknown or found.problems))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Soak and print; 1 when something is left or was logged."""
-    parser = argparse.ArgumentParser(prog="scripts/bench soak", description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument(
-        "--minutes", type=float, default=15, help="how long (%(default)s)"
+    parser = command_line(
+        "soak",
+        __doc__,
+        minutes=(15.0, "how long"),
+        cameras=(8, "how many"),
+        source=(None, "a folder of JPEGs to send"),
     )
-    parser.add_argument("--cameras", type=int, default=8, help="how many (%(default)s)")
-    parser.add_argument("--source", type=Path, help="a folder of JPEGs to send")
     parser.add_argument(
         "--continuous",
         action="store_true",
         help="two cameras at 2 pictures a second, and a restart: is each frame in a clip?",
     )
     settings = parser.parse_args(arguments)
-    scratch = Path(tempfile.mkdtemp(prefix="bench-soak-"))
-    try:
+    with scratch("soak") as folder:
         if settings.continuous:
-            return soak_continuous(settings, scratch / "home")
+            return soak_continuous(settings, folder / "home")
         found = asyncio.run(
             soak(
-                scratch / "home",
+                folder / "home",
                 minutes=settings.minutes,
                 cameras=settings.cameras,
                 source=settings.source,
             )
         )
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     figures = report(found)
-    if settings.json:
-        settings.json.write_text(json.dumps(figures, indent=1) + "\n")
+    publish(settings, figures)
     return int(bool(found.left or found.problems))
 
 

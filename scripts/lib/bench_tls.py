@@ -1,6 +1,5 @@
 """What an independent judge says of the gateway's TLS: sslyze, from outside, over a real connection."""
 
-import argparse
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,8 @@ from gateway import (
     Registry,
 )
 
+from benchmark import Forgetful, Owner, command_line, publish
+
 SSLYZE = Path(__file__).resolve().parents[2] / ".venv-tls" / "bin" / "python"
 TIMEOUT_S = 180
 OLD = ("ssl_2_0", "ssl_3_0", "tls_1_0", "tls_1_1")
@@ -44,23 +45,6 @@ WEAK = (
     "_anon_",
     "_IDEA_",
 )
-
-
-class _Nowhere:
-    """A storage that keeps nothing."""
-
-    async def load(self) -> None:
-        """Know nothing."""
-
-    def save(self, data_func: Any) -> None:
-        """Keep nothing."""
-
-    async def save_now(self, data_func: Any) -> None:
-        """Keep nothing."""
-
-
-class _Nobody:
-    """An owner whom nobody asks."""
 
 
 @dataclass
@@ -165,12 +149,12 @@ async def measure() -> Findings:
         authority = await asyncio.to_thread(
             Authority.load_or_create, Path(folder) / "tls"
         )
-        registry = Registry(_Nowhere())  # type: ignore[arg-type]
+        registry = Registry(Forgetful())
         await registry.load()
         gateway = Gateway(
             authority=authority,
             registry=registry,
-            delegate=_Nobody(),  # type: ignore[arg-type]
+            delegate=Owner(),  # type: ignore[arg-type]
             settings=GatewaySettings(
                 # A scanner opens hundreds of connections from one address
                 host="127.0.0.1",
@@ -190,8 +174,7 @@ async def measure() -> Findings:
 
 def main() -> int:
     """Print what is found."""
-    parser = argparse.ArgumentParser(prog="scripts/bench tls", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings")
+    parser = command_line("tls", __doc__)
     options = parser.parse_args()
     if not SSLYZE.exists():
         parser.error("needs `scripts/setup --environment tls`")
@@ -201,10 +184,7 @@ def main() -> int:
     for name, value in findings.facts.items():
         print(f"{name}: {value}")
     print("\n".join(f"BAD: {item}" for item in findings.bad) or "nothing bad found")
-    if options.json:
-        options.json.write_text(
-            json.dumps({"tls_findings": len(findings.bad), **vars(findings)}, indent=1)
-        )
+    publish(options, {"tls_findings": len(findings.bad), **vars(findings)})
     return int(bool(findings.bad))
 
 

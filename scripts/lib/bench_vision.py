@@ -9,14 +9,11 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-import json
 import os
 from pathlib import Path
-import resource
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,6 +21,7 @@ from zoneinfo import ZoneInfo
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
+from benchmark import Picture, command_line, cpu_seconds, memory, publish, scratch  # noqa: E402
 from custom_components.magicpi_nvr.recording import (  # noqa: E402
     ClipReady,
     Library,
@@ -48,26 +46,6 @@ STILL_PICTURES = 30
 ANSWERS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """A frame as the recorder takes it."""
-
-    seq: int
-    t: int
-    jpeg: bytes
-    event: int
-    flags: int = 0
-    camera: str = CAMERA
-    boot: int = 1
-    width: int = 800
-    height: int = 600
-
-    @property
-    def captured_ms(self) -> int:
-        """Wall time of capture."""
-        return 1_795_000_000_000 + self.t
-
-
 def make_event(
     moving: Sequence[bytes],
     still: Sequence[bytes],
@@ -79,19 +57,9 @@ def make_event(
     return walk + [still[at % len(still)] for at in range(seconds[1] * FPS)]
 
 
-def cpu() -> float:
-    """Return CPU seconds of this process and of its children that have ended."""
-    return sum(
-        used.ru_utime + used.ru_stime
-        for used in map(
-            resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        )
-    )
-
-
 async def record(folder: Path, events: Sequence[Sequence[bytes]]) -> float:
     """Record events as fast as it goes; returns CPU seconds."""
-    begin = cpu()
+    begin = cpu_seconds()
     ready = asyncio.Event()
 
     def hear(notice: RecorderNotice) -> None:
@@ -118,13 +86,21 @@ async def record(folder: Path, events: Sequence[Sequence[bytes]]) -> float:
             while recorder.stats.queue > AT_ONCE:
                 await asyncio.sleep(0.02)
             recorder.add_frame(
-                Shot(seq, seq * 1000 // FPS, jpeg, number), reason="motion"
+                Picture(
+                    seq=seq,
+                    t=seq * 1000 // FPS,
+                    captured_ms=1_795_000_000_000 + seq * 1000 // FPS,
+                    jpeg=jpeg,
+                    camera=CAMERA,
+                    event=number,
+                ),
+                reason="motion",
             )
         recorder.end_event(CAMERA, 1, number)
         await ready.wait()
     await recorder.stop()
     await library.close()
-    return cpu() - begin
+    return cpu_seconds() - begin
 
 
 @dataclass
@@ -138,19 +114,13 @@ class Looked:
     idle_gone: bool
 
 
-def peak_mb(pid: int) -> float:
-    """Return a process' largest resident set."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
 async def look(model: ModelFiles, events: Sequence[Sequence[bytes]]) -> Looked:
     """Look at events as Home Assistant's side does, on the camera's clock."""
-    begin = cpu()
+    begin = cpu_seconds()
     worker = Worker(model, idle_s=0.5)
     quiet: bytes | None = None
     still: tuple[Any, ...] = ()
-    memory = 0.0
+    peak = 0.0
     for number, pictures in enumerate(events):
         name = f"event {number}"
         watch = EventWatch(WatchSettings(), still, has_quiet=quiet is not None)
@@ -177,14 +147,16 @@ async def look(model: ModelFiles, events: Sequence[Sequence[bytes]]) -> Looked:
             watch.looked(item, found)
         assert Label.PERSON in watch.sure()
         assert worker.pid
-        memory = max(memory, peak_mb(worker.pid))
+        peak = max(peak, memory("VmHWM", worker.pid) / 2**20)
         quiet = await worker.finish(name)
         still = watch.standing()
     async with asyncio.timeout(30):
         while worker.pid:
             await asyncio.sleep(0.05)
     await worker.stop()
-    return Looked(cpu() - begin, worker.stats.motion, worker.stats.detect, memory, True)
+    return Looked(
+        cpu_seconds() - begin, worker.stats.motion, worker.stats.detect, peak, True
+    )
 
 
 async def first_answer(model: ModelFiles, pictures: Sequence[bytes]) -> float:
@@ -273,14 +245,16 @@ async def loop_lateness(
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="scripts/bench vision", description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--source", type=Path, help="a folder of JPEGs with people")
-    parser.add_argument("--models", type=Path, help="a folder with the model")
-    parser.add_argument("--events", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--cameras", type=int, default=8, help="for the loop")
-    parser.add_argument("--pairs", type=int, default=5, help="turns (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=10, help="of a turn")
+    parser = command_line(
+        "vision",
+        __doc__,
+        source=(None, "a folder of JPEGs with people"),
+        models=(None, "a folder with the model"),
+        events=(3,),
+        cameras=(8, "for the loop"),
+        pairs=(5, "turns"),
+        seconds=(10.0, "of a turn"),
+    )
     parser.add_argument("--no-loop", action="store_true", help="leave the loop out")
     settings = parser.parse_args()
     data = real_data()
@@ -293,18 +267,14 @@ def main() -> int:
     moving = [path.read_bytes() for path in sorted(source.glob("*.jpg"))]
     still = noisy(painted_out(moving[::5]), STILL_PICTURES)
     model = check_model(models)
-    scratch = Path(tempfile.mkdtemp(prefix="bench-vision-"))
-    try:
-        figures = asyncio.run(measure(scratch, model, models, moving, still, settings))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    if settings.json:
-        settings.json.write_text(json.dumps(figures, indent=1) + "\n")
+    with scratch("vision") as folder:
+        figures = asyncio.run(measure(folder, model, models, moving, still, settings))
+    publish(settings, figures)
     return 0
 
 
 async def measure(
-    scratch: Path,
+    folder: Path,
     model: ModelFiles,
     models: Path,
     moving: Sequence[bytes],
@@ -328,7 +298,7 @@ async def measure(
         for number in range(settings.events)
     ]
     for name, events in (("cpu_share", usual), ("cpu_share_busy", busy)):
-        recorded = await record(scratch / name, events)
+        recorded = await record(folder / name, events)
         looked = await look(model, events)
         say(name, looked.cpu_s / recorded)
         print(
@@ -366,7 +336,7 @@ async def measure(
     say("first_answer_s_p95", percentile(answers, 0.95))
 
     if not settings.no_loop:
-        pairs = await loop_lateness(scratch, models, settings)
+        pairs = await loop_lateness(folder, models, settings)
         say(
             "loop_p99_ratio",
             statistics.median(with_it / without for without, with_it in pairs),

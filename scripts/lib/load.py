@@ -12,16 +12,15 @@ import hashlib
 import json
 from pathlib import Path
 import random
-import subprocess
 import sys
 import time
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
+from benchmark import LINE, Child, child, memory, say  # noqa: E402
 from virtual_camera import LoopSource, State, VirtualCamera  # noqa: E402
 
-LINE = 1 << 24
 RING = 1 << 40
 PICTURES = 60
 
@@ -33,10 +32,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def rss_mb(pid: int | str = "self") -> float:
     """Return a process' resident memory."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    return memory("VmRSS", pid) / 2**20
 
 
 def slope_per_min(samples: Sequence[tuple[float, float]]) -> float:
@@ -265,58 +261,7 @@ async def serve() -> None:
             await camera.stop()
 
 
-def say(answer: dict[str, Any]) -> None:
-    """Answer the parent."""
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
-
-
 # In the parent
-
-
-class Child:
-    """A process that is asked by lines of JSON."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        """Use a process with pipes."""
-        self.process = process
-
-    async def hear(self) -> dict[str, Any]:
-        """Return its next answer."""
-        assert self.process.stdout
-        if not (line := await self.process.stdout.readline()):
-            raise RuntimeError(f"a helper ended with {await self.process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    async def ask(self, **order: Any) -> dict[str, Any]:
-        """Ask and return the answer."""
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps(order).encode() + b"\n")
-        await self.process.stdin.drain()
-        return await self.hear()
-
-
-@asynccontextmanager
-async def child(*command: str | Path) -> AsyncGenerator[Child]:
-    """Start a Python program with pipes; end it by closing its input."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *map(str, command),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        limit=LINE,
-    )
-    try:
-        yield Child(process)
-        assert process.stdin
-        process.stdin.close()
-        async with asyncio.timeout(30):
-            await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 @asynccontextmanager

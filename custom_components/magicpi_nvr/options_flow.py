@@ -14,9 +14,6 @@ from homeassistant.const import CONF_PORT
 from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
     BooleanSelector,
-    NumberSelector,
-    NumberSelectorConfig,
-    NumberSelectorMode,
     SelectOptionDict,
     SelectSelector,
     SelectSelectorConfig,
@@ -69,6 +66,7 @@ from .const import (
 )
 from .nvr import async_get_nvr
 from .options import NvrOptions, daily_cron, daily_time
+from .selectors import number_box
 
 HOST_NAME: Final = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*"
@@ -99,10 +97,10 @@ class CameraOptionsFlow(OptionsFlowWithReload):
             data_schema=self.add_suggested_values_to_schema(
                 probatio.Schema(
                     {
-                        probatio.Optional(CONF_RETENTION_DAYS): _number(
+                        probatio.Optional(CONF_RETENTION_DAYS): number_box(
                             1, 3650, unit="d"
                         ),
-                        probatio.Optional(CONF_RETENTION_SIZE): _number(
+                        probatio.Optional(CONF_RETENTION_SIZE): number_box(
                             0.1, 100_000, step=0.1, unit="GB"
                         ),
                         probatio.Optional(CONF_ROTATION, default="0"): SelectSelector(
@@ -134,9 +132,9 @@ class CameraOptionsFlow(OptionsFlowWithReload):
                                 mode=SelectSelectorMode.LIST,
                             )
                         ),
-                        probatio.Required(CONF_NOTHING_SEEN_DAYS, default=1): _number(
-                            0, 3650, unit="d"
-                        ),
+                        probatio.Required(
+                            CONF_NOTHING_SEEN_DAYS, default=1
+                        ): number_box(0, 3650, unit="d"),
                     }
                     | (LIVE_OF_A_SLEEPER if sleeps else RECORD_CONTINUOUSLY_FIELDS)
                 ),
@@ -226,7 +224,7 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                 probatio.Required(SECTION_NETWORK): section(
                     probatio.Schema(
                         {
-                            probatio.Required(CONF_PORT): _number(1, 65535),
+                            probatio.Required(CONF_PORT): number_box(1, 65535),
                             probatio.Optional(CONF_HOSTS, default=list): TextSelector(
                                 TextSelectorConfig(multiple=True)
                             ),
@@ -242,16 +240,16 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                                     mode=SelectSelectorMode.DROPDOWN,
                                 )
                             ),
-                            probatio.Required(CONF_RETENTION_DAYS): _number(
+                            probatio.Required(CONF_RETENTION_DAYS): number_box(
                                 1, 3650, unit="d"
                             ),
-                            probatio.Optional(CONF_CHECK_IN_DAYS, default=60): _number(
-                                1, 3650, unit="d"
-                            ),
+                            probatio.Optional(
+                                CONF_CHECK_IN_DAYS, default=60
+                            ): number_box(1, 3650, unit="d"),
                             probatio.Required(
                                 CONF_CLEANUP_TIME, default=DEFAULT_CLEANUP.isoformat()
                             ): TimeSelector(),
-                            probatio.Required(CONF_FREE_SPACE_FLOOR): _number(
+                            probatio.Required(CONF_FREE_SPACE_FLOOR): number_box(
                                 0, 10_000, step=0.1, unit="GB"
                             ),
                         }
@@ -260,7 +258,7 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                 probatio.Required(SECTION_ENCODER): section(
                     probatio.Schema(
                         {
-                            probatio.Required(CONF_CRF): _number(16, 40),
+                            probatio.Required(CONF_CRF): number_box(16, 40),
                             probatio.Required(CONF_PRESET): SelectSelector(
                                 SelectSelectorConfig(
                                     options=list(PRESETS),
@@ -268,7 +266,7 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                                     mode=SelectSelectorMode.DROPDOWN,
                                 )
                             ),
-                            probatio.Required(CONF_MAX_ENCODERS): _number(1, 64),
+                            probatio.Required(CONF_MAX_ENCODERS): number_box(1, 64),
                         }
                     ),
                     {"collapsed": True},
@@ -279,18 +277,18 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                             probatio.Required(
                                 CONF_DETECTION, default=False
                             ): BooleanSelector(),
-                            probatio.Required(CONF_PERSON_SCORE, default=45): _number(
-                                20, 95, unit="%"
-                            ),
-                            probatio.Required(CONF_VEHICLE_SCORE, default=40): _number(
-                                20, 95, unit="%"
-                            ),
-                            probatio.Required(CONF_ANIMAL_SCORE, default=45): _number(
-                                20, 95, unit="%"
-                            ),
-                            probatio.Required(CONF_MAX_PICTURES, default=12): _number(
-                                2, 60
-                            ),
+                            probatio.Required(
+                                CONF_PERSON_SCORE, default=45
+                            ): number_box(20, 95, unit="%"),
+                            probatio.Required(
+                                CONF_VEHICLE_SCORE, default=40
+                            ): number_box(20, 95, unit="%"),
+                            probatio.Required(
+                                CONF_ANIMAL_SCORE, default=45
+                            ): number_box(20, 95, unit="%"),
+                            probatio.Required(
+                                CONF_MAX_PICTURES, default=12
+                            ): number_box(2, 60),
                         }
                     ),
                     {"collapsed": True},
@@ -298,8 +296,8 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                 probatio.Required(SECTION_CAMERAS): section(
                     probatio.Schema(
                         {
-                            probatio.Required(CONF_MAX_CAMERAS): _number(1, 1000),
-                            probatio.Required(CONF_LATE_AFTER): _number(
+                            probatio.Required(CONF_MAX_CAMERAS): number_box(1, 1000),
+                            probatio.Required(CONF_LATE_AFTER): number_box(
                                 1, 720, unit="h"
                             ),
                         }
@@ -314,18 +312,6 @@ class NvrOptionsFlow(OptionsFlowWithReload):
         )
 
 
-def _number(
-    minimum: float, maximum: float, *, step: float = 1, unit: str | None = None
-) -> NumberSelector:
-    """Return a box for a number."""
-    config = NumberSelectorConfig(
-        min=minimum, max=maximum, step=step, mode=NumberSelectorMode.BOX
-    )
-    if unit:
-        config["unit_of_measurement"] = unit
-    return NumberSelector(config)
-
-
 LIVE_OF_A_SLEEPER: Final = {
     probatio.Optional(CONF_LIVE_VIDEO, default=False): BooleanSelector()
 }
@@ -337,7 +323,7 @@ RECORD_CONTINUOUSLY_FIELDS: Final = {
             mode=SelectSelectorMode.DROPDOWN,
         )
     ),
-    probatio.Optional(CONF_CONTINUOUS_DAYS, default=2): _number(1, 365, unit="d"),
+    probatio.Optional(CONF_CONTINUOUS_DAYS, default=2): number_box(1, 365, unit="d"),
 }
 
 

@@ -15,9 +15,6 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
     BooleanSelector,
-    NumberSelector,
-    NumberSelectorConfig,
-    NumberSelectorMode,
     SelectOptionDict,
     SelectSelector,
     SelectSelectorConfig,
@@ -60,6 +57,7 @@ from .nvr.copy_settings import (
     CannotInstall,
     async_make_target,
 )
+from .selectors import number_box
 
 SECTION_LIMITS: Final = "limits"
 DEFAULT_PREFIX: Final = "magicpi"
@@ -295,8 +293,8 @@ class TargetFlow(ConfigSubentryFlow):
                 ),
                 probatio.Optional(CONF_LABELS, default=list): TEXTS,
                 probatio.Optional(CONF_ZONES, default=list): TEXTS,
-                probatio.Optional(CONF_DAYS): _number(1, 36_500, unit="d"),
-                probatio.Optional(CONF_MAX_SIZE): _number(
+                probatio.Optional(CONF_DAYS): number_box(1, 36_500, unit="d"),
+                probatio.Optional(CONF_MAX_SIZE): number_box(
                     0.1, 1_000_000, step=0.1, unit="GB"
                 ),
                 probatio.Required(SECTION_LIMITS): section(
@@ -311,7 +309,7 @@ class TargetFlow(ConfigSubentryFlow):
                                     mode=SelectSelectorMode.DROPDOWN,
                                 )
                             ),
-                            probatio.Optional(CONF_RATE): _number(
+                            probatio.Optional(CONF_RATE): number_box(
                                 1, 1_000_000, unit="kB/s"
                             ),
                             probatio.Optional(CONF_FROM): TimeSelector(),
@@ -322,20 +320,6 @@ class TargetFlow(ConfigSubentryFlow):
                 ),
             }
         )
-
-
-def _number(
-    minimum: float, maximum: float, *, step: float = 1, unit: str
-) -> NumberSelector:
-    return NumberSelector(
-        NumberSelectorConfig(
-            min=minimum,
-            max=maximum,
-            step=step,
-            mode=NumberSelectorMode.BOX,
-            unit_of_measurement=unit,
-        )
-    )
 
 
 def _stripped(data: Mapping[str, Any]) -> dict[str, Any]:

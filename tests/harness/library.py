@@ -21,7 +21,7 @@ from custom_components.magicpi_nvr.recording.hourfile.boxes import (
     VideoConfig,
 )
 from custom_components.magicpi_nvr.recording.library import Library
-from custom_components.magicpi_nvr.recording.library.index import stored_segment
+from custom_components.magicpi_nvr.recording.library.file_rows import stored_segment
 from custom_components.magicpi_nvr.recording.library.layout import HourPath, event_id
 from custom_components.magicpi_nvr.recording.model import (
     Event,

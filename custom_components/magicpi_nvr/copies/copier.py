@@ -1,10 +1,7 @@
-"""One target: its queue is processed, its objects are read, its retention is kept.
-
-Long because copying, reading and deleting share one connection and one state of the target.
-"""
+"""One target: its queue is processed, its objects are read, its retention is kept."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 import logging
@@ -14,6 +11,7 @@ from . import names
 from .catalog import CatalogThread
 from .document import MAX_SIZE, Document
 from .errors import Cause, NotCopied, SourceGone, TargetError
+from .found import read_copy
 from .model import (
     Changed,
     ClipSource,
@@ -29,7 +27,7 @@ from .model import (
 from .pace import Backoff, Throttle, seconds_until_open
 from .reader import Reader
 from .rows import Copy, State, Task, Totals
-from .target import Body, Target, fetch, store
+from .target import Body, Target, store
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -416,7 +414,10 @@ class Copier:
             page = unknown[start : start + _SCAN_PAGE]
             gate = asyncio.Semaphore(_SCAN_AT_ONCE)
             copies = await asyncio.gather(
-                *(self._learn(stem, sizes, gate) for stem in page)
+                *(
+                    read_copy(self.target, self.target_id, stem, sizes, gate)
+                    for stem in page
+                )
             )
             taken = [copy for copy in copies if copy is not None]
             for copy in taken:
@@ -438,53 +439,6 @@ class Copier:
         self._worked()
         await self._count()
         return len(complete)
-
-    async def _learn(
-        self, stem: str, sizes: Mapping[str, int], gate: asyncio.Semaphore
-    ) -> Copy | None:
-        """Read a copy's JSON; None when it is none, or not complete."""
-        name, written = stem + names.DOCUMENT, sizes[stem + names.DOCUMENT]
-        clip = sizes.get(stem + names.CLIP)
-        if written > MAX_SIZE or clip is None:
-            return None
-        async with gate:
-            try:
-                data = await fetch(self.target, name, written)
-                document = Document.decode(data)
-            except ValueError as error:
-                _LOGGER.warning("%s is ignored: %s", name, error)
-                return None
-            except TargetError as error:
-                if error.cause is Cause.NOT_FOUND:
-                    return None
-                raise
-        picture = sizes.get(stem + names.PICTURE, 0)
-        if document.size != clip or names.event_of(name) != document.facts.event:
-            _LOGGER.warning("%s is ignored: it is not its clip's", name)
-            return None
-        facts = document.facts
-        return Copy(
-            target=self.target_id,
-            event=facts.event,
-            start_ms=facts.start_ms,
-            end_ms=facts.end_ms,
-            protected=facts.protected,
-            frames=facts.frames,
-            state=State.COPIED,
-            task=Task.NOTHING,
-            revision=1,
-            stem=stem,
-            size=clip,
-            stored=clip + picture + written,
-            document=written,
-            thumbnail=picture,
-            sha256=document.sha256,
-            attempts=0,
-            due_ms=0,
-            error="",
-            copied_ms=0,
-            facts=facts,
-        )
 
     # What is going on
 

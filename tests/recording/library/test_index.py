@@ -15,7 +15,8 @@ import pytest
 from custom_components.magicpi_nvr.recording import hourfile
 from custom_components.magicpi_nvr.recording.errors import InvalidValue
 from custom_components.magicpi_nvr.recording.library import Library
-from custom_components.magicpi_nvr.recording.library.index import Index, stored_segment
+from custom_components.magicpi_nvr.recording.library.file_rows import stored_segment
+from custom_components.magicpi_nvr.recording.library.index import Index
 from custom_components.magicpi_nvr.recording.library.layout import HourPath, event_id
 from custom_components.magicpi_nvr.recording.library.queries import EventQuery
 from custom_components.magicpi_nvr.recording.model import Event, StoredSegment

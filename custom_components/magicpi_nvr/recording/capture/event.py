@@ -8,7 +8,7 @@ from datetime import tzinfo
 from time import monotonic
 from typing import Self
 
-from ..hourfile import TICKS_PER_MS, Segment
+from ..hourfile import TICKS_PER_MS, Segment, SegmentHeader
 from ..library.layout import HourPath, event_id, hour_start_ms
 from ..model import CapturedFrame, Event
 from .spool import Spool, SpooledFrame, SpoolHeader
@@ -170,29 +170,21 @@ class OngoingEvent:
     @classmethod
     def from_segment(cls, hour: HourPath, segment: Segment) -> Self:
         """Return an event of which a segment was found on disk; the other segments are for add_segment()."""
-        header = segment.header
-        return cls(
-            id=header.id,
-            camera=header.camera,
-            boot=header.boot,
-            number=header.event,
-            reason=header.reason,
-            start_ms=header.start_ms,
-            t=header.t,
-            hour=hour.with_part(1),
-            hour_ms=header.hour_ms,
-            end_ms=header.start_ms,
-            path=hour.relative,
-            recorded_ms=header.recorded_ms,
-            clock_trusted=header.clock_trusted,
-            is_ended=True,
-            is_finished=True,
-        )
+        event = cls._from_header(segment.header, hour.with_part(1))
+        event.path = hour.relative
+        event.is_ended = event.is_finished = True
+        return event
 
     @classmethod
     def from_spool(cls, spool: Spool) -> Self:
         """Return an event of which a spool was found on disk."""
         header = spool.header
+        return cls._from_header(
+            header, HourPath(header.camera, header.date, header.hour)
+        )
+
+    @classmethod
+    def _from_header(cls, header: SegmentHeader | SpoolHeader, hour: HourPath) -> Self:
         return cls(
             id=header.id,
             camera=header.camera,
@@ -201,11 +193,11 @@ class OngoingEvent:
             reason=header.reason,
             start_ms=header.start_ms,
             t=header.t,
-            hour=HourPath(header.camera, header.date, header.hour),
+            hour=hour,
             hour_ms=header.hour_ms,
+            end_ms=header.start_ms,
             recorded_ms=header.recorded_ms,
             clock_trusted=header.clock_trusted,
-            end_ms=header.start_ms,
         )
 
     @property

@@ -23,7 +23,7 @@ from ..hourfile import (
     VideoConfig,
 )
 from ..hourfile.sps import with_coded_size
-from ..library.index import stored_segment
+from ..library.file_rows import stored_segment
 from ..library.layout import HourPath, hour_parts
 from ..model import StoredSegment
 from ..stamp import LONGEST_RUN_MS, Stretch, stamp_filters

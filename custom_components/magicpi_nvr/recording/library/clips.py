@@ -27,7 +27,8 @@ from ..model import (
 from ..stamp import TimeStamps, stamp_file
 from .backend import READERS, Backend
 from .compose import Cut, compose
-from .index import Index, stored_segment
+from .file_rows import stored_segment
+from .index import Index
 from .layout import HourPath, camera_folder, to_local
 from .outline import Outline
 from .playback import VirtualFile

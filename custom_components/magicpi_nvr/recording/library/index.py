@@ -1,7 +1,4 @@
-"""The index: a SQLite cache of what the hour files, notes and thumbnails say. All of it blocks and belongs to one thread.
-
-Long because following files, recorder and copies changes the same rows, which one derivation keeps equal to a rebuild.
-"""
+"""The index: a SQLite cache of what the hour files, notes and thumbnails say. All of it blocks and belongs to one thread."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,19 +9,17 @@ from pathlib import Path
 import time
 from typing import override
 
-from .. import hourfile
-from ..model import NO_FINDINGS, Event, StoredSegment
+from ..model import Event, StoredSegment
 from .database import (
     INSERT_EVENT,
     INSERT_SEGMENT,
-    NO_FINDINGS_TEXT,
     SELECT_SEGMENT,
     findings_of,
     segment_of,
 )
-from .layout import HourPath, by_time, folder_of, parse_event_id
-from .notes import NOTHING, Note, findings_as_dict, read_notes
-from .queries import LAST_MS
+from .file_rows import findings_text, read_file_notes, scan_file
+from .layout import HourPath, by_time, folder_of
+from .notes import NOTHING, Note
 from .remote_rows import RemoteRows
 from .tree import DayFolder, day_folders, stamp_file, stamp_of
 
@@ -34,75 +29,6 @@ _LOGGER = logging.getLogger(__name__)
 # camera sends again only what was not acknowledged.
 _RECENT_NS = 2 * 24 * 3600 * 10**9
 _RECENT_EVENTS = 32
-
-
-def stored_segment(path: str, segment: hourfile.Segment) -> StoredSegment:
-    """Return what the index keeps of a segment in the hour file of this relative path."""
-    return StoredSegment(
-        event=segment.header.id,
-        number=segment.header.number,
-        camera=segment.header.camera,
-        path=path,
-        offset=segment.offset,
-        end=segment.end_offset,
-        start_ms=segment.header.start_ms,
-        end_ms=segment.end.end_ms if segment.end else segment.end_ms,
-        reason=segment.header.reason,
-        dts=segment.dts,
-        duration=segment.next_dts - segment.dts,
-        frames=segment.frame_count,
-        boot=segment.header.boot,
-        first_seq=segment.first_seq,
-        last_seq=segment.last_seq,
-        lost=segment.end.lost if segment.end else 0,
-        closed=segment.end is not None,
-        recorded_ms=segment.header.recorded_ms,
-        clock_trusted=segment.header.clock_trusted,
-    )
-
-
-def _scan(root: Path, path: str) -> list[StoredSegment]:
-    """Read the segments of an hour file; one that is not ours has none. Raises OSError."""
-    try:
-        found = hourfile.scan(root / path)
-    except hourfile.HourFileError as error:
-        _LOGGER.warning("%s is ignored: %s", path, error)
-        return []
-    camera = HourPath.parse(path).camera
-    return [
-        stored_segment(path, segment)
-        for segment in found.segments
-        if segment.header.camera == camera and is_sound(segment)
-    ]
-
-
-def _notes(path: Path) -> dict[str, Note]:
-    """Read a file of notes; one that cannot be read says nothing."""
-    try:
-        return read_notes(path)
-    except OSError as error:
-        _LOGGER.warning("%s cannot be read: %s", path, error)
-        return {}
-
-
-def _findings_text(note: Note) -> str:
-    if note.findings is NO_FINDINGS:
-        return NO_FINDINGS_TEXT
-    return json.dumps(findings_as_dict(note.findings), ensure_ascii=False)
-
-
-def is_sound(segment: hourfile.Segment) -> bool:
-    """Whether a segment says what a recorder writes: the message in a file can be anything."""
-    header, end = segment.header, segment.end
-    try:
-        parse_event_id(header.id)
-    except ValueError:
-        return False
-    numbers = (header.number, header.boot, *((end.lost,) if end else ()))
-    times = (header.start_ms, header.recorded_ms, *((end.end_ms,) if end else ()))
-    return all(0 <= number <= 0xFFFFFFFF for number in numbers) and all(
-        0 <= time_ms <= LAST_MS for time_ms in times
-    )
 
 
 class Index(RemoteRows):
@@ -300,7 +226,9 @@ class Index(RemoteRows):
                 for path in noted.keys() | folder.notes.keys():
                     if everything or noted.get(path) != folder.notes.get(path):
                         changed |= self._replace_notes(
-                            path, _notes(self._root / path), folder.notes.get(path)
+                            path,
+                            read_file_notes(self._root / path),
+                            folder.notes.get(path),
                         )
                 for path in known.keys() - folder.files.keys():
                     changed |= self._replace_segments(path, (), None)
@@ -336,7 +264,7 @@ class Index(RemoteRows):
         try:
             # Taken before the scan: what is appended meanwhile makes the stamp stale, never the rows.
             stamp = stamp_of((self._root / path).stat())
-            segments = _scan(self._root, path)
+            segments = scan_file(self._root, path)
         except FileNotFoundError:
             segments, stamp = [], None
         except OSError as error:
@@ -432,7 +360,7 @@ class Index(RemoteRows):
                     note.protected,
                     json.dumps(note.labels, ensure_ascii=False),
                     note.description,
-                    _findings_text(note),
+                    findings_text(note),
                 )
                 for event, note in notes.items()
             ],
@@ -506,7 +434,7 @@ class Index(RemoteRows):
                     recorded_ms,
                     trusted,
                     remote,
-                    _findings_text(note),
+                    findings_text(note),
                     found.verdict,
                     hour.date,
                     f"{hour.hour:02}",

@@ -34,6 +34,7 @@ def clip_attributes(hass: HomeAssistant, nvr: Nvr, event: Event) -> dict[str, An
         "duration": event.duration_ms / 1000,
         "reason": event.reason,
         "size": event.size,
+        "lost": event.lost,
         "labels": list(event.findings.labels),
         "verdict": found["verdict"],
         "zones": found["zones"],

@@ -3,7 +3,6 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final, override
 
 from homeassistant.components.image import ImageEntity, ImageEntityDescription
@@ -14,7 +13,7 @@ from homeassistant.util import dt as dt_util
 from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import Change
 from .nvr import MagicPiConfigEntry, NvrChange
-from .recording import CopyUnreachable
+from .recording import RecordingError
 
 PARALLEL_UPDATES = 0
 
@@ -77,9 +76,6 @@ class MagicPiImage(MagicPiEntity, ImageEntity):
         if (event := self.nvr.recordings.last_event(self.camera.id)) is None:
             picture = self.nvr.last_picture(self.camera.id)
             return picture.jpeg if picture else None
-        with suppress(CopyUnreachable):
-            found = await self.nvr.recordings.async_thumbnail(event.id)
-            if isinstance(found, Path):
-                return await self.hass.async_add_executor_job(found.read_bytes)
-            return found
+        with suppress(RecordingError):
+            return await self.nvr.recordings.async_thumbnail(event.id)
         return None

@@ -86,7 +86,7 @@ class Browser:
             translation_placeholders={"identifier": str(identifier)},
         )
 
-    async def async_thumbnail(self) -> Path | bytes | None:
+    async def async_thumbnail(self) -> bytes | None:
         """Return the picture of an event, or of one in an hour or a day; raises RecordingError."""
         identifier, recordings = self.identifier, self.nvr.recordings
         if identifier.event:

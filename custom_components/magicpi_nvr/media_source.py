@@ -1,6 +1,5 @@
 """Recordings as a media source: browsing, searching, playing, and pictures of nodes."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, override
 
 from homeassistant.components.media_player import (
@@ -102,13 +101,10 @@ class MagicPiMediaSource(MediaSource):
                 return MediaImage(picture.jpeg, "image/jpeg")
             return None
         try:
-            path = await browser.async_thumbnail()
+            found = await browser.async_thumbnail()
         except RecordingError as err:
             raise _unknown(item) from err
-        if isinstance(path, Path):
-            content = await self.hass.async_add_executor_job(path.read_bytes)
-            return MediaImage(content, "image/jpeg")
-        return None if path is None else MediaImage(path, "image/jpeg")
+        return None if found is None else MediaImage(found, "image/jpeg")
 
     @override
     async def async_browse_media(self, item: MediaSourceItem) -> BrowseMediaSource:

@@ -1,6 +1,7 @@
 """Actions: record, find, keep, label, export and delete."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -255,7 +256,10 @@ async def _async_path(hass: HomeAssistant, nvr: Nvr, filename: str) -> Path:
             return "path_of_recordings"
         return None
 
-    if reason := await hass.async_add_executor_job(refusal):
+    # One of the paths is that of the recordings, whose disk may hang
+    with recording_errors():
+        reason = await nvr.recordings.library.threaded(refusal)
+    if reason:
         raise _invalid(reason, path=filename)
     return path
 
@@ -440,7 +444,7 @@ async def _async_export(call: ServiceCall) -> ServiceResponse:
             # The view reads from the name whose right it has to ask for
             target = nvr.export_folder / f"{camera_folder(camera_id)}_{clip.filename}"
             url = signed(hass, export_url(target.name))
-        await hass.async_add_executor_job(_make_folder, target)
+        await nvr.recordings.library.threaded(partial(_make_folder, target))
         size = await nvr.recordings.library.export(
             spec, target, time_stamp=data.get(ATTR_TIME_STAMP, False)
         )

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import blake2b
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import ETag, web
 
 from homeassistant.auth.models import User
 from homeassistant.components.http import KEY_HASS_USER
@@ -14,7 +16,15 @@ from homeassistant.core import HomeAssistant, callback
 from .access import NOTHING_SEEN_CHOICES, POLICY_READ, async_events, may
 from .const import DOMAIN
 from .nvr import event_as_dict
-from .recording import ClipGone, ClipSpec, answer, camera_folder
+from .recording import (
+    ClipGone,
+    ClipSpec,
+    StorageFailed,
+    StoredFile,
+    VirtualFile,
+    answer,
+    camera_folder,
+)
 from .status import camera_stats, camera_status, storage_stats
 from .view import (
     MAX_LIMIT,
@@ -72,27 +82,34 @@ class ClipView(MagicPiView):
         file = await nvr.recordings.library.clip(
             replace(spec, name=nvr.entries.name(camera_id))
         )
-        result = answer(
-            file,
-            request.headers,
-            method=request.method,
-            attachment="download" in request.query,
-        )
-        response = web.StreamResponse(status=result.status, headers=result.headers)
-        await response.prepare(request)
-        if result.has_body:
-            try:
-                async for chunk in file.read(result.start, result.stop):
-                    await response.write(chunk)
-            except ClipGone:
-                # The head promised more bytes than will come: only a broken
-                # connection tells the client so
-                response.force_close()
-                if request.transport:
-                    request.transport.abort()
-            except ConnectionResetError:
-                pass
-        return response
+        return await _send(request, file)
+
+
+async def _send(
+    request: web.Request, file: VirtualFile | StoredFile
+) -> web.StreamResponse:
+    """Send a file, or the asked range of it."""
+    result = answer(
+        file,
+        request.headers,
+        method=request.method,
+        attachment="download" in request.query,
+    )
+    response = web.StreamResponse(status=result.status, headers=result.headers)
+    await response.prepare(request)
+    if result.has_body:
+        try:
+            async for chunk in file.read(result.start, result.stop):
+                await response.write(chunk)
+        except ClipGone, StorageFailed:
+            # The head promised more bytes than will come: only a broken
+            # connection tells the client so
+            response.force_close()
+            if request.transport:
+                request.transport.abort()
+        except ConnectionResetError:
+            pass
+    return response
 
 
 class EventClipView(ClipView):
@@ -197,10 +214,17 @@ class ThumbnailView(MagicPiView):
             )
         if (found := await nvr.recordings.async_thumbnail(event_id)) is None:
             raise not_found("No picture of this event")
-        headers = {"Cache-Control": "private, no-cache", "Content-Type": "image/jpeg"}
-        if isinstance(found, bytes):
-            return web.Response(body=found, headers=headers)
-        return web.FileResponse(found, headers=headers)
+        etag = ETag(blake2b(found, digest_size=16).hexdigest())
+        response = web.Response(
+            body=found,
+            content_type="image/jpeg",
+            headers={"Cache-Control": "private, no-cache"},
+        )
+        response.etag = etag
+        if any(known.value == etag.value for known in request.if_none_match or ()):
+            response.body = None
+            response.set_status(HTTPStatus.NOT_MODIFIED)
+        return response
 
 
 class PictureView(MagicPiView):
@@ -245,10 +269,11 @@ class ExportView(MagicPiView):
             raise bad_request("Not the name of an export")
         camera_id = camera_part(name[:17])
         self.check(request, camera_id)
-        path = self.nvr.export_folder / name
-        if not await self.hass.async_add_executor_job(path.is_file):
+        nvr = self.nvr
+        file = await nvr.recordings.library.file(nvr.export_folder / name)
+        if file is None:
             raise not_found("No such export")
-        return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
+        return await _send(request, file)
 
 
 # ---- facts ----

@@ -140,6 +140,9 @@ class Owner:
     def camera_registered(self, camera: Any, token_data: Mapping[str, Any]) -> None:
         """Nothing to do."""
 
+    def clock_stepped(self) -> None:
+        """Nothing to do."""
+
     def stale_key(self, camera_id: str) -> None:
         """Nothing to do."""
 

@@ -869,3 +869,39 @@ async def test_rotation_of_live_pictures(gateway: RunningGateway) -> None:
             )
             await connection.expect("ack")
         assert gateway.delegate.frames[-1].orientation == 180
+
+
+async def test_damaged_frames_are_lost_to_their_event(gateway: RunningGateway) -> None:
+    """A picture that came damaged and never whole is one that the event lacks."""
+    _, auth = await gateway.register()
+    for first in (True, False):
+        async with gateway.connect(auth) as connection:
+            await connection.greet()
+            if first:
+                await connection.send_frame(1)
+                await connection.ws.send_bytes(binary(2, crc32=1))
+                await connection.ws.send_bytes(binary(3, b"no jpeg"))
+                await connection.ws.send_bytes(binary(4, crc32=1))
+                await connection.send_frame(5)
+                await connection.expect_ack(5)
+            else:
+                # What was damaged on the way comes again whole.
+                await connection.send_frame(4)
+                await connection.send(
+                    {"type": "event_end", "event": 1, "t": 2000, "lost": 3}
+                )
+                await gateway.delegate.until(lambda: gateway.delegate.ended)
+    assert gateway.delegate.ended == [(CAMERA_ID, 77, 1, 3 + 2)]
+
+
+async def test_owner_hears_of_a_clock_that_is_set(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a tick, once for each step."""
+    heard: list[bool] = []
+    monkeypatch.setattr(gateway.delegate, "clock_stepped", lambda: heard.append(True))
+    real = gateway.clock.now_ms
+    monkeypatch.setattr(gateway.clock, "now_ms", lambda: real() + 3_600_000)
+    await until(lambda: heard)
+    monkeypatch.setattr(gateway.clock, "now_ms", real)
+    await until(lambda: len(heard) == 2)

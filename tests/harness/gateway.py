@@ -169,6 +169,9 @@ class FakeDelegate:
         """Return an image."""
         return self.images.get(sha256)
 
+    def clock_stepped(self) -> None:
+        """The clock was set."""
+
     def stale_key(self, camera_id: str) -> None:
         """Note it."""
         self.stale.append(camera_id)

@@ -1,9 +1,11 @@
 """The shared NVR: its life, its options, and cameras that come and go."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 import socket
+from typing import Any
 from unittest.mock import AsyncMock, Mock, patch
 from zoneinfo import ZoneInfo
 
@@ -15,12 +17,16 @@ from zeroconf import NonUniqueNameException
 from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_STORAGE
 from custom_components.magicpi_nvr.nvr import EventChange, NvrChange, stores
 from custom_components.magicpi_nvr.nvr.stores import RegistryStorage
-from custom_components.magicpi_nvr.recording import Event as RecordedEvent
+from custom_components.magicpi_nvr.recording import (
+    Event as RecordedEvent,
+    StorageFailed,
+)
 from custom_components.magicpi_nvr.recording.capture import EventDropped
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.const import CONF_HOST, EVENT_HOMEASSISTANT_STOP
-from homeassistant.core import HomeAssistant
+from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
+from homeassistant.helpers.event import async_track_state_change_event
 from homeassistant.helpers.network import NoURLAvailableError
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
@@ -620,3 +626,141 @@ async def test_card_is_known_to_dashboards(
     response = await (await hass_client_no_auth()).get(url)
     assert response.status == 200
     assert "javascript" in response.headers["Content-Type"]
+
+
+async def test_delete_stopped_by_its_caller(
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
+) -> None:
+    """A script that stops in mid-deletion leaves no entity behind that shows the event."""
+    recordings = installation.nvr.recordings
+    event = recordings.last_event(CAMERA_ID)
+    assert event
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+    delete = recordings.library.delete
+
+    async def slow(event_id: str) -> object:
+        begun.set()
+        await goes_on.wait()
+        return await delete(event_id)
+
+    told: list[EventChange] = []
+    installation.nvr.changes.subscribe_events(lambda change, _: told.append(change))
+    with patch.object(recordings.library, "delete", slow):
+        script = asyncio.ensure_future(recordings.async_delete(event.id))
+        await begun.wait()
+        script.cancel()
+        await asyncio.wait({script})
+        goes_on.set()
+        await installation.wait_until(lambda: EventChange.DELETED in told)
+    await installation.wait_until(lambda: recordings.last_event(CAMERA_ID) is None)
+
+
+async def test_clips_today_follow_day_and_deletion(
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
+) -> None:
+    """The count is that of the local day: it falls with a deletion, at midnight, and when the clock is set."""
+    nvr = installation.nvr
+    usage = nvr.recordings.usage
+    event = nvr.recordings.last_event(CAMERA_ID)
+    assert event
+    now = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight += timedelta(days=1)
+
+    def today() -> int:
+        return usage.clips_today(CAMERA_ID)
+
+    with (
+        patch("custom_components.magicpi_nvr.nvr.usage.USAGE_COOLDOWN", 0.05),
+        patch("custom_components.magicpi_nvr.nvr.usage.dt_util.now") as clock,
+    ):
+        clock.return_value = now
+        usage.schedule()
+        await installation.wait_until(lambda: today() == 1)
+        clock.return_value = midnight
+        async_fire_time_changed(hass, midnight + timedelta(seconds=1))
+        await installation.wait_until(lambda: today() == 0)
+        # Set back, as network time does
+        clock.return_value = now
+        nvr.delegate.clock_stepped()
+        await installation.wait_until(lambda: today() == 1)
+        # A disk that fails is no reason to stay at yesterday's
+        with patch.object(
+            nvr.recordings.library, "usage", side_effect=StorageFailed("hangs")
+        ):
+            clock.return_value = midnight
+            usage.schedule()
+            await installation.wait_until(lambda: today() == 0)
+        clock.return_value = now
+        usage.schedule()
+        await installation.wait_until(lambda: today() == 1)
+        await nvr.recordings.async_delete(event.id)
+        await installation.wait_until(lambda: today() == 0)
+
+
+async def test_counters_are_written_at_the_stop_not_at_each_wake(
+    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
+) -> None:
+    """They outlive a restart; a wake writes nothing."""
+    camera = installation.cameras[0]
+    written: list[object] = []
+    storage = installation.nvr._storage
+    with (
+        patch.object(storage, "save", side_effect=written.append),
+        patch.object(storage, "save_now", side_effect=written.append),
+    ):
+        mark = camera.mark()
+        camera.trigger_motion(0.2)
+        await camera.wait_event("event_ended", after=mark)
+        await camera.wait_state("asleep")
+        await installation.wait_until(lambda: installation.camera().session is None)
+        assert written == []
+    before = installation.camera().counters
+    assert before.wakes >= 2
+    await installation.restart()
+    assert installation.camera().counters == before
+    assert installation.camera().counters is not before
+
+
+async def test_lost_frames_are_told_by_the_clip(
+    installation: Installation, hass: HomeAssistant
+) -> None:
+    """Event, sensor, counters and `clip_ready` agree on what this side gave up."""
+    camera = await installation.claimed()
+    recorder = installation.nvr.recordings.recorder
+    admit, refused = recorder._admission.admit, 0
+
+    def tight(frame: Any, reason: str) -> Any:
+        nonlocal refused
+        limit = recorder._context.settings
+        if frame.event and refused < 4 and frame.seq % 3 == 0:
+            refused += 1
+            recorder._context.settings = replace(limit, memory_limit=0)
+        try:
+            return admit(frame, reason)
+        finally:
+            recorder._context.settings = limit
+
+    entity_id = installation.entity_id("event", "event")
+    ready: list[dict[str, Any]] = []
+
+    @callback
+    def note(event: Event[EventStateChangedData]) -> None:
+        state = event.data["new_state"]
+        if state and state.attributes.get("event_type") == "clip_ready":
+            ready.append(dict(state.attributes))
+
+    async_track_state_change_event(hass, [entity_id], note)
+    with patch.object(recorder._admission, "admit", tight):
+        camera.trigger_motion(1.0)
+        await installation.wait_until(lambda: bool(ready))
+    assert refused == 4
+    assert ready[0]["lost"] == 4
+    found = installation.nvr.recordings.last_event(camera.id)
+    assert found
+    assert found.lost == 4
+    await installation.wait_until(lambda: installation.camera().counters.lost == 4)
+    sensor = installation.entity_id("sensor", "frames_lost")
+    await installation.wait_until(
+        lambda: (state := hass.states.get(sensor)) is None or state.state == "4"
+    )

@@ -111,3 +111,21 @@ async def test_camera_without_a_key(
     registry = Registry(RegistryStorage(hass))
     await registry.load()
     assert CAMERA_ID in registry.cameras
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", [None], {"a": None}])
+@pytest.mark.parametrize("key", list(SETTINGS["data"]))
+async def test_settings_with_an_odd_value(
+    hass_storage: dict[str, Any], hass: HomeAssistant, key: str, value: Any
+) -> None:
+    """What cannot be understood has its default; the NVR starts nevertheless."""
+    content = deepcopy(SETTINGS)
+    content["data"][key] = value
+    hass_storage["magicpi_nvr.settings"] = content
+    settings = NvrSettings(hass)
+    await settings.async_load()
+    for name, stored_value in SETTINGS["data"].items():
+        found = getattr(settings, name)
+        if name != key:
+            assert (sorted(found) if isinstance(found, set) else found) == stored_value
+    await settings._store.async_save(settings._data())

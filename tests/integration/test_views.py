@@ -392,3 +392,49 @@ async def test_crafted_cursors(
     assert answer.status in (200, 400)
     if answer.status == 200:
         assert (await answer.json())["recordings"] == []
+
+
+async def test_picture_that_is_gone(
+    clip: Event,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    """A missing file is said in words, without its path; so is a disk that does not answer."""
+    event = the_event(installation)
+    client = await hass_client()
+    library = installation.nvr.recordings.library
+    path = await library.thumbnail(event.id)
+    assert path
+    with patch.object(
+        Library, "picture", side_effect=StorageFailed("the storage does not answer")
+    ):
+        assert (await client.get(event_thumbnail_url(event.id))).status == 503
+    await hass.async_add_executor_job(path.unlink)
+    for url in (event_thumbnail_url(event.id), export_url(f"{FOLDER}_gone.mp4")):
+        answer = await client.get(url)
+        assert answer.status == 404
+        message = await answer.json()
+        assert str(installation.media) not in str(message)
+        assert len(message["message"].split()) > 2
+
+
+async def test_export_in_parts(
+    clip: Event,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    """Players seek in an export as in a clip."""
+    folder = installation.nvr.export_folder
+    folder.mkdir()
+    data = bytes(range(256)) * 2000
+    await hass.async_add_executor_job((folder / f"{FOLDER}_x.mp4").write_bytes, data)
+    client = await hass_client()
+    url = export_url(f"{FOLDER}_x.mp4")
+    assert await (await client.get(url)).read() == data
+    part = await client.get(url, headers={"Range": "bytes=300000-300009"})
+    assert part.status == 206
+    assert await part.read() == data[300000:300010]
+    etag = part.headers["ETag"]
+    assert (await client.get(url, headers={"If-None-Match": etag})).status == 304

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from custom_components.magicpi_nvr.recording.capture import ClipReady
+from custom_components.magicpi_nvr.recording.capture import ClipReady, FrameGivenUp
 from custom_components.magicpi_nvr.recording.capture.event import SeqRanges
 from custom_components.magicpi_nvr.recording.library.layout import event_id
-from custom_components.magicpi_nvr.recording.model import FLAG_LAST
+from custom_components.magicpi_nvr.recording.model import FLAG_LAST, RecordingSettings
 from tests.harness.pictures import BOOT, CAMERA, RECORDING, Frame, frames
 from tests.harness.recorder import RunningRecorder
 from tests.harness.waiting import until
@@ -208,3 +208,51 @@ def test_gaps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for seq in range(999, 902, -2):
         seqs.add(seq, seq)
     assert (seqs._starts, seqs._ends) == ([2], [1000])
+
+
+async def test_refused_frames_are_lost_to_their_event(
+    recorder: RunningRecorder,
+) -> None:
+    """What memory has no room for is told of the camera, and by the event's clip."""
+    sent = list(frames(20, start_ms=NOON))
+    recorder.add(sent[0])
+    recorder.change(memory_limit=1)
+    assert not any(recorder.add(frame) for frame in sent[1:8])
+    recorder.change(memory_limit=64 * 1024 * 1024)
+    for frame in sent[8:]:
+        assert recorder.add(frame, flags=FLAG_LAST if frame is sent[-1] else 0)
+    event = await recorder.clip()
+    assert (event.frames, event.lost) == (13, 7)
+    assert [
+        (item.camera, item.reason)
+        for item in recorder.notices
+        if isinstance(item, FrameGivenUp)
+    ] == [(CAMERA, "memory")] * 7
+    found = await recorder.library.event(event.id)
+    assert found is not None
+    assert found.lost == 7
+
+
+async def test_lost_frames_are_said_once(settings: RecordingSettings) -> None:
+    """An event that ends more than once, also over a restart, does not add up what it lost."""
+    recorder = RunningRecorder(settings)
+    await recorder.start()
+    sent = list(frames(30, start_ms=NOON))
+    name = event_id(CAMERA, BOOT, 1)
+    for part in range(3):
+        for frame in sent[part * 10 : part * 10 + 10]:
+            recorder.add(frame)
+        recorder.capture.end_event(CAMERA, BOOT, 1, lost=3 + part)
+        ready = await recorder.heard(
+            ClipReady, lambda item, part=part: item.event.frames == part * 10 + 10
+        )
+        assert ready[-1].event.lost == 3 + part
+        found = await recorder.library.event(name)
+        assert found is not None
+        assert (found.frames, found.lost) == (part * 10 + 10, 3 + part)
+        if part == 1:
+            await recorder.stop()
+            await recorder.start()
+    await recorder.library.rebuild()
+    assert await recorder.library.event(name) == found
+    await recorder.stop()

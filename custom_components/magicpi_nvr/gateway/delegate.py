@@ -18,7 +18,7 @@ class GatewayDelegate(Protocol):
         """Take a good frame; True: `persisted` will come to cover it, False: refused for good."""
 
     def event_ended(self, camera: Camera, boot: int, event: int, lost: int) -> None:
-        """All frames of the event came; the camera gave up `lost` of them."""
+        """All frames of the event came; `lost` of them the camera gave up, or they came damaged."""
 
     def motion_changed(
         self,
@@ -36,6 +36,9 @@ class GatewayDelegate(Protocol):
 
     def rotation(self, camera_id: str) -> int:
         """Degrees clockwise by which this camera's pictures are shown: 0, 90, 180 or 270."""
+
+    def clock_stepped(self) -> None:
+        """The host's wall clock was set, or the host did not run for a while."""
 
     def camera_registered(self, camera: Camera, token_data: Mapping[str, Any]) -> None:
         """A camera used its token."""

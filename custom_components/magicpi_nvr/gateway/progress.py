@@ -7,6 +7,9 @@ from typing import Final
 MAX_RANGES: Final = 256
 # A damaged frame's own number is believed only as far as a camera can skip ahead, in frames.
 MAX_SKIP: Final = 10_000
+# Damaged frames that are remembered: of so many events, so many each.
+MAX_DAMAGED_EVENTS: Final = 16
+MAX_DAMAGED: Final = 4096
 
 
 def _add(ranges: list[list[int]], seq: int) -> None:
@@ -42,6 +45,8 @@ class BootProgress:
     received: list[list[int]] = field(default_factory=list)
     recording: list[list[int]] = field(default_factory=list)
     acknowledged: int = 0
+    damaged: dict[int, set[int]] = field(default_factory=dict)
+    """Of events that have not ended, by event."""
 
     def resume(self, persisted: int) -> None:
         """Count as received what was persisted before a restart of this side."""
@@ -58,14 +63,26 @@ class BootProgress:
     def accept(self, seq: int, *, recorded: bool) -> None:
         """A good frame came."""
         _add(self.received, seq)
+        for numbers in self.damaged.values():
+            numbers.discard(seq)
         self.highest = max(self.highest, seq)
         if recorded:
             _add(self.recording, seq)
 
-    def refuse(self, seq: int) -> None:
+    def refuse(self, seq: int, event: int = 0) -> None:
         """A damaged frame came; sending it again would not repair it."""
+        if event:
+            numbers = self.damaged.setdefault(event, set())
+            if len(numbers) < MAX_DAMAGED:
+                numbers.add(seq)
+            if len(self.damaged) > MAX_DAMAGED_EVENTS:
+                del self.damaged[next(iter(self.damaged))]
         if self.highest < seq <= self.highest + MAX_SKIP:
             self.highest = seq
+
+    def end(self, event: int) -> int:
+        """Return how many frames of an event that is over came damaged, and never whole."""
+        return len(self.damaged.pop(event, ()))
 
     def acknowledge(self, persisted: int) -> int:
         """Return the highest number up to which all is persisted or refused for good.

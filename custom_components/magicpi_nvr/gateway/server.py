@@ -49,6 +49,7 @@ class Gateway:
         self.counters: Counter[str] = Counter()
         """Connections, registrations and refusals since the start, by reason."""
         self._registry = registry
+        self._delegate = delegate
         self._api = CameraApi(registry, delegate, settings, self.counters, version)
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
@@ -158,6 +159,7 @@ class Gateway:
         if abs(step_ms) >= MIN_STEP_MS:
             self._wall_ms = wall_ms
             _LOGGER.info("The host's clock was set by %.1f s", step_ms / 1000)
+        self._delegate.clock_stepped()
 
     def _tick(self) -> None:
         """Tick every session and camera, in parts that are spread over the interval."""

@@ -354,18 +354,18 @@ class Session:
         if crc32(jpeg) != crc:
             self._drop("crc")
             camera.picture_refused(event, "crc")
-            progress.refuse(seq)
+            progress.refuse(seq, event)
             return
         try:
             check = check_jpeg(jpeg)
         except JpegError as err:
             self._drop(err.reason)
             camera.picture_refused(event, err.reason.value)
-            progress.refuse(seq)
+            progress.refuse(seq, event)
             return
         if t > self._horizon_t and t > self._horizon_t + self._elapsed_ms():
             self._drop("time")
-            progress.refuse(seq)
+            progress.refuse(seq, event)
             return
         if check.repairs:
             counters.repairs.update(check.repairs)
@@ -404,9 +404,17 @@ class Session:
     def _end_open_events(self) -> None:
         """End events whose last frame came without an `event_end`."""
         for event in self._open_events:
-            self.camera.event_ended(0)
-            self._delegate.event_ended(self.camera, self._boot, event, 0)
+            self._end(event, 0)
         self._open_events.clear()
+
+    def _end(self, event: int, lost: int) -> None:
+        """End an event of which the camera gave up `lost` frames; what came damaged is lost too."""
+        progress = self.camera.progress
+        assert progress is not None
+        self.camera.event_ended(lost)
+        self._delegate.event_ended(
+            self.camera, self._boot, event, lost + progress.end(event)
+        )
 
     # Messages
 
@@ -459,10 +467,7 @@ class Session:
             case EventEnd():
                 self._open_events.discard(message.event)
                 self._ack_soon = True
-                camera.event_ended(message.lost)
-                self._delegate.event_ended(
-                    camera, self._boot, message.event, message.lost
-                )
+                self._end(message.event, message.lost)
             case Heartbeat():
                 self._boot_clock.report(message.uptime_ms, self._clock.read())
                 camera.handle_heartbeat(message)

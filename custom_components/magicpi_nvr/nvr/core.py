@@ -104,6 +104,8 @@ class Nvr(StartSteps):
             self.recordings.update_settings(plan.recording)
             self.recordings.schedule_cleanup(plan.options.cleanup)
             self.gateway.update_settings(plan.gateway)
+            # Another time zone has another day
+            self.recordings.usage.schedule()
 
     async def _async_start(self) -> None:
         """Do the steps that are not done; where one fails, none that holds something is left."""

@@ -205,6 +205,12 @@ class CameraDelegate:
         return rotation
 
     @callback
+    def clock_stepped(self) -> None:
+        """Say so at once, and count what today has: the day may be another."""
+        self._issues.check_clock()
+        self._recordings.usage.schedule()
+
+    @callback
     def camera_registered(self, camera: Camera, token_data: Mapping[str, Any]) -> None:
         """Follow a camera that was claimed, for the first time or again."""
         self.follow([camera])

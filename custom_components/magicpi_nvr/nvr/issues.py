@@ -174,7 +174,7 @@ class Issues:
         for camera in self._cameras():
             self.check_late(camera)
             self.check_pictures(camera)
-        self._check_clock()
+        self.check_clock()
         self.check_ca()
 
     @callback
@@ -193,7 +193,18 @@ class Issues:
             self.clear(issue_id)
             return
         now_ms = int(dt_util.utcnow().timestamp() * 1000)
-        since = max(camera.late_since_ms, settings.late_snoozed.get(camera.id, 0))
+        # Times that lie ahead were read from a clock that was wrong
+        since = max(
+            (
+                at_ms
+                for at_ms in (
+                    camera.late_since_ms,
+                    settings.late_snoozed.get(camera.id, 0),
+                )
+                if at_ms <= now_ms
+            ),
+            default=0,
+        )
         if now_ms - since < self._entries.options.late_after * HOUR_MS:
             self.clear(issue_id)
             return
@@ -256,7 +267,7 @@ class Issues:
             )
 
     @callback
-    def _check_clock(self) -> None:
+    def check_clock(self) -> None:
         """Compare the wall clock's way with that of a clock which nobody sets."""
         now = dt_util.utcnow()
         offset = now.timestamp() - _boot_clock()

@@ -45,6 +45,7 @@ class ManualRecordings:
         """Begin without any."""
         self._changes = changes
         self._running: dict[str, ManualRecording] = {}
+        self._last_number = 0
 
     def is_running(self, camera_id: str) -> bool:
         """Say whether a person records this camera now."""
@@ -82,7 +83,11 @@ class ManualRecordings:
         if camera.id in self._running:
             raise AlreadyRecording
         boot = camera.hello.boot
-        number = FIRST_MANUAL_EVENT + int(dt_util.utcnow().timestamp())
+        # The clock may have been set back since the last one
+        number = self._last_number = max(
+            FIRST_MANUAL_EVENT + int(dt_util.utcnow().timestamp()),
+            self._last_number + 1,
+        )
         manual = self._running[camera.id] = ManualRecording(number)
         ended: asyncio.Queue[tuple[EventChange, Event]] = asyncio.Queue(16)
 

@@ -11,7 +11,6 @@ from collections.abc import (
 )
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from cronsim import CronSim
@@ -54,6 +53,8 @@ PATIENCE_S: Final = 1.0
 FOLDER_TIMEOUT_S: Final = 10.0
 OPEN_TIMEOUT_S: Final = 300.0
 CLOSE_TIMEOUT_S: Final = 15.0
+# For changes by people that were begun
+FINISH_TIMEOUT_S: Final = 3.0
 
 
 # Problems that ask a person what to do
@@ -136,6 +137,8 @@ class Recordings:
         self.annotate: Callable[[Event], Awaitable[Event]] | None = None
         self._camera_ids: Collection[str] = ()
         self._tasks: set[asyncio.Task[None]] = set()
+        # Changes by people, of which the files or those who show them may have only a part
+        self._begun: set[asyncio.Task[Any]] = set()
         self._recording_now: dict[str, set[str]] = {}
         self._last_events: dict[str, Event] = {}
         self._cancel_cleanup: CALLBACK_TYPE | None = None
@@ -207,9 +210,12 @@ class Recordings:
         self.usage.schedule()
 
     async def _async_end_tasks(self) -> None:
-        for task in self._tasks:
+        if self._begun:
+            await asyncio.wait(self._begun, timeout=FINISH_TIMEOUT_S)
+        tasks = self._tasks | self._begun
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _forget(self) -> None:
         self._recording_now.clear()
@@ -392,8 +398,19 @@ class Recordings:
             self._changes.notify(NvrChange.EVENTS)
         self.usage.schedule()
 
+    async def _whole[T](self, change: Coroutine[Any, Any, T]) -> T:
+        """Make a change and tell everybody, also when its caller goes away meanwhile."""
+        task = self._hass.async_create_background_task(change, "magicpi_nvr change")
+        self._begun.add(task)
+        task.add_done_callback(self._begun.discard)
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(task)
+
     async def async_delete(self, event_id: str) -> Event:
         """Delete an event; raises RecordingError."""
+        return await self._whole(self._async_delete(event_id))
+
+    async def _async_delete(self, event_id: str) -> Event:
         event = await self.library.delete(event_id)
         if self.copies is not None:
             await self.copies.async_deleted(event_id)
@@ -402,15 +419,18 @@ class Recordings:
 
     async def async_restore(self, event_id: str) -> Event:
         """Bring a remote event back to the disk; raises RecordingError."""
+        return await self._whole(self._async_restore(event_id))
+
+    async def _async_restore(self, event_id: str) -> Event:
         event = await self.library.copies.restore(event_id)
         self._updated(event)
         self.usage.schedule()
         return event
 
-    async def async_thumbnail(self, event_id: str) -> Path | bytes | None:
-        """Return the picture of an event, of a remote one its bytes; raises CopyUnreachable."""
-        if path := await self.library.thumbnail(event_id):
-            return path
+    async def async_thumbnail(self, event_id: str) -> bytes | None:
+        """Return the picture of an event; raises CopyUnreachable, StorageFailed."""
+        if picture := await self.library.picture(event_id):
+            return picture
         event = await self.library.event(event_id)
         if event is None or not event.remote or self.copies is None:
             return None
@@ -421,7 +441,10 @@ class Recordings:
 
     async def async_protect(self, event_id: str, on: bool) -> Event:
         """Keep an event from being deleted, or no longer; raises RecordingError."""
-        event = await self.library.protect(event_id, on)
+        return await self._whole(self._async_note(self.library.protect(event_id, on)))
+
+    async def _async_note(self, change: Coroutine[Any, Any, Event]) -> Event:
+        event = await change
         self._updated(event)
         return event
 
@@ -429,9 +452,9 @@ class Recordings:
         self, event_id: str, labels: list[str], description: str | None
     ) -> Event:
         """Set an event's labels, and its description unless that is None; raises RecordingError."""
-        event = await self.library.label(event_id, labels, description)
-        self._updated(event)
-        return event
+        return await self._whole(
+            self._async_note(self.library.label(event_id, labels, description))
+        )
 
     @callback
     def _updated(self, event: Event) -> None:
@@ -442,6 +465,9 @@ class Recordings:
 
     async def async_rebuild(self) -> int:
         """Rebuild the index from the files; returns the number of events."""
+        return await self._whole(self._async_rebuild())
+
+    async def _async_rebuild(self) -> int:
         events = await self.library.rebuild()
         if self.copies is not None:
             self.copies.scan_again()

@@ -84,15 +84,17 @@ class NvrSettings:
 
     async def async_load(self) -> None:
         """Read the file; the defaults stay for what it does not have."""
-        data = await self._store.async_load() or {}
-        self.recording = data.get("recording", self.recording)
-        self.not_recording = set(data.get("not_recording", ()))
-        self.names = dict(data.get("names", {}))
-        self.ca = data.get("ca")
-        self.stale_ca = set(data.get("stale_ca", ()))
-        self.late_snoozed = dict(data.get("late_snoozed", {}))
-        self.stream_keys.update(data.get("stream_keys", {}))
-        self.false_alarms.update(data.get("false_alarms", {}))
+        loaded: Any = await self._store.async_load()
+        data: dict[str, Any] = loaded if isinstance(loaded, dict) else {}
+        self.recording = data.get("recording") is not False
+        self.not_recording = _texts(data, "not_recording")
+        self.names = _table(data, "names", str)
+        ca = data.get("ca")
+        self.ca = ca if isinstance(ca, str) else None
+        self.stale_ca = _texts(data, "stale_ca")
+        self.late_snoozed = _table(data, "late_snoozed", int)
+        self.stream_keys.update(_table(data, "stream_keys", str))
+        self.false_alarms.update(_table(data, "false_alarms", dict))
 
     @callback
     def save(self) -> None:
@@ -110,3 +112,21 @@ class NvrSettings:
             "stream_keys": self.stream_keys,
             "false_alarms": self.false_alarms,
         }
+
+
+def _texts(data: dict[str, Any], key: str) -> set[str]:
+    """Return a stored list of texts; what is missing or no text is left out."""
+    value = data.get(key)
+    return (
+        {item for item in value if isinstance(item, str)}
+        if isinstance(value, list)
+        else set()
+    )
+
+
+def _table[T](data: dict[str, Any], key: str, kind: type[T]) -> dict[str, T]:
+    """Return a stored table of one kind of values; what is missing or of another kind is left out."""
+    value = data.get(key)
+    if not isinstance(value, dict):
+        return {}
+    return {name: item for name, item in value.items() if isinstance(item, kind)}

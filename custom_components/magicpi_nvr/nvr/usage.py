@@ -9,7 +9,8 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.event import async_track_time_change
 from homeassistant.util import dt as dt_util
 
-from ..recording import CameraUsage, Library, StorageStats
+from ..const import LOGGER
+from ..recording import CameraUsage, Library, RecordingError, StorageStats
 from .changes import Changes, NvrChange
 
 USAGE_COOLDOWN: Final = 10.0
@@ -55,24 +56,34 @@ class Usage:
         try:
             while self._stale:
                 self._stale = False
-                await self.async_refresh()
+                try:
+                    await self.async_refresh()
+                except RecordingError as err:
+                    LOGGER.debug("The recordings are not counted: %s", err)
+                    self._stale = True
                 await asyncio.sleep(USAGE_COOLDOWN)
         finally:
             self._counting = False
 
     async def async_refresh(self) -> None:
-        """Count now."""
+        """Count now; raises RecordingError."""
+        await self._async_count_today()
+        self.storage = await self._library().usage()
+        self._changes.notify(NvrChange.USAGE)
+
+    async def _async_count_today(self) -> None:
+        """Count the clips of the local day. The index alone is asked: a disk that hangs does not matter."""
         library = self._library()
         today = dt_util.now().date().isoformat()
-        stats = await library.usage()
         counts: dict[str, int] = {}
-        for item in stats.cameras:
+        for item in await library.cameras():
             days = await library.days(camera=item.camera, month=today[:7])
             counts[item.camera] = next(
                 (day.events for day in days if day.date == today), 0
             )
-        self.storage, self._clips_today = stats, counts
-        self._changes.notify(NvrChange.USAGE)
+        if counts != self._clips_today:
+            self._clips_today = counts
+            self._changes.notify(NvrChange.USAGE)
 
     @callback
     def track_midnight(self, hass: HomeAssistant) -> CALLBACK_TYPE:
@@ -82,4 +93,5 @@ class Usage:
         def new_day(_now: datetime) -> None:
             self.schedule()
 
-        return async_track_time_change(hass, new_day, hour=0, minute=0, second=0)
+        # Where summer time begins at midnight, that hour is left out
+        return async_track_time_change(hass, new_day, hour=[0, 1], minute=0, second=0)

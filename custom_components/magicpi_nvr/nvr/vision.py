@@ -261,8 +261,10 @@ class Vision:
         """Return the counters of the local day, which outlive a restart."""
         today = dt_util.now().date().isoformat()
         counters = self._store.false_alarms
-        if counters.get(camera_id, {}).get("day") != today:
-            counters[camera_id] = {"day": today, "false_alarms": 0, "saved_s": 0.0}
+        begun = {"day": today, "false_alarms": 0, "saved_s": 0.0}
+        stored = counters.get(camera_id, {})
+        if stored.get("day") != today or stored.keys() != begun.keys():
+            counters[camera_id] = begun
         return counters[camera_id]
 
     @callback

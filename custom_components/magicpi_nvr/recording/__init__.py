@@ -28,7 +28,7 @@ from .errors import (
 from .library import Library
 from .library.http_range import answer
 from .library.layout import camera_folder, event_id, folder_camera, parse_event_id
-from .library.playback import VirtualFile
+from .library.playback import StoredFile, VirtualFile
 from .library.storage import prepare_root
 from .model import (
     NO_FINDINGS,
@@ -94,6 +94,7 @@ __all__ = [
     "Solved",
     "StorageFailed",
     "StorageStats",
+    "StoredFile",
     "VirtualFile",
     "answer",
     "camera_folder",

@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 import subprocess
 import threading
+from typing import Any
 
 import av
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -489,3 +490,54 @@ async def clip_and_bytes(
         )
     clip = await library.clip(ClipSpec.day(FRONT, "2026-11-22"))
     return clip, await whole(clip)
+
+
+async def test_disk_hangs_while_it_is_read(
+    library: Library,
+    recordings: Recordings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Players, exports, thumbnails and files are answered in time, and work when the disk does."""
+    monkeypatch.setattr(
+        "custom_components.magicpi_nvr.recording.library.playback.DEADLINE_S", 0.5
+    )
+    monkeypatch.setattr(
+        "custom_components.magicpi_nvr.recording.library.backend.DEADLINE_S", 0.5
+    )
+    event = await recordings.record(NOON, frames=200, picture=b"JPEG")
+    assert event.thumbnail
+    answers = threading.Event()
+    spec, target = ClipSpec.event(event.id), tmp_path / "out.mp4"
+    clip = await library.clip(spec)
+    piece, read = VirtualFile._piece, Path.read_bytes
+
+    def slow(self: VirtualFile, *args: Any) -> bytes:
+        answers.wait()
+        return piece(self, *args)
+
+    def slow_read(self: Path) -> bytes:
+        answers.wait()
+        return read(self)
+
+    monkeypatch.setattr(VirtualFile, "_piece", slow)
+    monkeypatch.setattr(Path, "read_bytes", slow_read)
+    async with asyncio.timeout(20):
+        for ask in (
+            lambda: whole(clip),
+            lambda: library.export(spec, target),
+            lambda: library.picture(event.id),
+        ):
+            with pytest.raises(StorageFailed, match="does not answer"):
+                await ask()
+    answers.set()
+    assert await library.export(spec, target) == clip.size
+    assert await library.picture(event.id)
+    file = await library.file(target)
+    assert file is not None
+    assert (file.size, file.filename) == (clip.size, "out.mp4")
+    assert await whole(file) == target.read_bytes() == await whole(clip)
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
+    assert await library.file(tmp_path / "nothing.mp4") is None
+    (recordings.root / event.thumbnail).unlink()
+    assert await library.picture(event.id) is None

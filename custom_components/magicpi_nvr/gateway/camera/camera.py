@@ -127,6 +127,7 @@ class Camera:
         self._restarted = False
         self._counter_ticks = 0
         self._notified_bytes = 0
+        self._has_lost = False
 
     # State that survives restarts
 
@@ -358,6 +359,10 @@ class Camera:
     def tick(self) -> None:
         """Look at what passes by itself; called at each tick of the gateway."""
         connected = self.session is not None
+        if self._has_lost:
+            self._has_lost = False
+            self.notify(Change.COUNTERS | Change.LOST)
+            self._host.save_later()
         if self.presence.tick(connected=connected):
             if self.status is CameraStatus.LATE:
                 _LOGGER.info("Camera %s (%s) is late", self.name, self.id)
@@ -415,8 +420,8 @@ class Camera:
         """The recorder took a frame and lost it."""
         self.counters.lost += 1
         self.counters.given_up += 1
-        self.notify(Change.COUNTERS | Change.LOST)
-        self._host.save_later()
+        # Told at the next tick: a disk that is full takes no frame of many.
+        self._has_lost = True
 
     def handle_motion(self, event: int, active: bool) -> None:
         """Motion begins or ends."""

@@ -7,7 +7,7 @@ from ..model import FLAG_LAST, CapturedFrame
 from .context import CameraState, Context
 from .durability import Durability
 from .event import OngoingEvent, WaitingFrame
-from .notices import EventStarted
+from .notices import EventStarted, FrameGivenUp
 
 # Per camera. Days without ffmpeg do not reach it, a camera that opens an event with each frame does at once.
 MAX_UNFINISHED = 256
@@ -39,7 +39,7 @@ class Admission:
         event = context.events.get(event_id(frame.camera, frame.boot, frame.event))
         is_new = event is None or (event.is_finished and frame.seq not in event.seqs)
         if is_new and len(camera.unfinished) >= MAX_UNFINISHED:
-            self._refuse("events")
+            self._refuse("events", frame)
             return None
         if event is None:
             event = self._begin(frame, reason)
@@ -49,14 +49,14 @@ class Admission:
             return event
         at_ms = event.place(frame)
         if at_ms is None:
-            self._refuse("time")
+            self._refuse("time", frame, event)
             return None
         size = len(frame.jpeg)
         if camera.memory + size > context.settings.memory_limit - context.stats.memory:
-            self._refuse("memory")
+            self._refuse("memory", frame, event)
             return None
         if not self._has_room_in_spool(camera, size):
-            self._refuse("spool")
+            self._refuse("spool", frame, event)
             return None
         is_late = frame.seq < event.seqs.last
         if not is_late and at_ms <= event.last_at:
@@ -107,8 +107,14 @@ class Admission:
             self._context.reopen(event)
         event.resume()
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(
+        self, reason: str, frame: CapturedFrame, event: OngoingEvent | None = None
+    ) -> None:
+        """Count a frame as lost, of its event too where that is known."""
         self._context.stats.drops[reason] += 1
+        self._context.notify(FrameGivenUp(frame.camera, reason))
+        if event is not None:
+            event.given_up += 1
 
     def _has_room_in_spool(self, camera: CameraState, size: int) -> bool:
         """Whether all that a camera has in memory and one more frame may be spooled."""

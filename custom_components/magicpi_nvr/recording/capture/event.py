@@ -136,6 +136,7 @@ class OngoingEvent:
     size: int = 0
     end_ms: int = 0
     lost: int = 0
+    lost_stored: int = 0  # of lost and given up, what ended segments say
     path: str = ""
     thumbnail: str | None = None
     thumbnail_score: float = 0.0
@@ -239,7 +240,9 @@ class OngoingEvent:
             self.seqs.add(fragment.first_seq, fragment.last_seq)
         self.segments = max(self.segments, segment.header.number + 1)
         self.count(segment.frame_count, segment.size, segment.end_ms, path)
-        self.lost += segment.end.lost if segment.end else 0
+        if segment.end is not None:
+            self.lost += segment.end.lost
+            self.lost_stored += segment.end.lost
 
     def count(self, frames: int, size: int, end_ms: int, path: str) -> None:
         """Count what was written."""

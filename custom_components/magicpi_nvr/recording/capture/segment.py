@@ -485,6 +485,8 @@ class SegmentEncoding:
         self._durability.synced(self.event, self._take_synced(self._writer.synced))
         lost = [frame for _, frames in self._unsynced for frame in frames]
         self._unsynced.clear()
+        if (segment := self._writer.segment) is not None and segment.end is not None:
+            self.event.lost_stored += segment.end.lost
         if self._counted:
             self._count(-len(lost))
         if not lost:
@@ -508,8 +510,10 @@ class SegmentEncoding:
         event = self.event
         is_last = event.is_ended and not event.frames and not event.late
         try:
+            # What an earlier end of the event said is not said again.
+            lost = max(0, event.lost + event.given_up - event.lost_stored)
             try:
-                writer.end_segment(lost=event.lost + event.given_up if is_last else 0)
+                writer.end_segment(lost=lost if is_last else 0)
             finally:
                 writer.sync()
         finally:

@@ -34,7 +34,7 @@ from .clock import ClockGuard, ClockVerdict
 from .copies import Copies
 from .layout import to_local
 from .notes import MAX_DESCRIPTION, MAX_LABEL, MAX_LABELS, Note
-from .playback import VirtualFile
+from .playback import StoredFile, VirtualFile
 from .queries import EventQuery
 from .removal import Removal
 from .storage import Storage
@@ -292,6 +292,30 @@ class Library:
         if event is None or event.thumbnail is None:
             return None
         return self._backend.root / event.thumbnail
+
+    async def picture(self, event_id: str) -> bytes | None:
+        """Return the picture of an event, None without one; raises StorageFailed."""
+        if (path := await self.thumbnail(event_id)) is None:
+            return None
+        try:
+            return await self._backend.threaded(path.read_bytes)
+        except FileNotFoundError, NotADirectoryError:
+            return None
+        except OSError as error:
+            raise StorageFailed("the picture cannot be read") from error
+
+    async def file(self, path: Path) -> StoredFile | None:
+        """Return a file beside the recordings, None when it is not there; raises StorageFailed."""
+        try:
+            return await self._backend.threaded(StoredFile, path, self._backend.readers)
+        except FileNotFoundError, NotADirectoryError:
+            return None
+        except OSError as error:
+            raise StorageFailed("the file cannot be read") from error
+
+    async def threaded[T](self, job: Callable[[], T]) -> T:
+        """Run file work of the owner in a thread; raises StorageFailed when the disk does not answer."""
+        return await self._backend.threaded(job)
 
     async def usage(self) -> StorageStats:
         """Return the state of the disk and when it will be full."""

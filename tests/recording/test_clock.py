@@ -173,3 +173,40 @@ def test_a_weekend_off_is_no_jump(settings: RecordingSettings) -> None:
     clocks.set(50 * HOUR)
     second.check(None)
     assert second.verdict.off_ms == 50 * HOUR
+
+
+@pytest.mark.parametrize("hours", [20, 47])
+async def test_clock_a_little_ahead_deletes_nothing(
+    clocked: RecorderWithClocks, hours: int
+) -> None:
+    """Nobody is asked, and what is due by a clock that was right again within hours is still there."""
+    clocked.change(retention_days=1)
+    await clocked.record(1)
+    await clocked.stop()
+    clocked.clocks.set(hours * HOUR)
+    await clocked.start()
+    clocked.clocks.sleep(HOUR)
+    assert (await clocked.library.check_clock()).is_plausible
+    await clocked.restart()
+    assert (await clocked.library.purge()).events == ()
+    clocked.clocks.set(-hours * HOUR)
+    await clocked.library.check_clock()
+    assert (await clocked.library.purge()).events == ()
+    # As late as by a clock that was right all the time.
+    clocked.clocks.sleep(22 * HOUR)
+    assert (await clocked.library.purge()).events == ()
+    clocked.clocks.sleep(2 * HOUR)
+    assert len((await clocked.library.purge()).events) == 1
+
+
+async def test_time_that_was_off_is_taken_up(clocked: RecorderWithClocks) -> None:
+    """After a weekend without power the rules of age catch up in as long a time."""
+    clocked.change(retention_days=1)
+    await clocked.record(1)
+    await clocked.stop()
+    clocked.clocks.set(40 * HOUR)
+    await clocked.start()
+    assert (await clocked.library.purge()).events == ()
+    clocked.clocks.sleep(20 * HOUR)
+    await clocked.library.check_clock()
+    assert len((await clocked.library.purge()).events) == 1

@@ -32,6 +32,7 @@ class State:
     path: Path
     storages: dict[str, KnownStorage] = field(default_factory=dict)  # by root
     good_ms: int = 0  # wall time that was plausible last, 0 = none
+    age_ms: int = 0  # up to which rules of age count, 0 = none
     lived_ms: int = 0  # how long recording has run, over all starts
     _lock: Lock = field(default_factory=Lock)
 
@@ -48,6 +49,7 @@ class State:
             _LOGGER.warning("%s cannot be read", self.path)
             return
         self.good_ms = _number(data, "good_ms")
+        self.age_ms = _number(data, "age_ms")
         self.lived_ms = _number(data, "lived_ms")
         storages = data.get("storages")
         for root, item in (storages if isinstance(storages, dict) else {}).items():
@@ -64,6 +66,7 @@ class State:
                     for root, item in self.storages.items()
                 },
                 "good_ms": self.good_ms,
+                "age_ms": self.age_ms,
                 "lived_ms": self.lived_ms,
             }
             make_folder(self.path.parent)

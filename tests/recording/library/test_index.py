@@ -589,3 +589,44 @@ def test_a_row_is_what_the_noun_says() -> None:
         Event.__dataclass_fields__
     )
     index.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "used"),
+    [
+        (EventQuery(), "events_time"),
+        (EventQuery(camera=FRONT), "events_camera"),
+        (EventQuery(camera=FRONT, nothing_seen=False), "events_camera"),
+        (EventQuery(continuous=False), "events_motion"),
+        (EventQuery(continuous=True), "events_pieces"),
+        (EventQuery(continuous=True, camera=FRONT), "events_pieces"),
+        (EventQuery(check_ins=True), "events_check_ins"),
+        (EventQuery(check_ins=True, camera=FRONT), "events_check_ins"),
+        (EventQuery(check_ins=True, start_ms=1, end_ms=2), "events_check_ins"),
+        (EventQuery(nothing_seen=True), "events_empty"),
+        (EventQuery(nothing_seen=True, camera=FRONT), "events_empty"),
+        (EventQuery(text="parcel"), "events_words"),
+        (EventQuery(text="parcel", camera=FRONT), "events_words"),
+        (EventQuery(protected=True), "events_protected"),
+        (EventQuery(camera=FRONT, date="2026-11-22"), "events_day"),
+        (EventQuery(check_ins=True, date="2026-11-22"), "events_date"),
+        (EventQuery(start_ms=1, end_ms=2), "events_time"),
+    ],
+    ids=str,
+)
+def test_no_page_walks_through_all_events(
+    tmp_path: Path, query: EventQuery, used: str
+) -> None:
+    """Each page is read in its order out of an index that holds little else: a million events cost no more than ten."""
+    index = Index(tmp_path / "index.db", tmp_path)
+    index.open()
+    statements: list[str] = []
+    database = index._open()
+    database.set_trace_callback(statements.append)
+    index.events(query)
+    database.set_trace_callback(None)
+    (statement,) = [item for item in statements if "ORDER BY" in item]
+    plan = [row[-1] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    assert any(f"USING INDEX {used}" in step for step in plan), plan
+    assert not any("TEMP B-TREE" in step for step in plan), plan
+    index.close()

@@ -142,9 +142,12 @@ class DiskHealth:
             if is_bad:
                 await self.run(self._probe)
         except (OSError, RecordingError) as err:
-            if not is_bad:
+            if not is_bad and not self._is_stopping:
+                # What the library says keeps its cause: a disk that hangs is not one that is gone.
                 self.failed(
-                    err if isinstance(err, OSError) else StorageFailed(str(err)),
+                    err
+                    if isinstance(err, (OSError, StorageFailed))
+                    else StorageFailed(str(err)),
                     now=monotonic(),
                 )
             return

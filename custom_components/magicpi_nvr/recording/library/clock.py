@@ -45,6 +45,8 @@ class ClockGuard:
         self._lived_before = 0
         self._good: tuple[int, float] | None = None  # ms, and steady s then
         self._saved_lived = 0
+        # What rules of age may take for now: ms, and steady s then.
+        self._age: tuple[int, float] | None = None
         self.verdict = ClockVerdict(0)
 
     def begin(self, newest_recorded: int) -> None:
@@ -53,11 +55,26 @@ class ClockGuard:
         self._lived_before = max(self._state.lived_ms, newest_recorded) + 1
         self._saved_lived = self._lived_before
         self._good = None
+        age_ms = self._state.age_ms or self._state.good_ms
+        self._age = (age_ms, self._began) if age_ms else None
 
     @property
     def now_ms(self) -> int:
         """The host's wall time."""
         return int(self._clock() * 1000)
+
+    @property
+    def age_now_ms(self) -> int:
+        """The time that rules of age count from.
+
+        The clock may be ahead by less than what is asked about: what this did not see pass is taken up at the
+        speed of time, so that a clock that is set right within hours has deleted nothing.
+        """
+        now = self.now_ms
+        if self._age is None:
+            return now
+        age_ms, at = self._age
+        return min(now, age_ms + int(2 * (self._steady() - at) * 1000))
 
     @property
     def lived_ms(self) -> int:
@@ -79,6 +96,9 @@ class ClockGuard:
         changed = (off == 0) != self.verdict.is_plausible
         self.verdict = ClockVerdict(off)
         if off == 0:
+            if self._age is None and newest_ms is not None:
+                self._age = (newest_ms, self._began)
+            self._age = (self.age_now_ms, self._steady())
             self._good = (now, self._steady())
         lived = self.lived_ms
         return (
@@ -89,13 +109,14 @@ class ClockGuard:
 
     def confirm(self) -> None:
         """Take the clock for right, as a person answered."""
-        self._good = (self.now_ms, self._steady())
+        self._good = self._age = (self.now_ms, self._steady())
         self.verdict = ClockVerdict(0)
 
     def save(self) -> None:
         """Persist the last good time and the time lived. Blocking; raises OSError."""
         if self._good is not None:
             self._state.good_ms = self._good[0]
+            self._state.age_ms = self.age_now_ms
         self._state.lived_ms = self._saved_lived = self.lived_ms
         self._state.save()
 

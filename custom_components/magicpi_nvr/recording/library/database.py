@@ -14,7 +14,7 @@ from .notes import read_findings
 
 _LOGGER = logging.getLogger(__name__)
 
-_SCHEMA_VERSION = 8
+_SCHEMA_VERSION = 9
 NO_FINDINGS_TEXT = "{}"
 # Pages of 1 KiB. Reading all of a larger one takes long; that is done while it is in use.
 _CHECK_AT_ONCE = 32 * 1024
@@ -69,6 +69,11 @@ CREATE INDEX events_protected ON events (start_ms, id) WHERE protected;
 CREATE INDEX events_unready ON events (id) WHERE state != 'ready';
 CREATE INDEX events_remote ON events (id) WHERE remote;
 CREATE INDEX events_continuous ON events (camera, date, hour, end_ms) WHERE reason = 'continuous';
+-- Pages of what is rare, or rare among the rest: their conditions are written as in queries.
+CREATE INDEX events_motion ON events (start_ms, id) WHERE reason != 'check_in' AND reason != 'continuous';
+CREATE INDEX events_check_ins ON events (start_ms, id) WHERE reason = 'check_in';
+CREATE INDEX events_pieces ON events (start_ms, id) WHERE reason = 'continuous';
+CREATE INDEX events_empty ON events (start_ms, id) WHERE verdict = 'nothing_seen';
 CREATE INDEX events_words ON events (start_ms, id) WHERE words != '';
 CREATE INDEX events_nothing_seen ON events (camera, end_ms) WHERE verdict = 'nothing_seen';
 CREATE TABLE labels (

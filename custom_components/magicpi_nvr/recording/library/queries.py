@@ -339,12 +339,21 @@ def _cursor(event: Event) -> str:
 
 
 def _conditions(query: EventQuery) -> tuple[list[str], list[str | int]]:
-    where: list[str] = [f"reason {'=' if query.check_ins else '!='} ?"]
-    values: list[str | int] = [REASON_CHECK_IN]
-    for name, value in (("camera", query.camera), ("date", query.date)):
-        if value is not None:
-            where.append(f"{name} = ?")
-            values.append(value)
+    # A partial index is used where its condition stands here as it does there.
+    where: list[str] = [
+        f"reason {'=' if query.check_ins else '!='} '{REASON_CHECK_IN}'"
+    ]
+    values: list[str | int] = []
+    is_rare = bool(
+        query.check_ins or query.continuous or query.nothing_seen or query.text
+    )
+    if query.camera is not None:
+        # The sign keeps SQLite from walking through all of a camera's events for the rare ones.
+        where.append(f"{'+' if is_rare else ''}camera = ?")
+        values.append(query.camera)
+    if query.date is not None:
+        where.append("date = ?")
+        values.append(query.date)
     if query.start_ms is not None:
         where.append("end_ms > ? AND start_ms > ?")
         values += [query.start_ms, query.start_ms - _LONGEST_EVENT_MS]
@@ -354,8 +363,9 @@ def _conditions(query: EventQuery) -> tuple[list[str], list[str | int]]:
     if query.protected is not None:
         where.append("protected" if query.protected else "NOT protected")
     if query.continuous is not None:
-        where.append(f"reason {'=' if query.continuous else '!='} ?")
-        values.append(REASON_CONTINUOUS)
+        where.append(
+            f"reason {'=' if query.continuous else '!='} '{REASON_CONTINUOUS}'"
+        )
     if query.label is not None:
         where.append("id IN (SELECT event FROM labels WHERE label = ?)")
         values.append(query.label.casefold())
@@ -363,8 +373,9 @@ def _conditions(query: EventQuery) -> tuple[list[str], list[str | int]]:
         where.append("id IN (SELECT event FROM zones WHERE zone = ?)")
         values.append(query.zone.casefold())
     if query.nothing_seen is not None:
-        where.append(f"verdict {'IS' if query.nothing_seen else 'IS NOT'} ?")
-        values.append(NOTHING_SEEN)
+        where.append(
+            f"verdict {'=' if query.nothing_seen else 'IS NOT'} '{NOTHING_SEEN}'"
+        )
     if words := (query.text or "").casefold().split():
         # Names the index of the few that have any.
         where.append("words != ''")

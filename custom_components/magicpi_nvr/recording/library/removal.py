@@ -208,7 +208,7 @@ class Removal:
             selection.most = None
         if older_than_ms is not None:
             return selection.older_than(older_than_ms, camera)
-        now_ms, lived_ms = backend.clock.now_ms, backend.clock.lived_ms
+        now_ms, lived_ms = backend.clock.age_now_ms, backend.clock.lived_ms
         by_age = backend.clock.verdict.is_plausible
         candidates = selection.due(
             now_ms=now_ms,

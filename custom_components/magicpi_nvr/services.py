@@ -1,7 +1,6 @@
 """Actions: record, find, keep, label, export and delete."""
 
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -252,11 +251,9 @@ async def _async_path(hass: HomeAssistant, nvr: Nvr, filename: str) -> Path:
         if not hass.config.is_allowed_path(filename):
             return "path_not_allowed"
         # Permission for one camera does not allow to replace what another has recorded
-        if path.resolve().is_relative_to(nvr.media_root.resolve()):
-            return "path_of_recordings"
-        return None
+        inside = path.resolve().is_relative_to(nvr.media_root.resolve())
+        return "path_of_recordings" if inside else None
 
-    # One of the paths is that of the recordings, whose disk may hang
     with recording_errors():
         reason = await nvr.recordings.library.threaded(refusal)
     if reason:
@@ -444,7 +441,7 @@ async def _async_export(call: ServiceCall) -> ServiceResponse:
             # The view reads from the name whose right it has to ask for
             target = nvr.export_folder / f"{camera_folder(camera_id)}_{clip.filename}"
             url = signed(hass, export_url(target.name))
-        await nvr.recordings.library.threaded(partial(_make_folder, target))
+        await nvr.recordings.library.threaded(lambda: _make_folder(target))
         size = await nvr.recordings.library.export(
             spec, target, time_stamp=data.get(ATTR_TIME_STAMP, False)
         )

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import pairwise
+from statistics import median
 from time import time
 
 import av
@@ -260,3 +262,40 @@ async def test_clock_that_is_set_back(live_camera: LiveCamera) -> None:
         live_camera.sources.sample(CAMERA, now - back_ms, samples[step + 1].data, False)
         assert live_camera.source._last_ms > before
     live_camera.source.release(viewer)
+
+
+@pytest.mark.parametrize("step_ms", [-3_600_000, 3_600_000])
+async def test_clock_is_set_while_somebody_watches(
+    live_camera: LiveCamera, step_ms: int
+) -> None:
+    """A camera that is only watched is shown at its own speed, whichever way the host's clock goes."""
+    feed = CameraFeed()
+    live_camera.feed = feed
+    clock_ms = 0
+
+    async def play() -> None:
+        number = 0
+        while True:
+            await feed.show(Picture(int(time() * 1000) + clock_ms, picture(number)))
+            number += 1
+            await asyncio.sleep(0.05)
+
+    playing = asyncio.create_task(play())
+    try:
+        viewer = live_camera.source.open()
+        data = await read(viewer, 60 * PACKET_SIZE)
+        clock_ms = step_ms
+        data += await read(viewer, 400 * PACKET_SIZE)
+        live_camera.source.release(viewer)
+    finally:
+        playing.cancel()
+    with av.open(BytesIO(data), format="mpegts") as container:
+        times = [
+            float(frame.pts * frame.time_base)
+            for frame in container.decode(video=0)
+            if frame.pts is not None and frame.time_base is not None
+        ]
+    gaps = [after - before for before, after in pairwise(times)]
+    assert len(gaps) > 20
+    assert max(gaps) < LATE_MS / 1000
+    assert median(gaps[-10:]) > 0.01

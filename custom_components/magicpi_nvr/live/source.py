@@ -82,6 +82,8 @@ class LiveSource:
         self._encoding: _Encoding | None = None
         self._offset_ms: int | None = None
         self._last_ms = 0
+        # Of the loop's time, 0 = no sample yet
+        self._last_at = 0.0
 
     @property
     def _uses_tap(self) -> bool:
@@ -287,6 +289,13 @@ class LiveSource:
         if self._offset_ms is None:
             self._offset_ms = _FIRST_MS - at_ms
         ms = at_ms + self._offset_ms
+        now = asyncio.get_running_loop().time()
+        expected_ms = self._last_ms + int((now - self._last_at) * 1000)
+        if self._last_at and ms - expected_ms > LATE_MS:
+            # The clock was set ahead
+            self._offset_ms -= ms - expected_ms
+            ms = expected_ms
+        self._last_at = now
         if ms <= self._last_ms:
             if self._last_ms - ms > LATE_MS:
                 # The clock was set back: the stream goes on
@@ -317,6 +326,7 @@ class LiveSource:
         self._configuration = None
         self._offset_ms = None
         self._last_ms = 0
+        self._last_at = 0.0
 
 
 class _Encoding:
@@ -387,14 +397,21 @@ class _Encoding:
             )
 
     async def _feed(self) -> None:
-        last_ms = -1
+        loop = asyncio.get_running_loop()
+        last_ms, captured_ms, at = -1, self._start_ms, loop.time()
         while True:
             await self._came.wait()
             self._came.clear()
             if (frame := self._newest) is None:
                 continue
             self._newest = None
-            last_ms = max(last_ms + 1, frame.captured_ms - self._start_ms)
+            passed_ms = frame.captured_ms - captured_ms
+            elapsed_ms = int((loop.time() - at) * 1000)
+            if abs(passed_ms - elapsed_ms) > LATE_MS:
+                # The host's clock was set, either way: the stream goes on in its own time
+                passed_ms = elapsed_ms
+            last_ms = max(last_ms + 1, last_ms + passed_ms)
+            captured_ms, at = frame.captured_ms, loop.time()
             await self._encoder.write([(last_ms, frame.jpeg)])
 
 

@@ -169,9 +169,7 @@ class CameraMachine(RuleBasedStateMachine):
             if bye:
                 await self.connection.leave()
             else:
-                connection = self.connection.ws._response.connection
-                if connection and connection.transport:
-                    connection.transport.abort()
+                self.connection.abort()
             await self.session.aclose()
             self.connection = self.session = None
             await self.until(lambda: self.camera.session is None)

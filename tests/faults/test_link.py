@@ -119,13 +119,13 @@ async def test_camera_restarts_in_mid_event(
         await camera.drop_power()
         before = camera.counters.captured
         # Else the sensor, still high, begins an event of its own, at times
-        camera.sensor._pir_until = 0
+        camera.sensor.clear()
         await camera.start("brownout")
     else:
         before = camera.counters.captured
         camera.reboot()
     await camera.wait_event("welcome", after=mark)
-    camera.sensor._pir_until = 0  # whoever was there has left
+    camera.sensor.clear()
     if power_lost:
         await asyncio.sleep(0.3)
         camera.trigger_motion(1)

@@ -71,8 +71,8 @@ async def test_killed_and_restarted_in_mid_event(
             await hass.kill()
             await hass.start()
             await camera.wait_event("welcome", after=mark, timeout=TIMEOUT)
-            # Whoever was there leaves as soon as the camera is back
-            camera.sensor._pir_until = 0
+            # Who was there leaves as soon as the camera is back
+            camera.sensor.clear()
             await camera.wait_event("event_ended", after=mark, timeout=TIMEOUT)
             await camera.wait_all_acked(timeout=TIMEOUT)
             await all_ready(hass, number + 1)
@@ -90,7 +90,7 @@ async def test_killed_and_restarted_in_mid_event(
             "closed", after=mark, where=lambda data: data["code"] == 1001
         )
         await camera.wait_event("welcome", after=mark, timeout=TIMEOUT)
-        camera.sensor._pir_until = 0
+        camera.sensor.clear()
         await camera.wait_event("event_ended", after=mark, timeout=TIMEOUT)
         await camera.wait_all_acked(timeout=TIMEOUT)
         clips = await all_ready(hass, KILLS + 1)

@@ -11,7 +11,7 @@ import pytest
 from home_assistant import wait_until
 from tests.harness.firmware import DOMAIN, STEP_S, run_firmware
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 CHECK_IN_S = 6 * 3600
 CHECK_INS = 28  # a week's
 WEEK_FACTOR = 14400  # six hours of sleep pass in 1.5 s

@@ -9,7 +9,7 @@ import pytest
 from home_assistant import wait_until
 from tests.harness.firmware import STEP_S, run_firmware
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 WAKES = 20
 # Times are whole milliseconds, added and rounded three times on their way.
 ROUNDING_MS = 3

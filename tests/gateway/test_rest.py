@@ -623,7 +623,7 @@ async def test_requests_of_one_camera_are_bounded(
 
 async def all_closed(gateway: RunningGateway) -> None:
     """Wait until no connection of a camera is left."""
-    await until(lambda: not any(gateway.server._api._connections.values()))
+    await until(lambda: not any(map(gateway.connections, (CAMERA_ID, OTHER_ID))))
 
 
 async def test_connections_of_one_camera_are_bounded(gateway: RunningGateway) -> None:
@@ -646,9 +646,9 @@ async def test_connections_of_one_camera_are_bounded(gateway: RunningGateway) ->
         assert (await gateway.call("GET", "/stats", other_auth))[0] == 200
         # One that is closed makes room
         await clients[0].close()
-        await until(lambda: len(gateway.server._api._connections[CAMERA_ID]) == 7)
+        await until(lambda: gateway.connections(CAMERA_ID) == 7)
         assert (await gateway.call("GET", "/stats", auth, clients[8]))[0] == 200
-    await until(lambda: not gateway.server._api._connections[CAMERA_ID])
+    await until(lambda: not gateway.connections(CAMERA_ID))
 
 
 async def test_sessions_count_among_connections(gateway: RunningGateway) -> None:
@@ -662,7 +662,7 @@ async def test_sessions_count_among_connections(gateway: RunningGateway) -> None
                 http = await stack.enter_async_context(gateway.session())
                 assert (await gateway.call("GET", "/stats", auth, http))[0] == 200
             assert (await gateway.call("GET", "/stats", auth))[0] == 429
-        await until(lambda: len(gateway.server._api._connections[CAMERA_ID]) == 7)
+        await until(lambda: gateway.connections(CAMERA_ID) == 7)
         async with gateway.connect(auth) as connection:
             await connection.greet()
 
@@ -688,8 +688,8 @@ async def test_connection_of_two_cameras(gateway: RunningGateway) -> None:
     async with gateway.session(limit=1) as http:
         for used, camera_id in ((auth, CAMERA_ID), (other_auth, OTHER_ID)):
             assert (await gateway.call("GET", "/stats", used, http))[0] == 200
-            counted = gateway.server._api._connections
-            assert {key: len(group) for key, group in counted.items() if group} == {
+            counted = {key: gateway.connections(key) for key in (CAMERA_ID, OTHER_ID)}
+            assert {key: count for key, count in counted.items() if count} == {
                 camera_id: 1
             }
         # Also when the other has no room for it
@@ -698,8 +698,8 @@ async def test_connection_of_two_cameras(gateway: RunningGateway) -> None:
                 more = await stack.enter_async_context(gateway.session())
                 assert (await gateway.call("GET", "/stats", auth, more))[0] == 200
             assert (await gateway.call("GET", "/stats", auth, http))[0] == 429
-            assert len(gateway.server._api._connections[CAMERA_ID]) == 8
-            await until(lambda: not gateway.server._api._connections[OTHER_ID])
+            assert gateway.connections(CAMERA_ID) == 8
+            await until(lambda: not gateway.connections(OTHER_ID))
 
 
 async def test_claimed_anew_beside_a_thief(gateway: RunningGateway) -> None:

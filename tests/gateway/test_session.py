@@ -302,7 +302,7 @@ async def test_resend_after_a_lost_link(gateway: RunningGateway) -> None:
         for seq in (1, 2, 3, 6):
             await connection.send_frame(seq)
         await gateway.delegate.until(lambda: len(gateway.delegate.frames) == 4)
-        connection.ws._writer.transport.abort()
+        connection.transport.abort()
     async with gateway.connect(auth) as connection:
         assert (await connection.greet())["have"] == 6
         for seq in (3, 4, 5, 6, 7):
@@ -491,7 +491,7 @@ async def test_idle(tmp_path: Path) -> None:
         _, auth = await gateway.register()
         async with gateway.connect(auth) as connection:
             await connection.greet()
-            transport = connection.ws._writer.transport
+            transport = connection.transport
             for _ in range(5):
                 await asyncio.sleep(0.4)
                 await connection.ws.ping()
@@ -565,13 +565,13 @@ async def test_a_gigabyte_of_text(gateway: RunningGateway) -> None:
     _, auth = await gateway.register()
     async with gateway.connect(auth) as connection:
         await connection.greet()
-        transport = connection.ws._writer.transport
+        transport = connection.transport
         transport.write(b"\x81\xff" + (2**30).to_bytes(8) + b"\0\0\0\0")
         assert (await connection.closed())[0] == CloseCode.TOO_BIG
     async with gateway.connect(auth) as connection:
         await connection.greet()
         sent = 0
-        transport = connection.ws._writer.transport
+        transport = connection.transport
         while sent < 2**30 and transport is not None and not transport.is_closing():
             # Fragments without end.
             transport.write(b"\x01\xff" + (65536).to_bytes(8) + bytes(4 + 65536))
@@ -656,9 +656,7 @@ async def test_camera_that_never_reads(gateway: RunningGateway) -> None:
         await connection.greet()
         session = camera.session
         assert session is not None
-        assert connection.ws._response.connection is not None
-        transport = connection.ws._response.connection.transport
-        assert transport is not None
+        transport = connection.transport
         transport.pause_reading()
         for _ in range(200):
             session.send("x" * 300_000)

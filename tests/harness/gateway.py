@@ -237,6 +237,10 @@ class RunningGateway:
             )
             return response.status, await response.json(), response.headers
 
+    def connections(self, camera_id: str) -> int:
+        """Return how many connections count for a camera."""
+        return len(self.server._api._connections.get(camera_id, ()))
+
     async def register(
         self, camera_id: str = CAMERA_ID, **data: Any
     ) -> tuple[Camera, dict[str, str]]:
@@ -335,6 +339,20 @@ class CameraConnection:
         self.ws = ws
         self.acks: list[dict[str, Any]] = []
         self.seen: list[str] = []
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The connection below TLS and WebSocket, to be read from no more, or reset."""
+        connection = self.ws._response.connection
+        assert connection
+        transport = connection.transport
+        assert isinstance(transport, asyncio.Transport)
+        return transport
+
+    def abort(self) -> None:
+        """Reset the connection, if it is still there."""
+        if self.ws._response.connection:
+            self.transport.abort()
 
     async def send(self, message: Mapping[str, Any] | str) -> None:
         """Send text."""

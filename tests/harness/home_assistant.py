@@ -338,6 +338,12 @@ class ClaimedCamera:
         self.virtual.press_button()
         await self.virtual.wait_event("welcome", after=mark)
 
+    async def be_late(self) -> None:
+        """Let the camera's next check-in be long over."""
+        self.gateway_camera.presence._late_at = 0.0
+        self.gateway_camera.tick()
+        await self.status("late")
+
     async def nap(self) -> None:
         """Wake the camera and let it go back to sleep."""
         await self.wake()

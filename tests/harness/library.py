@@ -22,6 +22,7 @@ from custom_components.magicpi_nvr.recording.hourfile.boxes import (
 )
 from custom_components.magicpi_nvr.recording.library import Library
 from custom_components.magicpi_nvr.recording.library.file_rows import stored_segment
+from custom_components.magicpi_nvr.recording.library.index import Index
 from custom_components.magicpi_nvr.recording.library.layout import HourPath, event_id
 from custom_components.magicpi_nvr.recording.model import (
     Event,
@@ -29,6 +30,8 @@ from custom_components.magicpi_nvr.recording.model import (
     RecordingSettings,
     StoredSegment,
 )
+
+from .waiting import until
 
 FRONT = "AA:BB:CC:00:00:01"
 BACK = "AA:BB:CC:00:00:02"
@@ -182,6 +185,16 @@ class Recordings:
         if self.library is not None:
             await self.library.record(made, row)
         return made
+
+
+def index_of(library: Library) -> Index:
+    """Return a library's index."""
+    return library._backend.index
+
+
+async def changes_done(library: Library) -> None:
+    """Wait until no change of recordings is under way."""
+    await until(lambda: not library._backend._changes)
 
 
 def _event(segment: StoredSegment, state: str, thumbnail: str | None) -> Event:

@@ -148,6 +148,14 @@ class RunningRecorder:
             ]
         return sorted(found)
 
+    def unfinished(self) -> bool:
+        """Return whether there are events of which not all is recorded."""
+        return bool(self.capture._context.unfinished())
+
+    def remembered(self) -> int:
+        """Return how many events are remembered, so that their frames are known when they come again."""
+        return len(self.capture._context.events)
+
     def spools(self) -> list[Path]:
         """Return the spool files."""
         return sorted((self.settings.root / ".spool").rglob("*.spool"))

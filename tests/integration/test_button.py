@@ -43,9 +43,7 @@ async def test_a_late_camera_says_so(installation: Installation) -> None:
     """A time in the past is no promise."""
     camera = await installation.add_camera()
     await camera.sleep()
-    camera.gateway_camera.presence._late_at = 0.0
-    camera.gateway_camera.tick()
-    await camera.status("late")
+    await camera.be_late()
     with pytest.raises(HomeAssistantError) as caught:
         await press(camera, "identify")
     assert caught.value.translation_key == "camera_late"

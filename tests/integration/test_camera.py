@@ -77,7 +77,7 @@ async def test_pictures_pass_untouched(
     )
     assert (await response.content.readline()).strip() == b"--frame"
     pictures = [await read_part(response) for _ in range(5)]
-    sent = set(camera.source._frames)
+    sent = set(camera.source.frames)
     assert set(pictures) <= sent
     assert len(set(pictures)) == 5
     assert hass.states.get(entity_id).state == "streaming"
@@ -189,7 +189,7 @@ async def test_sleeping_camera_shows_its_last_picture(
     assert hass.states.get(entity_id).state == "idle"
 
     camera.trigger_motion(0.5)
-    assert await read_part(response) in camera.source._frames
+    assert await read_part(response) in camera.source.frames
     await camera.wait_state("asleep")
     await hass.config_entries.async_unload(installation.entry().entry_id)
     async with asyncio.timeout(10):
@@ -336,7 +336,7 @@ async def test_what_is_told_of_an_event(
     assert hass.states.get(image_id).state != "unknown"
     assert hass.states.get(image_id).state == clip["start"]
     picture = await async_get_still(hass, image_id)
-    assert picture.content in camera.source._frames
+    assert picture.content in camera.source.frames
     await installation.nvr.recordings.async_delete(clip["event_id"])
     await installation.wait_until(lambda: hass.states.get(image_id).state == "unknown")
     picture = await async_get_still(hass, image_id)

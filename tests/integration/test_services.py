@@ -235,7 +235,7 @@ async def test_snapshot(
     assert answer["path"] is None
     client = await hass_client_no_auth()
     response = await client.get(answer["url"])
-    assert await response.read() in camera.source._frames
+    assert await response.read() in camera.source.frames
     path = installation.media / "a" / "b.jpg"
     answer = await act(hass, "snapshot", camera=entity_id, filename=str(path))
     assert answer["path"] == str(path)

@@ -159,9 +159,7 @@ async def test_a_day_of_sleep_changes_nothing(installation: Installation) -> Non
         for state in installation.hass.states.async_all()
         if state.entity_id != camera.entity_id("sensor", "status")
     }
-    camera.gateway_camera.presence._late_at = 0.0
-    camera.gateway_camera.tick()
-    await camera.status("late")
+    await camera.be_late()
     assert installation.unavailable() == []
     after = {
         state.entity_id: state.state

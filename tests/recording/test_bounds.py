@@ -42,7 +42,7 @@ async def test_events_are_bounded(
     flood = events(20)
     assert [recorder.add(frame, flags=FLAG_LAST) for frame in flood].count(True) == 5
     assert recorder.capture.stats.drops == {"events": 15}
-    assert len(recorder.capture._context.events) == 5
+    assert recorder.remembered() == 5
     (more,) = frames(1, start_ms=NOON + 700, first_t=5700, first_seq=21, event=5)
     assert recorder.add(more, flags=FLAG_LAST)
     assert recorder.add(next(frames(1, start_ms=NOON, camera=OTHER)), flags=FLAG_LAST)
@@ -74,7 +74,7 @@ async def test_finished_events_are_forgotten_per_camera(
     for frame in events(8):
         recorder.add(frame, flags=FLAG_LAST)
     await recorder.heard(ClipReady, count=9)
-    assert len(recorder.capture._context.events) == 4
+    assert recorder.remembered() == 4
     assert recorder.add(own)
     assert recorder.capture.stats.duplicates == 1
 
@@ -189,7 +189,7 @@ async def test_used_spool_of_a_long_event_is_ended(
         if not recorder.spools():
             break
     assert recorder.capture.stats.spool_bytes == 0
-    assert recorder.capture._context.unfinished()
+    assert recorder.unfinished()
     recorder.capture.end_event(CAMERA, BOOT, 1)
     await recorder.clip()
     assert len(recorder.shown(event_id(CAMERA, BOOT, 1))) == count

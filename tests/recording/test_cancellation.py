@@ -13,6 +13,7 @@ from custom_components.magicpi_nvr.recording.library import removal
 from custom_components.magicpi_nvr.recording.library.index import Index
 from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, ClipSpec
+from tests.harness.library import changes_done, index_of
 from tests.harness.pictures import BOOT, CAMERA, frames
 from tests.harness.recorder import RunningRecorder
 from tests.harness.waiting import until
@@ -84,7 +85,7 @@ async def test_delete_stopped_while_it_rewrites(
     shown = send(recorder, 3)
     await recorder.clip(event_id(CAMERA, BOOT, 3))
     go_on.set()
-    await until(lambda: not recorder.library._backend._changes)
+    await changes_done(recorder.library)
     assert [n for _, n in recorder.shown(event_id(CAMERA, BOOT, 3))] == shown
     assert len(recorder.shown(event_id(CAMERA, BOOT, 2))) == 10
     assert await recorder.library.event(event_id(CAMERA, BOOT, 1)) is None
@@ -154,7 +155,7 @@ async def test_cancelled_at_any_moment(
             number += 1
             there[number] = send(recorder, number)
         await cancelled(chance.choice(calls)(), chance.random() * 0.02)
-    await until(lambda: not recorder.library._backend._changes)
+    await changes_done(recorder.library)
     for _ in range(2):
         # Stopped and started by callers that go away, too.
         await cancelled(recorder.capture.stop(), chance.random() * 0.05)
@@ -162,12 +163,8 @@ async def test_cancelled_at_any_moment(
         await cancelled(recorder.library.close(), chance.random() * 0.02)
         await recorder.library.close()
         await recorder.start()
-    await until(
-        lambda: all(
-            event.is_finished for event in recorder.capture._context.events.values()
-        )
-    )
-    await until(lambda: not recorder.library._backend._changes)
+    await until(lambda: not recorder.unfinished())
+    await changes_done(recorder.library)
     assert recorder.capture.persisted(CAMERA, BOOT) in (0, number * 10 + 9)
     page = await recorder.library.events(limit=100)
     known = {event.id for event in page.events}
@@ -177,6 +174,6 @@ async def test_cancelled_at_any_moment(
         assert shown == (sent if name in known else [])
     assert all(file.is_closed for file in recorder.files().values())
     assert await recorder.library._backend.indexed(
-        recorder.library._backend.index.contents
+        index_of(recorder.library).contents
     ) == rebuilt(recorder, tmp_path)
     assert not list(recorder.settings.root.rglob("*.tmp"))

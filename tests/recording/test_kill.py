@@ -177,11 +177,7 @@ async def _send_again(
             )
             assert recorder.add(frame, flags=item.flags & FLAG_LAST)
         recorder.capture.end_event(camera, BOOT, own[-1].event)
-    await until(
-        lambda: all(
-            event.is_finished for event in recorder.capture._context.events.values()
-        )
-    )
+    await until(lambda: not recorder.unfinished())
     assert all(
         item.event.frames for item in recorder.notices if isinstance(item, ClipReady)
     )

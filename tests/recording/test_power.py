@@ -128,8 +128,7 @@ async def test_kept_frames_survive(
             if kept:
                 await until(
                     lambda left=left: (
-                        not left.capture.stats.queue
-                        and not left.capture._context.unfinished()
+                        not left.capture.stats.queue and not left.unfinished()
                     )
                 )
                 shown = [number for _, number in left.shown(EVENT)]

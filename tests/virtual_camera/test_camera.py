@@ -214,14 +214,16 @@ async def test_motion_sensor_that_stays_on(
     await camera.start()
     await stand_in.claim(camera)
     await camera.wait_event("welcome")
-    camera.trigger_motion(3)
+    camera.trigger_motion(60)
     await camera.wait_event("event_ended")
     await camera.wait_state("asleep")
     assert camera.sensor.pir_active
     log = await stand_in.wait_for("log")
     assert log["level"] == "warning"
     assert len(stand_in.of("event_end")) == 1
-    assert stand_in.frames[-1].t - stand_in.frames[0].t <= 1000
+    # A busy machine captures fewer, never more
+    frames = [frame for frame in stand_in.frames if frame.event]
+    assert 0 < len(frames) <= camera.config["framerate"] + 1
 
 
 async def test_settings(stand_in: StandInGateway, claimed: Claimed) -> None:

@@ -43,6 +43,10 @@ class Sensor:
         self._pir_until = max(self._pir_until, loop.time() + duration_s)
         self.wake()
 
+    def clear(self) -> None:
+        """Let the motion sensor be off: nobody is there any more."""
+        self._pir_until = 0.0
+
     def ring(self) -> None:
         """Note that the doorbell was pressed."""
         self._ring_edge = True

@@ -79,7 +79,7 @@ class LoopSource:
         """Show `frames`, JPEGs, one after another; raises SourceError when there are none."""
         if not frames:
             raise SourceError("no pictures to show")
-        self._frames = frames
+        self.frames = frames
 
     @classmethod
     def rendered(cls, count: int = 50, **look: Any) -> LoopSource:
@@ -103,7 +103,7 @@ class LoopSource:
 
     async def frame(self, shot: Shot) -> bytes:
         """Return the picture whose turn it is by the shot's number."""
-        return self._frames[shot.number % len(self._frames)]
+        return self.frames[shot.number % len(self.frames)]
 
     async def close(self) -> None:
         """Have nothing to let go of."""

@@ -172,7 +172,7 @@ async def test_link_lost(gateway: RunningGateway) -> None:
     camera, auth = await gateway.register()
     async with gateway.connect(auth) as connection:
         await connection.greet()
-        connection.ws._writer.transport.abort()
+        connection.transport.abort()
         await until(lambda: camera.session is None)
     assert camera.status is CameraStatus.ASLEEP
     assert camera.next_check_in_ms == pytest.approx(
@@ -185,7 +185,7 @@ async def test_link_lost(gateway: RunningGateway) -> None:
             {"type": "motion", "event": 1, "active": True, "t": 1, "source": "pir"}
         )
         await until(lambda: camera.motion)
-        connection.ws._writer.transport.abort()
+        connection.transport.abort()
         await until(lambda: camera.session is None)
     assert camera.status is CameraStatus.OFFLINE
     assert camera.late_since_ms is not None

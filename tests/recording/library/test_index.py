@@ -20,7 +20,15 @@ from custom_components.magicpi_nvr.recording.library.index import Index
 from custom_components.magicpi_nvr.recording.library.layout import HourPath, event_id
 from custom_components.magicpi_nvr.recording.library.queries import EventQuery
 from custom_components.magicpi_nvr.recording.model import Event, StoredSegment
-from tests.harness.library import BACK, FRONT, NOON, LibraryFolder, Pictures, Recordings
+from tests.harness.library import (
+    BACK,
+    FRONT,
+    NOON,
+    LibraryFolder,
+    Pictures,
+    Recordings,
+    index_of,
+)
 
 HOUR = 3_600_000
 
@@ -69,7 +77,7 @@ async def fill(
 
 def contents(library: Library) -> dict:
     """Return what a library's index holds."""
-    return library._backend.index.contents()
+    return index_of(library).contents()
 
 
 async def test_equals_a_rebuild(
@@ -216,17 +224,17 @@ async def test_database_breaks_while_open(
     made = await fill(recordings, library, large_video)
     expected = contents(library)
     if harm == "truncated":
-        library._backend.index._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        library._backend.index._database.execute("PRAGMA shrink_memory")
+        index_of(library)._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        index_of(library)._database.execute("PRAGMA shrink_memory")
         library_folder.settings.index.write_bytes(b"\0" * 5000)
     elif harm == "tables gone":
-        library._backend.index._database.execute("DROP TABLE events")
+        index_of(library)._database.execute("DROP TABLE events")
     else:
-        library._backend.index._database.execute("PRAGMA query_only = ON")
+        index_of(library)._database.execute("PRAGMA query_only = ON")
     await library.record(made[0], None)
     assert len((await library.events()).events) == len(made)
     assert contents(library) == expected
-    assert library._backend.index.replaced == 1
+    assert index_of(library).replaced == 1
 
 
 async def test_disk_full_for_the_database(
@@ -272,7 +280,7 @@ async def test_disk_fills_up_below_the_database(
     monkeypatch.setattr(Index, "_changes", refuse)
     await library.record(made[0], None)
     assert contents(library) == expected
-    assert library._backend.index.replaced == 2
+    assert index_of(library).replaced == 2
 
 
 async def test_waiting_and_recording(

@@ -11,6 +11,7 @@ from custom_components.magicpi_nvr.recording.errors import EventBusy
 from custom_components.magicpi_nvr.recording.library.index import Index
 from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, ClipSpec
+from tests.harness.library import index_of
 from tests.harness.pictures import BOOT, CAMERA, frames, numbers
 from tests.harness.recorder import RunningRecorder
 
@@ -27,7 +28,7 @@ def same_as_rebuilt(recorder: RunningRecorder) -> bool:
     index._fill()
     fresh = index.contents()
     index.close()
-    return fresh == recorder.library._backend.index.contents()
+    return fresh == index_of(recorder.library).contents()
 
 
 async def test_clips_of_a_recorder(recorder: RunningRecorder, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Many virtual cameras in a process of their own, already claimed: for benchmarks and soak tests.
 
-The parent makes a `Fleet`, gives its stored form to whoever receives, and has the cameras
+The parent makes a `Fleet`, gives its stored form to who receives, and has the cameras
 of one or more receivers driven by one `Sender`. `python load.py` is that process.
 """
 

@@ -241,7 +241,7 @@ class SeededInstallation:
         return datetime.now(ZoneInfo(TIME_ZONE)).date() - timedelta(days_ago)
 
     def _write_past(self) -> None:
-        """Write what an earlier run would have left."""
+        """Write what an earlier life would have left."""
         root = self.hass.media / DOMAIN
         root.mkdir(parents=True, exist_ok=True)
         if self._films:

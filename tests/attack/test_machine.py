@@ -130,9 +130,9 @@ class CameraMachine(RuleBasedStateMachine):
         assert seq <= self.seq, "of the future"
         kept = self.delegate.persisted(CAMERA_ID, self.boot)
         for frame in self.delegate.promised:
-            # What was told once stays told, also where a lost frame came later.
+            # What was acknowledged once stays so, also where a lost frame came later.
             if frame.boot == self.boot and self.acked < frame.seq <= seq:
-                assert frame.seq <= kept, "forgotten before it was safe"
+                assert frame.seq <= kept, "forgotten before it was persisted"
         self.acked = seq
 
     # Coming and going
@@ -284,7 +284,7 @@ class CameraMachine(RuleBasedStateMachine):
 
     @rule()
     def disk_follows(self) -> None:
-        """Everything that was handed on is safe on disk now."""
+        """Everything that was handed on is on disk now."""
         delegate = self.gateway.delegate
         for frame in delegate.frames:
             key = (frame.camera, frame.boot)

@@ -78,21 +78,21 @@ async def test_no_secret_is_told(tmp_path: Path, camera: VirtualCamera) -> None:
         camera.flash.api_key = right
         await camera.request("GET", "/stats")
 
-        told: dict[str, Any] = {"states": await hass.states()}
+        answers: dict[str, Any] = {"states": await hass.states()}
         for entry in await hass.ws("config_entries/get", domain=DOMAIN):
-            told[entry["title"]] = await hass.rest(
+            answers[entry["title"]] = await hass.rest(
                 "GET", f"/api/diagnostics/config_entry/{entry['entry_id']}"
             )
         async with hass.websocket() as websocket:
             await websocket.ask("system_health/info")
-            told["health"] = await websocket.event()
+            answers["health"] = await websocket.event()
         for path in ("device/status", "stats", "health", "recordings"):
-            told[path] = await hass.rest("GET", f"/api/{DOMAIN}/{path}")
+            answers[path] = await hass.rest("GET", f"/api/{DOMAIN}/{path}")
         for command in ("cameras", "events"):
-            told[command] = await hass.ws(f"{DOMAIN}/{command}")
+            answers[command] = await hass.ws(f"{DOMAIN}/{command}")
         for registry in ("device", "entity"):
-            told[registry] = await hass.ws(f"config/{registry}_registry/list")
-        told["flows"] = await hass.ws("config_entries/flow/progress")
+            answers[registry] = await hass.ws(f"config/{registry}_registry/list")
+        answers["flows"] = await hass.ws("config_entries/flow/progress")
         await asyncio.sleep(1.5)
     finally:
         await hass.stop(timeout=TIMEOUT)
@@ -118,7 +118,7 @@ async def test_no_secret_is_told(tmp_path: Path, camera: VirtualCamera) -> None:
         and path.name not in private
         and "custom_components" not in path.parts
     }
-    written["told"] = json.dumps(told).encode()
+    written["told"] = json.dumps(answers).encode()
     log = written["hass.log"].decode(errors="replace")
     assert "DEBUG" in log
     assert camera.id in log

@@ -295,7 +295,7 @@ def test_actions_are_told_with_their_fields() -> None:
 
 
 def test_event_types() -> None:
-    """Every type of event is told, and every attribute of a clip."""
+    """Every type of event is documented, and every attribute of a clip."""
     title = "What happens: the event entity"
     types, attributes = tables(section(AUTOMATIONS, title))
     states = texts()["entity"]["event"]["event"]["state_attributes"]["event_type"]
@@ -313,9 +313,9 @@ def test_event_types() -> None:
 
 
 def test_statuses() -> None:
-    """Every state of a camera is told."""
-    told = [row[0] for row in table(SETTINGS, "How data arrives")]
-    assert sorted(told) == sorted(
+    """Every state of a camera is documented."""
+    documented = [row[0] for row in table(SETTINGS, "How data arrives")]
+    assert sorted(documented) == sorted(
         texts()["entity"]["sensor"]["status"]["state"].values()
     )
 
@@ -362,7 +362,7 @@ def entities(owner: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("owner", ["a camera", "the NVR"])
 def test_entities(owner: str) -> None:
-    """Every entity is told by its name and kind, and whether it is there at first."""
+    """Every entity is documented by its name and kind, and whether it is there at first."""
     rows = table(SETTINGS, f"Entities of {owner}")
     assert sorted((row[0], row[1]) for row in rows) == entities(
         "Nvr" if owner == "the NVR" else ""
@@ -381,7 +381,7 @@ def option_labels(step: dict[str, Any]) -> list[str]:
 
 
 def test_options() -> None:
-    """Every option is told, with the default that it has."""
+    """Every option is documented, with the default that it has."""
     steps = texts()["options"]["step"]
     everything, camera = tables(section(SETTINGS, "Options"))
     assert [row[0] for row in everything] == option_labels(steps["nvr"])
@@ -404,15 +404,15 @@ def test_options() -> None:
 
 
 def test_repairs() -> None:
-    """Every repair is told."""
-    told = [row[0] for row in table(SETTINGS, "Repairs")]
-    assert sorted(told) == sorted(
+    """Every repair is documented."""
+    documented = [row[0] for row in table(SETTINGS, "Repairs")]
+    assert sorted(documented) == sorted(
         issue["title"] for issue in texts()["issues"].values()
     )
 
 
 def test_copies() -> None:
-    """Every field of a target's dialog and every cause is told; so are its entities."""
+    """Every field of a target's dialog and every cause is documented; so are its entities."""
     page = DOCS / "copies.md"
     steps = texts()["config_subentries"]["target"]["step"]
     fields = {
@@ -421,8 +421,8 @@ def test_copies() -> None:
         for part in (step, *step.get("sections", {}).values())
         for label in part.get("data", {}).values()
     }
-    told = {name for row in table(page, "Fields") for name in row[0].split(", ")}
-    assert told == fields
+    documented = {name for row in table(page, "Fields") for name in row[0].split(", ")}
+    assert documented == fields
     causes = {
         name
         for row in table(page, "When the storage cannot be reached")
@@ -435,14 +435,14 @@ def test_copies() -> None:
 
 
 def test_claiming() -> None:
-    """Every error of the dialogs is told in its words, with a cure; so is every field."""
+    """Every error of the dialogs is documented in its words, with a cure; so is every field."""
     rows = table(CLAIMING, "Errors in the dialog")
-    told = {row[0] for row in rows}
+    documented = {row[0] for row in rows}
     # Those of targets have their own page
     of_targets = texts()["config_subentries"]["target"]["error"].values()
     said = set(texts()["config"]["error"].values()) - set(of_targets)
     said.add(texts()["config"]["step"]["not_registered"]["title"])
-    assert told == said
+    assert documented == said
     assert all(len(row[1].split()) >= 3 for row in rows)
     steps = texts()["config"]["step"]
     fields = {row[0] for row in table(CLAIMING, "In Home Assistant")}

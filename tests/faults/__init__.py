@@ -1,1 +1,1 @@
-"""What breaks around a whole Home Assistant with cameras: what is lost, what is told, and that it recovers."""
+"""What breaks around a whole Home Assistant with cameras: what is lost, what is reported, and that it recovers."""

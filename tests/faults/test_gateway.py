@@ -85,7 +85,7 @@ async def test_store_and_forward(
 
 
 async def test_port_taken(frame_check: FrameCheck) -> None:
-    """Somebody has the port when the gateway comes back: it is told, tried again, and nothing is lost."""
+    """Somebody has the port when the gateway comes back: it is reported, tried again, and nothing is lost."""
     camera = await frame_check.camera()
     installation, hass = frame_check.installation, frame_check.installation.hass
     await stop(installation)
@@ -115,7 +115,7 @@ async def one_clip(frame_check: FrameCheck, camera: VirtualCamera) -> bytes:
 
 
 async def test_certificate_expired(frame_check: FrameCheck) -> None:
-    """After years in a drawer the certificate is made anew at the start; cameras notice nothing."""
+    """After years in a drawer the certificate is made again at the start; cameras notice nothing."""
     camera = await frame_check.camera()
     await stop(frame_check.installation)
     folder = frame_check.installation.nvr.folder
@@ -133,7 +133,7 @@ async def test_certificate_expired(frame_check: FrameCheck) -> None:
 
 
 async def test_certificate_files_gone(frame_check: FrameCheck) -> None:
-    """All files of the authority are gone: recordings stay, it is told whom to claim again, and that works."""
+    """All files of the authority are gone: recordings stay, an issue says whom to claim again, and that works."""
     camera = await frame_check.camera()
     installation = frame_check.installation
     recorded = await one_clip(frame_check, camera)
@@ -173,7 +173,7 @@ async def test_certificate_files_gone(frame_check: FrameCheck) -> None:
 
 
 async def test_broken_authority_is_put_aside(frame_check: FrameCheck) -> None:
-    """A file that is no authority is kept for whoever may mend it."""
+    """A file that is no authority stays for who may repair it."""
     await stop(frame_check.installation)
     folder = frame_check.installation.nvr.folder
     ca = folder / authority_module.CA_FILE
@@ -189,7 +189,7 @@ async def test_broken_authority_is_put_aside(frame_check: FrameCheck) -> None:
 async def test_clock_is_set_by_a_day(
     frame_check: FrameCheck, monkeypatch: pytest.MonkeyPatch, days: int, cut: bool
 ) -> None:
-    """In mid-event the host's clock jumps: the event keeps its own time, the next has the new one, and it is told."""
+    """In mid-event the host's clock jumps: the event keeps its own time, the next has the new one, and it is reported."""
     ahead = 0
     monkeypatch.setattr(Clock, "now_ms", lambda self: int(time.time() * 1000) + ahead)
     boot_clock = time.monotonic

@@ -48,7 +48,7 @@ async def slow(camera: VirtualCamera) -> None:
 
 
 async def half_open(camera: VirtualCamera) -> None:
-    """The camera is gone without a word and comes anew; the gateway still sees the old connection."""
+    """The camera is gone without a word and comes again; the gateway still sees the old connection."""
     mark = camera.mark()
     camera.cut_link(silent=True)
     await camera.wait_event("welcome", after=mark)
@@ -90,7 +90,7 @@ async def test_link_fails_in_mid_event(frame_check: FrameCheck, fault: Fault) ->
 
 
 async def test_link_is_too_slow_for_the_ring(frame_check: FrameCheck) -> None:
-    """What the camera's memory cannot hold is lost, counted, and told with the event; the rest is there once."""
+    """What the camera's memory cannot hold is lost, counted, and reported with the event; the rest is there once."""
     camera = await frame_check.camera(ring_bytes=60_000)
     camera.throttle(15_000)
     camera.trigger_motion(EVENT_S)

@@ -70,7 +70,7 @@ def fill(path: Path) -> None:
 async def event_while_bad(
     frame_check: FrameCheck, camera: VirtualCamera, kind: str
 ) -> None:
-    """Let somebody walk by while the disk takes nothing; return when a person is told."""
+    """Let somebody walk by while the disk takes nothing; return when there is an issue."""
     before = frame_check.installation.camera().counters.frames
     camera.trigger_motion(1)
     await frame_check.frames_arrive(before + 5)
@@ -95,7 +95,7 @@ async def test_disk_full(disk: Path, frame_check: FrameCheck) -> None:
 
 
 async def test_disk_read_only(disk: Path, frame_check: FrameCheck) -> None:
-    """A disk that takes no writes is told; the frames are written when it does again."""
+    """A disk that takes no writes is reported; the frames are written when it does again."""
     camera = await frame_check.camera()
     await asyncio.to_thread(run, "mount", "-o", "remount,ro", disk)
     await event_while_bad(frame_check, camera, "storage_gone")
@@ -107,7 +107,7 @@ async def test_disk_read_only(disk: Path, frame_check: FrameCheck) -> None:
 async def test_disk_taken_out(
     disk: Path, frame_check: FrameCheck, tmp_path: Path
 ) -> None:
-    """A disk that is taken out is told, its folder is not made anew on another; it is used when it is back."""
+    """A disk that is taken out is reported, its folder is not made again on another; it is used when it is back."""
     camera = await frame_check.camera()
     camera.trigger_motion(0.5)
     await frame_check.nothing_lost(camera)
@@ -146,7 +146,7 @@ def scribble(index: Path) -> None:
     "damage", [delete, truncate, scribble], ids=lambda damage: damage.__name__
 )
 async def test_index_damaged(frame_check: FrameCheck, damage: object) -> None:
-    """The index is made anew from the recordings: the same events, the same notes, all clips."""
+    """The index is rebuilt from the recordings: the same events, the same notes, all clips."""
     camera = await frame_check.camera()
     for _ in range(2):
         mark = camera.mark()

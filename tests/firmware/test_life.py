@@ -93,17 +93,17 @@ async def test_life(tmp_path: Path, record_property: Any) -> None:
 
         await wait_until(all_recorded, STEP_S, "the last clip")
         await camera.stop()
-        kept, lost = installation.captured()
+        sent, lost = installation.captured()
         recorded = await installation.recorded()
         errors = [
             (frame, shown.at - frame.at)
-            for frame, shown in zip(kept, recorded, strict=False)
+            for frame, shown in zip(sent, recorded, strict=False)
         ]
         late_ms = sorted(late for _, late in errors)
         figures = {
             "wakes": f"{len(wakes)} ({wakes.count('pir')} by motion, {wakes.count('timer')} by timer)",
             "events": camera_events,
-            "frames captured": len(kept) + len(lost),
+            "frames captured": len(sent) + len(lost),
             "frames in clips": len(recorded),
             "lost": f"{lost_short} in a short outage, {lost_long} in one beyond the ring",
             "time error": f"median {late_ms[len(late_ms) // 2]} ms, most {late_ms[-1]} ms",
@@ -113,7 +113,7 @@ async def test_life(tmp_path: Path, record_property: Any) -> None:
             record_property(name, value)
 
         assert pending
-        assert [seen.number for seen in recorded] == [seen.number for seen in kept]
+        assert [seen.number for seen in recorded] == [seen.number for seen in sent]
         # A clock that came late is late by the time that its message took, and by nothing else
         for frame, late in errors:
             assert -ROUNDING_MS <= late <= frame.link_ms + ROUNDING_MS, frame

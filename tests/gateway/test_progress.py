@@ -6,7 +6,7 @@ from custom_components.magicpi_nvr.gateway.progress import MAX_RANGES, BootProgr
 
 
 def test_resume() -> None:
-    """What was kept before a restart is not taken again."""
+    """What was persisted before a restart is not taken again."""
     progress = BootProgress(1)
     progress.resume(5)
     assert progress.has(1)
@@ -16,7 +16,7 @@ def test_resume() -> None:
 
 
 def test_never_goes_back() -> None:
-    """What the camera was told that it may forget stays told, whatever comes late."""
+    """What was acknowledged stays acknowledged, whatever comes late."""
     progress = BootProgress(1)
     progress.refuse(1)
     assert progress.acknowledge(0) == 1

@@ -133,7 +133,7 @@ async def test_token_is_used_once(gateway: RunningGateway) -> None:
 
 
 async def test_token_expires(gateway: RunningGateway) -> None:
-    """Ten minutes; whoever waits is told."""
+    """Ten minutes; who waits is informed."""
     token = gateway.server.issue_token(CAMERA_ID, data={})
     waiting = asyncio.create_task(gateway.server.wait_registered(CAMERA_ID))
     gateway.clock.ahead = 599
@@ -169,7 +169,7 @@ async def test_claimed_with_another_token(gateway: RunningGateway) -> None:
 
 
 async def test_too_long_registration(gateway: RunningGateway) -> None:
-    """413 over 8 KiB, whether the length is told or not."""
+    """413 over 8 KiB, whether the length is given or not."""
     token = gateway.server.issue_token(CAMERA_ID, data={})
     body = json.dumps(registration(token)).encode()
     padded = body + b" " * (8192 - len(body))
@@ -424,7 +424,7 @@ async def test_status(gateway: RunningGateway) -> None:
 
 
 async def test_put_config(gateway: RunningGateway) -> None:
-    """Changes at the camera are merged; a wish of the person stays."""
+    """Changes at the camera are merged; a desired value stays."""
     camera, auth = await gateway.register()
     camera.set_config({"framerate": 5})
     for body in (
@@ -702,7 +702,7 @@ async def test_connection_of_two_cameras(gateway: RunningGateway) -> None:
             await until(lambda: not gateway.connections(OTHER_ID))
 
 
-async def test_claimed_anew_beside_a_thief(gateway: RunningGateway) -> None:
+async def test_claimed_again_beside_a_thief(gateway: RunningGateway) -> None:
     """Connections of an old key don't keep the new one's first from being made."""
     _, auth = await gateway.register()
     await all_closed(gateway)

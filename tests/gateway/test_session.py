@@ -249,7 +249,7 @@ async def test_damage_in_the_scan(gateway: RunningGateway) -> None:
 
 
 async def test_last_damaged_frame_is_acknowledged(gateway: RunningGateway) -> None:
-    """Sending it again would not mend it: the camera may forget it."""
+    """Sending it again would not repair it: the camera may forget it."""
     _, auth = await gateway.register()
     async with gateway.connect(auth) as connection:
         await connection.greet()
@@ -295,7 +295,7 @@ async def test_size_change_and_backward_times(gateway: RunningGateway) -> None:
 
 
 async def test_resend_after_a_lost_link(gateway: RunningGateway) -> None:
-    """What came twice is kept once; what came late is kept too."""
+    """What came twice is handed on once; what came late is handed on too."""
     camera, auth = await gateway.register()
     async with gateway.connect(auth) as connection:
         await connection.greet()
@@ -313,7 +313,7 @@ async def test_resend_after_a_lost_link(gateway: RunningGateway) -> None:
 
 
 async def test_ack_follows_the_disk(gateway: RunningGateway) -> None:
-    """Accepted is not kept: `ack` and `have` say what is safe."""
+    """Accepted is not persisted: `ack` and `have` say what is persisted."""
     _, auth = await gateway.register()
     delegate = gateway.delegate
     delegate.keep = False
@@ -340,7 +340,7 @@ async def test_ack_follows_the_disk(gateway: RunningGateway) -> None:
 
 
 async def test_acks_keep_coming_while_frames_come(gateway: RunningGateway) -> None:
-    """At least each second, also when nothing new is safe."""
+    """At least each second, also when nothing new is persisted."""
     _, auth = await gateway.register()
     gateway.delegate.keep = False
     loop = asyncio.get_running_loop()
@@ -473,7 +473,7 @@ async def test_forgotten_camera(gateway: RunningGateway) -> None:
     await gateway.server.forget(CAMERA_ID)
 
 
-async def test_claimed_anew(gateway: RunningGateway) -> None:
+async def test_claimed_again(gateway: RunningGateway) -> None:
     """The old key is worthless at once, its session is closed with 4003."""
     camera, auth = await gateway.register()
     async with gateway.connect(auth) as connection:

@@ -30,7 +30,7 @@ from object_stores import ACCESS_KEY, BUCKET, PASSWORD, SECRET_KEY, USER, Store
 NOON = 1_795_348_800_000  # 2026-11-22 12:00:00 UTC
 FRONT = "AA:BB:CC:00:00:01"
 BACK = "AA:BB:CC:00:00:02"
-PREFIX = "house/magicpi"
+PREFIX = "home/magicpi"
 WAIT = 240
 
 

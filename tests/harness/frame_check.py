@@ -40,10 +40,10 @@ def shown(root: Path) -> dict[str, list[tuple[int, int]]]:
                 (at, read_frame_number(frame.to_ndarray(format="gray")))
                 for at, frame in frames
             ]
-        for run in file.segments:
-            begin, end = run.dts // 90, run.next_dts // 90
-            found[run.header.id] += [
-                (at - begin + run.header.start_ms, number)
+        for segment in file.segments:
+            begin, end = segment.dts // 90, segment.next_dts // 90
+            found[segment.header.id] += [
+                (at - begin + segment.header.start_ms, number)
                 for at, number in numbers
                 if begin <= at < end
             ]

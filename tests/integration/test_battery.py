@@ -118,7 +118,7 @@ def test_bounded() -> None:
 
 
 def test_clock_jumps() -> None:
-    """A reading that is a little late is passed over; a clock set back by days begins anew."""
+    """A reading that is a little late is passed over; a clock set back by days begins again."""
     history = discharge(10, lambda day: 90 - 2 * day)
     before = history.as_dict()
     history.add(START + 9 * DAY_MS + 12 * HOUR_MS, 1)

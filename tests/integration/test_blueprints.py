@@ -366,7 +366,7 @@ async def test_describe(installation: Installation) -> None:
     written = async_mock_service(
         installation.hass, "magicpi_nvr", "label_event", schema=fields.schema
     )
-    told = async_mock_service(installation.hass, "test", "tell")
+    spoken = async_mock_service(installation.hass, "test", "tell")
     await automate(
         installation.hass,
         "describe_clip.yaml",
@@ -397,7 +397,7 @@ async def test_describe(installation: Installation) -> None:
     assert written[0].data["event_id"] == event.id
     assert written[0].data["labels"] == ["person", "parcel"]
     assert written[0].data["description"] == "A courier brings a parcel."
-    assert told[0].data["text"] == (
+    assert spoken[0].data["text"] == (
         "Front door: A courier brings a parcel. ['person', 'parcel']"
     )
 
@@ -563,7 +563,7 @@ async def test_film_of_check_ins(
         response={"path": "/media/garden.mp4", "url": None, "duration": 22.4},
         supports_response=SupportsResponse.OPTIONAL,
     )
-    told = async_mock_service(hass, "test", "tell")
+    spoken = async_mock_service(hass, "test", "tell")
     await hass.config.async_set_time_zone("UTC")
     freezer.move_to("2026-11-22T20:59:00+00:00")
     await automate(
@@ -585,7 +585,7 @@ async def test_film_of_check_ins(
     assert call.data.get("filename", "") == filename
     start, end = (datetime.fromisoformat(call.data[name]) for name in ("start", "end"))
     assert end - start == timedelta(days=7)
-    assert [item.data for item in told] == [{"seconds": 22.4}]
+    assert [item.data for item in spoken] == [{"seconds": 22.4}]
     await hass.services.async_call(
         "automation", "turn_off", {"entity_id": "automation.it"}, blocking=True
     )

@@ -136,7 +136,7 @@ async def test_check_in(installation: Installation) -> None:
 
 @pytest.mark.parametrize("key", ["purge", "rebuild_index"])
 async def test_nvr(installation: Installation, key: str) -> None:
-    """The NVR cleans up and makes its index anew."""
+    """The NVR cleans up and rebuilds its index."""
     await installation.call(
         "button", "press", entity_id=installation.nvr_entity_id("button", key)
     )
@@ -146,7 +146,7 @@ async def test_nvr(installation: Installation, key: str) -> None:
 async def test_nvr_says_what_is_wrong_with_the_storage(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that refuses is told in words."""
+    """A disk that refuses is reported in words."""
 
     async def refuse(*_args: Any, **_kwargs: Any) -> None:
         raise StorageFailed("read-only")

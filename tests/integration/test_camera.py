@@ -1,4 +1,4 @@
-"""The camera entity and what is told of its events."""
+"""The camera entity and what is fired for its events."""
 
 import asyncio
 from io import BytesIO
@@ -43,7 +43,7 @@ async def read_part(response: ClientResponse) -> bytes:
 
 
 async def recorded(installation: Installation, camera: Any) -> dict[str, Any]:
-    """Let motion be recorded; returns what is told when the clip is ready."""
+    """Let motion be recorded; returns what is fired when the clip is ready."""
     entity_id = installation.entity_id("event", "event", camera.id)
     seen = async_capture_events(installation.hass, EVENT_STATE_CHANGED)
 
@@ -248,7 +248,7 @@ async def test_streams_end_before_home_assistant(
 async def test_motion_detection(
     installation: Installation, hass: HomeAssistant
 ) -> None:
-    """Arming is a wish that the camera gets with its next wake."""
+    """Arming is a setting that the camera gets with its next wake."""
     camera = await installation.claimed()
     await camera.wait_state("asleep")
     await installation.wait_until(lambda: installation.camera().session is None)
@@ -303,7 +303,7 @@ async def test_no_state_for_a_frame(
 async def test_what_is_told_of_an_event(
     installation: Installation, hass: HomeAssistant
 ) -> None:
-    """Wake, motion and clip are told in their order, with what automations need."""
+    """Wake, motion and clip are fired in their order, with what automations need."""
     camera = await installation.claimed()
     await camera.wait_state("asleep")
     await installation.wait_until(lambda: installation.camera().session is None)

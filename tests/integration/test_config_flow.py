@@ -278,7 +278,7 @@ async def test_name_of_the_last_page(
 
 
 async def test_address_by_hand(installation: Installation, hass: HomeAssistant) -> None:
-    """A camera is claimed by its address; found ones are suggested, mistakes are told."""
+    """A camera is claimed by its address; found ones are suggested, mistakes are reported."""
     camera = await installation.switch_on()
     plain = await hass.config_entries.flow.async_init(
         DOMAIN, context={"source": SOURCE_USER}
@@ -341,7 +341,7 @@ async def test_discovered_is_no_camera(
 
 
 async def test_wrong_codes(installation: Installation, hass: HomeAssistant) -> None:
-    """Each wrong code is told as what it is, and the right one still works after the pause."""
+    """Each wrong code is reported as what it is, and the right one still works after the pause."""
     camera = await installation.switch_on(lockout_s=2)
     result = await claim_form(installation, camera)
     result = await configure(hass, result, CODE | {CONF_SETUP_CODE: "1234"})
@@ -378,7 +378,7 @@ async def test_refusals(
     answers: dict[str, Any],
     error: str,
 ) -> None:
-    """What a camera refuses is told."""
+    """What a camera refuses is reported."""
     result = await discover(hass, await device(fake_camera(**answers)))
     result = await configure(hass, result, CODE)
     assert result["type"] is FlowResultType.FORM
@@ -391,7 +391,7 @@ async def test_nobody_answers(
     hass: HomeAssistant,
     unused_tcp_port_factory: Callable[[], int],
 ) -> None:
-    """A camera that is gone is told."""
+    """A camera that is gone is reported."""
     result = await discover(hass, unused_tcp_port_factory())
     result = await configure(hass, result, CODE)
     assert result["errors"] == {"base": "cannot_connect"}
@@ -454,7 +454,7 @@ async def test_port_in_use(
 async def test_camera_does_not_register(
     installation: Installation, hass: HomeAssistant, device: Any
 ) -> None:
-    """Who waits in vain is told what to look at, and may try again."""
+    """Who waits in vain reads what to look at, and may try again."""
     result = await discover(hass, await device(fake_camera()))
     with patch(
         "custom_components.magicpi_nvr.claiming.REGISTRATION_TIMEOUT",
@@ -820,7 +820,7 @@ async def test_reset_camera_is_claimed_again(
 async def test_reauth_in_vain(
     installation: Installation, hass: HomeAssistant, device: Any
 ) -> None:
-    """A claim again that comes to nothing begins anew."""
+    """A claim again that comes to nothing begins again."""
     await installation.claimed()
     result = await installation.start_flow(SOURCE_REAUTH, "aa:bb:cc:dd:ee:01")
     port = await device(fake_camera())

@@ -132,8 +132,8 @@ async def test_who_changes_is_told(
     await installation.wait_until(lambda: installation.camera().session is None)
     await mine.send_json_auto_id(select | {"service_data": {"option": "vga"}})
     first, second = [await mine.receive_json() for _ in range(2)]
-    (told,) = [item for item in (first, second) if item["type"] == "event"]
-    assert told["event"] == {
+    (pushed,) = [item for item in (first, second) if item["type"] == "event"]
+    assert pushed["event"] == {
         "camera": "Front door",
         "setting": "Resolution",
         "next_check_in": installation.camera().next_check_in_ms,

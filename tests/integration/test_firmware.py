@@ -123,7 +123,7 @@ def test_refused(tmp_path: Path, spoil: Callable[[Path], Any], why: str) -> None
 async def test_refusals_are_logged(
     installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who puts a bad image into the folder is told why nothing is offered."""
+    """Who puts a bad image into the folder reads why nothing is offered."""
     folder = Path(installation.hass.config.path("magicpi_nvr", "firmware"))
     put_image(folder, size=1)
     await installation.nvr.async_read_firmware()

@@ -236,7 +236,7 @@ def called(call: ast.Call) -> str:
 
 @cache
 def literals() -> set[str]:
-    """Return every string literal of the integration, its inner rooms included."""
+    """Return every string literal of the integration, its inner packages included."""
     return {
         node.value
         for path in FOLDER.rglob("*.py")

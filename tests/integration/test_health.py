@@ -1,4 +1,4 @@
-"""What goes wrong and is told: repairs, diagnostics, system health."""
+"""What goes wrong and is reported: repairs, diagnostics, system health."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -98,7 +98,7 @@ async def fix(
 async def test_late_camera_waits(
     late_installation: Installation, hass: HomeAssistant, fix: Callable[[str, str], Any]
 ) -> None:
-    """A late camera is told; who wants to wait is left alone as long again."""
+    """A late camera is reported; who wants to wait is left alone as long again."""
     found = issue(hass, LATE)
     assert found
     assert found.is_fixable
@@ -192,7 +192,7 @@ async def test_pictures_that_are_refused(
 
 
 async def test_weak_wifi(installation: Installation, hass: HomeAssistant) -> None:
-    """A weak signal is told when it stays weak, and taken back when it is good again."""
+    """A weak signal is reported when it stays weak, and taken back when it is good again."""
     await installation.claimed()
     camera = installation.camera()
 
@@ -287,7 +287,7 @@ async def test_recorder_that_asks(
 async def test_clock_that_is_set(
     installation: Installation, hass: HomeAssistant, freezer: FrozenDateTimeFactory
 ) -> None:
-    """A clock that was set is told for a day."""
+    """A clock that was set is reported for a day."""
     watch = installation.nvr.issues
     with patch(
         "custom_components.magicpi_nvr.nvr.issues._boot_clock", return_value=1000.0
@@ -317,7 +317,7 @@ async def test_clock_that_is_set(
 async def test_certificate_that_cannot_be_renewed(
     installation: Installation, hass: HomeAssistant
 ) -> None:
-    """A configuration folder that cannot be written to is told in time."""
+    """A configuration folder that cannot be written to is reported in time."""
     with patch.object(
         installation.nvr.authority, "renew_if_due", side_effect=OSError("read-only")
     ):
@@ -331,7 +331,7 @@ async def test_certificate_that_cannot_be_renewed(
 
 
 async def test_authority_lost(installation: Installation, hass: HomeAssistant) -> None:
-    """Who lost the authority's files is told which cameras to claim again, until they are."""
+    """Who lost the authority's files reads which cameras to claim again, until they are."""
     camera = await installation.claimed()
     await camera.wait_state("asleep")
     await installation.wait_until(lambda: installation.camera().session is None)

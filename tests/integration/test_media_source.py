@@ -337,7 +337,7 @@ async def test_search(installation: Installation, hass: HomeAssistant) -> None:
 async def test_nodes_that_are_none(
     installation: Installation, hass: HomeAssistant, identifier: str
 ) -> None:
-    """An identifier that leads nowhere is told."""
+    """An identifier that leads nowhere is an error."""
     with pytest.raises(BrowseError) as caught:
         await browse(hass, identifier)
     assert caught.value.translation_key == "unknown_media"

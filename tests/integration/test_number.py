@@ -37,8 +37,8 @@ async def test_all_wishes_of_a_sleeping_camera_arrive_together(
     """Nine settings changed in its sleep are there after one wake."""
     camera = await installation.add_camera()
     await camera.sleep()
-    wishes = {row.key: CONFIG_KEYS[row.key].maximum for row in NUMBERS}
-    for key, value in wishes.items():
+    values = {row.key: CONFIG_KEYS[row.key].maximum for row in NUMBERS}
+    for key, value in values.items():
         await installation.call(
             "number",
             "set_value",
@@ -46,12 +46,12 @@ async def test_all_wishes_of_a_sleeping_camera_arrive_together(
             value=value,
         )
     await installation.hass.async_block_till_done()
-    for key, value in wishes.items():
+    for key, value in values.items():
         state = camera.state("number", key)
         assert float(state.state) == value
         assert state.attributes["pending"] is True
     await camera.nap()
-    for key, value in wishes.items():
+    for key, value in values.items():
         assert camera.virtual.config[key] == value
         assert camera.state("number", key).attributes["pending"] is False
 

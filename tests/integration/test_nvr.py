@@ -37,7 +37,7 @@ OTHER_ID = "AA:BB:CC:DD:EE:02"
 
 
 async def test_port_taken(bare_installation: Installation, hass: HomeAssistant) -> None:
-    """A port that is taken is told, and taken over once it is free."""
+    """A port that is taken is reported, and taken over once it is free."""
     entry = bare_installation.add_nvr_entry()
     with socket.create_server(("127.0.0.1", bare_installation.port)):
         await hass.config_entries.async_setup(entry.entry_id)
@@ -55,7 +55,7 @@ async def test_port_taken(bare_installation: Installation, hass: HomeAssistant) 
 async def test_restart_keeps_everything(
     installation: Installation, hass: HomeAssistant
 ) -> None:
-    """Keys, settings and wishes outlive a restart."""
+    """Keys, settings and desired values outlive a restart."""
     camera = await installation.claimed()
     await camera.wait_state("asleep")
     await installation.wait_until(lambda: installation.camera().session is None)
@@ -202,7 +202,7 @@ async def test_last_entry_ends_it(
 async def test_home_assistant_stops(
     installation: Installation, hass: HomeAssistant
 ) -> None:
-    """Cameras are told, the announcement is withdrawn, and a second stop does nothing."""
+    """Cameras are informed, the announcement is withdrawn, and a second stop does nothing."""
     camera = await installation.claimed(always_on=True)
     release = await installation.nvr.async_acquire()
     mark = camera.mark()
@@ -238,7 +238,7 @@ async def test_announced(
 
 
 async def test_addresses(installation: Installation, hass: HomeAssistant) -> None:
-    """Cameras are told the address by hand, or those that are found."""
+    """Cameras learn the address by hand, or those that are found."""
     nvr = installation.nvr
     assert await nvr.async_hosts("192.168.1.9") == ["127.0.0.1"]
     entry = nvr.entries.nvr
@@ -416,7 +416,7 @@ async def test_reboot_within_an_event(
 async def test_recordings_for_the_camera(
     clip: RecordedEvent, installation: Installation
 ) -> None:
-    """A camera may list its own recordings, and is told when a cursor is none."""
+    """A camera may list its own recordings, and gets an error for a cursor that is none."""
     camera = installation.cameras[0]
     answer = await camera.request("GET", "/recordings")
     event = installation.nvr.recordings.last_event(CAMERA_ID)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("everything_enabled")
 async def test_wanted_while_asleep_applied_at_the_next_wake(
     installation: Installation, key: str, option: str, value: str | bool
 ) -> None:
-    """A wish shows at once, is pending while the camera sleeps, and is there after its wake."""
+    """A desired value shows at once, is pending while the camera sleeps, and is there after its wake."""
     camera = await installation.add_camera(linger_s=0.05)
     await camera.sleep()
     before = camera.state("select", key)

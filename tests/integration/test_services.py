@@ -65,7 +65,7 @@ async def test_record(
     hass: HomeAssistant,
     hass_client_no_auth: ClientSessionGenerator,
 ) -> None:
-    """A camera that is awake is recorded at a person's wish; the answer is the clip."""
+    """A camera that is awake is recorded at a person's request; the answer is the clip."""
     await installation.claimed(always_on=True)
     entity_id = installation.entity_id("camera", "camera")
     answer = await act(hass, "record", camera=entity_id, duration=1)
@@ -84,7 +84,7 @@ async def test_record(
 async def test_record_while_motion(
     installation: Installation, hass: HomeAssistant
 ) -> None:
-    """Pictures of motion stay the motion's; with recording off, a wish is still a wish."""
+    """Pictures of motion stay the motion's; with recording off, a request is still a request."""
     camera = await installation.claimed(always_on=True, tail_s=0.2)
     installation.nvr.set_recording_enabled(CAMERA_ID, False)
     camera.trigger_motion(1.5)
@@ -276,7 +276,7 @@ async def test_snapshot_of_sleeper(
 async def test_list_label_protect_delete(
     clip: Event, installation: Installation, hass: HomeAssistant
 ) -> None:
-    """An event is found, labelled, kept, and deleted."""
+    """An event is found, labelled, protected, and deleted."""
     event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     answer = await act(hass, "list_events")
@@ -459,7 +459,7 @@ async def test_library_errors(
     error: type[HomeAssistantError],
     key: str,
 ) -> None:
-    """What the library cannot do is told in the person's language."""
+    """What the library cannot do is said in the person's language."""
     with patch.object(
         installation.nvr.recordings.library, "delete", side_effect=raised
     ):

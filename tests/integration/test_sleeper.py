@@ -20,7 +20,7 @@ from homeassistant.loader import DATA_CUSTOM_COMPONENTS
 from tests.harness.firmware_images import FirmwareImages
 from tests.harness.home_assistant import ClaimedCamera, Installation, make_installation
 
-WISHES: dict[str, tuple[str, str, dict[str, Any], Any]] = {
+SETTINGS: dict[str, tuple[str, str, dict[str, Any], Any]] = {
     "resolution": ("select", "select_option", {"option": "vga"}, "VGA"),
     "framerate": ("number", "set_value", {"value": 5}, 5),
     "stream_duration_s": ("number", "set_value", {"value": 12}, 12),
@@ -61,8 +61,8 @@ def follow_availability(hass: HomeAssistant) -> list[str]:
 
 
 def assert_pending(camera: ClaimedCamera) -> None:
-    """All five wishes are shown, and wait; so does the order."""
-    for key, (platform, *_) in WISHES.items():
+    """All five desired values are shown, and wait; so does the order."""
+    for key, (platform, *_) in SETTINGS.items():
         state = camera.state(platform, key)
         assert state.state == SHOWN[key], key
         assert state.attributes["pending"] is True, key
@@ -92,7 +92,7 @@ async def test_changes_and_an_update_reach_a_sleeper_over_a_restart(
         camera = await first.add_camera(name="Shed")
         await camera.sleep()
         gone = follow_availability(hass)
-        for key, (platform, action, data, _) in WISHES.items():
+        for key, (platform, action, data, _) in SETTINGS.items():
             await first.call(
                 platform, action, entity_id=camera.entity_id(platform, key), **data
             )
@@ -132,7 +132,7 @@ async def test_changes_and_an_update_reach_a_sleeper_over_a_restart(
             "the update",
         )
         await camera.sleep()
-        for key, (platform, *_, value) in WISHES.items():
+        for key, (platform, *_, value) in SETTINGS.items():
             assert virtual.config[key] == value, key
             state = camera.state(platform, key)
             assert state.state == SHOWN[key], key

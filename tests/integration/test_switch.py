@@ -34,7 +34,7 @@ async def test_settings(installation: Installation, key: str) -> None:
     assert camera.virtual.config[key] is (other == STATE_ON)
     assert camera.state("switch", key).attributes["pending"] is False
 
-    # Back again: both directions are wishes.
+    # Back again: both directions are desired values.
     await installation.call("switch", f"turn_{was}", entity_id=entity_id)
     await camera.nap()
     assert camera.virtual.config[key] is (was == STATE_ON)

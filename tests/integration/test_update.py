@@ -179,7 +179,7 @@ async def test_waits_for_the_battery(
 
 
 async def test_rolled_back(installation: Installation, folder: Folder) -> None:
-    """A camera that comes back with what it had is told of, until a new order."""
+    """A camera that comes back with what it had is reported, until a new order."""
     camera = await installation.add_camera(ota_result="rollback")
     await camera.sleep()
     await folder.add("1.1.0")
@@ -204,7 +204,7 @@ async def test_rolled_back(installation: Installation, folder: Folder) -> None:
 
 
 async def test_failed(installation: Installation, folder: Folder) -> None:
-    """After as many tries as there are, the order is given up and told of."""
+    """After as many tries as there are, the order is given up and reported."""
     camera = await installation.add_camera(ota_result="fail")
     await camera.sleep()
     await folder.add("1.1.0")

@@ -107,7 +107,7 @@ async def test_pictures(
 async def test_facts(
     clip: Event, installation: Installation, hass_client: ClientSessionGenerator
 ) -> None:
-    """Status, recordings, counters and health are told as JSON."""
+    """Status, recordings, counters and health are shown as JSON."""
     event = the_event(installation)
     client = await hass_client()
 
@@ -295,7 +295,7 @@ async def test_not_running(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
 ) -> None:
-    """Before the first camera there is nothing to see, and that is told."""
+    """Before the first camera there is nothing to see, and the answer says so."""
     entry = bare_installation.add_nvr_entry()
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.config_entries.async_unload(entry.entry_id)

@@ -1,1 +1,1 @@
-"""Tests of the recording room."""
+"""Tests of the recording package."""

@@ -86,7 +86,7 @@ def settings(
 
 @pytest.mark.usefixtures("impatient")
 async def test_in_mid_event(recorder: RunningRecorder, disk: Disk) -> None:
-    """It is told, the clip that is there can be read meanwhile, and each picture is in the clip once."""
+    """It is reported, the clip that is there can be read meanwhile, and each picture is in the clip once."""
     sent = list(frames(60, start_ms=NOON))
     for frame in sent[:20]:
         recorder.add(frame)

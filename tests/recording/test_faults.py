@@ -65,7 +65,7 @@ def broken_disk(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
 async def test_ffmpeg_does_not_work_for_a_while(
     recorder: RunningRecorder, impatient: None, ffmpeg: str
 ) -> None:
-    """Frames are safe in the spool, it is said once, and all is encoded when ffmpeg is back."""
+    """Frames are persisted in the spool, it is reported once, and all is encoded when ffmpeg is back."""
     recorder.change(ffmpeg=ffmpeg)
     sent = list(frames(30, start_ms=NOON))
     for frame in sent:
@@ -90,7 +90,7 @@ async def test_ffmpeg_does_not_work_for_a_while(
 
 
 async def test_ffmpeg_killed_again_and_again(recorder: RunningRecorder) -> None:
-    """Each kill begins another run of the event; no frame is missing and none comes twice."""
+    """Each kill begins another segment of the event; no frame is missing and none comes twice."""
     sent = list(frames(90, start_ms=NOON))
     for i, frame in enumerate(sent):
         recorder.add(frame)
@@ -102,7 +102,12 @@ async def test_ffmpeg_killed_again_and_again(recorder: RunningRecorder) -> None:
     event = await recorder.clip()
     assert recorder.shown(EVENT) == expected(sent)
     assert event.frames == 90
-    assert [run.header.number for _, run in recorder.segments(EVENT)] == [0, 1, 2, 3]
+    assert [segment.header.number for _, segment in recorder.segments(EVENT)] == [
+        0,
+        1,
+        2,
+        3,
+    ]
     assert recorder.capture.stats.encoder_failures == 3
     assert all(not isinstance(item, Problem) for item in recorder.notices)
 
@@ -204,7 +209,7 @@ async def test_disk_fails_for_long(
 
 @pytest.mark.usefixtures("impatient")
 async def test_disk_removed_and_back(recorder: RunningRecorder) -> None:
-    """The folder goes while nothing is open; it is not made anew, and recording goes on when it is back."""
+    """The folder goes while nothing is open; it is not made again, and recording goes on when it is back."""
     first = list(frames(10, start_ms=NOON))
     for frame in first:
         recorder.add(frame)
@@ -263,8 +268,8 @@ async def test_stopped_in_mid_event(recorder: RunningRecorder) -> None:
     assert recorder.files()
     assert all(file.is_closed for file in recorder.files().values())
     await recorder.start()
-    kept = recorder.capture.persisted(CAMERA, BOOT)
-    assert kept == 20
+    persisted = recorder.capture.persisted(CAMERA, BOOT)
+    assert persisted == 20
     # The camera sends more than it has to, and the host's clock is another.
     for frame in sent[10:]:
         moved = type(frame)(
@@ -315,7 +320,7 @@ async def test_spool_survives_a_restart(
     for number, event in sent.items():
         assert recorder.shown(event_id(CAMERA, BOOT, number)) == expected(event)
     (path,) = recorder.files()
-    starts = [run.header.start_ms for run in recorder.files()[path].segments]
+    starts = [segment.header.start_ms for segment in recorder.files()[path].segments]
     assert starts == sorted(starts)
     assert not recorder.spools()
 
@@ -335,14 +340,14 @@ async def test_camera_comes_back_after_a_restart_of_the_host(
     (recorder.settings.root / path).write_bytes(whole[:cut])
     recorder.notices.clear()
     await recorder.start()
-    kept = recorder.capture.persisted(CAMERA, BOOT)
-    assert 0 < kept < 20
+    persisted = recorder.capture.persisted(CAMERA, BOOT)
+    assert 0 < persisted < 20
     assert recorder.files()[path].is_closed
     event = await recorder.clip()
-    assert event.frames == kept
+    assert event.frames == persisted
     found = await recorder.library.event(EVENT)
     assert found is not None
-    assert (found.frames, found.state) == (kept, "ready")
+    assert (found.frames, found.state) == (persisted, "ready")
     assert not [item for item in recorder.notices if isinstance(item, EventStarted)]
 
 

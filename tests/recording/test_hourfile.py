@@ -32,7 +32,7 @@ CLAIMS = Claims()
 
 
 def header(event: int, number: int = 0) -> SegmentHeader:
-    """Return the header of a run."""
+    """Return the header of a segment."""
     return SegmentHeader(
         id=event_id(CAMERA, BOOT, event),
         camera=CAMERA,
@@ -54,7 +54,7 @@ def write(
     close: bool = True,
     first: int = 1,
 ) -> HourFileWriter:
-    """Write runs of fragments of five samples; the last stays open if told so."""
+    """Write segments with fragments of five samples; the last stays open if asked to."""
     writer = HourFileWriter(path, CONFIG, CLAIMS)
     writer.open()
     for event in range(first, first + events):
@@ -76,32 +76,32 @@ def write(
 
 
 def test_reads_what_was_written(tmp_path: Path) -> None:
-    """Every run, fragment and frame is where the writer put it."""
+    """Every segment, fragment and frame is where the writer put it."""
     path = tmp_path / "08.mp4"
     writer = write(path)
     found = scan(path)
     assert found.config == CONFIG
     assert found.is_closed
     assert found.segments[-1] == writer.segment
-    assert [run.header for run in found.segments] == [header(1), header(2)]
-    assert [(run.dts, run.next_dts) for run in found.segments] == [
+    assert [segment.header for segment in found.segments] == [header(1), header(2)]
+    assert [(segment.dts, segment.next_dts) for segment in found.segments] == [
         (0, 135_000),
         (135_000, 270_000),
     ]
-    assert [run.end.lost for run in found.segments if run.end] == [1, 2]
+    assert [segment.end.lost for segment in found.segments if segment.end] == [1, 2]
     data = path.read_bytes()
-    for run in found.segments:
-        frames = list(run.frames())
-        assert len(frames) == run.frame_count == 15
-        assert [frame.dts - run.dts for frame in frames] == [
+    for segment in found.segments:
+        frames = list(segment.frames())
+        assert len(frames) == segment.frame_count == 15
+        assert [frame.dts - segment.dts for frame in frames] == [
             i * 9000 for i in range(15)
         ]
         for i, frame in enumerate(frames):
-            wanted = bytes([run.header.event, i // 5, i % 5]) * 20
+            wanted = bytes([segment.header.event, i // 5, i % 5]) * 20
             assert data[frame.offset : frame.offset + frame.size] == wanted
-        assert (run.first_seq, run.last_seq) == (1, 15)
-        assert run.end
-        assert run.end.end_ms == run.header.start_ms + 1500
+        assert (segment.first_seq, segment.last_seq) == (1, 15)
+        assert segment.end
+        assert segment.end.end_ms == segment.header.start_ms + 1500
 
 
 def test_appends_after_a_pause_and_names_gaps(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_appends_after_a_pause_and_names_gaps(tmp_path: Path) -> None:
     writer.end_segment(lost=0)
     writer.close()
     found = scan(path)
-    assert [run.header.event for run in found.segments] == [1, 9]
+    assert [segment.header.event for segment in found.segments] == [1, 9]
     assert [frame.duration for frame in found.segments[1].frames()] == [900_000, 9000]
     assert found.fragment_count == 5
 
@@ -133,7 +133,9 @@ def test_cut_anywhere(
     write(path, close=close)
     whole = path.read_bytes()
     ends = sorted(
-        fragment.end for run in scan(path).segments for fragment in run.fragments
+        fragment.end
+        for segment in scan(path).segments
+        for fragment in segment.fragments
     )
     for cut in range(len(whole)):
         path.write_bytes(whole[:cut])
@@ -150,11 +152,11 @@ def test_cut_anywhere(
         assert path.read_bytes()[: ends[kept - 1]] == whole[: ends[kept - 1]]
     path.write_bytes(whole[: ends[4] - 10])
     write(path, first=5)
-    assert [run.header.event for run in scan(path).segments] == [1, 2, 5, 6]
+    assert [segment.header.event for segment in scan(path).segments] == [1, 2, 5, 6]
 
 
 def test_last_blocks_never_reached_the_disk(tmp_path: Path) -> None:
-    """The length is there, the samples are not: the open run is cut before the first that is not what was written."""
+    """The length is there, the samples are not: the open segment is cut before the first that is not what was written."""
     path = tmp_path / "08.mp4"
     write(path, close=False)
     fragment = scan(path).segments[-1].fragments[1]
@@ -163,7 +165,7 @@ def test_last_blocks_never_reached_the_disk(tmp_path: Path) -> None:
         file.write(bytes(50))
     found = repair(path)
     assert found
-    assert [len(run.fragments) for run in found.segments] == [3, 1]
+    assert [len(segment.fragments) for segment in found.segments] == [3, 1]
     assert scan(path).is_closed
 
 
@@ -228,8 +230,8 @@ def test_write_that_fails_leaves_no_trace(
     writer.append([sample], first_seq=3, last_seq=3, offset=18_000)
     writer.end_segment(lost=1)
     writer.close()
-    (run,) = scan(path).segments
-    assert [(item.first_seq, item.dts) for item in run.fragments] == [
+    (segment,) = scan(path).segments
+    assert [(item.first_seq, item.dts) for item in segment.fragments] == [
         (1, 0),
         (3, 18_000),
     ]
@@ -275,8 +277,8 @@ def test_sync_that_fails(
     assert left == synced + (not may_cut)
     write(path, events=1, fragments=1, first=2)
     assert [
-        (run.header.event, [item.first_seq for item in run.fragments])
-        for run in scan(path).segments
+        (segment.header.event, [item.first_seq for item in segment.fragments])
+        for segment in scan(path).segments
     ] == [(1, [1])] * synced + [(2, [1])]
 
 
@@ -347,5 +349,5 @@ def test_damage_never_raises_more_than_promised(
         return
     if found is not None:
         assert scan(path).is_closed
-        for run in found.segments:
-            assert sum(1 for _ in run.frames()) == run.frame_count
+        for segment in found.segments:
+            assert sum(1 for _ in segment.frames()) == segment.frame_count

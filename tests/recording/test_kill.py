@@ -143,9 +143,9 @@ async def _index_equals_rebuild(recorder: RunningRecorder, label: str) -> None:
     finally:
         await fresh.close()
     closed = {
-        run.header.id
+        segment.header.id
         for hour in hour_files(recorder.settings.root)
-        for run in scan(recorder.settings.root / hour.relative).segments
+        for segment in scan(recorder.settings.root / hour.relative).segments
     }
     assert {event.id for event in known.events} >= closed, label
     # Events that are going on again differ in that only.
@@ -161,9 +161,9 @@ async def _send_again(
     """Let the cameras send what was not acknowledged, and end their last events."""
     for camera in sorted({item.camera for item in said}):
         own = [item for item in said if item.camera == camera]
-        kept = recorder.capture.persisted(camera, BOOT)
+        persisted = recorder.capture.persisted(camera, BOOT)
         for item in own:
-            if item.seq <= kept:
+            if item.seq <= persisted:
                 continue
             frame = Frame(
                 seq=item.seq,

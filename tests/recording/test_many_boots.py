@@ -16,7 +16,7 @@ COUNT = 5
 async def test_every_boot_is_encoded(
     recorder: RunningRecorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Boots whose frames are all safe in the spool may be forgotten; their events may not."""
+    """Boots whose frames are all persisted in the spool may be forgotten; their events may not."""
     recorder.change(ffmpeg="/nonexistent/ffmpeg")
     ids = []
     for boot in range(1, BOOTS + 1):

@@ -1,4 +1,4 @@
-"""A power cut takes what was not synced: no frame is called kept before, and a sync that fails costs none."""
+"""A power cut takes what was not synced: no frame counts as persisted before, and a sync that fails costs none."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -112,7 +112,7 @@ async def test_kept_frames_survive(
     assert said[-1] > 10
     assert threading.get_ident() not in disk.threads
     disk.slow_s = 0.0
-    for number, kept in enumerate(said, 1):
+    for number, persisted in enumerate(said, 1):
         root = tmp_path / f"cut{number}"
         left = RunningRecorder(
             replace(
@@ -124,15 +124,15 @@ async def test_kept_frames_survive(
         )
         await left.start()
         try:
-            assert left.capture.persisted(CAMERA, BOOT) >= kept
-            if kept:
+            assert left.capture.persisted(CAMERA, BOOT) >= persisted
+            if persisted:
                 await until(
                     lambda left=left: (
                         not left.capture.stats.queue and not left.unfinished()
                     )
                 )
                 shown = [number for _, number in left.shown(EVENT)]
-                assert shown[:kept] == list(range(1, kept + 1))
+                assert shown[:persisted] == list(range(1, persisted + 1))
         finally:
             await left.stop()
 
@@ -143,7 +143,7 @@ async def test_spool_never_survives_alone(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Frames of an encoder that hangs are spooled; those before them, in the hour file, are as safe then."""
+    """Frames of an encoder that hangs are spooled; those before them, in the hour file, are persisted as well."""
     monkeypatch.setattr(f"{RECORDING}.capture.segment.SYNC_S", 100.0)
     for frame in frames(20, start_ms=NOON):
         recorder.add(frame)
@@ -175,7 +175,7 @@ async def test_spool_never_survives_alone(
 async def test_nothing_is_kept_before_its_sync(
     recorder: RunningRecorder, disk: Disk
 ) -> None:
-    """While a sync hangs, frames go on into the file, none is kept, and nothing else stands still."""
+    """While a sync hangs, frames go on into the file, none is persisted, and nothing else stands still."""
     disk.may_sync.clear()
     for frame in frames(30, start_ms=NOON):
         recorder.add(frame)
@@ -208,18 +208,18 @@ async def test_syncs_are_grouped_and_soon(
 
 @pytest.mark.usefixtures("impatient")
 async def test_sync_fails_in_mid_event(recorder: RunningRecorder, disk: Disk) -> None:
-    """What the system gave up is cut and written anew: every frame once."""
+    """What the system gave up is cut and written again: every frame once."""
     for frame in frames(20, start_ms=NOON):
         recorder.add(frame)
         await asyncio.sleep(0.03)
     await until(lambda: recorder.capture.persisted(CAMERA, BOOT) > 0)
-    kept = recorder.capture.persisted(CAMERA, BOOT)
+    persisted = recorder.capture.persisted(CAMERA, BOOT)
     disk.fails = 1
     for frame in frames(20, start_ms=NOON + 2000, first_t=7000, first_seq=21):
         recorder.add(frame)
         await asyncio.sleep(0.03)
     await recorder.heard(Problem)
-    assert recorder.capture.persisted(CAMERA, BOOT) >= kept
+    assert recorder.capture.persisted(CAMERA, BOOT) >= persisted
     await recorder.heard(Solved)
     recorder.capture.end_event(CAMERA, BOOT, 1)
     event = await recorder.clip()
@@ -234,7 +234,7 @@ async def test_sync_fails_in_mid_event(recorder: RunningRecorder, disk: Disk) ->
 async def test_a_sync_sees_what_is_being_written(
     recorder: RunningRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fragment that a sync has made last before anybody knew of it is not cut after the next one failed, nor written anew."""
+    """A fragment that a sync has made last before anybody knew of it is not cut after the next one failed, nor written again."""
     append, sync = HourFileWriter.append, HourFileWriter.sync
     appended: list[int] = []
     may_return, went_on = threading.Event(), threading.Event()

@@ -82,11 +82,11 @@ async def test_file_plays_everywhere(recorder: RunningRecorder) -> None:
     assert times == sorted(set(times))
     file = recorder.files()[path]
     assert file.is_closed
-    for run in file.segments:
-        first, *_ = run.frames()
+    for segment in file.segments:
+        first, *_ = segment.frames()
         assert first.sync
         assert all(
-            fragment.next_dts - fragment.dts <= 90_000 for fragment in run.fragments
+            fragment.next_dts - fragment.dts <= 90_000 for fragment in segment.fragments
         )
 
 
@@ -201,7 +201,7 @@ async def test_ends_when_the_camera_is_gone(
 
 
 async def test_ends_by_silence(recorder: RunningRecorder, impatient: None) -> None:
-    """An event whose end nobody told ends all the same."""
+    """An event whose end nobody reported ends all the same."""
     for frame in frames(5, start_ms=NOON):
         recorder.add(frame)
     assert (await recorder.clip()).frames == 5
@@ -233,7 +233,7 @@ async def test_late_frames_open_the_event_again(
     event = await recorder.clip(EVENT, count=2)
     assert event.frames == 20
     assert recorder.shown(EVENT) == [(frame.captured_ms, frame.seq) for frame in sent]
-    assert [run.header.number for _, run in recorder.segments(EVENT)] == [0, 1]
+    assert [segment.header.number for _, segment in recorder.segments(EVENT)] == [0, 1]
 
 
 async def test_event_of_nothing_but_damage(

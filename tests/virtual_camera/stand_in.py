@@ -117,7 +117,7 @@ class StandInGateway:
         self.messages: list[dict[str, Any]] = []
         self.frames: list[GotFrame] = []
         self.doubles = 0
-        self.kept: dict[int, int] = {}
+        self.persisted: dict[int, int] = {}
         self.sockets: dict[str, web.WebSocketResponse] = {}
         self.config: dict[str, Any] | None = {"rev": 1}
         self.welcome_config: dict[str, Any] | None = None
@@ -300,7 +300,7 @@ class StandInGateway:
                 "type": "welcome",
                 "time": int(time.time() * 1000),
                 "config": self.welcome_config,
-                "have": self.kept.get(boot, 0),
+                "have": self.persisted.get(boot, 0),
                 "stay_awake_s": self.stay_awake_s,
             }
         )
@@ -338,15 +338,15 @@ class StandInGateway:
             return
         self.frames.append(GotFrame(boot, flags, event, seq, t, jpeg))
         if self.acking:
-            self.kept[boot] = max(self.kept.get(boot, 0), seq)
+            self.persisted[boot] = max(self.persisted.get(boot, 0), seq)
 
     async def _acknowledge(self, socket: web.WebSocketResponse, boot: int) -> None:
-        told = 0
+        acked = 0
         with contextlib.suppress(ConnectionError):
             while True:
                 await asyncio.sleep(0.05)
-                if (seq := self.kept.get(boot, 0)) > told:
-                    told = seq
+                if (seq := self.persisted.get(boot, 0)) > acked:
+                    acked = seq
                     await socket.send_json({"type": "ack", "boot": boot, "seq": seq})
 
 

@@ -40,7 +40,7 @@ def assert_all_arrived(stand_in: StandInGateway, camera: VirtualCamera) -> None:
 async def one_event(
     camera: VirtualCamera, seconds: float = 0.4, *, mark: int | None = None
 ) -> None:
-    """Let the camera see something and wait until all of it is safe."""
+    """Let the camera see something and wait until all of it is acknowledged."""
     mark = camera.mark() if mark is None else mark
     camera.trigger_motion(seconds)
     await camera.wait_event("event_ended", after=mark)
@@ -460,7 +460,7 @@ async def test_cut_in_the_middle_of_a_frame(
 async def test_resend_what_was_not_acknowledged(
     stand_in: StandInGateway, claimed: Claimed
 ) -> None:
-    """What the gateway has not kept comes again, from `have` + 1; motion and end too."""
+    """What the gateway has not persisted comes again, from `have` + 1; motion and end too."""
     stand_in.acking = False
     camera = await claimed(always_on=True)
     camera.trigger_motion(0.3)
@@ -471,14 +471,14 @@ async def test_resend_what_was_not_acknowledged(
     boot = stand_in.hellos[-1]["boot"]
     assert camera.boot
     assert camera.boot.outbox.frames == frames
-    stand_in.kept[boot] = 2
+    stand_in.persisted[boot] = 2
     stand_in.acking = True
     camera.cut_link()
     await camera.wait_event("welcome", where=lambda data: data["have"] == 2)
     await stand_in.wait(lambda: stand_in.doubles == frames - 2)
     assert camera.counters.resent == frames - 2
     assert stand_in.hellos[-1]["backlog"] == frames
-    stand_in.kept[boot] = frames
+    stand_in.persisted[boot] = frames
     await camera.wait_all_acked()
     assert len(stand_in.frames) == frames
 
@@ -518,7 +518,7 @@ async def test_restart_of_the_gateway(
 
 
 async def test_gives_up_in_the_end(stand_in: StandInGateway, claimed: Claimed) -> None:
-    """A battery is not spent on a gateway that stays away; the loss is told later."""
+    """A battery is not spent on a gateway that stays away; the loss is reported later."""
     camera = await claimed(give_up_s=1)
     await camera.wait_state("asleep")
     port = stand_in.port
@@ -646,7 +646,7 @@ def image(stand_in: StandInGateway) -> bytes:
 
 
 async def test_update(stand_in: StandInGateway, claimed: Claimed, image: bytes) -> None:
-    """A firmware is downloaded, checked, installed, and told in the next hello."""
+    """A firmware is downloaded, checked, installed, and reported in the next hello."""
     camera = await claimed()
     stand_in.firmware_breaks = 1
     await stand_in.say(camera.id, "ota", **offer_of(image))

@@ -23,12 +23,12 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(LIB)}
 
 
 class Cameras:
-    """A running process and what it told."""
+    """A running process and the events that it printed."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         """Take the process."""
         self.process = process
-        self.told: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
         self.text = ""
 
     async def wait(self, name: str, **fields: Any) -> dict[str, Any]:
@@ -38,10 +38,10 @@ class Cameras:
             while line := await self.process.stdout.readline():
                 self.text += line.decode()
                 event: dict[str, Any] = json.loads(line)
-                self.told.append(event)
+                self.events.append(event)
                 if event["event"] == name and event | fields == event:
                     return event
-        raise AssertionError(f"ended before {name}: {self.told[-5:]}")
+        raise AssertionError(f"ended before {name}: {self.events[-5:]}")
 
     async def say(self, line: str) -> None:
         """Give a command."""
@@ -104,8 +104,8 @@ async def test_a_whole_life(stand_in: StandInGateway, tmp_path: Path) -> None:
         await cameras.say("nonsense")
         await cameras.wait("not_understood", line="nonsense")
         await cameras.say("status")
-        told = await cameras.wait("status")
-        assert (told["state"], told["acked"]) == ("asleep", ended["frames"])
+        status = await cameras.wait("status")
+        assert (status["state"], status["acked"]) == ("asleep", ended["frames"])
         assert await cameras.interrupt() == 0
         for secret in (bundle["token"], stand_in.keys[opened["id"]]):
             assert secret not in cameras.text

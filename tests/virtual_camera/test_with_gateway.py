@@ -62,7 +62,7 @@ async def claimed(gateway: RunningGateway, make_camera: MakeCamera) -> Claimed:
 
 
 async def one_event(camera: VirtualCamera, seconds: float = 0.4) -> None:
-    """Let the camera see something and wait until all of it is safe."""
+    """Let the camera see something and wait until all of it is acknowledged."""
     mark = camera.mark()
     camera.trigger_motion(seconds)
     await camera.wait_event("event_ended", after=mark)
@@ -144,7 +144,7 @@ async def test_second_claim(gateway: RunningGateway, make_camera: MakeCamera) ->
 
 
 async def test_settings(gateway: RunningGateway, claimed: Claimed) -> None:
-    """A wish waits for a sleeping camera, is applied at its wake, and then agrees."""
+    """A desired value waits for a sleeping camera, is applied at its wake, and then agrees."""
     camera = await claimed()
     known = gateway.server.cameras[camera.id]
     await camera.wait_state("asleep")
@@ -320,7 +320,7 @@ async def test_gateway_restarts(tmp_path: Path, make_camera: MakeCamera) -> None
 
 
 async def test_spoiled_pictures(gateway: RunningGateway, claimed: Claimed) -> None:
-    """What is no picture is dropped and counted; the others are kept."""
+    """What is no picture is dropped and counted; the others are handed on."""
     pictures = LoopSource.rendered(4, resolution="QVGA")
     spoil = {2: b"no picture", 4: b"", 5: b"\xff\xd8\xff\xd9"}
     camera = await claimed(source=FaultySource(pictures, spoil))

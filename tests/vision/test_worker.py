@@ -240,7 +240,7 @@ async def test_the_detectors_queue_is_bounded_and_newest_first(
 async def test_a_model_that_ncnn_refuses_leaves_motion(
     make_worker: MakeWorker, model: ModelFiles, tmp_path: Path, model_is: str
 ) -> None:
-    """Motion works without the detector, and the owner is told."""
+    """Motion works without the detector, and the owner learns of it."""
     param, weights = tmp_path / "a.param", tmp_path / "a.bin"
     if model_is == "text":
         param.write_text("no model")

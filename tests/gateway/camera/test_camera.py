@@ -1,4 +1,4 @@
-"""A registered camera: status, wishes, live view, updates, and what survives a restart."""
+"""A registered camera: status, settings, live view, updates, and what survives a restart."""
 
 import asyncio
 from contextlib import aclosing
@@ -49,11 +49,11 @@ class Listener:
 
     @property
     def all(self) -> Change:
-        """Everything that was told."""
-        told = Change(0)
+        """Everything that was reported."""
+        reported = Change(0)
         for change in self.calls:
-            told |= change
-        return told
+            reported |= change
+        return reported
 
 
 async def answer(connection: CameraConnection, **more: Any) -> dict[str, Any]:
@@ -74,14 +74,14 @@ async def test_late_after_two_check_ins(gateway: RunningGateway) -> None:
         await connection.leave(next_wake_s=600)
     await until(lambda: camera.status is CameraStatus.ASLEEP)
     assert camera.late_since_ms is None
-    told = Listener(camera)
+    listener = Listener(camera)
     gateway.clock.ahead += 1190
     await asyncio.sleep(0.6)
     assert camera.status is CameraStatus.ASLEEP
     gateway.clock.ahead += 20
     await until(lambda: camera.status is CameraStatus.LATE)
     assert camera.late_since_ms == pytest.approx(gateway.clock.now_ms(), abs=5000)
-    await until(lambda: Change.STATUS in told.all)
+    await until(lambda: Change.STATUS in listener.all)
     async with gateway.connect(auth) as connection:
         await connection.greet(boot=78, reason="timer")
         assert camera.status is CameraStatus.AWAKE
@@ -216,7 +216,7 @@ async def test_streaming(gateway: RunningGateway) -> None:
 async def test_hello_is_shown(gateway: RunningGateway) -> None:
     """Telemetry, version, address, and what heartbeats add."""
     camera, auth = await gateway.register()
-    told = Listener(camera)
+    listener = Listener(camera)
     async with gateway.connect(auth) as connection:
         await connection.greet(fw="1.1.0", lost=4)
         await connection.send(
@@ -235,12 +235,12 @@ async def test_hello_is_shown(gateway: RunningGateway) -> None:
     assert telemetry.first_frame_ms == 900
     assert camera.counters.lost == 4
     expected = Change.STATUS | Change.TELEMETRY | Change.WOKE | Change.INFO
-    assert expected in told.all
+    assert expected in listener.all
     # The same boot again is no wake, and its losses are counted already.
-    told.calls.clear()
+    listener.calls.clear()
     async with gateway.connect(auth) as connection:
         await connection.greet(fw="1.1.0", lost=4)
-    assert Change.WOKE not in told.all
+    assert Change.WOKE not in listener.all
     assert camera.counters.lost == 4
     assert (camera.counters.wakes, camera.counters.connections) == (1, 2)
 
@@ -263,14 +263,14 @@ async def test_subscribers(
     assert set(frames.calls) == {Change.FRAME}
     assert quiet.calls == []
     quiet.unsubscribe()
-    told = Listener(camera)
+    listener = Listener(camera)
     camera.rename("Gate")
     camera.set_config({"vflip": True})
-    assert told.calls == []
+    assert listener.calls == []
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert told.calls == [Change.INFO | Change.CONFIG]
-    told.unsubscribe()
+    assert listener.calls == [Change.INFO | Change.CONFIG]
+    listener.unsubscribe()
 
     def broken(_change: Change) -> None:
         raise RuntimeError("broken")
@@ -292,20 +292,20 @@ async def test_counters_are_told_now_and_then(
         "custom_components.magicpi_nvr.gateway.camera.camera.COUNTER_TICKS", 1
     )
     camera, auth = await gateway.register()
-    told = Listener(camera, Change.COUNTERS)
+    listener = Listener(camera, Change.COUNTERS)
     async with gateway.connect(auth) as connection:
         await connection.greet()
         for seq in range(1, 101):
             await connection.send_frame(seq)
         await connection.expect_ack(100)
-        await until(lambda: told.calls)
-        assert len(told.calls) < 10
+        await until(lambda: listener.calls)
+        assert len(listener.calls) < 10
 
 
 async def test_log_lines(gateway: RunningGateway) -> None:
     """The last fifty are kept."""
     camera, auth = await gateway.register()
-    told = Listener(camera)
+    listener = Listener(camera)
     async with gateway.connect(auth) as connection:
         await connection.greet()
         for number in range(60):
@@ -314,7 +314,7 @@ async def test_log_lines(gateway: RunningGateway) -> None:
             )
         await until(lambda: camera.log and camera.log[-1].message == "line 59")
     assert len(camera.log) == 50
-    assert Change.LOG in told.all
+    assert Change.LOG in listener.all
 
 
 # Settings
@@ -323,7 +323,7 @@ async def test_log_lines(gateway: RunningGateway) -> None:
 async def test_setting_of_a_sleeping_camera(gateway: RunningGateway) -> None:
     """Succeeds at once, is pending, is delivered and confirmed at the next wake."""
     camera, auth = await gateway.register()
-    told = Listener(camera)
+    listener = Listener(camera)
     assert camera.set_config({"vflip": True, "framerate": 15}) == 2
     assert camera.config.pending == {"vflip": True, "framerate": 15}
     with pytest.raises(ConfigError):
@@ -342,7 +342,7 @@ async def test_setting_of_a_sleeping_camera(gateway: RunningGateway) -> None:
         )
         await until(lambda: not camera.config.pending)
     assert camera.config.rejected == {"framerate": "too fast"}
-    assert Change.CONFIG in told.all
+    assert Change.CONFIG in listener.all
     async with gateway.connect(auth) as connection:
         assert (await connection.greet(boot=78, config_rev=2))["config"] is None
 
@@ -655,7 +655,7 @@ async def test_events_that_break_off(gateway: RunningGateway) -> None:
 async def test_update(gateway: RunningGateway) -> None:
     """Ordered asleep, offered at the wake, installed, confirmed by the next hello."""
     camera, auth = await gateway.register()
-    told = Listener(camera)
+    listener = Listener(camera)
     camera.offer_firmware(OFFER)
     assert camera.ota is not None
     assert camera.ota.state is OtaStep.PENDING
@@ -683,7 +683,7 @@ async def test_update(gateway: RunningGateway) -> None:
     assert camera.ota.state is OtaStep.DONE
     assert not camera.ota.active
     assert camera.offer is None
-    assert Change.OTA in told.all
+    assert Change.OTA in listener.all
 
 
 async def test_update_rolled_back(tmp_path: Path) -> None:

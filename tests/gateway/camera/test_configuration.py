@@ -90,7 +90,7 @@ def test_caps_narrow() -> None:
     assert CONFIG_KEYS["resolution"].options_for(Caps(resolutions=("5MP",))) == ("5MP",)
 
 
-def test_wish_is_pending_until_confirmed() -> None:
+def test_desired_value_is_pending_until_reported() -> None:
     """Set, delivered, applied."""
     configuration = Configuration(FULL)
     assert not configuration.needs_delivery(1)
@@ -124,7 +124,7 @@ def test_wish_taken_back() -> None:
 
 
 def test_rejection() -> None:
-    """The reason stays, the wish goes back to what the camera has."""
+    """The reason stays, the desired value goes back to the reported one."""
     configuration = Configuration(FULL)
     configuration.needs_delivery(1)
     configuration.set({"flash": "on", "vflip": True})
@@ -136,7 +136,7 @@ def test_rejection() -> None:
     assert configuration.desired["flash"] == "off"
     assert configuration.desired["vflip"] is True
     assert not configuration.needs_delivery(2)
-    # Asked again, it is asked for anew, and the old reason is gone.
+    # Set again, it is pending again, and the old reason is gone.
     assert configuration.set({"flash": "on"}) == 3
     assert configuration.rejected == {}
 
@@ -181,7 +181,7 @@ def test_camera_ahead() -> None:
 
 
 def test_merge() -> None:
-    """The camera's change wins, except over a wish that waits."""
+    """The camera's change wins, except over a desired value that is pending."""
     configuration = Configuration(FULL)
     configuration.set({"framerate": 5})
     assert configuration.merge({"framerate": 20, "vflip": True, "other": 1}) == 3
@@ -223,7 +223,7 @@ CHANGES = st.dictionaries(
     )
 )
 def test_any_history(steps: list[tuple[str, Any]]) -> None:
-    """Whatever comes: wishes are valid, revisions rise, storage gives the same back."""
+    """Whatever comes: desired values are valid, revisions rise, storage gives the same back."""
     configuration = Configuration(FULL)
     for kind, value in steps:
         before = configuration.rev

@@ -73,7 +73,7 @@ async def test_ten_per_address(tmp_path: Path) -> None:
 
 
 async def test_waiting_for_a_place(tmp_path: Path) -> None:
-    """A place that becomes free goes to whoever waits."""
+    """A place that becomes free goes to the next that waits."""
     async with run_gateway(tmp_path, limits=limits(admission_s=10)) as gateway:
         async with AsyncExitStack() as stack:
             for _ in range(10):
@@ -86,7 +86,7 @@ async def test_waiting_for_a_place(tmp_path: Path) -> None:
 
 
 async def test_sixty_four_in_all(tmp_path: Path) -> None:
-    """No address is let in beyond; whoever has shown a key doesn't count."""
+    """No address is let in beyond; one that has shown a key doesn't count."""
     async with (
         run_gateway(tmp_path, limits=limits()) as gateway,
         AsyncExitStack() as stack,
@@ -184,7 +184,7 @@ async def test_strangers_make_room_for_known_cameras(tmp_path: Path) -> None:
 
 
 async def test_places_of_strangers_come_back(tmp_path: Path) -> None:
-    """Whoever leaves makes room for the next, however many they were."""
+    """One that leaves makes room for the next, however many they were."""
     async with run_gateway(
         tmp_path, limits=limits(unauthenticated=1, admission_s=15)
     ) as gateway:
@@ -196,7 +196,9 @@ async def test_places_of_strangers_come_back(tmp_path: Path) -> None:
         assert gateway.server.counters["refused_too_many"] == 0
 
 
-async def test_known_cameras_of_a_house_wait_for_each_other(tmp_path: Path) -> None:
+async def test_known_cameras_behind_one_router_wait_for_each_other(
+    tmp_path: Path,
+) -> None:
     """Thirty that wake at once under a flood: more than are kept places, and all are served."""
     async with (
         run_gateway(

@@ -89,7 +89,7 @@ def test_renewal(tmp_path: Path) -> None:
 
 
 def test_host_without_clock(tmp_path: Path) -> None:
-    """In 1970 nothing is dated 1970, and nothing is made anew each time."""
+    """In 1970 nothing is dated 1970, and nothing is made again each time."""
     start = datetime(1970, 1, 1, tzinfo=UTC)
     authority = Authority.load_or_create(tmp_path, now=start)
     assert certificate(tmp_path).not_valid_before_utc.year == 2025
@@ -135,7 +135,7 @@ def test_authority_that_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"garbage", None])
 def test_lost_server_certificate(tmp_path: Path, content: bytes | None) -> None:
-    """It is made anew below the same CA."""
+    """It is made again below the same CA."""
     first = Authority.load_or_create(tmp_path)
     path = tmp_path / SERVER_FILE
     if content is None:
@@ -150,7 +150,7 @@ def test_lost_server_certificate(tmp_path: Path, content: bytes | None) -> None:
 def test_certificate_of_another_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A certificate for another name is made anew."""
+    """A certificate for another name is made again."""
     module = "custom_components.magicpi_nvr.gateway.trust.authority.SERVER_NAME"
     with monkeypatch.context() as patch:
         patch.setattr(module, "other.internal")
@@ -248,7 +248,7 @@ async def test_weak_ciphers(gateway: RunningGateway, ciphers: str) -> None:
 
 
 async def test_session_ticket(gateway: RunningGateway) -> None:
-    """A camera that wakes resumes instead of shaking hands anew."""
+    """A camera that wakes resumes instead of shaking hands again."""
     context = limited(gateway, ssl.TLSVersion.TLSv1_2)
 
     def work() -> tuple[bool, bool]:

@@ -86,7 +86,7 @@ async def test_equals_a_rebuild(
     library_folder: LibraryFolder,
     large_video: Pictures,
 ) -> None:
-    """What the recorder told while recording is what the files say."""
+    """What the recorder reported while recording is what the files say."""
     made = await fill(recordings, library, large_video)
     expected = fresh(library_folder)
     assert contents(library) == expected
@@ -138,7 +138,7 @@ async def test_open_follows_what_changed(
 async def test_crash_before_the_recorder_told(
     library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
-    """A run that nobody told of is found at the next start, though the run before it was told of later."""
+    """A segment that nobody reported is found at the next start, though the one before it was reported later."""
     recordings.library = None
     first = await recordings.record(NOON)
     row = stored_segment(
@@ -469,7 +469,7 @@ async def test_days_and_hours(
 
 
 def many(count: int) -> tuple[list[tuple], list[str]]:
-    """Return rows of runs as of fifty cameras over a month, and the hour files they would be in."""
+    """Return rows of segments as of fifty cameras over a month, and the hour files they would be in."""
     rows, paths = [], []
     for i in range(count):
         camera = f"AA:BB:CC:00:00:{i % 50:02X}"

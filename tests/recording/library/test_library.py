@@ -427,7 +427,7 @@ async def test_make_room_beside_a_recording(
             library_folder.disk.usage(library_folder.disk.root).used + 100
         )
         assert await library.make_room(newer.size)
-        # Too full to write the oldest hour anew: that stays for the next time.
+        # Too full to write the oldest hour again: that stays for the next time.
         assert {event.id for event in (await library.events()).events} == {
             old[0].id,
             old[1].id,
@@ -454,7 +454,7 @@ async def test_whole_files_make_room_for_rewriting(
     library_folder: LibraryFolder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What has to be written anew comes after what just goes."""
+    """What has to be written again comes after what just goes."""
     monkeypatch.setattr(f"{RECORDING}.library.removal._REWRITE_RESERVE", 0)
     kept, goes = [await recordings.record(NOON - DAY + i * 60_000) for i in range(2)]
     await library.protect(kept.id, True)

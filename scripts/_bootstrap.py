@@ -84,8 +84,11 @@ def say(text: str) -> None:
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Tell what was done and how long it took."""
+    """Tell what was done and how long it took; on a terminal, also what is being done."""
     begin = time.monotonic()
+    if sys.stdout.isatty():
+        # The line that follows is longer and takes its place
+        print(f"  {what} ...", end="\r", flush=True)
     yield
     say(f"  {what} ({time.monotonic() - begin:.1f} s)")
 

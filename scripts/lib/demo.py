@@ -57,6 +57,9 @@ class Steps:
         self.current = name
         began = time.monotonic()
         facts: list[str] = []
+        if sys.stdout.isatty():
+            # The line that follows is longer and takes its place
+            print(f"  [  ...  ] {name}", end="\r", flush=True)
         yield facts.append
         took = time.monotonic() - began
         fact = f": {', '.join(facts)}" if facts else ""

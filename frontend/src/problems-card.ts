@@ -13,6 +13,8 @@ class MagicPiProblemsCard extends LitElement {
   _config?: CardConfig;
   private _hass?: HomeAssistant;
   private feed?: Feed;
+  private sensorsOf: HomeAssistant["entities"];
+  private sensors: string[] = [];
   private release: (() => void) | null = null;
 
   setConfig(config: CardConfig): void {
@@ -21,13 +23,38 @@ class MagicPiProblemsCard extends LitElement {
 
   set hass(hass: HomeAssistant) {
     const first = !this._hass;
+    const shown = this.troubles.join();
     this._hass = hass;
     this.feed ??= Feed.of(hass);
     this.feed.update(hass);
     if (first) {
       this.attach();
       this.requestUpdate();
+    } else if (this.troubles.join() !== shown) {
+      // The feed tells of the sensors on its tiles only
+      this.requestUpdate();
     }
+  }
+
+  /** The problem sensors that are on. */
+  private get troubles(): string[] {
+    const { _hass: hass } = this;
+    if (!hass) {
+      return [];
+    }
+    if (hass.entities !== this.sensorsOf) {
+      this.sensorsOf = hass.entities;
+      this.sensors = Object.values(hass.entities ?? {})
+        .filter(
+          ({ platform, entity_id }) =>
+            platform === "magicpi_nvr" && entity_id.startsWith("binary_sensor."),
+        )
+        .map(({ entity_id }) => entity_id);
+    }
+    return this.sensors.filter((id) => {
+      const state = hass.states[id];
+      return state?.state === "on" && state.attributes.device_class === "problem";
+    });
   }
 
   getCardSize(): number {
@@ -94,20 +121,12 @@ class MagicPiProblemsCard extends LitElement {
         });
       }
     }
-    for (const entity of Object.values(hass.entities ?? {})) {
-      const state = hass.states[entity.entity_id];
-      if (
-        entity.platform === "magicpi_nvr" &&
-        entity.entity_id.startsWith("binary_sensor.") &&
-        state?.state === "on" &&
-        state.attributes.device_class === "problem"
-      ) {
-        problems.push({
-          text: String(state.attributes.friendly_name),
-          icon: "mdi:alert-circle-outline",
-          entity: entity.entity_id,
-        });
-      }
+    for (const entity of this.troubles) {
+      problems.push({
+        text: String(hass.states[entity]?.attributes.friendly_name),
+        icon: "mdi:alert-circle-outline",
+        entity,
+      });
     }
     return html`<ha-card>
       ${

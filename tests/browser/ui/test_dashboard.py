@@ -192,3 +192,43 @@ async def test_zones_are_drawn(
     await expect(editor).to_have_count(0)
     answer = await seeded.hass.ws("magicpi_nvr/zones/get", camera_id=front_door.id)
     assert answer["zones"] == []
+
+
+# The card gets a state and draws what the state itself asks for: nothing waits for the next tick
+SHOWS_AT_ONCE = """async card => {
+  const hass = card._hass;
+  const id = Object.keys(hass.entities).find(id =>
+    hass.entities[id].platform === "magicpi_nvr" &&
+    hass.states[id]?.attributes.device_class === "problem");
+  const state = on => ({...hass, states: {...hass.states, [id]: {...hass.states[id], state: on}}});
+  const name = hass.states[id].attributes.friendly_name;
+  const shown = [];
+  for (const on of ["off", "on", "off"]) {
+    card.hass = state(on);
+    await card.updateComplete;
+    shown.push(card.shadowRoot.textContent.includes(name));
+  }
+  return shown;
+}"""
+
+
+async def test_problem_is_shown_at_once(
+    seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
+) -> None:
+    """A camera's problem is there with its state, and gone with it."""
+    await seeded.hass.ws(
+        "lovelace/dashboards/create",
+        url_path="only-problems",
+        title="Problems",
+        mode="storage",
+    )
+    card = {"type": "custom:magicpi-problems-card"}
+    await seeded.hass.ws(
+        "lovelace/config/save",
+        url_path="only-problems",
+        config={"views": [{"cards": [card]}]},
+    )
+    await visitor.open("/only-problems/0")
+    problems = visitor.page.locator("magicpi-problems-card")
+    await expect(problems).to_contain_text("Garden")
+    assert await problems.evaluate(SHOWS_AT_ONCE) == [False, True, False]

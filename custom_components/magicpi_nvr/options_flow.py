@@ -64,9 +64,9 @@ from .const import (
     WHEN_NOTHING_RECORD,
     WHEN_NOTHING_STOP,
 )
+from .form_selectors import number_box
 from .nvr import async_get_nvr
 from .options import NvrOptions, daily_cron, daily_time
-from .selectors import number_box
 
 HOST_NAME: Final = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*"

@@ -26,6 +26,7 @@ from homeassistant.helpers.selector import (
 )
 
 from .const import CONF_ID, DOMAIN, LOGGER
+from .form_selectors import number_box
 from .nvr.copy_settings import (
     CONF_ACCESS_KEY_ID,
     CONF_BUCKET,
@@ -57,7 +58,6 @@ from .nvr.copy_settings import (
     CannotInstall,
     async_make_target,
 )
-from .selectors import number_box
 
 SECTION_LIMITS: Final = "limits"
 DEFAULT_PREFIX: Final = "magicpi"

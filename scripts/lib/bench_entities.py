@@ -6,7 +6,6 @@ the same ones again, and prints the three times.
 
 import asyncio
 from collections.abc import Sequence
-import json
 from pathlib import Path
 import sys
 import time
@@ -17,45 +16,13 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 from benchmark import command_line, publish, scratch  # noqa: E402
 from fleet import camera_id, stored_cameras  # noqa: E402
-from home_assistant import HomeAssistantProcess, free_port  # noqa: E402
+from home_assistant import HomeAssistantProcess, config_entry, free_port, write_store  # noqa: E402
 
 DOMAIN = "magicpi_nvr"
-NEVER = "2026-01-01T00:00:00+00:00"
-
-
-def stored(key: str, data: dict[str, Any], minor_version: int = 1) -> str:
-    """Return a file of Home Assistant's storage."""
-    return json.dumps(
-        {"version": 1, "minor_version": minor_version, "key": key, "data": data}
-    )
-
-
-def entry(
-    unique_id: str, title: str, data: dict[str, Any], options: dict[str, Any]
-) -> dict[str, Any]:
-    """Return a config entry as Home Assistant stores it."""
-    return {
-        "created_at": NEVER,
-        "modified_at": NEVER,
-        "data": data,
-        "disabled_by": None,
-        "discovery_keys": {},
-        "domain": DOMAIN,
-        "entry_id": unique_id.replace(":", "").rjust(26, "0")[:26],
-        "minor_version": 1,
-        "options": options,
-        "pref_disable_new_entities": False,
-        "pref_disable_polling": False,
-        "source": "user",
-        "subentries": [],
-        "title": title,
-        "unique_id": unique_id,
-        "version": 1,
-    }
 
 
 def add_fleet(
-    storage: Path,
+    folder: Path,
     cameras: int,
     *,
     port: int = 0,
@@ -69,22 +36,18 @@ def add_fleet(
         "cameras": {"max_cameras": max(50, cameras)},
         **(more or {}),
     }
-    entries = [entry(DOMAIN, "MagicPi NVR", {}, options)]
+    entries = [config_entry("MagicPi NVR", DOMAIN, options=options)]
     entries += [
-        entry(
-            camera_id(number).lower(),
+        config_entry(
             f"Camera {number}",
-            {"id": camera_id(number)},
-            camera_options or {},
+            camera_id(number).lower(),
+            data={"id": camera_id(number)},
+            options=camera_options,
         )
         for number in range(cameras)
     ]
-    (storage / "core.config_entries").write_text(
-        stored("core.config_entries", {"entries": entries}, 5)
-    )
-    (storage / f"{DOMAIN}.cameras").write_text(
-        stored(f"{DOMAIN}.cameras", registry or stored_cameras(cameras))
-    )
+    write_store(folder, "core.config_entries", {"entries": entries}, minor_version=5)
+    write_store(folder, f"{DOMAIN}.cameras", registry or stored_cameras(cameras))
 
 
 async def start(hass: HomeAssistantProcess) -> float:
@@ -102,7 +65,7 @@ async def measure(folder: Path, cameras: int) -> dict[str, float]:
         await hass.stop()
         without = await start(hass)
         await hass.stop()
-        add_fleet(folder / ".storage", cameras)
+        add_fleet(folder, cameras)
         first = await start(hass)
         states = [
             state

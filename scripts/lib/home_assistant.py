@@ -134,8 +134,8 @@ async def wait_until(probe: Callable[[], Any], timeout: float, what: str) -> Any
 # Preparing a folder
 
 
-def _write_store(
-    folder: Path, key: str, version: int, minor_version: int, data: Any
+def write_store(
+    folder: Path, key: str, data: Any, *, version: int = 1, minor_version: int = 1
 ) -> None:
     """Write one of Home Assistant's own files."""
     store = {
@@ -147,6 +147,35 @@ def _write_store(
     path = folder / ".storage" / key
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(store, indent=2))
+
+
+def config_entry(
+    title: str,
+    unique_id: str,
+    *,
+    data: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return a config entry of the integration as Home Assistant stores it."""
+    at = "2026-01-01T00:00:00+00:00"
+    return {
+        "created_at": at,
+        "data": dict(data or {}),
+        "disabled_by": None,
+        "discovery_keys": {},
+        "domain": COMPONENT.name,
+        "entry_id": unique_id.replace(":", "").rjust(26, "0")[:26],
+        "minor_version": 1,
+        "modified_at": at,
+        "options": dict(options or {}),
+        "pref_disable_new_entities": False,
+        "pref_disable_polling": False,
+        "source": "system" if unique_id == COMPONENT.name else "user",
+        "subentries": [],
+        "title": title,
+        "unique_id": unique_id,
+        "version": 1,
+    }
 
 
 async def async_seed(
@@ -165,14 +194,12 @@ async def async_seed(
     from homeassistant.helpers import device_registry as dr, entity_registry as er  # noqa: PLC0415
 
     steps = ["user", "core_config", "analytics", "integration"]
-    _write_store(folder, "onboarding", 4, 1, {"done": steps})
+    write_store(folder, "onboarding", {"done": steps}, version=4)
     # The port can't go into the YAML: it would be taken on trial there, and taken back
     # after five minutes by a restart. 2026.10 reads this version, 2026.11 migrates it.
-    _write_store(
+    write_store(
         folder,
         "http",
-        2,
-        2,
         {
             "stable": {
                 "server_host": [host],
@@ -189,6 +216,8 @@ async def async_seed(
             "pending": None,
             "yaml_migration_done": True,
         },
+        version=2,
+        minor_version=2,
     )
 
     hass = HomeAssistant(str(folder))

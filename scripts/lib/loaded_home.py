@@ -56,7 +56,7 @@ async def home_with_fleet(
         cameras, free_port(), authority.ca_pem, authority.server_name, **fleet
     )
     add_fleet(
-        hass.folder / ".storage",
+        hass.folder,
         cameras,
         port=known.port,
         registry=known.with_keys(stored_cameras(cameras, settings=settings)),

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-import json
 from pathlib import Path
 import random
 import subprocess
@@ -29,9 +28,11 @@ from home_assistant import (
     COMPONENT,
     HomeAssistantError,
     HomeAssistantProcess,
+    config_entry,
     free_port,
     own_address,
     wait_until,
+    write_store,
 )
 from virtual_camera import FrameSource, GeneratedSource, VirtualCamera, make_picture
 
@@ -273,14 +274,15 @@ class SeededInstallation:
         """Write the entries of the NVR and of the garden's camera, and what is known of it."""
         now_ms = int(datetime.now(UTC).timestamp() * 1000)
         seen_ms = now_ms - (31 if self._late else 0.4) * HOUR_MS
-        self._store(
+        write_store(
+            self.hass.folder,
             "core.config_entries",
             {
                 "entries": [
-                    _entry(
+                    config_entry(
                         "MagicPi NVR", DOMAIN, options={"network": {"port": self.port}}
                     ),
-                    _entry(
+                    config_entry(
                         "Garden",
                         self.garden_id.lower(),
                         data={
@@ -293,7 +295,8 @@ class SeededInstallation:
             },
             minor_version=5,
         )
-        self._store(
+        write_store(
+            self.hass.folder,
             f"{DOMAIN}.cameras",
             {
                 "cameras": {
@@ -323,15 +326,6 @@ class SeededInstallation:
                     }
                 }
             },
-        )
-
-    def _store(self, key: str, data: Any, minor_version: int = 1) -> None:
-        """Write one of Home Assistant's files."""
-        path = self.hass.folder / ".storage" / key
-        path.write_text(
-            json.dumps(
-                {"version": 1, "minor_version": minor_version, "key": key, "data": data}
-            )
         )
 
     # What people do, without a browser
@@ -486,32 +480,3 @@ class SeededInstallation:
         )
         clip: dict[str, Any] = state["attributes"]
         return clip
-
-
-def _entry(
-    title: str,
-    unique_id: str,
-    *,
-    data: dict[str, Any] | None = None,
-    options: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Return a config entry as Home Assistant stores it."""
-    at = "2026-01-01T00:00:00+00:00"
-    return {
-        "created_at": at,
-        "data": data or {},
-        "disabled_by": None,
-        "discovery_keys": {},
-        "domain": DOMAIN,
-        "entry_id": f"{abs(hash(unique_id)):032x}"[:32],
-        "minor_version": 1,
-        "modified_at": at,
-        "options": options or {},
-        "pref_disable_new_entities": False,
-        "pref_disable_polling": False,
-        "source": "system" if unique_id == DOMAIN else "user",
-        "subentries": [],
-        "title": title,
-        "unique_id": unique_id,
-        "version": 1,
-    }

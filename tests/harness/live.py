@@ -39,6 +39,7 @@ class Picture:
     jpeg: bytes
     width: int = 320
     height: int = 240
+    orientation: int = 0
 
 
 class CameraFeed:

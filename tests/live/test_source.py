@@ -9,8 +9,10 @@ from statistics import median
 from time import time
 
 import av
+from PIL import Image
 import pytest
 
+from custom_components.magicpi_nvr.gateway.jpeg import turned
 from custom_components.magicpi_nvr.live import LiveSource, Sources, Viewer, source
 from custom_components.magicpi_nvr.live.mpegts import PACKET_SIZE
 from custom_components.magicpi_nvr.live.source import (
@@ -198,6 +200,49 @@ async def test_another_size_ends_viewers() -> None:
     assert data
     with av.open(BytesIO(data), format="mpegts") as container:
         assert next(container.decode(video=0)).width == 640
+    await live_camera.sources.stop()
+
+
+async def test_another_rotation_takes_another_encoder() -> None:
+    """A camera that is turned round is shown so at once: an encoder keeps the orientation of its first picture."""
+    live_camera = LiveCamera(CameraFeed())
+    viewer = live_camera.source.open()
+    image = Image.new("RGB", (320, 240), "white")
+    image.paste("black", (0, 0, 160, 240))
+    buffer = BytesIO()
+    image.save(buffer, "JPEG")
+    began = int(time() * 1000)
+    at = 0
+
+    async def show(degrees: int) -> None:
+        nonlocal at
+        at += 1
+        jpeg = turned(buffer.getvalue(), degrees) if degrees else buffer.getvalue()
+        await live_camera.feed.show(
+            Picture(began + at * 100, jpeg, orientation=degrees)
+        )
+        await asyncio.sleep(0.05)
+
+    def is_dark(data: bytes) -> list[bool]:
+        """Say for each picture whether its left half is dark."""
+        with av.open(BytesIO(data), format="mpegts") as container:
+            return [
+                bool(frame.to_ndarray(format="gray")[120, 40] < 100)
+                for frame in container.decode(video=0)
+            ]
+
+    async with asyncio.timeout(40):
+        while viewer.size < 20 * PACKET_SIZE:
+            await show(0)
+        before = await viewer.read()
+        while len(live_camera.encoders) < 2 or viewer.size < 20 * PACKET_SIZE:
+            await show(180)
+        after = await viewer.read()
+    assert before
+    assert after
+    assert all(is_dark(before))
+    assert not is_dark(before + after)[-1]
+    assert not viewer.is_closed
     await live_camera.sources.stop()
 
 

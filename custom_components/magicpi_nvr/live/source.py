@@ -49,6 +49,10 @@ class LiveFrame(Protocol):
     def height(self) -> int:
         """Pixels."""
 
+    @property
+    def orientation(self) -> int:
+        """Degrees clockwise by which a viewer turns it."""
+
 
 class TooManyViewers(Exception):
     """The camera has as many viewers as it may have."""
@@ -238,7 +242,7 @@ class LiveSource:
                 if encoding is not None and (
                     self._tap_live
                     or encoding.is_over
-                    or encoding.size != (frame.width, frame.height)
+                    or encoding.shape != _shape(frame)
                     or not self._sources.may_encode(is_running=True)
                 ):
                     if encoding.is_over and not self._tap_live:
@@ -329,6 +333,11 @@ class LiveSource:
         self._last_at = 0.0
 
 
+def _shape(frame: LiveFrame) -> tuple[int, int, int]:
+    """Return what an encoder cannot change while it runs."""
+    return frame.width, frame.height, frame.orientation
+
+
 class _Encoding:
     """One run of an own encoder, for pictures of one size."""
 
@@ -336,9 +345,9 @@ class _Encoding:
         self, source: LiveSource, make_encoder: MakeEncoder, first: LiveFrame
     ) -> None:
         """Start with a picture's size."""
-        self.size = first.width, first.height
+        self.shape = _shape(first)
         self._source = source
-        self._encoder: LiveEncoder = make_encoder(*self.size)
+        self._encoder: LiveEncoder = make_encoder(first.width, first.height)
         self._newest: LiveFrame | None = None
         self._came = asyncio.Event()
         self._start_ms = first.captured_ms

@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+import inspect
 from pathlib import Path
 import random
 import threading
 
 import pytest
 
-from custom_components.magicpi_nvr.recording.library import removal
+from custom_components.magicpi_nvr.recording.library import Library, removal
 from custom_components.magicpi_nvr.recording.library.index import Index
 from custom_components.magicpi_nvr.recording.library.layout import event_id
-from custom_components.magicpi_nvr.recording.model import FLAG_LAST, ClipSpec
+from custom_components.magicpi_nvr.recording.model import FLAG_LAST, ClipSpec, Findings
 from tests.harness.library import changes_done, index_of
 from tests.harness.pictures import BOOT, CAMERA, frames
 from tests.harness.recorder import RunningRecorder
@@ -132,29 +133,53 @@ async def test_cancelled_at_any_moment(
     def any_id() -> str:
         return event_id(CAMERA, BOOT, chance.choice(list(there)))
 
-    calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: recorder.library.protect(any_id(), chance.random() < 0.3),
-        lambda: recorder.library.label(any_id(), ["Parcel"], "text"),
-        lambda: recorder.library.delete(any_id()),
-        lambda: recorder.library.purge(
+    library = recorder.library
+    exported = tmp_path / "export.mp4"
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "accept_storage": library.accept_storage,
+        "cameras": library.cameras,
+        "check_clock": library.check_clock,
+        "clip": lambda: library.clip(ClipSpec.event(any_id())),
+        "confirm_clock": library.confirm_clock,
+        "days": library.days,
+        "delete": lambda: library.delete(any_id()),
+        "event": lambda: library.event(any_id()),
+        "events": library.events,
+        "explain_full": library.explain_full,
+        "export": lambda: library.export(ClipSpec.event(any_id()), exported),
+        "file": lambda: library.file(exported),
+        "follow": library.follow,
+        "hours": lambda: library.hours(camera=CAMERA, date="2026-11-22"),
+        "label": lambda: library.label(any_id(), ["Parcel"], "text"),
+        "last_event": lambda: library.last_event(CAMERA),
+        "make_room": lambda: library.make_room(0),
+        "note_findings": lambda: library.note_findings(
+            any_id(), Findings(verdict="seen", zones=("Door",))
+        ),
+        "picture": lambda: library.picture(any_id()),
+        "protect": lambda: library.protect(any_id(), chance.random() < 0.3),
+        "purge": lambda: library.purge(
             older_than_ms=NOON + chance.randrange(number) * 20_000
         ),
-        recorder.library.rebuild,
-        lambda: recorder.library.make_room(0),
-        lambda: recorder.library.rescan(list(recorder.files())),
-        recorder.library.follow,
-        recorder.library.usage,
-        lambda: recorder.library.clip(ClipSpec.event(any_id())),
-        lambda: recorder.library.export(
-            ClipSpec.event(any_id()), tmp_path / "export.mp4"
-        ),
-        recorder.library.check_clock,
-    ]
-    for _ in range(24):
+        "rebuild": library.rebuild,
+        "recent_files": library.recent_files,
+        "rescan": lambda: library.rescan(list(recorder.files())),
+        "threaded": lambda: library.threaded(lambda: list(recorder.files())),
+        "thumbnail": lambda: library.thumbnail(any_id()),
+        "usage": library.usage,
+    }
+    # A new coroutine joins by itself; these three belong to the recorder's life.
+    assert calls.keys() | {"open", "close", "record"} == {
+        name
+        for name, value in vars(Library).items()
+        if not name.startswith("_") and inspect.iscoroutinefunction(value)
+    }
+    names = list(calls)
+    for _ in range(40):
         if chance.random() < 0.3:
             number += 1
             there[number] = send(recorder, number)
-        await cancelled(chance.choice(calls)(), chance.random() * 0.02)
+        await cancelled(calls[chance.choice(names)](), chance.random() * 0.02)
     await changes_done(recorder.library)
     for _ in range(2):
         # Stopped and started by callers that go away, too.
@@ -176,4 +201,4 @@ async def test_cancelled_at_any_moment(
     assert await recorder.library._backend.indexed(
         index_of(recorder.library).contents
     ) == rebuilt(recorder, tmp_path)
-    assert not list(recorder.settings.root.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("*.tmp"))

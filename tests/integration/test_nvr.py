@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 import socket
+import threading
 from typing import Any
 from unittest.mock import AsyncMock, Mock, patch
 from zoneinfo import ZoneInfo
@@ -764,3 +765,36 @@ async def test_lost_frames_are_told_by_the_clip(
     await installation.wait_until(
         lambda: (state := hass.states.get(sensor)) is None or state.state == "4"
     )
+
+
+async def test_delete_that_the_disk_holds_up(
+    clip: RecordedEvent,
+    installation: Installation,
+    hass: HomeAssistant,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is answered with an error, completed when the disk answers, and told then."""
+    recordings = installation.nvr.recordings
+    monkeypatch.setattr(
+        "custom_components.magicpi_nvr.recording.library.library.CHANGE_DEADLINE_S", 0.5
+    )
+    answers = threading.Event()
+    removal = recordings.library._removal
+    rewrite = removal._rewrite
+
+    def slow(file: Path, events: set[str]) -> int:
+        answers.wait()
+        return rewrite(file, events)
+
+    monkeypatch.setattr(removal, "_rewrite", slow)
+    told: list[EventChange] = []
+    installation.nvr.changes.subscribe_events(lambda change, _: told.append(change))
+    try:
+        with pytest.raises(StorageFailed, match="does not answer"):
+            await recordings.async_delete(clip.id)
+        assert EventChange.DELETED not in told
+        assert recordings.last_event(CAMERA_ID)
+    finally:
+        answers.set()
+    await installation.wait_until(lambda: EventChange.DELETED in told)
+    await installation.wait_until(lambda: recordings.last_event(CAMERA_ID) is None)

@@ -165,6 +165,7 @@ async def test_cancelled_at_any_moment(
         "recent_files": library.recent_files,
         "rescan": lambda: library.rescan(list(recorder.files())),
         "threaded": lambda: library.threaded(lambda: list(recorder.files())),
+        "settled": library.settled,
         "thumbnail": lambda: library.thumbnail(any_id()),
         "usage": library.usage,
     }

@@ -411,11 +411,25 @@ class Recordings:
         return await self._whole(self._async_delete(event_id))
 
     async def _async_delete(self, event_id: str) -> Event:
-        event = await self.library.delete(event_id)
+        try:
+            event = await self.library.delete(event_id)
+        except StorageFailed:
+            self._run(self._async_follow_late(event_id))
+            raise
         if self.copies is not None:
             await self.copies.async_deleted(event_id)
         self.gone([event])
         return event
+
+    async def _async_follow_late(self, event_id: str) -> None:
+        """Tell of a deletion that the disk held up for too long, once it is over."""
+        if (event := await self.library.event(event_id)) is None:
+            return
+        await self.library.settled()
+        if await self.library.event(event_id) is None:
+            if self.copies is not None:
+                await self.copies.async_deleted(event_id)
+            self.gone([event])
 
     async def async_restore(self, event_id: str) -> Event:
         """Bring a remote event back to the disk; raises RecordingError."""

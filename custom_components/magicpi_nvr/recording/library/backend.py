@@ -103,23 +103,28 @@ class Backend:
         self.settings = replace(settings, root=self.root, index=self.settings.index)
 
     async def complete[T](
-        self, change: Coroutine[Any, Any, T], deadline_s: float = DEADLINE_S
+        self, change: Coroutine[Any, Any, T], deadline_s: float | None = None
     ) -> T:
         """Run a change of files to its end, also when the caller is cancelled or is not answered in time.
 
-        Raises StorageFailed when nothing moved for `deadline_s`; the change goes on and keeps its claims.
+        Raises StorageFailed when nothing moved for `deadline_s`, or DEADLINE_S; the change goes on and keeps its claims.
         """
         task = asyncio.create_task(change)
         self._changes.add(task)
         task.add_done_callback(self._changed)
         self._progress = time.monotonic()
         while True:
-            wait_s = self._progress + deadline_s - time.monotonic()
+            wait_s = self._progress + (deadline_s or DEADLINE_S) - time.monotonic()
             if wait_s <= 0:
                 raise StorageFailed("the storage does not answer")
             done, _ = await asyncio.wait({task}, timeout=wait_s)
             if done:
                 return task.result()
+
+    async def settled(self) -> None:
+        """Return once what was begun until now is over."""
+        if self._changes:
+            await asyncio.wait(set(self._changes))
 
     def _changed(self, task: asyncio.Task[Any]) -> None:
         self._changes.discard(task)

@@ -200,6 +200,10 @@ class Library:
                 stamp = size = None
             await backend.indexed(backend.index.put, event, segment, stamp, size)
 
+    async def settled(self) -> None:
+        """Return once the changes are over that were begun; one that a disk holds up has not been answered."""
+        await self._backend.settled()
+
     async def rescan(self, paths: Sequence[str]) -> None:
         """Read hour files again that were repaired, or are gone."""
         await self._backend.complete(

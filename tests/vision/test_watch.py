@@ -309,3 +309,23 @@ def test_the_first_picture_is_looked_at_before_its_motion_is_known() -> None:
     assert watch.first_look(666, b"next") is None
     assert Label.PERSON in watch.sure()
     assert EventWatch(BLIND).first_look(0, b"whole") is None
+
+
+def test_what_is_seen_in_a_zone_to_ignore_is_not_listed() -> None:
+    """Who stands there is left out, who stands beside it is not."""
+    street = [[0, 0], [0.4, 0], [0.4, 0.4], [0, 0.4]]
+    zones = Zones.from_list([{"name": "Street", "kind": "ignore", "points": street}])
+    scene = WatchedEvent(WatchSettings(zones=zones))
+    scene.show(1, found=[(Label.VEHICLE, 0.9, CAR), (Label.PERSON, 0.9, HERE)])
+    assert [item.label for item in scene.watch.detections()] == [Label.PERSON]
+
+
+def test_nothing_is_decided_while_a_picture_is_looked_at() -> None:
+    """An answer that is still to come keeps the camera awake."""
+    scene = WatchedEvent(PERSONS)
+    scene.show(5, answers=False)
+    assert scene.watch.pending
+    assert not scene.watch.may_sleep()
+    for look in scene.shown:
+        scene.watch.looked(look, [])
+    assert scene.watch.may_sleep()

@@ -68,7 +68,7 @@ async def test_the_child_imports_no_home_assistant(make_worker: MakeWorker) -> N
     maps = Path(f"/proc/{pid}/maps").read_text()
     assert "aiohttp" not in maps
     assert "numpy" in maps
-    for _ in range(6):
+    for _ in range(26):
         await worker.motion("a", GOOD)
     # The lane of the detector has had nothing to do
     niceness = [

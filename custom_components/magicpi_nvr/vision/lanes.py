@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 _MEMORY: Final = 448 * 1024 * 1024
 _NICE: Final = 10
-_EAGER_ANSWERS: Final = 4
+# One event's first answer, and what decides whether its camera may sleep
+_EAGER_ANSWERS: Final = 24
 _FIRST_LOOK_S: Final = 0.5
 # Threads take turns more often than Python's usual 5 ms
 _SWITCH_S: Final = 0.001

@@ -370,7 +370,12 @@ export class Stage extends LitElement {
           .rate=${this._rate}
           @player-time=${timed}
           @player-state=${changed}
-          @player-ended=${() => this.ask("stage-ended")}
+          @player-ended=${() => {
+            // The next clip would take a note away that is being written
+            if (this._panel === "none") {
+              this.ask("stage-ended");
+            }
+          }}
         ></magicpi-clip-player>
         <span class="caption">${name}</span>`;
     }

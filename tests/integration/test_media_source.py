@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import time as clock_time
+from pathlib import Path
+import re
 from time import perf_counter
 from typing import Any
 
@@ -11,6 +14,7 @@ from pytest_homeassistant_custom_component.typing import (
     ClientSessionGenerator,
     WebSocketGenerator,
 )
+import yaml
 
 from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.media_identifier import Identifier, Kind
@@ -31,6 +35,7 @@ from homeassistant.util import dt as dt_util
 from tests.harness.home_assistant import CAMERA_ID, Installation, token_of
 
 ROOT = f"media-source://{DOMAIN}"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "dashboards.md"
 NOON = 1_795_348_800_000  # 2026-11-22 12:00:00 UTC
 FOLDER = CAMERA_ID.replace(":", "-")
 
@@ -132,6 +137,33 @@ async def test_tree(
         assert listed.children[0].title.startswith(f"{at:%H:%M} · Front door")
     alone = await browse(hass, leaf.identifier)
     assert alone.title == listed.children[0].title
+
+
+async def test_titles_that_another_card_reads(
+    clip_house: Installation, hass: HomeAssistant
+) -> None:
+    """The configuration of the advanced camera card that the documents show finds days and events."""
+    page = DOCUMENT.read_text()
+    block = page.partition("type: custom:advanced-camera-card")[2].partition("```")[0]
+    path = yaml.safe_load(block)["folders"][0]["ha"]["path"]
+    assert path[0]["id"] == ROOT
+    (camera,) = [
+        node
+        for node in (await browse(hass)).children
+        if node.title == path[1]["matchers"][0]["title"]
+    ]
+    (parser,) = path[2]["parsers"]
+    days = (await browse(hass, camera.identifier)).children
+    assert [re.match(parser["regexp"], day.title) is not None for day in days] == [True]
+    *events, clips = (await browse(hass, days[0].identifier)).children
+    (matcher,) = path[3]["matchers"]
+    assert events
+    for event in events:
+        found = re.match(matcher["regexp"], event.title)
+        assert found
+        at = clock_time.fromisoformat(found[0])
+        assert event.title.startswith(f"{at:%H:%M}")
+    assert not re.match(matcher["regexp"], clips.title)
 
 
 async def test_removed_camera(

@@ -491,7 +491,7 @@ var lt=globalThis,ct=lt.ShadowRoot&&(lt.ShadyCSS===void 0||lt.ShadyCSS.nativeSha
           .rate=${this._rate}
           @player-time=${a}
           @player-state=${o}
-          @player-ended=${()=>this.ask("stage-ended")}
+          @player-ended=${()=>{this._panel==="none"&&this.ask("stage-ended")}}
         ></magicpi-clip-player>
         <span class="caption">${n}</span>`}if(t.kind==="live"){let n=this.feed.camera(t.camera);return n?this.renderLive(n):h}return d`<span class="caption">${e.get("no_event_here")}</span>`}renderLive(t){let{texts:e,formats:s}=this,n=this.feed.info(t),a=this.feed.picture(t),o=n.streaming?this._stream?.url??a?.url:a?.url,l=n.status?this.feed.hass.formatEntityState(n.status):"",c=n.streaming?[e.get("live")]:a?[l,a.at&&e.get("picture_age",{age:s.relative(a.at,this.now)}),n.nextCheckIn&&n.nextCheckIn>this.now&&e.get("next_check_in",{time:s.clock(n.nextCheckIn)})]:[l,e.get("no_picture")];return d`
       ${o?d`<img

@@ -163,10 +163,12 @@ async def test_options(
         .first.click()
     )
     form = page.locator("step-flow-form")
-    # The folder in use, and what a field means: a hint inside of the field
+    # The folder in use, and what a field means: a hint is a property of its field
     await expect(form).to_contain_text(f"{seeded.hass.media / DOMAIN}")
-    hint = page.get_by_text("TCP port that cameras connect to.")
-    await expect(hint.first).to_be_visible()
+    await expect(form.locator("ha-input").first).to_have_js_property(
+        "hint",
+        "TCP port that cameras connect to. Cameras find a new port through mDNS.",
+    )
     time = form.locator("ha-selector-time input")
     await time.first.fill("3")
     await time.nth(1).fill("30")

@@ -12,6 +12,11 @@ from virtual_camera import LoopSource, VirtualCamera
 INTEGRATION = f"/config/integrations/integration/{DOMAIN}"
 MEDIA = f"/media-browser/browser/app%2Cmedia-source%3A%2F%2F{DOMAIN}"
 DIFFERENT_PICTURES = 4
+ALL_TEXT = """element => {
+  const text = root => [root.textContent, ...[...root.querySelectorAll("*")].map(
+    inside => inside.shadowRoot ? text(inside.shadowRoot) : "")].join(" ");
+  return text(element.shadowRoot ?? element);
+}"""
 
 
 async def open_device(
@@ -163,12 +168,13 @@ async def test_options(
         .first.click()
     )
     form = page.locator("step-flow-form")
-    # The folder in use, and what a field means: a hint is a property of its field
     await expect(form).to_contain_text(f"{seeded.hass.media / DOMAIN}")
-    await expect(form.locator("ha-input").first).to_have_js_property(
-        "hint",
-        "TCP port that cameras connect to. Cameras find a new port through mDNS.",
-    )
+
+    async def explained() -> bool:
+        """Say whether a field says what it means: that is in a slot, which locators do not read."""
+        return "TCP port that cameras connect to." in await form.evaluate(ALL_TEXT)
+
+    await wait_until(explained, 10, "what the port is")
     time = form.locator("ha-selector-time input")
     await time.first.fill("3")
     await time.nth(1).fill("30")

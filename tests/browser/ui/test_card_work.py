@@ -553,52 +553,6 @@ async def test_without_rights(
         await expect(bar.get_by_role("button", name="Draw zones")).to_have_count(0)
 
 
-async def test_restart_while_one_deletes(
-    seeded: SeededInstallation,
-    browser: Browser,
-    dashboard: str,
-    front_door: VirtualCamera,
-) -> None:
-    """What is asked of a Home Assistant that restarts is done when it is back, or can be asked again."""
-    await front_door.wait_state("asleep", timeout=60)
-    await seeded.record(front_door, 2)
-    async with card_of(seeded, browser, dashboard) as card:
-        slider = card.row("Front door").get_by_role("slider")
-        await slider.focus()
-        await slider.press("End")
-        await card.visitor.video_plays()
-        wanted = (await card.events("Front door"))[-1]["id"]
-        below = card.element.locator("magicpi-stage")
-        await below.get_by_role("button", name="Delete").click()
-        sure = below.get_by_role("group", name="Delete")
-        await seeded.hass.stop()
-        status = card.element.get_by_role("status")
-        await expect(status).to_contain_text("Waiting for Home Assistant")
-        delete = sure.get_by_role("button", name="Delete")
-        await delete.click()
-        await seeded.hass.start()
-        await expect(status).to_contain_text("event", timeout=90_000)
-
-        async def deleted() -> bool:
-            if wanted not in [one["id"] for one in await card.events("Front door")]:
-                return True
-            if await delete.count() and await delete.is_enabled():
-                await delete.click()
-            return False
-
-        await wait_until(deleted, 60, "the deletion")
-        await expect(card.element.locator("video")).to_have_count(0)
-        # Sharing is as good as before
-        await card.page.evaluate(
-            "navigator.share = async data => { window.shared = data; }"
-        )
-        await slider.focus()
-        await slider.press("End")
-        await card.visitor.video_plays()
-        await below.get_by_role("button", name="Share a link").click()
-        await card.page.wait_for_function("window.shared")
-
-
 async def test_storage_that_is_blocked(
     seeded: SeededInstallation, browser: Browser, dashboard: str
 ) -> None:

@@ -140,7 +140,7 @@ async def test_tree(
 
 
 async def test_titles_that_another_card_reads(
-    clip_house: Installation, hass: HomeAssistant
+    clip: Event, installation: Installation, hass: HomeAssistant
 ) -> None:
     """The configuration of the advanced camera card that the documents show finds days and events."""
     page = DOCUMENT.read_text()

@@ -16,7 +16,7 @@ from homeassistant.helpers.device_registry import format_mac
 from tests.harness.home_assistant import Writes, make_installation
 
 CAMERAS = 50
-ENTITIES = 45  # of a battery camera
+ENTITIES = 46  # of a battery camera
 
 
 @pytest.mark.usefixtures("everything_enabled", "mock_async_zeroconf", "socket_enabled")

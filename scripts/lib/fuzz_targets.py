@@ -19,13 +19,13 @@ sys.path.append(
     str(Path(__file__).resolve().parents[2] / "custom_components" / "magicpi_nvr")
 )
 
-from gateway import jpeg, protocol
+from gateway import jpeg, messages, protocol
 from gateway.link import frame_reader
 from recording import hourfile
 from recording.hourfile import boxes
 from recording.hourfile.fragment import FRAGMENT_TYPE
 from recording.hourfile.model import EVENT_END_SCHEME, EVENT_SCHEME
-from recording.library import index
+from recording.library.file_rows import is_sound, stored_segment
 
 ATTACK_TESTS: Final = Path(__file__).resolve().parents[2] / "tests" / "attack"
 FIXTURES: Final = ATTACK_TESTS / "fixtures"
@@ -96,20 +96,20 @@ def fuzz_message(data: bytes) -> None:
         _promise(header.pack() == data[: protocol.HEADER_BYTES], "another header")
     text = data.decode(errors="replace")
     with suppress(protocol.ProtocolError):
-        message = protocol.decode_message(text)
+        message = messages.decode_message(text)
         repr(message)
-        if isinstance(message, protocol.Hello):
+        if isinstance(message, messages.Hello):
             _promise(protocol.is_camera_id(message.id), "no id")
             _promise(0 <= message.boot < 2**32, "boot")
             _promise(len(message.model) <= 64, "long name")
-        elif isinstance(message, protocol.ConfigAck):
+        elif isinstance(message, messages.ConfigAck):
             json.dumps([message.applied, message.rejected])
     with suppress(protocol.ProtocolError):
-        registration = protocol.Registration.from_json(data)
+        registration = messages.Registration.from_json(data)
         other = replace(registration, token="another")
         _promise(repr(registration) == repr(other), "a secret in sight")
         caps = registration.caps
-        _promise(protocol.Caps.from_dict(caps.as_dict()) == caps, "other caps")
+        _promise(messages.Caps.from_dict(caps.as_dict()) == caps, "other caps")
 
 
 # The bytes of a WebSocket
@@ -218,23 +218,23 @@ def fuzz_mp4(data: bytes) -> None:
     again = hourfile.scan(_file.path)
     _promise(again.is_closed, "still torn")
     _promise(again.segments == repaired.segments, "repaired to another file")
-    _promise(len(again.segments) <= len(found.segments), "a run from nowhere")
+    _promise(len(again.segments) <= len(found.segments), "a segment from nowhere")
     _inside(again, _file.path.stat().st_size)
 
 
 def _inside(hour: hourfile.HourFile, size: int) -> None:
     """Every frame lies within the file, behind the one before it, in order of time."""
     position = hour.init_size
-    for run in hour.segments:
-        _promise(run.offset >= position, "runs overlap")
+    for segment in hour.segments:
+        _promise(segment.offset >= position, "segments overlap")
         dts = -1
-        for frame in run.frames():
+        for frame in segment.frames():
             _promise(position <= frame.offset, "frames overlap")
             _promise(frame.dts >= dts, "time goes back")
             position, dts = frame.offset + frame.size, frame.dts
-        _promise(run.frame_count > 0, "empty run")
-        if index.is_sound(run):
-            row = astuple(index.stored_segment("08.mp4", run))
+        _promise(segment.frame_count > 0, "empty segment")
+        if is_sound(segment):
+            row = astuple(stored_segment("08.mp4", segment))
             numbers = [value for value in row if isinstance(value, int)]
             _promise(all(abs(value) < 2**63 for value in numbers), "not for the index")
     _promise(position <= size and hour.valid_end <= size, "outside of the file")

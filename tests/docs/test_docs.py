@@ -169,7 +169,11 @@ def known_options(script: str) -> set[str]:
             *ROOT.glob(f"scripts/lib/{name}*.py"),
             *ROOT.glob(f"scripts/lib/{name}/*.py"),
         ]
-        return set(OPTION.findall("".join(source.read_text() for source in sources)))
+        text = "".join(source.read_text() for source in sources)
+        # The options of benchmarks are keywords of one call
+        return set(OPTION.findall(text)) | {
+            f"--{keyword}" for keyword in re.findall(r"\b(\w+)=\(", text)
+        }
     answer = subprocess.run(
         [path, "--help"], cwd=ROOT, check=True, capture_output=True, text=True
     )

@@ -1,5 +1,6 @@
 """The actions, their answers and their errors."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,7 @@ async def test_record_without_a_picture(
     """A recording of which no picture came is over at once, not after the clip's patience."""
     await installation.claimed(always_on=True)
     monkeypatch.setattr(Camera, "command", AsyncMock())
+    monkeypatch.setattr(Camera, "hold_stream", lambda camera: nullcontext())
     # Longer than this test may take
     monkeypatch.setattr(manual, "CLIP_TIMEOUT", 10_000)
     await refused(

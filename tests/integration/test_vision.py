@@ -217,7 +217,7 @@ async def test_a_false_alarm_sleeps_early(
     assert seeing.nvr.vision.false_alarms(camera.gateway_camera.id) == 1
     assert seeing.nvr.vision.saved_s(camera.gateway_camera.id) > 20
     # A start of its own has them, until midnight
-    await hass.config_entries.async_reload(seeing.entry.entry_id)
+    await hass.config_entries.async_reload(seeing.nvr_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=False)
     assert seeing.nvr.vision.false_alarms(camera.gateway_camera.id) == 1
     assert seeing.nvr.vision.saved_s(camera.gateway_camera.id) > 20

@@ -23,7 +23,12 @@ LONGEST = (
     "firmware/test_features.py",
     "firmware/test_life.py",
     "soak/test_soak.py",
+    "library/test_index.py",
+    "vision/test_home.py",
+    "copies/test_queue.py",
     "faults/test_process.py",
+    "integration/test_continuous.py",
+    "live/test_source.py",
     "attack/test_secrets.py",
     "scripts/test_home_assistant.py",
 )

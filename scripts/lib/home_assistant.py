@@ -20,7 +20,6 @@ import asyncio
 import atexit
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-import ctypes
 from datetime import timedelta
 import itertools
 import json
@@ -260,10 +259,15 @@ def seed(
 # The process
 
 
-def _end_with_parent() -> None:
-    """Ask the kernel to stop this child when the process that started it is gone."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+# Asks the kernel to stop this process when the one that started it is gone, and becomes
+# what its arguments say. Not a preexec_fn: with one, Python clears the other threads'
+# locals in the child, and PyAV's converters wait there for threads that no fork copies.
+END_WITH_PARENT = """\
+import ctypes, os, signal, sys
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class HomeAssistantProcess:
@@ -445,8 +449,8 @@ class HomeAssistantProcess:
         with self.log_path.open("ab") as log:
             self._log_start = log.tell()
             self._process = await asyncio.create_subprocess_exec(
-                self._python,
-                *("-m", "homeassistant", "--config", str(self.folder)),
+                *(self._python, "-I", "-S", "-c", END_WITH_PARENT),
+                *(self._python, "-m", "homeassistant", "--config", str(self.folder)),
                 "--log-no-color",
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -456,7 +460,6 @@ class HomeAssistantProcess:
                 env=self._environment(),
                 # Not in our session: Ctrl-C is for us, and we stop it in good order.
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
             )
         atexit.register(self._end_all)
         try:

@@ -3,10 +3,25 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
+import sys
 
 import pytest
 
-from home_assistant import MARK, HomeAssistantError, HomeAssistantProcess, wait_until
+from home_assistant import (
+    END_WITH_PARENT,
+    MARK,
+    HomeAssistantError,
+    HomeAssistantProcess,
+    wait_until,
+)
+
+# Starts a process that ends with it, says which, and waits
+PARENT = """\
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-I", "-S", "-c", sys.argv[1], "/bin/sleep", "60"])
+print(child.pid, flush=True)
+child.wait()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +51,14 @@ def relatives(process: HomeAssistantProcess) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def sleeps(process: str) -> bool:
+    """Return whether a process runs the program that waits."""
+    try:
+        return Path("/proc", process, "cmdline").read_bytes().startswith(b"/bin/sleep")
+    except OSError:
+        return False
 
 
 async def test_it_starts_from_what_is_installed_and_answers(
@@ -90,6 +113,21 @@ async def test_it_comes_back_after_a_kill(hass_process: HomeAssistantProcess) ->
     assert (hass_process.token, hass_process.port) == (token, port)
     assert (await hass_process.rest("GET", "/api/config"))["state"] == "RUNNING"
     assert await hass_process.stop() == 0
+
+
+async def test_it_ends_with_who_started_it() -> None:
+    """A process that was killed leaves no Home Assistant behind."""
+    parent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PARENT, END_WITH_PARENT), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert parent.stdout
+        child = (await parent.stdout.readline()).decode().strip()
+        await wait_until(lambda: sleeps(child), 30, "the child")
+    finally:
+        parent.kill()
+        await parent.wait()
+    await wait_until(lambda: not sleeps(child), 30, "the child's end")
 
 
 async def test_a_start_that_fails_says_why(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ class ClaimFlow(ConfigFlow):
     async def async_step_board(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Ask for the address and the code of the board that is to be this camera."""
+        """Ask for the address and the setup code of the board that replaces this camera's."""
         entry = self._get_reconfigure_entry()
         errors: dict[str, str] = {}
         placeholders = {"name": entry.title}

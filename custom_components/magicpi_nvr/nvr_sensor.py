@@ -20,6 +20,7 @@ from homeassistant.util import dt as dt_util
 from .const import DOMAIN, MANUFACTURER
 from .entity import NvrEntity, NvrEntityDescription
 from .nvr import MagicPiConfigEntry, Nvr, NvrChange
+from .recording import StorageStats
 
 if TYPE_CHECKING:
     from .copies.model import CopyStats
@@ -31,6 +32,18 @@ class NvrSensorDescription(NvrEntityDescription, SensorEntityDescription):
 
     value: Callable[[Nvr], StateType]
     entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
+
+
+def _of_storage(
+    value: Callable[[StorageStats], StateType],
+) -> Callable[[Nvr], StateType]:
+    """Return a reading of the storage, unknown until it was measured."""
+
+    def read(nvr: Nvr) -> StateType:
+        storage = nvr.recordings.usage.storage
+        return value(storage) if storage else None
+
+    return read
 
 
 NVR_SENSORS = (
@@ -49,11 +62,7 @@ NVR_SENSORS = (
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.USAGE,
         entity_category=None,
-        value=lambda nvr: (
-            nvr.recordings.usage.storage.events
-            if nvr.recordings.usage.storage
-            else None
-        ),
+        value=_of_storage(lambda storage: storage.events),
     ),
     NvrSensorDescription(
         key="storage_used",
@@ -64,9 +73,7 @@ NVR_SENSORS = (
         suggested_display_precision=2,
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.USAGE,
-        value=lambda nvr: (
-            nvr.recordings.usage.storage.used if nvr.recordings.usage.storage else None
-        ),
+        value=_of_storage(lambda storage: storage.used),
     ),
     NvrSensorDescription(
         key="storage_free",
@@ -77,9 +84,7 @@ NVR_SENSORS = (
         suggested_display_precision=1,
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.USAGE,
-        value=lambda nvr: (
-            nvr.recordings.usage.storage.free if nvr.recordings.usage.storage else None
-        ),
+        value=_of_storage(lambda storage: storage.free),
     ),
     NvrSensorDescription(
         key="days_until_full",
@@ -88,11 +93,7 @@ NVR_SENSORS = (
         native_unit_of_measurement=UnitOfTime.DAYS,
         suggested_display_precision=0,
         nvr_changes=NvrChange.USAGE,
-        value=lambda nvr: (
-            nvr.recordings.usage.storage.days_until_full
-            if nvr.recordings.usage.storage
-            else None
-        ),
+        value=_of_storage(lambda storage: storage.days_until_full),
     ),
     NvrSensorDescription(
         key="encoder_queue",

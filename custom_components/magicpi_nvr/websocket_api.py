@@ -140,7 +140,7 @@ async def ws_cameras(
     connection.send_result(
         msg["id"],
         {
-            # The clock of whoever asks may be wrong
+            # The client's clock may be wrong
             "now": round(dt_util.utcnow().timestamp() * 1000),
             "cameras": [
                 {

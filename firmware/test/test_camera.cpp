@@ -944,7 +944,7 @@ TEST_CASE("a live view ends with the connection that asked for it") {
   CHECK(w.camera().state() == State::Online);
 }
 
-TEST_CASE("a stream that is to be kept goes on without the link, a picture each keep_ms, and ends with who asked") {
+TEST_CASE("a kept stream continues without the link, one picture every keep_ms, and ends with its requester") {
   World w;
   w.adopt();
   w.gateway.config_rev = 0;

@@ -9,9 +9,9 @@ export function now(): number {
 }
 
 /** Learn from an answer of Home Assistant that says what time it was there. */
-export function learn(told: number | undefined, asked: number): void {
-  if (told !== undefined) {
-    const difference = told - (asked + Date.now()) / 2;
+export function learn(hostNow: number | undefined, asked: number): void {
+  if (hostNow !== undefined) {
+    const difference = hostNow - (asked + Date.now()) / 2;
     ahead = Math.abs(difference) < NOTICEABLE ? 0 : difference;
     offset = Date.now() - performance.now();
   }

@@ -131,7 +131,7 @@ def _prepare(database: sqlite3.Connection) -> None:
 
 
 def new_copy(target: str, facts: Facts, stem: str, now_ms: int) -> Copy:
-    """Return the row of an event that is to be copied."""
+    """Return the row of an event to copy."""
     return Copy(
         target=target,
         event=facts.event,

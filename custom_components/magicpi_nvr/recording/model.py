@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 # Recorded between events: not in lists, and kept for days of its own
 REASON_CONTINUOUS = "continuous"
@@ -123,6 +123,17 @@ class Detection:
     zones: tuple[str, ...] = ()
     still: bool = False  # it stood there in the event before
     counts: bool = True  # sure, not still, and in a zone to watch
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it: in notes, REST, cards and automations."""
+        return {
+            "label": self.label,
+            "score": self.score,
+            "box": list(self.box),
+            "zones": list(self.zones),
+            "still": self.still,
+            "counts": self.counts,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

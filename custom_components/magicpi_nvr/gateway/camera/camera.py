@@ -420,7 +420,7 @@ class Camera:
         """The recorder took a frame and lost it."""
         self.counters.lost += 1
         self.counters.given_up += 1
-        # Told at the next tick: a disk that is full takes no frame of many.
+        # Reported at the next tick: a full disk refuses many frames in a row.
         self._has_lost = True
 
     def handle_motion(self, event: int, active: bool) -> None:
@@ -600,7 +600,7 @@ class Camera:
         return self._live.frames(keep=keep)
 
     def hold_stream(self) -> AbstractContextManager[None]:
-        """Have a camera that is always on send pictures, whoever else watches or leaves meanwhile."""
+        """Keep a camera that is always on streaming, independent of other viewers."""
         return self._live.hold()
 
     async def snapshot(self, *, timeout: float = 10) -> Frame:

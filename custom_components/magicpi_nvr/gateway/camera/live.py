@@ -93,7 +93,7 @@ class LiveView:
 
     @contextmanager
     def hold(self, *, keep: bool = False) -> Iterator[None]:
-        """Have pictures come, whoever else watches or leaves meanwhile."""
+        """Keep pictures coming, independent of other viewers."""
         self._viewers += 1
         self._keepers += keep
         if self._viewers == 1 or (keep and self._keepers == 1):

@@ -91,17 +91,7 @@ def findings_as_dict(findings: Findings) -> dict[str, Any]:
         "verdict": findings.verdict,
         "zones": list(findings.zones),
         "strength": findings.strength,
-        "detections": [
-            {
-                "label": item.label,
-                "score": item.score,
-                "box": list(item.box),
-                "zones": list(item.zones),
-                "still": item.still,
-                "counts": item.counts,
-            }
-            for item in findings.detections
-        ],
+        "detections": [item.as_dict() for item in findings.detections],
     }
 
 

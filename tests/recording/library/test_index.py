@@ -1,5 +1,6 @@
 """The index: the same content however it came about, whatever happens to its file, and fast."""
 
+import asyncio
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -8,13 +9,14 @@ from datetime import UTC
 from pathlib import Path
 import random
 import sqlite3
+import threading
 from time import perf_counter
 
 import pytest
 
 from custom_components.magicpi_nvr.recording import hourfile
 from custom_components.magicpi_nvr.recording.errors import InvalidValue
-from custom_components.magicpi_nvr.recording.library import Library
+from custom_components.magicpi_nvr.recording.library import Library, database
 from custom_components.magicpi_nvr.recording.library.file_rows import stored_segment
 from custom_components.magicpi_nvr.recording.library.index import Index
 from custom_components.magicpi_nvr.recording.library.layout import HourPath, event_id
@@ -210,6 +212,34 @@ async def test_broken_database(
     await again.close()
     if other:
         other.close()
+
+
+async def test_check_of_a_large_database_ends_with_the_library(
+    library_folder: LibraryFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A successor, as after a reload, need not wait until all has been read."""
+    begun = threading.Event()
+
+    def check_for_ever(connection: sqlite3.Connection) -> None:
+        begun.set()
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+        ).fetchone()
+
+    first = library_folder.library()
+    await first.open()
+    await first.close()
+    monkeypatch.setattr(database, "quick_check", check_for_ever)
+    # A small one is checked before it is used
+    monkeypatch.setattr(database, "CHECK_AT_ONCE", 0)
+    second = library_folder.library()
+    await second.open()
+    assert await asyncio.to_thread(begun.wait, 10)
+    await second.close()
+    third = library_folder.library()
+    await third.open()
+    assert not (await third.events()).events
+    await third.close()
 
 
 @pytest.mark.parametrize("harm", ["truncated", "tables gone", "closed below"])

@@ -30,6 +30,7 @@ DEADLINE_S = 20.0
 # Without any progress: rewriting an hour file takes long on a slow disk.
 CHANGE_DEADLINE_S = 60.0
 CLOSE_DEADLINE_S = 3.0
+_INTERRUPT_AGAIN_S = 0.05
 _SCAN_AT_ONCE = 16
 _FOLDERS_AT_ONCE = 8
 
@@ -160,6 +161,16 @@ class Backend:
         """Read the whole database beside other work, and replace one that is broken."""
         if (error := await self.change(self.index.verify)) is not None:
             await self.indexed(self.index.replace, error)
+
+    async def end_verify(self, verifying: asyncio.Task[None]) -> None:
+        """End verify_index(): its thread reads for minutes in a large library, and a successor would wait for it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_DEADLINE_S):
+                while not verifying.done():
+                    self.index.interrupt_verify()
+                    await asyncio.wait({verifying}, timeout=_INTERRUPT_AGAIN_S)
+        verifying.cancel()
+        await asyncio.gather(verifying, return_exceptions=True)
 
     async def event(self, event_id: str) -> Event | None:
         """Return one event."""

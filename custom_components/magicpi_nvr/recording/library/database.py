@@ -17,7 +17,7 @@ _LOGGER = logging.getLogger(__name__)
 _SCHEMA_VERSION = 9
 NO_FINDINGS_TEXT = "{}"
 # Pages of 1 KiB. Reading all of a larger one takes long; that is done while it is in use.
-_CHECK_AT_ONCE = 32 * 1024
+CHECK_AT_ONCE = 32 * 1024
 
 _SCHEMA = """
 CREATE TABLE folders (
@@ -135,6 +135,7 @@ class Database(ABC):
         """Prepare; nothing is touched before open()."""
         self._path = path
         self._database: sqlite3.Connection | None = None
+        self._verifying: sqlite3.Connection | None = None
         self.replaced = 0  # databases given up so far
 
     def open(self) -> None:
@@ -157,11 +158,21 @@ class Database(ABC):
             with closing(
                 sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)
             ) as other:
-                _quick_check(other)
+                self._verifying = other
+                try:
+                    quick_check(other)
+                finally:
+                    self._verifying = None
         except sqlite3.DatabaseError as err:
             # Not there, or in use by another program: that shows when it is used.
             return None if isinstance(err, sqlite3.OperationalError) else str(err)
         return None
+
+    def interrupt_verify(self) -> None:
+        """End a check that runs, from any thread; one that is just beginning may not notice."""
+        if (verifying := self._verifying) is not None:
+            with suppress(sqlite3.ProgrammingError):
+                verifying.interrupt()
 
     def replace(self, reason: str) -> None:
         """Fill a new database from the files."""
@@ -267,11 +278,11 @@ def _prepare(database: sqlite3.Connection) -> None:
     if version != _SCHEMA_VERSION:
         raise sqlite3.DatabaseError(f"schema {version} is not ours")
     (pages,) = database.execute("PRAGMA page_count").fetchone()
-    if pages <= _CHECK_AT_ONCE:
-        _quick_check(database)
+    if pages <= CHECK_AT_ONCE:
+        quick_check(database)
 
 
-def _quick_check(database: sqlite3.Connection) -> None:
+def quick_check(database: sqlite3.Connection) -> None:
     """Read all pages; raises sqlite3.Error when the database is broken."""
     (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":

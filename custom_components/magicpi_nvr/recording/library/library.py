@@ -158,8 +158,7 @@ class Library:
     async def _close(self) -> None:
         self._clips.clear()
         if self._verifying is not None:
-            self._verifying.cancel()
-            await asyncio.gather(self._verifying, return_exceptions=True)
+            await self._backend.end_verify(self._verifying)
         await self._backend.close()
 
     def update_settings(self, settings: RecordingSettings) -> None:

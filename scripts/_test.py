@@ -6,16 +6,17 @@ With the oldest Home Assistant those run that can find a difference: see OLDEST_
 """
 
 import argparse
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import os
 from pathlib import Path
 import platform
 import re
-import signal
 import subprocess
 import sys
-import threading
+import tempfile
 import time
+from typing import IO
 import xml.etree.ElementTree as ET
 
 from _bootstrap import (
@@ -42,7 +43,10 @@ NOT_OLDEST_TESTS = (
 )
 RESULTS = ROOT / "test-results"
 BROWSER_TESTS = ROOT / "tests" / "browser"
+FUZZING = "Fuzzing"
 FUZZ_SECONDS = 20
+# Most tests wait for a camera's clock, so more of them run at a time.
+CPUS = os.cpu_count() or 2
 # The fuzzer has no wheels for others.
 FUZZ_MACHINES = ("x86_64", "AMD64")
 FIRMWARE_TESTS = ROOT / "firmware" / "test" / "run"
@@ -74,64 +78,82 @@ class Sum:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
-def run(command: list[object], **more: str) -> int:
-    """Run a command in front of the reader; return its exit code."""
+def run(command: list[object], out: IO[bytes] | None = None, **more: str) -> int:
+    """Run a command in front of the reader, or into a file; return its exit code."""
     env = {**os.environ, **more}
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.stdout.flush()
     return subprocess.run(
-        [str(word) for word in command], cwd=ROOT, env=env, check=False
+        [str(word) for word in command],
+        cwd=ROOT,
+        env=env,
+        stdout=out,
+        stderr=out and subprocess.STDOUT,
+        check=False,
     ).returncode
 
 
-def run_pytest(environment: str, title: str, arguments: list[str]) -> Sum:
-    """Run pytest in an environment."""
+def heading(title: str) -> None:
+    """Print what comes next."""
     print(f"\n=== {title}", flush=True)
-    setup([ENVIRONMENTS[environment]])
-    RESULTS.mkdir(exist_ok=True)
-    report = RESULTS / f"{re.sub(r'[^a-z0-9.]+', '-', title.lower())}.xml"
-    report.unlink(missing_ok=True)
-    parallel = []
-    if not any(ALONE.match(argument) for argument in arguments):
-        # Files stay whole: their tests share what takes long to start. Much of the time a
-        # test waits for a camera's clock, so there are two more than processors. The order
-        # is that of tests/conftest.py.
-        parallel = [
-            *("-n", str((os.cpu_count() or 2) + 2)),
-            *("--dist", "loadfile", "--no-loadscope-reorder"),
-        ]
-    command = [
-        ENVIRONMENTS[environment].path / "bin" / "python",
-        *("-m", "pytest", f"--junitxml={report}"),
-    ]
-    variables = {
-        # Programs that the environment brings, where the system has none: ffmpeg.
-        "PATH": os.pathsep.join(
-            [
-                str(ENVIRONMENTS[environment].path / "bin"),
-                os.environ.get("PATH", os.defpath),
+
+
+class Tests:
+    """The tests of an environment, or some of them."""
+
+    def __init__(
+        self, environment: str, title: str, arguments: list[str], workers: int
+    ) -> None:
+        """Say which; with arguments that need the terminal or the test for themselves there are no workers."""
+        self.title = title
+        self._report = RESULTS / f"{re.sub(r'[^a-z0-9.]+', '-', title.lower())}.xml"
+        self._arguments = arguments
+        self._parallel: list[str] = []
+        if not any(ALONE.match(argument) for argument in arguments):
+            # Files stay whole: their tests share what takes long to start. The order is that
+            # of tests/conftest.py.
+            self._parallel = [
+                *("-n", str(workers)),
+                *("--dist", "loadfile", "--no-loadscope-reorder"),
             ]
-        ),
-        **({"MAGICPI_NVR_BROWSER": path} if (path := find_browser()) else {}),
-    }
-    code = run([*command, "--durations=20", *parallel, *arguments], **variables)
-    result = read_report(report)
-    if parallel and 0 < result.failed <= AGAIN_MAX:
-        # What fails only beside others is named, and is no failure
-        print(f"\n=== {title}: what failed, alone", flush=True)
-        code = run([*command, "-n", "0", "--last-failed", *arguments], **variables)
-        again = read_report(report)
-        if code and not again.failed:
-            # It ended before it could report
-            again.failed = result.failed
-        if steady := result.failed - again.failed:
-            print(f"{title}: {steady} failed beside others, and passed alone")
-        result.passed += steady
-        result.failed = again.failed
-    if code and not result.failed:
-        # It ended before it could report, or found nothing to run.
-        result.failed += 1
-    return result
+        path = ENVIRONMENTS[environment].path / "bin"
+        self._command = [
+            path / "python",
+            *("-m", "pytest", f"--junitxml={self._report}"),
+            # What failed is kept for each: they run beside each other
+            *("-o", f"cache_dir=.pytest_cache/{self._report.stem}"),
+        ]
+        self._variables = {
+            # Programs that the environment brings, where the system has none: ffmpeg.
+            "PATH": os.pathsep.join([str(path), os.environ.get("PATH", os.defpath)]),
+            **({"MAGICPI_NVR_BROWSER": found} if (found := find_browser()) else {}),
+        }
+
+    def run(self, out: IO[bytes] | None = None) -> Sum:
+        """Run them."""
+        RESULTS.mkdir(exist_ok=True)
+        result, code = self._pytest(out, "--durations=20", *self._parallel)
+        if code and not result.failed:
+            # It ended before it could report, or found nothing to run.
+            result.failed += 1
+        return result
+
+    def run_again(self, first: Sum) -> Sum:
+        """Run what failed alone: what fails only beside others is named, and is no failure."""
+        if not self._parallel or not 0 < first.failed <= AGAIN_MAX:
+            return first
+        heading(f"{self.title}: what failed, alone")
+        again, code = self._pytest(None, "-n", "0", "--last-failed")
+        # Without a report it ended before it could make one
+        failed = again.failed or (first.failed if code else 0)
+        if steady := first.failed - failed:
+            print(f"{self.title}: {steady} failed beside others, and passed alone")
+        return Sum(first.passed + steady, failed, first.skipped)
+
+    def _pytest(self, out: IO[bytes] | None, *more: str) -> tuple[Sum, int]:
+        self._report.unlink(missing_ok=True)
+        code = run([*self._command, *more, *self._arguments], out, **self._variables)
+        return read_report(self._report), code
 
 
 def read_report(report: Path) -> Sum:
@@ -149,79 +171,61 @@ def read_report(report: Path) -> Sum:
     return result
 
 
-def build_firmware() -> subprocess.Popen[bytes]:
-    """Begin to build the firmware with what time other tests leave."""
-    # Its packages first: tests/firmware needs some of them too.
-    subprocess.run(
-        [FIRMWARE_TESTS, "packages"],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        check=False,
-    )
-    return subprocess.Popen(
-        ["nice", "-n", "19", FIRMWARE_TESTS, "--build"],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def run_firmware(*, shown: bool = True) -> tuple[Sum, str]:
-    """Run the firmware's own tests, which need no Python but a C++ compiler; returns their lines too."""
-    if shown:
-        print("\n=== Firmware", flush=True)
+def run_firmware(out: IO[bytes] | None = None) -> Sum:
+    """Run the firmware's own tests, which need no Python but a C++ compiler."""
     process = subprocess.Popen(
         [FIRMWARE_TESTS],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
     )
     assert process.stdout
-    lines = []
+    result = Sum()
     for line in process.stdout:
-        if shown:
-            print(line, end="", flush=True)
-        lines.append(line)
-    code = process.wait()
-    if counts := COUNTS.findall("".join(lines)):
-        result = Sum(*(int(number or 0) for number in counts[-1]))
-    else:
-        result = Sum(passed=int(not code))
-    if code and not result.failed:
+        (out or sys.stdout.buffer).write(line)
+        (out or sys.stdout).flush()
+        if counts := COUNTS.match(line.decode(errors="replace")):
+            result = Sum(*(int(number or 0) for number in counts.groups()))
+    if process.wait() and not result.failed:
         result.failed += 1
-    return result, "".join(lines)
+    return result
 
 
-def run_fuzz() -> Sum:
+def run_fuzz(out: IO[bytes] | None = None) -> Sum:
     """Throw inputs at all that reads bytes from outside, for a while."""
-    print("\n=== Fuzzing", flush=True)
     if platform.machine() not in FUZZ_MACHINES:
         return Sum(skipped=1)
-    code = run([ROOT / "scripts" / "fuzz", "--seconds", FUZZ_SECONDS])
+    code = run([ROOT / "scripts" / "fuzz", "--seconds", FUZZ_SECONDS], out)
     return Sum(passed=int(not code), failed=int(bool(code)))
 
 
-def run_beside(version: str) -> dict[str, Sum]:
-    """Run the tests of a Home Assistant and, beside them, the firmware's: both wait a lot."""
-    firmware: list[tuple[Sum, str]] = []
-    beside = threading.Thread(
-        target=lambda: firmware.append(run_firmware(shown=False)), daemon=True
-    )
-    beside.start()
-    title = f"Home Assistant {version}"
-    ignored = [f"--ignore={path}" for path in NOT_OLDEST_TESTS]
-    result = run_pytest(version, title, [*OLDEST_TESTS, *ignored])
-    beside.join()
-    print("\n=== Firmware", flush=True)
-    if not firmware:
-        firmware.append((Sum(failed=1), "it could not be run\n"))
-    print(firmware[0][1], end="", flush=True)
-    return {title: result, "Firmware": firmware[0][0]}
+def run_whole(newest: Tests, oldest: Tests) -> dict[str, Sum]:
+    """Run all: beside the newest Home Assistant's what is not its own, which is shown afterwards."""
+    results = {newest.title: Sum()}
+    with tempfile.TemporaryFile() as shown:
+
+        def run_beside() -> None:
+            parts = {
+                "Firmware": run_firmware,
+                oldest.title: oldest.run,
+                FUZZING: run_fuzz,
+            }
+            for title, part in parts.items():
+                shown.write(f"\n=== {title}\n".encode())
+                shown.flush()
+                results[title] = part(shown)
+
+        with ThreadPoolExecutor(1) as pool:
+            beside = pool.submit(run_beside)
+            heading(newest.title)
+            results[newest.title] = newest.run()
+            beside.result()
+        shown.seek(0)
+        sys.stdout.buffer.write(shown.read())
+    for tests in (newest, oldest):
+        results[tests.title] = tests.run_again(results[tests.title])
+    return results
 
 
 def main() -> int:
@@ -242,43 +246,45 @@ def main() -> int:
     parser.add_argument("--firmware", action="store_true", help="only the firmware's")
     options, arguments = parser.parse_known_args()
 
-    is_whole = not (options.environment or arguments or options.firmware)
     begin = time.monotonic()
     results: dict[str, Sum] = {}
     interrupted = False
     newest, oldest = HOME_ASSISTANTS
-    build: subprocess.Popen[bytes] | None = None
+    version = options.environment or newest
+
+    def tests(version: str, *which: str, workers: int = CPUS + 2) -> Tests:
+        return Tests(
+            version, f"Home Assistant {version}", [*which, *arguments], workers
+        )
+
     try:
-        if is_whole:
+        if options.firmware:
+            results["Firmware"] = run_firmware()
+        elif options.environment or arguments:
+            setup([ENVIRONMENTS[version]])
+            some = tests(version, f"--ignore={BROWSER_TESTS}")
+            heading(some.title)
+            results[some.title] = some.run_again(some.run())
+        else:
             setup([ENVIRONMENTS[newest], ENVIRONMENTS[oldest]])
-            build = build_firmware()
-        if not options.firmware:
-            version = options.environment or newest
-            title = f"Home Assistant {version}"
-            which = [f"--ignore={BROWSER_TESTS}", *arguments]
-            results[title] = run_pytest(version, title, which)
+            # tests/firmware needs some of them, too
+            run([FIRMWARE_TESTS, "packages"])
+            ignored = [f"--ignore={path}" for path in NOT_OLDEST_TESTS]
+            results = run_whole(
+                tests(newest, f"--ignore={BROWSER_TESTS}", workers=CPUS + 3),
+                tests(oldest, *OLDEST_TESTS, *ignored, workers=CPUS),
+            )
         if options.browser and BROWSER_TESTS.is_dir():
             bring_browser()
             # One after another: a Home Assistant and a browser use both cores.
-            results["Browser"] = run_pytest(
-                options.environment or newest,
-                "Browser",
-                ["-n", "0", str(BROWSER_TESTS)],
-            )
-        if build:
-            build.wait()
-            results |= run_beside(oldest)
-            results["Fuzzing"] = run_fuzz()
-        if options.firmware:
-            results["Firmware"], _ = run_firmware()
+            browser = Tests(version, "Browser", ["-n", "0", str(BROWSER_TESTS)], 0)
+            heading(browser.title)
+            results[browser.title] = browser.run()
     except SetupError as err:
         print(f"test: {err}", file=sys.stderr)
         results["Setup"] = Sum(failed=1)
     except KeyboardInterrupt:
         interrupted = True
-    finally:
-        if build and build.poll() is None:
-            os.killpg(build.pid, signal.SIGTERM)
 
     print()
     for title, result in results.items():

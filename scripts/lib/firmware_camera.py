@@ -1,8 +1,9 @@
 """The firmware as a process of this machine: built, started, commanded, and read."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -30,6 +31,15 @@ async def build_firmware() -> Path:
         ("cmake", "-S", FIRMWARE, "-B", BUILD, "-DTESTS=OFF"),
         ("cmake", "--build", BUILD, "--target", "magicpi-camera", "-j2"),
     )
+    BUILD.parent.mkdir(exist_ok=True)
+    with BUILD.with_suffix(".lock").open("w") as lock:
+        # Tests in other processes build it, too
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        await _run_steps(steps)
+    return BUILD / "magicpi-camera"
+
+
+async def _run_steps(steps: Iterable[Iterable[str | Path]]) -> None:
     for step in steps:
         process = await asyncio.create_subprocess_exec(
             *step,
@@ -42,7 +52,6 @@ async def build_firmware() -> Path:
             raise FirmwareError(
                 f"building the firmware failed (it needs {PACKAGES}):\n{out.decode()[-2000:]}"
             )
-    return BUILD / "magicpi-camera"
 
 
 def render_pictures(folder: Path, count: int) -> None:

@@ -23,14 +23,14 @@ LONGEST = (
     "firmware/test_features.py",
     "firmware/test_life.py",
     "soak/test_soak.py",
-    "library/test_index.py",
-    "vision/test_home.py",
     "copies/test_queue.py",
-    "faults/test_process.py",
+    "vision/test_home.py",
     "integration/test_continuous.py",
-    "live/test_source.py",
-    "attack/test_secrets.py",
     "scripts/test_home_assistant.py",
+    "faults/test_process.py",
+    "attack/test_secrets.py",
+    "live/test_source.py",
+    "live/test_readers.py",
 )
 
 ZEROCONF_INIT = Zeroconf.__init__

@@ -42,7 +42,12 @@ def camera_entity_id(hass: HomeAssistant, camera_id: str) -> str | None:
 
 @callback
 def may(hass: HomeAssistant, user: User, camera_id: str, policy: str) -> bool:
-    """Say whether a user has a right on a camera; one that was removed takes a right on everything."""
+    """Say whether a user has a right on a camera; one that was removed takes a right on everything.
+
+    Who was deactivated has none: links that were signed before, and open connections, may still be used.
+    """
+    if not user.is_active:
+        return False
     if user.permissions.access_all_entities(policy):
         return True
     entity_id = camera_entity_id(hass, camera_id)

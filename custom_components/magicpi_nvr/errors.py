@@ -1,6 +1,6 @@
 """What commands to cameras and questions to the library may fail with, in words for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -73,13 +73,18 @@ def camera_errors(camera: Camera, name: str) -> Iterator[None]:
         ) from err
 
 
+def for_kind[T](table: Mapping[type[RecordingError], T], err: RecordingError) -> T:
+    """Return what a table has for the kind of an error, or the kind that it is one of."""
+    return next(table[kind] for kind in type(err).__mro__ if kind in table)
+
+
 @contextmanager
 def recording_errors() -> Iterator[None]:
     """Tell a person what the library answers."""
     try:
         yield
     except RecordingError as err:
-        key, kind = RECORDING_ERRORS[type(err)]
+        key, kind = for_kind(RECORDING_ERRORS, err)
         raise kind(
             translation_domain=DOMAIN,
             translation_key=key,

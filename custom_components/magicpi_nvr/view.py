@@ -16,6 +16,7 @@ from homeassistant.util import dt as dt_util
 
 from .access import POLICY_READ, may
 from .const import DOMAIN
+from .errors import for_kind
 from .nvr import NotRunning, Nvr, running_nvr
 from .recording import (
     ClipGone,
@@ -151,7 +152,7 @@ class MagicPiView(HomeAssistantView):
                 status_code=HTTPStatus.BAD_REQUEST,
             )
         except RecordingError as err:
-            status, slug, message = ANSWERS[type(err)]
+            status, slug, message = for_kind(ANSWERS, err)
             return self.json({"error": slug, "message": message}, status_code=status)
 
     head = get

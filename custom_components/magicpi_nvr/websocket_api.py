@@ -25,6 +25,7 @@ from .access import (
     may,
 )
 from .const import DOMAIN
+from .errors import for_kind
 from .nvr import (
     EventChange,
     NotRunning,
@@ -34,8 +35,8 @@ from .nvr import (
     running_nvr,
 )
 from .pending import SIGNAL_WAITING, Waiting
-from .recording import Event, InvalidValue
-from .view import MAX_LIMIT
+from .recording import Event, InvalidValue, RecordingError
+from .view import ANSWERS, MAX_LIMIT
 from .views import event_clip_url, event_thumbnail_url, picture_url
 
 ERR_NOT_RUNNING: Final = "not_running"
@@ -79,6 +80,9 @@ def with_nvr(
             )
         except InvalidValue as err:
             connection.send_error(msg["id"], websocket_api.ERR_INVALID_FORMAT, str(err))
+        except RecordingError as err:
+            _, slug, message = for_kind(ANSWERS, err)
+            connection.send_error(msg["id"], slug, message)
 
     return handle
 

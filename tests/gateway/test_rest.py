@@ -599,6 +599,20 @@ async def test_internal_error(
     caplog.clear()
 
 
+async def test_recordings_on_a_storage_that_does_not_answer(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503, which a camera may ask again, and not the mistake of a server."""
+    _, auth = await gateway.register()
+
+    async def broken(*_args: Any, **_kwargs: Any) -> Any:
+        raise OSError("the storage does not answer")
+
+    monkeypatch.setattr(gateway.delegate, "recordings", broken)
+    status, body, _ = await gateway.call("GET", "/recordings", auth)
+    assert (status, body["error"]) == (503, "storage")
+
+
 async def test_requests_of_one_camera_are_bounded(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

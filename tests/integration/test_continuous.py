@@ -3,11 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from io import BytesIO
 import itertools
 import os
 from typing import Any
+from unittest.mock import Mock
 
 import av
 import pytest
@@ -16,7 +17,7 @@ from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from continuous_soak import compare, kept_frames
 from custom_components.magicpi_nvr.const import CONF_RECORD, DOMAIN, RECORD_CONTINUOUSLY
-from custom_components.magicpi_nvr.gateway import Clock
+from custom_components.magicpi_nvr.gateway import Clock, Frame
 from custom_components.magicpi_nvr.nvr import continuous
 from custom_components.magicpi_nvr.recording import ClipSpec, Event, VirtualFile
 from homeassistant.components.media_source import async_browse_media
@@ -298,6 +299,24 @@ async def stop_recording(installation: Installation, camera: VirtualCamera) -> N
     await installation.wait_until(
         lambda: not installation.nvr.recordings.is_recording(CAMERA_ID)
     )
+
+
+@pytest.mark.parametrize("year", [1970, 2026, 2045, 2200])
+def test_pieces_by_any_clock(year: int) -> None:
+    """The number of a piece has its 32 bits however far off the clock is, and is another one each time."""
+    recording = continuous.ContinuousRecordings(
+        recorder=Mock, is_wanted=lambda _: True, is_watched=lambda _: False
+    )
+    at_ms = round(datetime(year, 6, 1, tzinfo=UTC).timestamp() * 1000)
+    camera = Mock(id=CAMERA_ID)
+    numbers = []
+    for t in range(0, 2 * continuous.PIECE_MS, 60_000):
+        frame = Frame(CAMERA_ID, 1, 0, 1, 0, t, at_ms + t, b"", 320, 240, False)
+        taken = recording.take(camera, frame)
+        assert taken
+        numbers.append(taken.event)
+    assert len(set(numbers)) == 2
+    assert continuous.FIRST_PIECE <= min(numbers) < max(numbers) < 1 << 32
 
 
 async def test_ends_with_its_option(

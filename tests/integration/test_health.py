@@ -120,6 +120,26 @@ async def test_late_camera_waits(
     assert not settings.late_snoozed
 
 
+@pytest.mark.parametrize("ahead", ["late_since", "snooze", "both"])
+async def test_late_by_a_clock_that_was_ahead(
+    late_installation: Installation, hass: HomeAssistant, ahead: str
+) -> None:
+    """A time that lies ahead, because the clock was set back since, silences nothing."""
+    settings = late_installation.nvr.settings
+    presence = late_installation.camera().presence
+    future = now_ms() + 30 * 24 * HOUR_MS
+    if ahead in ("late_since", "both"):
+        presence.late_since_ms = future
+    if ahead in ("snooze", "both"):
+        settings.late_snoozed[CAMERA_ID] = future
+    await next_round(hass)
+    assert issue(hass, LATE)
+    # Who puts it off now is left alone all the same
+    settings.late_snoozed[CAMERA_ID] = now_ms()
+    await next_round(hass)
+    assert issue(hass, LATE) is None
+
+
 async def test_late_camera_is_removed(
     late_installation: Installation, hass: HomeAssistant, fix: Callable[[str, str], Any]
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
+import errno
 from pathlib import Path
 import socket
 import threading
@@ -10,6 +11,7 @@ from typing import Any
 from unittest.mock import AsyncMock, Mock, patch
 from zoneinfo import ZoneInfo
 
+from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
@@ -23,9 +25,12 @@ from custom_components.magicpi_nvr.recording import (
     StorageFailed,
 )
 from custom_components.magicpi_nvr.recording.capture import EventDropped
+from custom_components.magicpi_nvr.recording.library import annotate
+from custom_components.magicpi_nvr.recording.library.notes import write_notes
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.const import CONF_HOST, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.event import async_track_state_change_event
 from homeassistant.helpers.network import NoURLAvailableError
@@ -372,6 +377,31 @@ async def test_cleanup_by_schedule(
             await hass.async_block_till_done()
             assert called.call_count == night
     assert await nvr.recordings.library.event(last.id)
+
+
+async def test_timers_follow_a_clock_that_is_set_back(
+    installation: Installation, hass: HomeAssistant, freezer: FrozenDateTimeFactory
+) -> None:
+    """What was planned by a clock a month ahead is no month late: tonight is cleaned up, and the day counted."""
+    nvr = installation.nvr
+    usage, cleanup = nvr.recordings.usage, nvr.recordings.cleanup
+    freezer.tick(timedelta(days=30))
+    cleanup.schedule("0 2 * * *")
+    usage.time_changed()
+    freezer.tick(-timedelta(days=30))
+    nvr.delegate.clock_stepped()
+    now = dt_util.now()
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=1)
+    with (
+        patch.object(nvr.recordings, "async_purge") as purge,
+        patch.object(usage, "schedule") as count,
+    ):
+        async_fire_time_changed(hass, midnight)
+        await hass.async_block_till_done()
+        assert count.called
+        async_fire_time_changed(hass, midnight + timedelta(hours=24))
+        await hass.async_block_till_done()
+        assert purge.called
 
 
 async def test_retention_is_told(
@@ -765,6 +795,47 @@ async def test_lost_frames_are_told_by_the_clip(
     await installation.wait_until(
         lambda: (state := hass.states.get(sensor)) is None or state.state == "4"
     )
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_protection_that_the_disk_holds_up(
+    clip: RecordedEvent,
+    installation: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fails: bool,
+) -> None:
+    """It is answered with an error; who shows the event hears what became of it, whatever that is."""
+    recordings = installation.nvr.recordings
+    monkeypatch.setattr(
+        "custom_components.magicpi_nvr.recording.library.backend.DEADLINE_S", 0.5
+    )
+    answers = threading.Event()
+
+    def slow(path: Path, notes: Any) -> None:
+        answers.wait()
+        if fails:
+            raise OSError(errno.EIO, "no answer")
+        write_notes(path, notes)
+
+    monkeypatch.setattr(annotate, "write_notes", slow)
+    told: list[tuple[EventChange, bool]] = []
+    installation.nvr.changes.subscribe_events(
+        lambda change, event: told.append((change, event.protected))
+    )
+    try:
+        with pytest.raises(HomeAssistantError) as refused:
+            await installation.call(DOMAIN, "protect", event_id=clip.id)
+        assert refused.value.translation_key == "storage_failed"
+        assert told == []
+    finally:
+        answers.set()
+    await installation.wait_until(lambda: bool(told))
+    assert told == [(EventChange.UPDATED, not fails)]
+    last = recordings.last_event(CAMERA_ID)
+    assert last
+    assert last.protected is not fails
+    assert (f"Event {clip.id} was not changed" in caplog.text) is fails
 
 
 async def test_delete_that_the_disk_holds_up(

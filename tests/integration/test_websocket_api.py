@@ -2,14 +2,20 @@
 
 from email.utils import parsedate_to_datetime
 from typing import Any
+from unittest.mock import patch
 
+from pytest_homeassistant_custom_component.common import MockUser
 from pytest_homeassistant_custom_component.typing import (
     ClientSessionGenerator,
     MockHAClientWebSocket,
     WebSocketGenerator,
 )
 
-from custom_components.magicpi_nvr.recording import Event as RecordedEvent
+from custom_components.magicpi_nvr.recording import (
+    Event as RecordedEvent,
+    Library,
+    StorageFailed,
+)
 from homeassistant.core import HomeAssistant
 from tests.harness.home_assistant import CAMERA_ID, Installation, token_of
 
@@ -160,6 +166,36 @@ async def test_rights(
     await installation.nvr.recordings.async_protect(event.id, True)
     # The answer to this is the next that comes
     assert (await ask(client, "cameras"))["cameras"] == []
+
+
+async def test_deactivated_user(
+    clip: RecordedEvent,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    hass_read_only_access_token: str,
+    hass_read_only_user: MockUser,
+) -> None:
+    """Who is deactivated hears no more, also over a connection that was open before."""
+    client = await hass_ws_client(hass, hass_read_only_access_token)
+    assert len((await ask(client, "cameras"))["cameras"]) == 1
+    await ask(client, "subscribe")
+    hass_read_only_user.is_active = False
+    await installation.nvr.recordings.async_protect(clip.id, True)
+    # The answer to this is the next that comes
+    assert (await ask(client, "cameras"))["cameras"] == []
+    assert (await ask(client, "events"))["events"] == []
+
+
+async def test_storage_that_does_not_answer(
+    installation: Installation, hass_ws_client: WebSocketGenerator
+) -> None:
+    """It is said in a sentence, as over HTTP."""
+    client = await hass_ws_client()
+    with patch.object(
+        Library, "events", side_effect=StorageFailed("the storage does not answer")
+    ):
+        assert await refused(client, "events") == "storage"
 
 
 async def test_not_running(

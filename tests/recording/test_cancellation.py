@@ -153,6 +153,7 @@ async def test_cancelled_at_any_moment(
         "label": lambda: library.label(any_id(), ["Parcel"], "text"),
         "last_event": lambda: library.last_event(CAMERA),
         "make_room": lambda: library.make_room(0),
+        "make_more_room": lambda: library.make_more_room(0),
         "note_findings": lambda: library.note_findings(
             any_id(), Findings(verdict="seen", zones=("Door",))
         ),
@@ -165,7 +166,6 @@ async def test_cancelled_at_any_moment(
         "recent_files": library.recent_files,
         "rescan": lambda: library.rescan(list(recorder.files())),
         "threaded": lambda: library.threaded(lambda: list(recorder.files())),
-        "settled": library.settled,
         "thumbnail": lambda: library.thumbnail(any_id()),
         "usage": library.usage,
     }

@@ -3,7 +3,9 @@
 import asyncio
 from datetime import UTC, datetime
 import json
+from pathlib import Path
 import subprocess
+import threading
 
 import pytest
 
@@ -12,6 +14,7 @@ from custom_components.magicpi_nvr.recording.capture import (
     EventDropped,
     EventStarted,
 )
+from custom_components.magicpi_nvr.recording.files import replace_file
 from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import (
     FLAG_LAST,
@@ -117,6 +120,40 @@ async def test_picture_as_sent_and_not_while_warming_up(
     assert event.thumbnail
     stored = (recorder.settings.root / event.thumbnail).read_bytes()
     assert stored in {frame.jpeg for frame in (sent[3], sent[4], sent[6], sent[7])}
+
+
+async def test_event_ends_while_its_first_picture_is_written(
+    recorder: RunningRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last picture waits for it: both have one file on the way, and the one took the other's away."""
+    second, moved = threading.Event(), threading.Event()
+    calls = 0
+
+    class SlowOnce(Path):
+        def replace(self, target: Path) -> Path:
+            nonlocal calls
+            if ".jpg" in self.name:
+                calls += 1
+                if calls > 1:
+                    second.set()
+                elif second.wait(1):
+                    moved.wait(10)
+            path = super().replace(target)
+            moved.set()
+            return path
+
+    monkeypatch.setattr(f"{RECORDING}.capture.schedule._FIRST_THUMBNAIL_S", 0.0)
+    monkeypatch.setattr(
+        f"{RECORDING}.capture.schedule.replace_file",
+        lambda path, data: replace_file(SlowOnce(path), data),
+    )
+    for frame in frames(20, start_ms=NOON):
+        recorder.add(frame)
+    await until(lambda: calls)
+    recorder.capture.end_event(CAMERA, BOOT, 1)
+    event = await recorder.clip()
+    assert event.thumbnail
+    assert [type(item) for item in recorder.notices] == [EventStarted, ClipReady]
 
 
 async def test_doubles_and_strange_times(recorder: RunningRecorder) -> None:

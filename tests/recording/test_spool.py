@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 import pytest
@@ -117,3 +118,21 @@ def test_write_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert Spool.open(spool.path)[1] == frames
     spool.append([(frames[0], bytes(100))])
     assert len(Spool.open(spool.path)[1]) == 6
+
+
+def test_folder_goes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another event's spool that ends right now takes the folder away, and is no failure of this one."""
+    path = spool_path(tmp_path, EVENT)
+    real, taken = os.open, 0
+
+    def take(file: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        nonlocal taken
+        if file == path and flags & os.O_CREAT and taken < 2:
+            taken += 1
+            path.parent.rmdir()
+            path.parent.parent.rmdir()
+        return real(file, flags, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", take)
+    _, frames, _ = fill(tmp_path)
+    assert (taken, len(frames)) == (2, 5)

@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 import errno
 import os
 from pathlib import Path
+import shutil
 import threading
 from typing import Any
 
 import pytest
 
 from custom_components.magicpi_nvr.recording.capture import ClipReady, Problem, Solved
+from custom_components.magicpi_nvr.recording.capture.disk import DiskHealth
 from custom_components.magicpi_nvr.recording.errors import StorageFailed
 from custom_components.magicpi_nvr.recording.library.layout import MARKER, event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, RecordingSettings
@@ -418,3 +421,159 @@ async def test_full_disk_says_what_fills_it(
         assert "other files" in problem.detail
     finally:
         await recorder.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_hang_is_seen_by_the_library_first(
+    settings: RecordingSettings, hung: HungDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nothing is recorded, too, a disk that does not answer is no disk that is gone."""
+    monkeypatch.setattr(f"{RECORDING}.capture.disk.ROOM_CHECK_S", 0.1)
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.IDLE_CHECK_S", 0.1)
+    recorder = RunningRecorder(settings)
+    await recorder.start()
+
+    def usage(_: Path) -> Any:
+        hung.answers.wait()
+        return shutil.disk_usage("/")
+
+    monkeypatch.setattr(recorder.library._backend, "_disk_usage", usage)
+    try:
+        hung.answers.clear()
+        (problem,) = await recorder.heard(Problem)
+        assert problem == Problem("storage_hangs", "the storage does not answer")
+        hung.answers.set()
+        await recorder.heard(Solved, lambda item: item.kind == "storage_hangs")
+    finally:
+        await recorder.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_hang_in_the_middle_of_a_removal(
+    recorder: RunningRecorder, hung: HungDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the recorder asks of the library may hang behind work without a deadline."""
+    await record(recorder)
+    monkeypatch.setattr(f"{RECORDING}.library.library.CHANGE_DEADLINE_S", 0.5)
+    monkeypatch.setattr(f"{RECORDING}.capture.disk.ROOM_CHECK_S", 0.1)
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.IDLE_CHECK_S", 0.1)
+
+    def rewrite(*_: Any) -> int:
+        hung.answers.wait()
+        return 0
+
+    monkeypatch.setattr(recorder.library._removal, "_rewrite", rewrite)
+    hung.answers.clear()
+    recorder.change(free_space_floor=1 << 60)
+    (problem,) = await recorder.heard(Problem)
+    assert problem == Problem("storage_hangs", "the storage does not answer")
+
+
+def open_below(root: Path) -> list[str]:
+    """Return what this process has open below a folder."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.append(os.readlink(link))
+    return [name for name in found if name.startswith(os.fspath(root))]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
+async def test_nothing_stays_open_after_a_hang_through_the_stop(
+    settings: RecordingSettings, hung: HungDisk, call: str
+) -> None:
+    """The thread that was left behind closes its file once the disk answers, although nobody is there any more."""
+    recorder = RunningRecorder(settings)
+    await recorder.start()
+    for frame in frames(20, start_ms=NOON):
+        recorder.add(frame)
+    await until(lambda: recorder.capture.persisted(CAMERA, BOOT) > 0)
+    hung.calls = {call}
+    hung.answers.clear()
+    for frame in frames(20, start_ms=NOON + 2000, first_t=2000, first_seq=21):
+        recorder.add(frame)
+    await until(lambda: bool(hung.held))
+    async with asyncio.timeout(20):
+        await recorder.stop()
+    assert open_below(settings.root)
+    hung.answers.set()
+    await until(lambda: not open_below(settings.root), timeout=10)
+
+
+def _forget(marker: Path) -> None:
+    marker.unlink()
+
+
+def _empty(marker: Path) -> None:
+    marker.unlink()
+    marker.write_bytes(b"")
+
+
+def _spoil(marker: Path) -> None:
+    marker.unlink()
+    marker.write_bytes(b"[" * 100_000)
+
+
+def _fold(marker: Path) -> None:
+    marker.unlink()
+    marker.mkdir()
+
+
+@pytest.mark.parametrize("damage", [_forget, _empty, _spoil, _fold])
+async def test_marker_is_damaged_in_mid_event(
+    recorder: RunningRecorder, settings: RecordingSettings, damage: Any
+) -> None:
+    """The recordings are where they were: the marker is made again, and nobody is asked."""
+    await record(recorder)
+    sent = list(
+        frames(40, start_ms=NOON + 120_000, first_t=120_000, event=2, first_seq=11)
+    )
+    for frame in sent[:20]:
+        recorder.add(frame)
+    await until(lambda: recorder.capture.persisted(CAMERA, BOOT) > 10)
+    before = (settings.root / MARKER).read_bytes()
+    damage(settings.root / MARKER)
+    for frame in sent[20:]:
+        recorder.add(frame)
+    recorder.capture.end_event(CAMERA, BOOT, 2)
+    name = event_id(CAMERA, BOOT, 2)
+    await recorder.clip(name)
+    assert [number for _, number in recorder.shown(name)] == [f.seq for f in sent]
+    assert (settings.root / MARKER).read_bytes() == before
+    assert not [item for item in recorder.notices if isinstance(item, Problem)]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.ENOSPC])
+async def test_full_although_there_is_room(
+    recorder: RunningRecorder, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A quota, or no more inodes: the oldest recordings make room for the new ones."""
+    await record(recorder)
+    (old,) = recorder.files()
+    probe, pwrite = DiskHealth._probe, os.pwrite
+
+    def refuse() -> None:
+        if (recorder.settings.root / old).exists():
+            raise OSError(number, os.strerror(number))
+
+    def try_it(self: DiskHealth) -> None:
+        refuse()
+        probe(self)
+
+    def write(file: int, data: Any, offset: int) -> int:
+        refuse()
+        return pwrite(file, data, offset)
+
+    monkeypatch.setattr(DiskHealth, "_probe", try_it)
+    monkeypatch.setattr(os, "pwrite", write)
+    hours = 3 * 3600 * 1000
+    sent = list(frames(10, start_ms=NOON + hours, first_t=hours, event=2, first_seq=11))
+    for frame in sent:
+        recorder.add(frame, flags=FLAG_LAST if frame is sent[-1] else 0)
+    await recorder.heard(Problem, lambda item: item.kind == "storage_full")
+    await recorder.heard(Solved, lambda item: item.kind == "storage_full")
+    event = await recorder.clip(event_id(CAMERA, BOOT, 2))
+    assert event.frames == 10
+    assert [item.id for item in (await recorder.library.events()).events] == [event.id]

@@ -336,6 +336,8 @@ class CameraApi:
             )
         except ValueError:
             raise _ApiError(400, "bad_request", "cursor is none") from None
+        except OSError:
+            raise _ApiError(503, "storage", "the recordings do not answer") from None
         return web.json_response(page)
 
     async def _stats(self, _request: web.Request, camera: Camera) -> web.StreamResponse:

@@ -52,7 +52,7 @@ class GatewayDelegate(Protocol):
         limit: int,
         cursor: str | None,
     ) -> Awaitable[dict[str, Any]]:
-        """Answer `GET /recordings`; ValueError for a cursor that is none."""
+        """Answer `GET /recordings`; ValueError for a cursor that is none, OSError where the storage does not answer."""
 
     def firmware(self, camera_id: str, sha256: str) -> Path | None:
         """Return the image of this hash."""

@@ -106,7 +106,8 @@ class ContinuousRecordings:
             self.end_piece(camera.id)
             # Once each, also where the clock was set back
             event = max(
-                FIRST_PIECE + frame.captured_ms // 1000,
+                # By a clock far ahead the seconds alone would fill it
+                FIRST_PIECE + frame.captured_ms // 1000 % FIRST_PIECE,
                 self._last_events.get(camera.id, 0) + 1,
             )
             self._last_events[camera.id] = event

@@ -102,10 +102,10 @@ class Nvr(StartSteps):
             if plan.options.detection != before.options.detection:
                 self._reload_cameras()
             self.recordings.update_settings(plan.recording)
-            self.recordings.schedule_cleanup(plan.options.cleanup)
+            self.recordings.cleanup.schedule(plan.options.cleanup)
             self.gateway.update_settings(plan.gateway)
             # Another time zone has another day
-            self.recordings.usage.schedule()
+            self.recordings.usage.time_changed()
 
     async def _async_start(self) -> None:
         """Do the steps that are not done; where one fails, none that holds something is left."""

@@ -12,7 +12,7 @@ from ..const import DOMAIN, LOGGER
 from ..gateway import Camera, Change, Frame
 from ..gateway.camera.configuration import keys_for
 from ..options import CameraOptions
-from ..recording import REASON_CHECK_IN, REASON_CONTINUOUS, InvalidValue
+from ..recording import REASON_CHECK_IN, REASON_CONTINUOUS, InvalidValue, RecordingError
 from .changes import Changes, NvrChange
 from .continuous import ContinuousRecordings
 from .entries import Entries
@@ -206,9 +206,10 @@ class CameraDelegate:
 
     @callback
     def clock_stepped(self) -> None:
-        """Say so at once, and count what today has: the day may be another."""
+        """Say so at once, and follow the day, which may be another."""
         self._issues.check_clock()
-        self._recordings.usage.schedule()
+        self._recordings.usage.time_changed()
+        self._recordings.cleanup.clock_stepped()
 
     @callback
     def camera_registered(self, camera: Camera, token_data: Mapping[str, Any]) -> None:
@@ -301,7 +302,7 @@ class CameraDelegate:
         limit: int,
         cursor: str | None,
     ) -> dict[str, Any]:
-        """Answer a camera that asks for its own recordings; raises ValueError."""
+        """Answer a camera that asks for its own recordings; raises ValueError, OSError."""
         try:
             page = await self._recordings.library.events(
                 camera=camera_id,
@@ -312,6 +313,8 @@ class CameraDelegate:
             )
         except InvalidValue as err:
             raise ValueError(str(err)) from err
+        except RecordingError as err:
+            raise OSError(str(err)) from err
         return {
             "recordings": [event_as_dict(event) for event in page.events],
             "cursor": page.cursor,

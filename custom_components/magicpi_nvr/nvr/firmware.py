@@ -121,7 +121,7 @@ def read_folders(
                 continue
             try:
                 images.append(_read_image(manifest, keys))
-            except (OSError, ValueError, KeyError, TypeError) as err:
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:
                 refused[manifest.name] = (
                     f"{err} is missing" if isinstance(err, KeyError) else str(err)
                 )

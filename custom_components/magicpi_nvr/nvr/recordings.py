@@ -10,14 +10,9 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import datetime
 from typing import Any, Final, Protocol
 
-from cronsim import CronSim
-
-from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
-from homeassistant.helpers.event import async_track_point_in_utc_time
-from homeassistant.util import dt as dt_util
+from homeassistant.core import HomeAssistant, callback
 
 from ..const import LOGGER
 from ..gateway import Camera
@@ -39,10 +34,12 @@ from ..recording import (
     RecordingSettings,
     SampleTap,
     Solved,
+    StillChanging,
     StorageFailed,
     prepare_root,
 )
 from .changes import Changes, EventChange, NvrChange
+from .cleanup import Cleanup
 from .issues import Issues
 from .manual import ManualRecordings
 from .usage import Usage
@@ -129,6 +126,7 @@ class Recordings:
         # Counts a camera's frame that no disk took
         self.on_frame_given_up: Callable[[str], None] = lambda _: None
         self.usage = Usage(changes, lambda: self.library, self._run)
+        self.cleanup = Cleanup(hass, lambda: self.async_purge())
         # What is wrong with recording, by kind
         self.problems: dict[str, str] = {}
         # Set while the recorder takes frames
@@ -141,7 +139,6 @@ class Recordings:
         self._begun: set[asyncio.Task[Any]] = set()
         self._recording_now: dict[str, set[str]] = {}
         self._last_events: dict[str, Event] = {}
-        self._cancel_cleanup: CALLBACK_TYPE | None = None
 
     # ---- life ----
 
@@ -343,35 +340,6 @@ class Recordings:
 
     # ---- cleanup ----
 
-    @callback
-    def schedule_cleanup(self, schedule: str) -> None:
-        """Clean up whenever a cron expression says, instead of an earlier one."""
-        self.cancel_cleanup()
-
-        async def clean_up(_now: datetime) -> None:
-            self._cancel_cleanup = None
-            self.schedule_cleanup(schedule)
-            try:
-                report = await self.async_purge()
-            except RecordingError as err:
-                LOGGER.warning("The recordings are not cleaned up: %s", err)
-                return
-            LOGGER.debug(
-                "Cleaned up: %d events, %d bytes", len(report.events), report.freed
-            )
-
-        at = next(CronSim(schedule, dt_util.now()))
-        self._cancel_cleanup = async_track_point_in_utc_time(
-            self._hass, clean_up, dt_util.as_utc(at)
-        )
-
-    @callback
-    def cancel_cleanup(self) -> None:
-        """Clean up no more."""
-        if self._cancel_cleanup:
-            self._cancel_cleanup()
-            self._cancel_cleanup = None
-
     async def async_purge(
         self,
         *,
@@ -406,40 +374,63 @@ class Recordings:
         task.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(task)
 
+    async def _change(
+        self,
+        event_id: str,
+        change: Coroutine[Any, Any, Event],
+        done: Callable[[Event], Awaitable[None]],
+    ) -> Event:
+        """Change an event and tell of it, also where a disk holds it up for longer than its caller waits."""
+
+        async def followed() -> Event:
+            try:
+                event = await change
+            except StillChanging as err:
+                self._run(self._async_follow_late(event_id, err.change, done))
+                raise
+            await done(event)
+            return event
+
+        return await self._whole(followed())
+
+    async def _async_follow_late(
+        self,
+        event_id: str,
+        change: asyncio.Task[Event],
+        done: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        """Tell of a change that was answered with an error, once it is over."""
+        await asyncio.wait({change})
+        if change.cancelled():
+            return
+        if (error := change.exception()) is None:
+            await done(change.result())
+            return
+        LOGGER.warning("Event %s was not changed: %s", event_id, error)
+        # Who shows the change already learns what is so
+        if event := await self.library.event(event_id):
+            self._updated(event)
+
     async def async_delete(self, event_id: str) -> Event:
         """Delete an event; raises RecordingError."""
-        return await self._whole(self._async_delete(event_id))
+        return await self._change(
+            event_id, self.library.delete(event_id), self._async_deleted
+        )
 
-    async def _async_delete(self, event_id: str) -> Event:
-        try:
-            event = await self.library.delete(event_id)
-        except StorageFailed:
-            self._run(self._async_follow_late(event_id))
-            raise
+    async def _async_deleted(self, event: Event) -> None:
         if self.copies is not None:
-            await self.copies.async_deleted(event_id)
+            await self.copies.async_deleted(event.id)
         self.gone([event])
-        return event
-
-    async def _async_follow_late(self, event_id: str) -> None:
-        """Tell of a deletion that the disk held up for too long, once it is over."""
-        if (event := await self.library.event(event_id)) is None:
-            return
-        await self.library.settled()
-        if await self.library.event(event_id) is None:
-            if self.copies is not None:
-                await self.copies.async_deleted(event_id)
-            self.gone([event])
 
     async def async_restore(self, event_id: str) -> Event:
         """Bring a remote event back to the disk; raises RecordingError."""
-        return await self._whole(self._async_restore(event_id))
+        return await self._change(
+            event_id, self.library.copies.restore(event_id), self._async_changed
+        )
 
-    async def _async_restore(self, event_id: str) -> Event:
-        event = await self.library.copies.restore(event_id)
+    async def _async_changed(self, event: Event) -> None:
         self._updated(event)
         self.usage.schedule()
-        return event
 
     async def async_thumbnail(self, event_id: str) -> bytes | None:
         """Return the picture of an event; raises CopyUnreachable, StorageFailed."""
@@ -455,19 +446,18 @@ class Recordings:
 
     async def async_protect(self, event_id: str, on: bool) -> Event:
         """Keep an event from being deleted, or no longer; raises RecordingError."""
-        return await self._whole(self._async_note(self.library.protect(event_id, on)))
-
-    async def _async_note(self, change: Coroutine[Any, Any, Event]) -> Event:
-        event = await change
-        self._updated(event)
-        return event
+        return await self._change(
+            event_id, self.library.protect(event_id, on), self._async_changed
+        )
 
     async def async_label(
         self, event_id: str, labels: list[str], description: str | None
     ) -> Event:
         """Set an event's labels, and its description unless that is None; raises RecordingError."""
-        return await self._whole(
-            self._async_note(self.library.label(event_id, labels, description))
+        return await self._change(
+            event_id,
+            self.library.label(event_id, labels, description),
+            self._async_changed,
         )
 
     @callback

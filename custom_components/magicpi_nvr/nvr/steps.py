@@ -173,8 +173,8 @@ class StartSteps:
             )
         )
         undo.callback(self.recordings.usage.track_midnight(self.hass))
-        self.recordings.schedule_cleanup(self.plan.options.cleanup)
-        undo.callback(self.recordings.cancel_cleanup)
+        self.recordings.cleanup.schedule(self.plan.options.cleanup)
+        undo.callback(self.recordings.cleanup.cancel)
         for event, handler in (
             (EVENT_CORE_CONFIG_UPDATE, self._handle_core_config_update),
             (EVENT_HOMEASSISTANT_STOP, self._async_handle_stop),

@@ -34,6 +34,8 @@ class Usage:
         self._clips_today: dict[str, int] = {}
         self._stale = False
         self._counting = False
+        self._track: Callable[[], CALLBACK_TYPE] = lambda: _nothing
+        self._untrack: CALLBACK_TYPE = _nothing
 
     def clips_today(self, camera_id: str) -> int:
         """Return how many events the local day has so far."""
@@ -94,4 +96,25 @@ class Usage:
             self.schedule()
 
         # Where summer time begins at midnight, that hour is left out
-        return async_track_time_change(hass, new_day, hour=[0, 1], minute=0, second=0)
+        self._track = lambda: async_track_time_change(
+            hass, new_day, hour=[0, 1], minute=0, second=0
+        )
+        self._untrack = self._track()
+
+        @callback
+        def end() -> None:
+            self._untrack()
+            self._track, self._untrack = lambda: _nothing, _nothing
+
+        return end
+
+    @callback
+    def time_changed(self) -> None:
+        """Count again, and wait for the midnight that comes now: clock or time zone are others."""
+        self._untrack()
+        self._untrack = self._track()
+        self.schedule()
+
+
+def _nothing() -> None:
+    """End what does not run."""

@@ -23,6 +23,7 @@ from .errors import (
     InvalidValue,
     NothingRecorded,
     RecordingError,
+    StillChanging,
     StorageFailed,
 )
 from .library import Library
@@ -92,6 +93,7 @@ __all__ = [
     "RecordingSettings",
     "SampleTap",
     "Solved",
+    "StillChanging",
     "StorageFailed",
     "StorageStats",
     "StoredFile",

@@ -1,5 +1,8 @@
 """What recording answers when it cannot do what was asked."""
 
+from asyncio import Task
+from typing import Any
+
 
 class RecordingError(Exception):
     """Base of all answers below."""
@@ -39,3 +42,12 @@ class CopyUnreachable(ClipGone):
 
 class StorageFailed(RecordingError):
     """The storage refused a change; the cause says why."""
+
+
+class StillChanging(StorageFailed):
+    """The storage does not answer in time; `change` goes on and will have an outcome."""
+
+    def __init__(self, change: Task[Any]) -> None:
+        """Prepare the sentence."""
+        super().__init__("the storage does not answer")
+        self.change = change

@@ -1,12 +1,12 @@
 """Threads for file work, with deadlines: a disk that does not answer blocks neither a caller nor the end of the process."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Thread, current_thread
 from time import monotonic
 from typing import Any, override
 
@@ -14,7 +14,7 @@ from typing import Any, override
 class DiskHangs(TimeoutError):
     """The disk did not answer in time. `running` is the work that was begun and goes on; None = it never began."""
 
-    def __init__(self, running: asyncio.Future[Any] | None = None) -> None:
+    def __init__(self, running: Future[Any] | None = None) -> None:
         """Prepare the sentence."""
         super().__init__("the storage does not answer")
         self.running = running
@@ -75,7 +75,38 @@ class DiskThreads(Executor):
         done, _ = await asyncio.wait({waiter}, timeout=deadline_s)
         if done:
             return waiter.result()
-        raise DiskHangs(None if future.cancel() else waiter)
+        raise DiskHangs(None if future.cancel() else future)
+
+    def after(
+        self, begun: Collection[Future[Any]], job: Callable[[], object]
+    ) -> Future[None]:
+        """Run a job once overdue work has ended, whenever that is: also after shutdown()."""
+        done: Future[None] = Future()
+        running = len(begun)
+        lock = Lock()
+
+        def run() -> None:
+            try:
+                job()
+            except BaseException as err:  # noqa: BLE001 - nobody may wait for it any more
+                done.set_exception(err)
+            else:
+                done.set_result(None)
+
+        def ended(_: Future[Any]) -> None:
+            nonlocal running
+            with lock:
+                running -= 1
+                if running:
+                    return
+            if current_thread() in self._threads:
+                run()
+            else:
+                self.submit(run)
+
+        for future in begun:
+            future.add_done_callback(ended)
+        return done
 
     @override
     def shutdown(

@@ -1057,6 +1057,83 @@ async def test_wakes_write_nothing(tmp_path: Path) -> None:
         assert gateway.server.cameras[CAMERA_ID].counters.wakes == wakes
 
 
+async def test_lost_pictures_are_written_soon(tmp_path: Path) -> None:
+    """A crash forgets at most five minutes of what was lost; a camera that loses on and on writes no more often."""
+    async with run_gateway(tmp_path) as gateway:
+        camera, auth = await gateway.register()
+        storage = gateway.storage
+
+        async def written(saves: int) -> None:
+            await until(lambda: storage.saves > saves)
+            assert storage.saves == saves + 1
+
+        async with gateway.connect(auth) as connection:
+            await connection.greet()
+            await until(lambda: camera.session is not None)
+            for lose in (
+                lambda: camera.event_ended(2),
+                camera.frame_given_up,
+                lambda: camera.counters.drops.update(["crc"]),
+            ):
+                saves = storage.saves
+                gateway.clock.ahead += 301
+                await ticks(gateway, 2)
+                assert storage.saves == saves
+                lose()
+                await written(saves)
+                lose()
+                await ticks(gateway, 2)
+                assert storage.saves == saves + 1
+                gateway.clock.ahead += 301
+                await written(saves + 1)
+            saved = storage.flush()
+            assert saved is not None
+            assert saved["cameras"][CAMERA_ID]["counters"]["lost"] == 6
+            assert saved["cameras"][CAMERA_ID]["counters"]["drops"] == {"crc": 2}
+
+
+async def ticks(gateway: RunningGateway, count: int) -> None:
+    """Return after so many ticks of the gateway."""
+    ticked = 0
+    tick = gateway.registry.tick
+
+    def counted() -> None:
+        nonlocal ticked
+        tick()
+        ticked += 1
+
+    gateway.registry.tick = counted  # type: ignore[method-assign]
+    await until(lambda: ticked > count)
+    gateway.registry.tick = tick  # type: ignore[method-assign]
+
+
+async def test_motion_that_comes_and_goes_in_one_turn_is_told_twice(
+    gateway: RunningGateway,
+) -> None:
+    """A loop that is late hears of beginning and end at once; so does who listens, one after the other."""
+    camera, _ = await gateway.register()
+    heard: list[tuple[bool, int]] = []
+    camera.subscribe(lambda _: heard.append((camera.motion, camera.event)))
+    camera.handle_motion(5, True)
+    camera.handle_motion(5, False)
+    camera.handle_motion(6, True)
+    await until(lambda: len(heard) >= 3)
+    assert heard == [(True, 5), (False, 0), (True, 6)]
+
+
+async def test_rings_in_one_turn_are_told_each(gateway: RunningGateway) -> None:
+    """Nobody waits at the door because somebody rang before."""
+    camera, _ = await gateway.register()
+    heard: list[int] = []
+    camera.subscribe(
+        lambda _: heard.append(camera.ring.event if camera.ring else 0), Change.RING
+    )
+    camera.handle_ring(77, 1, 1000, 0)
+    camera.handle_ring(77, 2, 2000, 0)
+    await until(lambda: len(heard) >= 2)
+    assert heard == [1, 2]
+
+
 # Stored by another version
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -41,6 +41,8 @@ MAX_LOG_LINES: Final = 50
 UNKNOWN: Final = "unknown"
 # Between pictures that a camera takes without a connection, for who wants them
 KEEP_MS: Final = 800
+# A crash forgets no more of what was lost; memory cards wear.
+SAVE_LOST_S: Final = 300
 # Counters change with every frame; subscribers hear of it every so many ticks of the gateway.
 COUNTER_TICKS: Final = 20
 
@@ -128,6 +130,7 @@ class Camera:
         self._counter_ticks = 0
         self._notified_bytes = 0
         self._has_lost = False
+        self._saved_lost = 0
 
     # State that survives restarts
 
@@ -172,6 +175,7 @@ class Camera:
         camera.telemetry = Telemetry.from_dict(data.get("telemetry"))
         camera.config = Configuration.from_dict(data.get("config"), camera.caps)
         camera.counters = Counters.from_dict(data.get("counters"))
+        camera._saved_lost = camera.counters.lost + camera.counters.dropped
         camera.update.restore(data)
         camera.presence = Presence(
             host.clock, sleeps=camera.sleeps, interval_s=camera._heartbeat_s()
@@ -325,6 +329,7 @@ class Camera:
         """The session is over; nothing happens when a newer one has taken its place."""
         if self.session is not session:
             return
+        self.handle_motion(0, False)
         self.session = None
         bye, self._bye = self._bye, None
         self.presence.disconnected(
@@ -332,11 +337,6 @@ class Camera:
         )
         if self.status is CameraStatus.OFFLINE:
             _LOGGER.info("Camera %s (%s) went offline", self.name, self.id)
-        self.event = 0
-        changes = Change.STATUS | Change.COUNTERS
-        if self.motion:
-            self.motion = False
-            changes |= Change.MOTION
         if self.update.progress and self.update.progress.running:
             self.update.disconnected()
             self._update_changed()
@@ -344,7 +344,7 @@ class Camera:
             self._pictures_changed()
         self._commands.disconnected()
         self._live.disconnected()
-        self.notify(changes)
+        self.notify(Change.STATUS | Change.COUNTERS)
         self._host.save_later()
 
     def clock_stepped(self, step_ms: int) -> None:
@@ -362,7 +362,9 @@ class Camera:
         if self._has_lost:
             self._has_lost = False
             self.notify(Change.COUNTERS | Change.LOST)
-            self._host.save_later()
+        if (lost := self.counters.lost + self.counters.dropped) != self._saved_lost:
+            self._saved_lost = lost
+            self._host.save_later(SAVE_LOST_S)
         if self.presence.tick(connected=connected):
             if self.status is CameraStatus.LATE:
                 _LOGGER.info("Camera %s (%s) is late", self.name, self.id)
@@ -425,15 +427,18 @@ class Camera:
 
     def handle_motion(self, event: int, active: bool) -> None:
         """Motion begins or ends."""
-        self.event = event if active else 0
         if active is not self.motion:
+            # After a late turn of the loop both come at once
+            self._subscribers.flush(Change.MOTION.value)
             self.motion = active
             self.notify(Change.MOTION)
+        self.event = event if active else 0
 
     def handle_ring(self, boot: int, event: int, t: int, at_ms: int) -> None:
         """Somebody pressed the button; after a reconnect the camera repeats it."""
         if self.ring and (self.ring.boot, self.ring.t) == (boot, t):
             return
+        self._subscribers.flush(Change.RING.value)
         self.ring = Ring(boot, event, t, at_ms)
         self.notify(Change.RING)
 

@@ -69,6 +69,12 @@ class Subscribers:
         if self._handle is None:
             self._handle = asyncio.get_running_loop().call_soon(self._call_back)
 
+    def flush(self, change: int) -> None:
+        """Call back now where such a change waits: what it is about is about to change again."""
+        if self._pending & change and self._handle is not None:
+            self._handle.cancel()
+            self._call_back()
+
     def _call_back(self) -> None:
         changes, self._pending = self._pending, 0
         self._handle = None

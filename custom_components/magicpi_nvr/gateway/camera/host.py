@@ -1,9 +1,11 @@
 """What a camera needs from outside: its registry, and its connection."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..clock import Clock
 from ..protocol import CloseCode
+
+SAVE_LATER_S: Final = 3600
 
 
 class CameraHost(Protocol):
@@ -14,8 +16,8 @@ class CameraHost(Protocol):
     def save(self) -> None:
         """Write soon what must survive a restart."""
 
-    def save_later(self) -> None:
-        """Write within an hour or at the stop what changes all the time: storage wears."""
+    def save_later(self, within_s: float = SAVE_LATER_S) -> None:
+        """Write what changes all the time so long after the last write, or at the stop: storage wears."""
 
     async def begin_rekey(self, camera_id: str) -> str:
         """Return a new key that is good beside the old one, once it is on disk."""

@@ -10,6 +10,7 @@ import secrets
 from typing import Any, Final, Protocol
 
 from ..camera.camera import RESTORE_ERRORS, Camera
+from ..camera.host import SAVE_LATER_S
 from ..clock import Clock
 from ..messages import Registration
 from ..protocol import is_camera_id
@@ -20,7 +21,6 @@ _LOGGER = logging.getLogger(__name__)
 
 # Of what is stored. A later version is read as far as this one understands it.
 VERSION: Final = 1
-SAVE_LATER_S: Final = 3600
 TOKEN_LIFETIME_S: Final = 600
 MAX_TOKENS: Final = 256
 SECRET_BYTES: Final = 32
@@ -91,7 +91,8 @@ class Registry:
         self.cameras: dict[str, Camera] = {}
         self._storage = storage
         self._by_board: dict[str, Camera] = {}
-        self._unsaved = False
+        # So long after the last write the next one is due, None = there is nothing to write
+        self._save_within_s: float | None = None
         self._saved_at = self.clock.monotonic()
         self._credentials: dict[str, _Credentials] = {}
         self._tokens: dict[str, _Token] = {}
@@ -133,23 +134,26 @@ class Registry:
         self._saved()
         await self._storage.save_now(self._as_dict)
 
-    def save_later(self) -> None:
-        """Write within an hour or at the stop: what changes at each wake must not wear an SD card."""
-        self._unsaved = True
+    def save_later(self, within_s: float = SAVE_LATER_S) -> None:
+        """Write so long after the last write, or at the stop: what changes at each wake must not wear an SD card."""
+        self._save_within_s = min(within_s, self._save_within_s or within_s)
 
     async def flush(self) -> None:
         """Write what waits for `save_later`."""
-        if self._unsaved:
+        if self._save_within_s is not None:
             await self.save_now()
 
     def tick(self) -> None:
-        """Write what has waited for an hour, and end the wait for cameras whose token ran out."""
-        if self._unsaved and self.clock.monotonic() - self._saved_at >= SAVE_LATER_S:
+        """Write what has waited long enough, and end the wait for cameras whose token ran out."""
+        if (
+            self._save_within_s is not None
+            and self.clock.monotonic() - self._saved_at >= self._save_within_s
+        ):
             self.save()
         self._expire_tokens()
 
     def _saved(self) -> None:
-        self._unsaved = False
+        self._save_within_s = None
         self._saved_at = self.clock.monotonic()
 
     def _as_dict(self) -> dict[str, Any]:

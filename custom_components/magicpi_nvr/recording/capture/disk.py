@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 import errno
 from functools import partial
 import logging
@@ -25,6 +26,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _THREADS = 4
 _PROBE_SIZE = 1024 * 1024  # bytes
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskHealth:
@@ -37,8 +39,9 @@ class DiskHealth:
         self._problems = problems
         self._threads = DiskThreads(_THREADS, "magicpi-write", root)
         self._hanging: set[asyncio.Future[Any]] = set()
-        self._later: set[asyncio.Task[None]] = set()
+        self._later: set[asyncio.Future[None]] = set()
         self._checked = 0.0  # monotonic s
+        self._more = _PROBE_SIZE  # bytes, freed last though there was room
         self._is_stopping = False
 
     @property
@@ -59,28 +62,25 @@ class DiskHealth:
                 job, STOP_DEADLINE_S if self._is_stopping else DEADLINE_S
             )
         except DiskHangs as err:
-            if (running := err.running) is not None:
+            if err.running is not None:
+                running = asyncio.wrap_future(err.running)
                 self._hanging.add(running)
-                running.add_done_callback(self._hanging.discard)
+                running.add_done_callback(self._over)
             raise
 
     def run_after(
-        self, running: Collection[asyncio.Future[Any]], job: Callable[[], object]
+        self, running: Collection[Future[Any]], job: Callable[[], object]
     ) -> None:
-        """Run a job once overdue work has ended, whenever that is."""
+        """Run a job once overdue work has ended, whenever that is, also after stop()."""
+        later = asyncio.wrap_future(self._threads.after(running, job))
+        self._later.add(later)
+        later.add_done_callback(self._over)
 
-        async def wait() -> None:
-            await asyncio.wait(running)
-            await self._threads.run(job, None)
-
-        task = asyncio.create_task(wait())
-        self._later.add(task)
-        task.add_done_callback(self._later_done)
-
-    def _later_done(self, task: asyncio.Task[None]) -> None:
-        self._later.discard(task)
-        if not task.cancelled():
-            task.exception()
+    def _over(self, work: asyncio.Future[Any]) -> None:
+        self._hanging.discard(work)
+        self._later.discard(work)
+        if not work.cancelled():
+            work.exception()
 
     def begin_stop(self) -> None:
         """Wait less from now on."""
@@ -96,9 +96,6 @@ class DiskHealth:
             )
         else:
             self._threads.shutdown(wait=False, cancel_futures=True)
-        for task in self._later:
-            task.cancel()
-        await asyncio.gather(*self._later, return_exceptions=True)
 
     def check_root(self) -> None:
         """Raise OSError unless the storage is the one that was chosen. Blocking."""
@@ -115,7 +112,7 @@ class DiskHealth:
             self._problems.report("storage_other", str(cause.strerror))
             return
         number = cause.errno if isinstance(cause, OSError) else None
-        is_full = number in (errno.ENOSPC, errno.EDQUOT)
+        is_full = number in _FULL
         self._problems.report(
             "storage_full" if is_full else "storage_gone", str(cause or error)
         )
@@ -140,7 +137,7 @@ class DiskHealth:
                 await self.run(self.check_root)
             has_room = await self._library.make_room(needed)
             if is_bad:
-                await self.run(self._probe)
+                await self._try(has_room)
         except (OSError, RecordingError) as err:
             if not is_bad and not self._is_stopping:
                 # What the library says keeps its cause: a disk that hangs is not one that is gone.
@@ -164,6 +161,18 @@ class DiskHealth:
             problems.report(
                 "only_protected_left" if protected else "storage_taken", detail
             )
+
+    async def _try(self, has_room: bool) -> None:
+        """Raise OSError unless files can be written."""
+        try:
+            await self.run(self._probe)
+        except OSError as err:
+            if has_room and err.errno in _FULL:
+                # Not by its figures: a quota, or its inodes, may be used up.
+                self._more *= 2
+                await self._library.make_more_room(self._more)
+            raise
+        self._more = _PROBE_SIZE
 
     def _probe(self) -> None:
         """Raise OSError unless files can be written. Blocking."""

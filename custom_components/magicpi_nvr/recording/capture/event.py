@@ -118,6 +118,7 @@ class OngoingEvent:
     spooled: int = 0  # frames that need the spool
     spool_size: int = 0  # bytes that are counted
     spooling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    picturing: asyncio.Lock = field(default_factory=asyncio.Lock)
     last_at: int = -1
     interval_ms: int = 100
     last_arrival: float = 0.0

@@ -231,6 +231,11 @@ class Schedule:
 
     async def _save_thumbnail(self, event: OngoingEvent) -> None:
         """Write the best picture so far, unless the one on disk is nearly as good."""
+        # The first one may be under way when the event ends: it would take the other's file away
+        async with event.picturing:
+            await self._save_best(event)
+
+    async def _save_best(self, event: OngoingEvent) -> None:
         chooser = event.chooser
         if (jpeg := chooser.best) is None or (
             event.thumbnail and chooser.score <= event.thumbnail_score * _BETTER

@@ -6,6 +6,7 @@ Long because feeding, collecting, writing, syncing and leaving a file share the 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -97,7 +98,7 @@ class SegmentEncoding:
         self._config: VideoConfig | None = None
         self._part: HourPath | None = None
         self._broken: StorageFailed | None = None
-        self._overdue: list[asyncio.Future[Any]] = []  # threads that use the file
+        self._overdue: list[Future[Any]] = []  # threads that use the file
         self._counted = 0  # bytes of the segment that the event has
         self._index_pause = 0.0
         self._indexed_at = 0.0

@@ -23,6 +23,7 @@ _CRC = struct.Struct(">I")
 _MARKER = b"JPEG"
 _PICTURE = _RECORD.size + _CRC.size
 _MAX_PICTURE = 16 * 1024 * 1024
+_TRIES = 10
 
 
 class SpoolError(Exception):
@@ -139,7 +140,6 @@ class Spool:
             pieces += (record, _CRC.pack(crc32(jpeg, crc32(record))), jpeg)
             placed.append(replace(frame, offset=end))
             end += _PICTURE + len(jpeg)
-        make_folder(self.path.parent)
         with _opened(self.path, os.O_RDWR | os.O_CREAT) as file:
             try:
                 write_at(file, b"".join(pieces), self._end)
@@ -176,12 +176,26 @@ class Spool:
 
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
-    """Open a file for a moment."""
-    file = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    """Open a file for a moment; one that is made gets its folders."""
+    file = _open(path, flags)
     try:
         yield file
     finally:
         os.close(file)
+
+
+def _open(path: Path, flags: int) -> int:
+    tries = _TRIES if flags & os.O_CREAT else 1
+    while True:
+        tries -= 1
+        try:
+            if flags & os.O_CREAT:
+                make_folder(path.parent)
+            return os.open(path, flags | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:
+            # Another spool may have been the last in a folder, and have taken it away.
+            if not tries:
+                raise
 
 
 def _read_header(file: int) -> tuple[SpoolHeader, int]:

@@ -1,6 +1,6 @@
 """Changing the notes of an event, on disk and in the index."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
 from ..model import Event
@@ -20,6 +20,18 @@ async def remove_notes(backend: Backend, events: Iterable[Event]) -> None:
             file,
             partial(_without, ids),
         )
+
+
+async def protected_on_disk(backend: Backend, events: Sequence[Event]) -> set[str]:
+    """Return the events that notes protect although the index does not know, which it does then. Raises OSError."""
+    kept: set[str] = set()
+    ids = {event.id for event in events}
+    for file in {HourPath.parse(event.path).notes for event in events}:
+        notes = await backend.change(read_notes, backend.root / file)
+        if missed := ids & {name for name, note in notes.items() if note.protected}:
+            kept |= missed
+            await backend.indexed(backend.index.put_notes, file, notes)
+    return kept
 
 
 async def write_note(

@@ -11,7 +11,7 @@ from pathlib import Path
 import time
 from typing import Any
 
-from ..errors import StorageFailed
+from ..errors import StillChanging, StorageFailed
 from ..hourfile import Claims
 from ..model import Event, RecordingSettings
 from ..state import STATE_FILE, State
@@ -108,7 +108,7 @@ class Backend:
     ) -> T:
         """Run a change of files to its end, also when the caller is cancelled or is not answered in time.
 
-        Raises StorageFailed when nothing moved for `deadline_s`, or DEADLINE_S; the change goes on and keeps its claims.
+        Raises StillChanging when nothing moved for `deadline_s`, or DEADLINE_S; the change goes on and keeps its claims.
         """
         task = asyncio.create_task(change)
         self._changes.add(task)
@@ -117,15 +117,10 @@ class Backend:
         while True:
             wait_s = self._progress + (deadline_s or DEADLINE_S) - time.monotonic()
             if wait_s <= 0:
-                raise StorageFailed("the storage does not answer")
+                raise StillChanging(task) from DiskHangs()
             done, _ = await asyncio.wait({task}, timeout=wait_s)
             if done:
                 return task.result()
-
-    async def settled(self) -> None:
-        """Return once what was begun until now is over."""
-        if self._changes:
-            await asyncio.wait(set(self._changes))
 
     def _changed(self, task: asyncio.Task[Any]) -> None:
         self._changes.discard(task)

@@ -8,7 +8,7 @@ from .. import hourfile
 from ..model import NO_FINDINGS, StoredSegment
 from .database import NO_FINDINGS_TEXT
 from .layout import HourPath, parse_event_id
-from .notes import Note, findings_as_dict, read_notes
+from .notes import Note, findings_as_dict
 from .queries import LAST_MS
 
 _LOGGER = logging.getLogger(__name__)
@@ -52,15 +52,6 @@ def scan_file(root: Path, path: str) -> list[StoredSegment]:
         for segment in found.segments
         if segment.header.camera == camera and is_sound(segment)
     ]
-
-
-def read_file_notes(path: Path) -> dict[str, Note]:
-    """Read a file of notes; one that cannot be read says nothing."""
-    try:
-        return read_notes(path)
-    except OSError as error:
-        _LOGGER.warning("%s cannot be read: %s", path, error)
-        return {}
 
 
 def findings_text(note: Note) -> str:

@@ -17,9 +17,9 @@ from .database import (
     findings_of,
     segment_of,
 )
-from .file_rows import findings_text, read_file_notes, scan_file
+from .file_rows import findings_text, scan_file
 from .layout import HourPath, by_time, folder_of
-from .notes import NOTHING, Note
+from .notes import NOTHING, Note, read_notes
 from .remote_rows import RemoteRows
 from .tree import DayFolder, day_folders, stamp_file, stamp_of
 
@@ -135,7 +135,8 @@ class Index(RemoteRows):
 
     def _folders(self, *, everything: bool) -> list[DayFolder]:
         self._unreadable.clear()
-        found = list(day_folders(self._root))
+        # What cannot be read is not gone: its rows stay.
+        found = list(day_folders(self._root, self._unreadable))
         with self._changes() as database:
             sealed = dict(database.execute("SELECT path, stamp FROM folders"))
             files = _by_folder(database.execute("SELECT path, stamp FROM files"))
@@ -150,7 +151,8 @@ class Index(RemoteRows):
             for gone in (sealed.keys() | files.keys() | notes.keys()) - {
                 folder.path for folder in found
             }:
-                changed |= self._forget_folder(gone, files, notes)
+                if not self._unreadable & {gone, gone.partition("/")[0]}:
+                    changed |= self._forget_folder(gone, files, notes)
             self._derive(changed)
         return [
             folder
@@ -199,7 +201,12 @@ class Index(RemoteRows):
         outdated: list[str] = []
         with self._changes() as database:
             for folder in folders:
-                folder.list(self._root)
+                try:
+                    folder.list(self._root)
+                except OSError as error:
+                    _LOGGER.warning("%s cannot be read: %s", folder.path, error)
+                    self._unreadable.add(folder.path)
+                    continue
                 pictured = {
                     event: (path, size)
                     for event, path, size in self._pictures(folder.path)
@@ -225,10 +232,14 @@ class Index(RemoteRows):
                 noted = self._stamps("notes_files", folder.path)
                 for path in noted.keys() | folder.notes.keys():
                     if everything or noted.get(path) != folder.notes.get(path):
+                        try:
+                            notes = read_notes(self._root / path)
+                        except OSError as error:
+                            _LOGGER.warning("%s cannot be read: %s", path, error)
+                            self._unreadable.add(folder.path)
+                            continue
                         changed |= self._replace_notes(
-                            path,
-                            read_file_notes(self._root / path),
-                            folder.notes.get(path),
+                            path, notes, folder.notes.get(path)
                         )
                 for path in known.keys() - folder.files.keys():
                     changed |= self._replace_segments(path, (), None)
@@ -454,7 +465,12 @@ class Index(RemoteRows):
     @override
     def _fill(self) -> None:
         started = time.monotonic()
-        folders = self._folders(everything=True)
+        try:
+            folders = self._folders(everything=True)
+        except OSError as error:
+            # The storage itself is looked at elsewhere; what is not sealed is read by the next follow().
+            _LOGGER.warning("The recordings cannot be read: %s", error)
+            return
         for path in sorted(self._outdated(folders, everything=True), key=by_time):
             self._rescan(path)
         self._seal(folders)

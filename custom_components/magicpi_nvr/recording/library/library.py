@@ -199,10 +199,6 @@ class Library:
                 stamp = size = None
             await backend.indexed(backend.index.put, event, segment, stamp, size)
 
-    async def settled(self) -> None:
-        """Return once the changes are over that were begun; one that a disk holds up has not been answered."""
-        await self._backend.settled()
-
     async def rescan(self, paths: Sequence[str]) -> None:
         """Read hour files again that were repaired, or are gone."""
         await self._backend.complete(
@@ -214,6 +210,11 @@ class Library:
         return await self._backend.complete(
             self._removal.make_room(needed), CHANGE_DEADLINE_S
         )
+
+    async def make_more_room(self, more: int) -> bool:
+        """Remove the oldest unprotected events, `more` bytes of them, although the disk has room by its figures."""
+        beyond = await self._backend.free() - self.settings.free_space_floor
+        return await self.make_room(max(beyond, 0) + more)
 
     async def explain_full(self) -> tuple[int, str]:
         """Return how many events are protected, and for people what fills the disk."""

@@ -19,7 +19,7 @@ from ..errors import (
 from ..hourfile import HourFileError
 from ..model import Event, PurgeReport
 from . import retention
-from .annotate import remove_notes
+from .annotate import protected_on_disk, remove_notes
 from .backend import Backend
 from .candidates import Selection
 from .layout import by_time
@@ -297,6 +297,8 @@ class Removal:
             async with backend.changing:
                 found = await backend.indexed(backend.index.with_ids, events)
                 going = [event for event in found if not event.protected]
+                kept = await protected_on_disk(backend, going)
+                going = [event for event in going if event.id not in kept]
                 if not going:
                     return
                 ids = {event.id for event in going}

@@ -1,10 +1,12 @@
 """Which storage the recordings are on: a marker file with an id at its root, remembered together with its device."""
 
+from contextlib import suppress
 import errno
 import json
 import logging
 import os
 from pathlib import Path
+from threading import Lock
 from uuid import uuid4
 
 from ..errors import StorageFailed
@@ -36,8 +38,9 @@ class Storage:
         self._root = root
         self._marker = root / MARKER
         self._state = state
-        # Device of the root and inode of its marker, as they were when the id was read.
-        self._seen: tuple[int, int] | None = None
+        # Device of the root, and what changes when its marker does, as they were when the id was read.
+        self._seen: tuple[int, ...] | None = None
+        self._recognizing = Lock()
         self._is_closed = False
 
     def close(self) -> None:
@@ -46,16 +49,9 @@ class Storage:
 
     def open(self) -> None:
         """Recognize the storage, or mark one that is used for the first time; raises OtherStorage, OSError."""
-        if (known := self._state.storages.get(str(self._root))) is None:
+        if str(self._root) not in self._state.storages:
             self.accept()
             return
-        if (
-            next(hour_files(self._root), None) is not None
-            and self._read_id() is None
-            and _device(self._root) == known.device
-        ):
-            # The recordings are there, on the same file system: only the marker was deleted.
-            self._mark(known.id)
         self._seen = None
         try:
             self.check()
@@ -66,24 +62,37 @@ class Storage:
         """Raise OtherStorage unless the root is the storage that was chosen, FileNotFoundError when it is gone."""
         if self._is_closed:
             raise OSError(errno.ECANCELED, "the library is closed")
-        try:
-            seen = (self._root.stat().st_dev, self._marker.stat().st_ino)
-        except (FileNotFoundError, NotADirectoryError) as err:
-            self._seen = None
-            if not self._root.is_dir() or self._seems_empty():
-                raise FileNotFoundError(
-                    errno.ENOENT, "the recordings' folder is gone"
-                ) from err
-            raise OtherStorage(
-                errno.ENXIO, "the folder has no recordings of this Home Assistant"
-            ) from err
-        if seen == self._seen:
+        if (seen := self._look()) is not None and seen == self._seen:
             return
-        known = self._state.storages.get(str(self._root))
-        if known is None or self._read_id() != known.id:
+        with self._recognizing:
             self._seen = None
+            self._recognize()
+            self._seen = self._look()
+
+    def _look(self) -> tuple[int, ...] | None:
+        try:
+            device, marker = self._root.stat().st_dev, self._marker.stat()
+        except FileNotFoundError, NotADirectoryError:
+            return None
+        return device, marker.st_ino, marker.st_mtime_ns, marker.st_size
+
+    def _recognize(self) -> None:
+        known = self._state.storages.get(str(self._root))
+        if (found := self._read_id()) is None:
+            if not self._root.is_dir() or self._seems_empty():
+                raise FileNotFoundError(errno.ENOENT, "the recordings' folder is gone")
+            if (
+                known is None
+                or next(hour_files(self._root), None) is None
+                or _device(self._root) != known.device
+            ):
+                raise OtherStorage(
+                    errno.ENXIO, "the folder has no recordings of this Home Assistant"
+                )
+            # The recordings are there, on the same file system: only the marker was deleted or damaged.
+            self._mark(known.id)
+        elif known is None or found != known.id:
             raise OtherStorage(errno.ENXIO, "another storage is in its place")
-        self._seen = seen
 
     def accept(self) -> None:
         """Use what is there from now on; raises OSError."""
@@ -111,15 +120,18 @@ class Storage:
             return True
 
     def _mark(self, name: str) -> None:
+        with suppress(OSError):
+            # Something made a folder of it
+            self._marker.rmdir()
         replace_file(self._marker, json.dumps({"v": 1, "id": name}).encode())
 
     def _read_id(self) -> str | None:
         try:
             data = json.loads(self._marker.read_bytes())
             return str(data["id"])
-        except FileNotFoundError, NotADirectoryError:
+        except FileNotFoundError, NotADirectoryError, IsADirectoryError:
             return None
-        except ValueError, KeyError, TypeError:
+        except ValueError, KeyError, TypeError, RecursionError:
             _LOGGER.warning("%s cannot be read", self._marker)
             return None
 

@@ -270,7 +270,7 @@ VISION_SENSORS: tuple[MagicPiSensorDescription, ...] = (
         changes=NO_CHANGE,
         nvr_changes=NvrChange.VISION,
         value=lambda camera, nvr: (
-            nvr.vision.false_alarms(camera.id) if nvr.vision else None
+            nvr.vision.false_alarms.events(camera.id) if nvr.vision else None
         ),
     ),
     MagicPiSensorDescription(
@@ -282,7 +282,9 @@ VISION_SENSORS: tuple[MagicPiSensorDescription, ...] = (
         suggested_display_precision=0,
         changes=NO_CHANGE,
         nvr_changes=NvrChange.VISION,
-        value=lambda camera, nvr: nvr.vision.saved_s(camera.id) if nvr.vision else None,
+        value=lambda camera, nvr: (
+            nvr.vision.false_alarms.saved_s(camera.id) if nvr.vision else None
+        ),
     ),
 )
 

@@ -14,13 +14,19 @@ import time
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT / ".local" / "fuzz"
-NAMES = ("jpeg", "message", "mp4", "websocket")
+NAMES = ("jpeg", "message", "mp4", "picture", "websocket")
 # Start and end of a process are not counted into its time.
 PATIENCE_S = 120
 EXECUTED = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 COVERAGE = re.compile(r"cov: (\d+)")
 CHILD = "--child"
-MAX_BYTES = {"jpeg": 2048, "message": 2048, "mp4": 4096, "websocket": 256}
+MAX_BYTES = {
+    "jpeg": 2048,
+    "message": 2048,
+    "mp4": 4096,
+    "picture": 2048,
+    "websocket": 256,
+}
 
 
 def fuzz_here(target: str, arguments: list[str]) -> None:
@@ -36,6 +42,7 @@ def fuzz_here(target: str, arguments: list[str]) -> None:
             "recording.hourfile.boxes",
             "recording.hourfile.fragment",
             "recording.hourfile.scan",
+            "vision.pictures",
         ]
     ):
         import fuzz_targets  # noqa: PLC0415

@@ -5,11 +5,13 @@ the announced one, or by an answer that contradicts itself.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, replace
+from io import BytesIO
 import json
 import os
 from pathlib import Path
+import resource
 import sys
 import tempfile
 from typing import Any, Final
@@ -21,11 +23,14 @@ sys.path.append(
 
 from gateway import jpeg, messages, protocol
 from gateway.link import frame_reader
+from PIL import Image
 from recording import hourfile
 from recording.hourfile import boxes
 from recording.hourfile.fragment import FRAGMENT_TYPE
 from recording.hourfile.model import EVENT_END_SCHEME, EVENT_SCHEME
 from recording.library.file_rows import is_sound, stored_segment
+from vision import pictures
+from vision.grid import HEIGHT, WIDTH
 
 ATTACK_TESTS: Final = Path(__file__).resolve().parents[2] / "tests" / "attack"
 FIXTURES: Final = ATTACK_TESTS / "fixtures"
@@ -37,6 +42,10 @@ _CONFIG: Final = boxes.VideoConfig(
     bytes.fromhex("01640028ffe1000467640028010001ee"), 320, 240
 )
 _INIT: Final = boxes.init_segment(_CONFIG)
+# What the detector takes
+_WIDE: Final = (416, 320)
+_SQUARE: Final = (416, 416)
+_MOST_KB: Final = 120 * 1024
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only its folder is fixed
 
 
@@ -81,6 +90,39 @@ def fuzz_jpeg(data: bytes) -> None:
         jpeg._check_unknown(check.data, jpeg.MAX_JPEG_BYTES) == again,  # noqa: SLF001
         "two ways, two answers",
     )
+
+
+# The same, decoded for detection
+
+
+def fuzz_picture(data: bytes) -> None:
+    """Pixels of the right number, or a BadPicture with one of its reasons; never more memory than the child may have."""
+    pictures.set_limits()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with _refused():
+        _promise(len(pictures.luma(data)) == WIDTH * HEIGHT, "another size")
+    for crop, target in ((None, _WIDE), ((0.7, 0.1, 0.26, 0.3), _SQUARE)):
+        with _refused():
+            pixels, shown = pictures.pixels(data, crop, target)
+            _promise(1 <= pixels.width <= target[0], "width")
+            _promise(1 <= pixels.height <= target[1], "height")
+            _promise(
+                len(pixels.data) == 3 * pixels.width * pixels.height, "another size"
+            )
+            x, y, w, h = shown
+            _promise(min(shown) >= 0 < min(w, h), "nothing is shown")
+            _promise(max(x + w, y + h) <= 1.000001, "outside of the picture")
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    _promise(grown < _MOST_KB, f"{grown} KB for one picture")
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Let a picture be refused for a reason that is counted."""
+    try:
+        yield
+    except pictures.BadPicture as err:
+        _promise(str(err) in pictures.REASONS, f"no reason: {err}")
 
 
 # A camera's messages, headers and registration
@@ -244,6 +286,7 @@ TARGETS: Final[dict[str, Target]] = {
     "jpeg": fuzz_jpeg,
     "message": fuzz_message,
     "mp4": fuzz_mp4,
+    "picture": fuzz_picture,
     "websocket": fuzz_websocket,
 }
 
@@ -275,6 +318,25 @@ def _messages() -> Iterator[bytes]:
     for value in values:
         yield json.dumps(value).encode()
     yield protocol.FrameHeader(1, 4, 1, 9, 1000, 5, 20).pack() + bytes(20)
+
+
+def _pictures() -> Iterator[bytes]:
+    ramp = Image.linear_gradient("L").resize((48, 36))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for mode, options in (
+        ("L", {}),
+        ("RGB", {"progressive": True}),
+        ("RGB", {"exif": turned, "restart_marker_blocks": 1}),
+        ("CMYK", {"subsampling": 2}),
+    ):
+        out = BytesIO()
+        ramp.convert(mode).save(out, "JPEG", quality=30, optimize=True, **options)
+        yield out.getvalue()
+    whole = out.getvalue()
+    at = whole.index(b"\xff\xc0") + 5
+    # More than there is
+    yield whole[:at] + (480).to_bytes(2) + (640).to_bytes(2) + whole[at + 4 :]
 
 
 def _websockets() -> Iterator[bytes]:
@@ -330,6 +392,7 @@ def seeds(target: str) -> Iterator[bytes]:
     made = {
         "message": _messages,
         "mp4": _hour_files,
+        "picture": _pictures,
         "websocket": _websockets,
     }.get(target)
     if made:
@@ -347,7 +410,7 @@ def fixtures(target: str) -> list[Path]:
 
 def dictionary(target: str) -> Iterator[bytes]:
     """Yield words that inputs are made of."""
-    if target == "jpeg":
+    if target in ("jpeg", "picture"):
         yield from (bytes((0xFF, marker)) for marker in range(0xC0, 0x100))
         yield bytes.fromhex("ffd8ffe000104a464946000101")
         yield bytes.fromhex("ffc0001108001000100301220002110103110 1".replace(" ", ""))

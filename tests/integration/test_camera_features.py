@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
-from custom_components.magicpi_nvr.const import DOMAIN
+from custom_components.magicpi_nvr.const import CONF_ROTATION, DOMAIN
 from custom_components.magicpi_nvr.recording import Event
 from homeassistant.const import EVENT_STATE_CHANGED, STATE_OFF, STATE_ON
 from homeassistant.core import (
@@ -228,6 +228,10 @@ async def test_zones_to_ignore(
     await camera.nap()
     # The first two cells are the highest bits, the last cell is the lowest
     assert camera.virtual.config["ignore_grid"] == "c" + "0" * 46 + "1"
+    # Drawn over a picture that is upside down, they are at the other ends of what it captures
+    hass.config_entries.async_update_entry(camera.entry, options={CONF_ROTATION: 180})
+    await camera.nap()
+    assert camera.virtual.config["ignore_grid"] == "8" + "0" * 46 + "3"
     await draw(camera, [])
     await camera.nap()
     assert camera.virtual.config["ignore_grid"] == "0" * 48

@@ -1,7 +1,10 @@
 """What vision found, by the ways in which recordings are listed: action, REST, WebSocket, search; and counters over a restart."""
 
 from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from pytest_homeassistant_custom_component.typing import (
@@ -11,8 +14,15 @@ from pytest_homeassistant_custom_component.typing import (
 
 from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.nvr.copies import facts_of
+from custom_components.magicpi_nvr.nvr.false_alarms import FalseAlarms
+from custom_components.magicpi_nvr.nvr.findings import merged
 from custom_components.magicpi_nvr.nvr.stores import NvrSettings
-from custom_components.magicpi_nvr.recording import Detection, Event, Findings
+from custom_components.magicpi_nvr.recording import (
+    NO_FINDINGS,
+    Detection,
+    Event,
+    Findings,
+)
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 from tests.harness.home_assistant import CAMERA_ID, Installation
@@ -143,3 +153,58 @@ async def test_counters_outlive_a_restart(
     assert again.false_alarms == {CAMERA_ID: today}
     await installation.nvr.async_forget_camera(CAMERA_ID)
     assert settings.false_alarms == {}
+
+
+SEEN = Findings(verdict="seen", detections=(PERSON,), zones=("Path",), strength=4)
+NOTHING = Findings(verdict="nothing_seen", strength=1)
+UNKNOWN = Findings(strength=2)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "verdict"),
+    [
+        (NO_FINDINGS, NOTHING, "nothing_seen"),
+        (NOTHING, NO_FINDINGS, "nothing_seen"),
+        (NOTHING, NOTHING, "nothing_seen"),
+        (SEEN, NOTHING, "seen"),
+        (NOTHING, SEEN, "seen"),
+        (UNKNOWN, NOTHING, None),
+        (NOTHING, UNKNOWN, None),
+    ],
+)
+def test_parts_of_an_event(
+    before: Findings, now: Findings, verdict: str | None
+) -> None:
+    """Nothing is seen in an event when nothing is in any of its parts; what was found stays."""
+    both = merged(before, now)
+    assert both.verdict == verdict
+    assert set(both.detections) == {*before.detections, *now.detections}
+    assert both.strength == max(before.strength, now.strength)
+
+
+def test_a_false_alarm_counts_once_and_is_taken_back() -> None:
+    """Each event counts once; when more of it comes and shows somebody, it was none."""
+    store: Any = SimpleNamespace(false_alarms={}, save=lambda: None)
+    alarms = FalseAlarms(store)
+    for verdict, count in (
+        (None, 0),
+        ("nothing_seen", 1),
+        ("nothing_seen", 1),
+        (None, 1),
+        ("seen", 0),
+        ("nothing_seen", 0),
+    ):
+        alarms.judge("one", CAMERA_ID, verdict)
+        assert alarms.events(CAMERA_ID) == count
+    alarms.judge("two", CAMERA_ID, "nothing_seen")
+    tomorrow = dt_util.now() + timedelta(days=1)
+    with patch("homeassistant.util.dt.now", return_value=tomorrow):
+        alarms.judge("two", CAMERA_ID, "seen")
+        assert alarms.events(CAMERA_ID) == 0
+    # A file that somebody edited
+    store.false_alarms[CAMERA_ID] = {
+        "day": dt_util.now().date().isoformat(),
+        "false_alarms": "many",
+        "saved_s": None,
+    }
+    assert (alarms.events(CAMERA_ID), alarms.saved_s(CAMERA_ID)) == (0, 0)

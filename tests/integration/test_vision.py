@@ -43,7 +43,7 @@ from tests.harness.home_assistant import ClaimedCamera, Installation, make_insta
 from virtual_camera import LoopSource
 from vision_scenes import film
 
-MODULE = "custom_components.magicpi_nvr.nvr.vision"
+MODULE = "custom_components.magicpi_nvr.nvr.detector"
 
 
 def lay_model(hass: HomeAssistant) -> None:
@@ -214,17 +214,17 @@ async def test_a_false_alarm_sleeps_early(
     assert "nothing_seen" in types
     assert "clip_ready" not in types
     assert seeing.nvr.vision
-    assert seeing.nvr.vision.false_alarms(camera.gateway_camera.id) == 1
-    assert seeing.nvr.vision.saved_s(camera.gateway_camera.id) > 20
+    assert seeing.nvr.vision.false_alarms.events(camera.gateway_camera.id) == 1
+    assert seeing.nvr.vision.false_alarms.saved_s(camera.gateway_camera.id) > 20
     # A start of its own has them, until midnight
     await hass.config_entries.async_reload(seeing.nvr_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=False)
-    assert seeing.nvr.vision.false_alarms(camera.gateway_camera.id) == 1
-    assert seeing.nvr.vision.saved_s(camera.gateway_camera.id) > 20
+    assert seeing.nvr.vision.false_alarms.events(camera.gateway_camera.id) == 1
+    assert seeing.nvr.vision.false_alarms.saved_s(camera.gateway_camera.id) > 20
     tomorrow = dt_util.now() + timedelta(days=1)
-    with patch(f"{MODULE}.dt_util.now", return_value=tomorrow):
-        assert seeing.nvr.vision.false_alarms(camera.gateway_camera.id) == 0
-        assert seeing.nvr.vision.saved_s(camera.gateway_camera.id) == 0
+    with patch("homeassistant.util.dt.now", return_value=tomorrow):
+        assert seeing.nvr.vision.false_alarms.events(camera.gateway_camera.id) == 0
+        assert seeing.nvr.vision.false_alarms.saved_s(camera.gateway_camera.id) == 0
     client = await hass_client()
     for query, count in (("", 0), ("?nothing_seen=show", 1), ("?nothing_seen=only", 1)):
         response = await client.get(f"/api/magicpi_nvr/recordings{query}")
@@ -504,6 +504,150 @@ async def test_what_comes_late_is_added(
     assert again.frames == event.frames + 20
     assert again.findings.verdict == "seen"
     assert "person" in again.findings.labels
+
+
+class Sent:
+    """Pictures of one event that come to Home Assistant as from a camera's memory, ten a second of the camera's clock."""
+
+    def __init__(self, installation: Installation, camera: ClaimedCamera) -> None:
+        """Begin an event that the camera does not know."""
+        self.delegate = installation.nvr.delegate
+        self.camera = camera.gateway_camera
+        self.boot, self.number = 77, 1
+        self.start_ms = round(dt_util.utcnow().timestamp() * 1000) - 60_000
+        self.sent = 0
+
+    async def show(self, shots: Sequence[bytes]) -> None:
+        """Send pictures."""
+        for jpeg in shots:
+            self.sent += 1
+            self.delegate.frame_received(
+                self.camera,
+                Frame(
+                    camera=self.camera.id,
+                    boot=self.boot,
+                    event=self.number,
+                    seq=self.sent,
+                    flags=0,
+                    t=self.sent * 100,
+                    captured_ms=self.start_ms + self.sent * 100,
+                    jpeg=jpeg,
+                    width=800,
+                    height=600,
+                    repaired=False,
+                ),
+            )
+            await asyncio.sleep(0.02)
+
+    def end(self) -> None:
+        """End the event."""
+        self.delegate.event_ended(self.camera, self.boot, self.number, 0)
+
+
+async def ready(installation: Installation) -> Event:
+    """Return the next event whose clip is ready."""
+    found: asyncio.Future[Event] = installation.hass.loop.create_future()
+
+    @callback
+    def note(change: EventChange, event: Event) -> None:
+        if change is EventChange.READY and not found.done():
+            found.set_result(event)
+
+    unsubscribe = installation.nvr.changes.subscribe_events(note)
+    try:
+        async with asyncio.timeout(60):
+            return await found
+    finally:
+        unsubscribe()
+
+
+async def test_parts_that_wait_for_one_clip(
+    hass: HomeAssistant, seeing: Installation
+) -> None:
+    """Somebody in the first part is not hidden by a second one without anybody, before there is a clip."""
+    camera = await add_camera(seeing, film("empty", 1))
+    vision = seeing.nvr.vision
+    assert vision
+    recorder = seeing.nvr.recordings.recorder
+    working = recorder.settings
+    recorder.update_settings(replace(working, ffmpeg="/nowhere/ffmpeg"))
+    clip = asyncio.create_task(ready(seeing))
+    sent = Sent(seeing, camera)
+    for shots in (pictures("street-day")[:20], film("empty", 40, fps=10)):
+        await sent.show(shots)
+        for running in vision._events.values():
+            vision._end(running)
+        await seeing.wait_until(lambda: not vision._events)
+    assert not clip.done()
+    recorder.update_settings(working)
+    sent.end()
+    event = await clip
+    assert event.findings.verdict == "seen"
+    assert "person" in event.findings.labels
+    assert vision.false_alarms.events(camera.gateway_camera.id) == 0
+
+
+async def test_detection_that_begins_within_an_event(
+    hass: HomeAssistant, seeing: Installation
+) -> None:
+    """Of an event whose beginning nobody looked at, nobody says that it shows nothing."""
+    camera = await add_camera(seeing, film("empty", 1))
+    delegate = seeing.nvr.delegate
+    vision, delegate.vision = delegate.vision, None
+    clip = asyncio.create_task(ready(seeing))
+    sent = Sent(seeing, camera)
+    await sent.show(pictures("street-day")[:30])
+    delegate.vision = vision
+    await sent.show(film("empty", 40, fps=10))
+    sent.end()
+    assert (await clip).findings.verdict is None
+
+
+async def test_a_camera_that_is_removed_while_it_is_looked_at(
+    hass: HomeAssistant, seeing: Installation
+) -> None:
+    """Nothing is kept of it."""
+    camera = await add_camera(seeing, film("empty", 1))
+    vision = seeing.nvr.vision
+    assert vision
+    await Sent(seeing, camera).show(film("empty", 30, fps=10))
+    await hass.config_entries.async_remove(camera.entry.entry_id)
+    for running in vision._events.values():
+        vision._end(running)
+    await seeing.wait_until(lambda: not vision._events)
+    assert vision._memory == {}
+    assert vision._finished == {}
+    assert vision.worker._quiet == {}
+    assert seeing.nvr.settings.false_alarms == {}
+
+
+async def test_a_model_that_is_replaced_while_it_is_used(
+    hass: HomeAssistant, seeing: Installation, issue_registry: ir.IssueRegistry
+) -> None:
+    """The next child does not load it, the repair says which file it is, and the right one ends it."""
+    vision = seeing.nvr.vision
+    assert vision
+    await vision.worker.warm()
+    assert vision.worker.has_detector
+    path = Path(hass.config.path(FOLDER, "models", WEIGHTS.name))
+    right = path.read_bytes()
+    path.write_bytes(right[:-1] + b"?")
+    vision.worker._end()
+    with patch(f"{MODULE}.RETRY", 0.05):
+        await vision.worker.warm()
+        assert not vision.worker.has_detector
+        await seeing.wait_until(
+            lambda: issue_registry.async_get_issue(DOMAIN, "vision")
+        )
+        issue = issue_registry.async_get_issue(DOMAIN, "vision")
+        assert issue
+        assert issue.translation_key == "vision_wrong_model"
+        path.write_bytes(right)
+        await seeing.wait_until(
+            lambda: issue_registry.async_get_issue(DOMAIN, "vision") is None
+        )
+    await vision.worker.warm()
+    assert vision.worker.has_detector
 
 
 async def test_a_wrong_model_is_looked_at_again(

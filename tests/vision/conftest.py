@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from custom_components.magicpi_nvr.vision.weights import PARAM, WEIGHTS
+from custom_components.magicpi_nvr.vision.weights import check_model
 from custom_components.magicpi_nvr.vision.worker import ModelFiles, Worker
 from real_pictures import real_data
 
@@ -17,8 +17,7 @@ def fixture_model() -> ModelFiles:
     pytest.importorskip("ncnn")
     if (data := real_data()) is None:
         pytest.skip("no real pictures here")
-    folder = data / "models"
-    return ModelFiles(folder / PARAM.name, folder / WEIGHTS.name)
+    return check_model(data / "models")
 
 
 @pytest.fixture(name="make_worker")

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from custom_components.magicpi_nvr.vision.model import Label
+from custom_components.magicpi_nvr.vision.standing import Still
 from custom_components.magicpi_nvr.vision.watch import (
     EventWatch,
     Look,
     Result,
-    Still,
     WatchSettings,
 )
 from custom_components.magicpi_nvr.vision.worker import Worker
@@ -73,6 +73,7 @@ async def run_event(
         if first := watch.first_look(t, jpeg):
             await look((first,))
         if (motion := await worker.motion(name, jpeg)) is None:
+            watch.unmeasured(t)
             continue
         await look(watch.measured(t, jpeg, motion))
         if sleeps_at is None and watch.may_sleep():

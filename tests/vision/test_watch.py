@@ -12,12 +12,8 @@ from custom_components.magicpi_nvr.vision.model import (
     Motion,
     Verdict,
 )
-from custom_components.magicpi_nvr.vision.watch import (
-    EventWatch,
-    Look,
-    Still,
-    WatchSettings,
-)
+from custom_components.magicpi_nvr.vision.standing import Still
+from custom_components.magicpi_nvr.vision.watch import EventWatch, Look, WatchSettings
 from custom_components.magicpi_nvr.vision.zones import Zones
 
 HERE = (0.5, 0.5, 0.05, 0.1)
@@ -44,9 +40,13 @@ class WatchedEvent:
         unlike: Any = None,
         found: Any = (),
         answers: bool = True,
+        measured: bool = True,
+        usable: bool = True,
     ) -> None:
-        """Show ten pictures a second."""
-        cells = cells_of(moved) if moved else 0
+        """Show ten pictures a second; `found` is None where the detector fails."""
+        cells = 0
+        for box in moved if isinstance(moved, list) else [moved] if moved else []:
+            cells |= cells_of(box)
         other = cells_of(unlike) if unlike else 0
         levels = bytes(100 if cells >> at & 1 else 0 for at in range(192))
         for _ in range(round(seconds * 10)):
@@ -57,18 +57,21 @@ class WatchedEvent:
             looks = []
             if first := self.watch.first_look(self.t, b"%d" % self.t):
                 looks.append(first)
+            if not measured:
+                self.watch.unmeasured(self.t)
             motion = Motion(
-                usable=True,
+                usable=usable,
                 compared=self.pictures > 2,
                 moved=cells if self.pictures > 2 else 0,
                 unlike=other,
                 levels=levels,
             )
-            looks += self.watch.measured(self.t, b"%d" % self.t, motion)
+            if measured:
+                looks += self.watch.measured(self.t, b"%d" % self.t, motion)
             for look in looks:
                 self.shown.append(look)
                 if answers:
-                    self.watch.looked(look, list(found))
+                    self.watch.looked(look, found)
 
 
 def test_three_pictures_a_second_at_most() -> None:
@@ -113,6 +116,31 @@ def test_at_most_twelve_looks_however_long() -> None:
     event.show(120, moved=CAR)
     assert len(event.shown) == 12
     assert event.watch.verdict() is Verdict.NOTHING_SEEN
+
+
+def test_a_branch_leaves_looks_for_who_comes_late() -> None:
+    """Somebody elsewhere, half a minute after the branch began to move, is looked at; both move on."""
+    event = WatchedEvent(PERSONS)
+    event.show(30, moved=CAR)
+    assert len(event.shown) < 12
+    both = [CAR, HERE]
+    event.show(5, moved=both, found=[(Label.PERSON, 0.7, HERE)])
+    assert event.watch.verdict() is Verdict.SEEN
+    assert event.shown[-1].t < 36_000
+
+
+def test_a_car_and_a_dog_do_not_tire_who_looks_for_persons() -> None:
+    """What was not asked for is no reason to look less."""
+    event = WatchedEvent(PERSONS)
+    dog = (0.7, 0.7, 0.1, 0.1)
+    event.show(
+        4, moved=CAR, found=[(Label.VEHICLE, 0.8, CAR), (Label.ANIMAL, 0.8, dog)]
+    )
+    assert set(event.watch.sure()) == {Label.VEHICLE, Label.ANIMAL}
+    looks = len(event.shown)
+    event.show(4, moved=CAR, found=[(Label.PERSON, 0.8, HERE)])
+    assert event.shown[looks].t < 6_500
+    assert event.watch.verdict() is Verdict.SEEN
 
 
 def test_once_it_is_sure_it_looks_less() -> None:
@@ -329,3 +357,100 @@ def test_nothing_is_decided_while_a_picture_is_looked_at() -> None:
     for look in scene.shown:
         scene.watch.looked(look, [])
     assert scene.watch.may_sleep()
+
+
+def test_a_detector_that_fails_on_the_way_hides_nobody() -> None:
+    """It answered once, then no more: what moves counts, although labels are asked for."""
+    event = WatchedEvent(PERSONS)
+    event.show(0.1)
+    assert len(event.shown) == 1
+    event.show(4, moved=HERE, found=None)
+    assert not event.watch.may_sleep()
+    assert event.watch.verdict() is Verdict.SEEN
+    # Once another child has looked there, its answer counts
+    event.show(4, moved=HERE)
+    assert event.watch.verdict() is Verdict.NOTHING_SEEN
+
+
+def test_an_answer_that_does_not_come_in_time_counts_as_motion() -> None:
+    """An event ends while the detector is asked what moved."""
+    event = WatchedEvent(PERSONS)
+    event.show(1)
+    event.show(4, moved=HERE, answers=False)
+    assert event.watch.pending
+    assert event.watch.result().verdict is Verdict.SEEN
+
+
+def test_no_sleep_before_two_quick_answers() -> None:
+    """A detector that answered once and then failed has not looked."""
+    event = WatchedEvent(PERSONS)
+    event.show(0.1)
+    event.show(6, found=None)
+    assert not event.watch.may_sleep()
+    event.show(0.4)
+    assert event.watch.may_sleep()
+
+
+def test_pictures_that_nobody_measured_are_not_nothing() -> None:
+    """After two seconds of which nothing is known the event is neither seen nor nothing, and goes on."""
+    event = WatchedEvent(WatchSettings())
+    event.show(4.5)
+    assert event.watch.may_sleep()
+    event.show(1, measured=False)
+    assert not event.watch.may_sleep()
+    event.show(0.5)
+    assert event.watch.verdict() is Verdict.NOTHING_SEEN
+    event.show(2.5, measured=False)
+    assert event.watch.verdict() is None
+    event.show(10)
+    assert event.watch.verdict() is None
+    assert not event.watch.may_sleep()
+
+
+def test_who_fills_the_picture_is_looked_at() -> None:
+    """Where all of the picture changes, motion says nothing, and the whole is looked at now and then."""
+    event = WatchedEvent(PERSONS)
+    event.show(1)
+    looks = len(event.shown)
+    event.show(5, usable=False, found=[(Label.PERSON, 0.8, (0.1, 0, 0.8, 1))])
+    assert 1 <= len(event.shown) - looks <= 3
+    assert event.shown[-1].crop is None
+    assert event.watch.verdict() is Verdict.SEEN
+    # A flash is over before it is time, and is not worth a look
+    flash = WatchedEvent(PERSONS)
+    flash.show(1)
+    flash.show(0.4, usable=False)
+    flash.show(10)
+    assert len(flash.shown) == 2
+
+
+def test_what_is_known_is_asked_again_when_it_changed() -> None:
+    """Answers are kept between pictures; another box, another cell that moves, or other settings make them new."""
+    still = (Still(Label.PERSON, HERE),)
+    event = WatchedEvent(PERSONS, still=still, has_quiet=True)
+    event.show(1, found=[(Label.PERSON, 0.7, HERE)])
+    assert [item.still for item in event.watch.detections()] == [True]
+    assert event.watch.detections() is event.watch.detections()
+    # The same boxes, but it moves
+    event.show(1.2, moved=HERE, answers=False)
+    assert [item.still for item in event.watch.detections()] == [False]
+    # The same cells, another box
+    assert event.watch.pending
+    for look in event.shown[-event.watch.pending :]:
+        event.watch.looked(look, [(Label.VEHICLE, 0.9, CAR)])
+    assert {item.label for item in event.watch.detections()} == {
+        Label.PERSON,
+        Label.VEHICLE,
+    }
+    assert event.watch.verdict() is Verdict.SEEN
+    # The same boxes and cells, but somebody draws a zone beside them, or asks for more than they score
+    corner = [[0.9, 0.9], [1, 0.9], [1, 1]]
+    zones = Zones.from_list([{"name": "Path", "kind": "watch", "points": corner}])
+    event.watch.settings = WatchSettings(zones=zones, labels=PERSONS.labels)
+    assert not any(item.counts for item in event.watch.detections())
+    event.watch.settings = WatchSettings(
+        labels=PERSONS.labels, thresholds=dict.fromkeys(Label, 0.75)
+    )
+    assert [item.label for item in event.watch.detections() if item.counts] == [
+        Label.VEHICLE
+    ]

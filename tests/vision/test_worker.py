@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+import hashlib
 import os
 from pathlib import Path
+import shutil
 import signal
 import struct
 import sys
@@ -35,6 +38,18 @@ from .conftest import is_alive
 from .test_pictures import GOOD, with_size
 
 MakeWorker = Callable[..., Worker]
+
+
+def model_files(param: Path, weights: Path) -> ModelFiles:
+    """Return files as if they were the right ones."""
+    return ModelFiles(
+        param,
+        weights,
+        (
+            hashlib.sha256(param.read_bytes()).hexdigest(),
+            hashlib.sha256(weights.read_bytes()).hexdigest(),
+        ),
+    )
 
 
 async def gone(pid: int) -> None:
@@ -250,12 +265,38 @@ async def test_a_model_that_ncnn_refuses_leaves_motion(
         weights.write_bytes(model.weights.read_bytes()[:500])
     problems: list[Any] = []
     worker = make_worker(
-        ModelFiles(param, weights), on_problem=lambda *said: problems.append(said)
+        model_files(param, weights), on_problem=lambda *said: problems.append(said)
     )
     await started(worker)
     assert not worker.has_detector
     assert await worker.detect(GOOD, crop=None, thresholds=DEFAULT_THRESHOLDS) is None
     assert [kind for kind, _ in problems] == ["detector"]
+
+
+@pytest.mark.parametrize("file", ["param", "weights"])
+async def test_a_model_that_is_replaced_later_is_not_loaded(
+    make_worker: MakeWorker, model: ModelFiles, tmp_path: Path, file: str
+) -> None:
+    """A child that starts later checks again what it loads; motion goes on, and the owner learns of it."""
+    files = replace(
+        model,
+        param=shutil.copy(model.param, tmp_path / "a.param"),
+        weights=shutil.copy(model.weights, tmp_path / "a.bin"),
+    )
+    problems: list[Any] = []
+    worker = make_worker(
+        files, on_problem=lambda *said: problems.append(said), idle_s=0.05
+    )
+    pid = await started(worker)
+    assert worker.has_detector
+    await gone(pid)
+    with getattr(files, file).open("r+b") as other:
+        other.seek(-1, os.SEEK_END)
+        other.write(b"?")
+    await started(worker)
+    assert not worker.has_detector
+    assert not worker.detects
+    assert [kind for kind, _ in problems] == ["model"]
 
 
 async def test_a_crash_loop_is_told_once_and_motion_goes_on(
@@ -267,13 +308,13 @@ async def test_a_crash_loop_is_told_once_and_motion_goes_on(
     real = worker_module.Path(worker_module.__file__).with_name("child.py")
     child.write_text(
         f"import os, sys\n"
-        f"if '\"param\": null' not in sys.argv[1]: os.abort()\n"
+        f"if '\"model\": null' not in sys.argv[1]: os.abort()\n"
         f"sys.argv[0] = {str(real)!r}\n"
         f"exec(compile(open({str(real)!r}).read().replace('__file__', 'sys.argv[0]'), 'child', 'exec'))\n"
     )
     problems: list[Any] = []
     worker = make_worker(
-        ModelFiles(tmp_path / "a", tmp_path / "b"),
+        ModelFiles(tmp_path / "a", tmp_path / "b", ("", "")),
         on_problem=lambda *said: problems.append(said),
         child=child,
     )
@@ -424,7 +465,9 @@ async def test_what_was_found_is_checked(
         "out.write(struct.pack('!BIII', 3, 1, len(meta), 0) + meta)\n"
         "out.flush()\nsys.stdin.buffer.read()\n"
     )
-    worker = make_worker(ModelFiles(tmp_path / "a", tmp_path / "b"), child=child)
+    worker = make_worker(
+        ModelFiles(tmp_path / "a", tmp_path / "b", ("", "")), child=child
+    )
     assert await worker.detect(
         GOOD, crop=(0.1, 0.1, 0.3, 0.3), thresholds=DEFAULT_THRESHOLDS
     ) == [(Label.PERSON, 0.9, (0.0, 0.0, 1.0, 1.0))]

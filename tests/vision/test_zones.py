@@ -172,3 +172,18 @@ def test_growing_stays_within_the_picture() -> None:
         (0, 11),
         (1, 11),
     }
+
+
+@pytest.mark.parametrize(
+    ("rotation", "column", "row"),
+    [(0, 0, 0), (90, 0, 11), (180, 15, 11), (270, 15, 0)],
+)
+def test_a_turned_camera_ignores_what_it_captured(
+    rotation: int, column: int, row: int
+) -> None:
+    """The upper left corner of a turned picture is another corner of what the camera captures."""
+    corner = [[0, 0], [1 / 16, 0], [1 / 16, 1 / 12], [0, 1 / 12]]
+    grid = zones(("Tree", "ignore", corner)).ignored_grid(rotation)
+    cells = f"{int(grid, 16):0192b}"
+    assert cells.count("1") == 1
+    assert cells[row * COLUMNS + column] == "1"

@@ -171,7 +171,7 @@ class CameraDelegate:
             from ..vision.zones import InvalidZone, Zones  # noqa: PLC0415
 
             try:
-                grid = Zones.from_list(zones).ignored_grid
+                grid = Zones.from_list(zones).ignored_grid(self._rotation_of(camera.id))
             except InvalidZone as err:
                 LOGGER.warning("The zones of %s are not used: %s", camera.id, err)
         if camera.config.desired.get(IGNORE_GRID, key.default) != grid:
@@ -196,13 +196,16 @@ class CameraDelegate:
     @callback
     def rotation(self, camera_id: str) -> int:
         """Return the rotation that a camera's options say."""
-        entry = self._entries.camera(camera_id)
-        rotation = CameraOptions.from_mapping(entry.options if entry else {}).rotation
+        rotation = self._rotation_of(camera_id)
         if self._rotations.get(camera_id, rotation) != rotation:
             # A recording has one rotation
             self.continuous.end_piece(camera_id)
         self._rotations[camera_id] = rotation
         return rotation
+
+    def _rotation_of(self, camera_id: str) -> int:
+        entry = self._entries.camera(camera_id)
+        return CameraOptions.from_mapping(entry.options if entry else {}).rotation
 
     @callback
     def clock_stepped(self) -> None:

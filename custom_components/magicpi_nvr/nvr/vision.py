@@ -1,54 +1,37 @@
-"""Joins vision with gateway and recordings: frames in; what is seen, findings and early sleep out. Imported only where detection is on.
-
-Long because all that an event's pictures lead to is decided here.
-"""
+"""Joins vision with gateway and recordings: frames in; what is seen, findings and early sleep out. Imported only where detection is on."""
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-import importlib
-from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.event import (
     async_track_time_change,
     async_track_time_interval,
 )
-from homeassistant.requirements import RequirementsNotFound, async_process_requirements
-from homeassistant.util import dt as dt_util
 
-from ..const import DOMAIN, FOLDER, LOGGER, WHEN_NOTHING_STOP
+from ..const import LOGGER, WHEN_NOTHING_STOP
 from ..gateway import Camera, CameraAsleep, CommandFailed, Frame
 from ..options import CameraOptions, NvrOptions
-from ..recording import (
-    NO_FINDINGS,
-    NOTHING_SEEN,
-    Detection,
-    Event,
-    Findings,
-    RecordingError,
-    event_id,
-)
-from ..vision.model import Detection as Seen, Label, Motion
-from ..vision.watch import EventWatch, Look, Still, WatchSettings
-from ..vision.weights import ADDRESS, DownloadFailed, WrongModel, fetch_model
-from ..vision.worker import ProblemKind, Worker
+from ..recording import NO_FINDINGS, Event, Findings, RecordingError, event_id
+from ..vision.model import Label, Motion
+from ..vision.standing import Still
+from ..vision.watch import BLIND_MS, EventWatch, Look, WatchSettings
+from ..vision.weights import ADDRESS
 from ..vision.zones import InvalidZone, Zones
 from .changes import Changes, NvrChange, Sighting
+from .detector import Detector
 from .entries import Entries
+from .false_alarms import FalseAlarms
+from .findings import detection_of, findings_of, merged, without_nothing
 from .issues import Issues
 from .recordings import Recordings
 from .stores import NvrSettings
 
-# The one neural runtime with wheels for Home Assistant's images
-REQUIREMENT: Final = "ncnn==1.0.20261020"
-ISSUE: Final = "vision"
-RETRY: Final = 1800.0
 SILENCE: Final = 6.0
 SILENCE_ROUND: Final = timedelta(seconds=2)
 # What a finished event waits for at most before its clip is announced without an answer
@@ -78,6 +61,8 @@ class RunningEvent:
     number: int
     watch: EventWatch
     first_t: int
+    first_ms: int
+    last_t: int
     last_arrival: float
     last_active_t: int
     done: asyncio.Future[Findings]
@@ -106,19 +91,16 @@ class Vision:
         """Prepare; nothing is started before `async_start`."""
         self._hass = hass
         self._options = options
-        self._store = settings
+        self.false_alarms = FalseAlarms(settings)
         self._entries = entries
         self._changes = changes
-        self._issues = issues
         self._recordings = recordings
-        self._address = address
-        self.folder = Path(hass.config.path(FOLDER, "models"))
-        self.worker = Worker(None, on_problem=self._handle_problem)
+        self._detector = Detector(hass, issues, address)
+        self.worker = self._detector.worker
         self._events: dict[str, RunningEvent] = {}
-        self._finished: OrderedDict[str, Findings] = OrderedDict()
+        # What came of an event, and from when on it was looked at
+        self._finished: OrderedDict[str, tuple[int, Findings]] = OrderedDict()
         self._memory: dict[str, CameraMemory] = {}
-        self._alarms: deque[str] = deque(maxlen=MAX_FINISHED)
-        self._preparing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._unsubscribe: list[CALLBACK_TYPE] = []
         self._closed = False
@@ -137,9 +119,7 @@ class Vision:
                 self._hass, self._begin_day, hour=0, minute=0, second=0
             ),
         ]
-        self._preparing = self._hass.async_create_background_task(
-            self._async_prepare(), "magicpi_nvr vision"
-        )
+        self._detector.prepare()
 
     async def async_stop(self) -> None:
         """End the child and all that waits for it."""
@@ -147,65 +127,17 @@ class Vision:
         self._recordings.annotate = None
         for unsubscribe in self._unsubscribe:
             unsubscribe()
-        if self._preparing:
-            self._preparing.cancel()
         for running in self._events.values():
             if not running.done.done():
-                running.done.set_result(self._findings(running))
-        await self.worker.stop()
-        tasks = [*self._tasks, *([self._preparing] if self._preparing else [])]
-        for task in tasks:
+                running.done.set_result(findings_of(running.watch.result()))
+        await self._detector.async_stop()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._events.clear()
         for memory in self._memory.values():
             memory.seen.clear()
-        self._issues.clear(ISSUE)
         self._changes.notify(NvrChange.VISION)
-
-    async def _async_prepare(self) -> None:
-        """Install the runtime and fetch the model, again and again while that fails."""
-        while True:
-            try:
-                await async_process_requirements(
-                    self._hass, DOMAIN, [REQUIREMENT], is_built_in=False
-                )
-                importlib.invalidate_caches()
-                model = await fetch_model(
-                    async_get_clientsession(self._hass),
-                    self.folder,
-                    address=self._address,
-                )
-            except RequirementsNotFound as err:
-                self._report("vision_no_runtime", ", ".join(err.requirements))
-            except WrongModel as err:
-                # A person may put the right one there, and a login page of a network goes away
-                self._report("vision_wrong_model", str(self.folder / str(err)))
-            except DownloadFailed as err:
-                self._report("vision_no_model", str(err))
-            else:
-                self.worker.set_model(model)
-                self._issues.clear(ISSUE)
-                return
-            await asyncio.sleep(RETRY)
-
-    @callback
-    def _handle_problem(self, problem: ProblemKind | None, detail: str) -> None:
-        if problem is None:
-            self._issues.clear(ISSUE)
-        else:
-            self._report("vision_crash_loop", detail or "-")
-
-    @callback
-    def _report(self, key: str, detail: str) -> None:
-        LOGGER.warning("The detector does not run (%s): %s", key, detail)
-        self._issues.report(
-            key,
-            issue_id=ISSUE,
-            detail=detail,
-            folder=str(self.folder),
-            requirement=REQUIREMENT,
-        )
 
     # ---- settings ----
 
@@ -249,29 +181,6 @@ class Vision:
         running = self._events.get(event)
         return running.watch.best[1] if running and running.watch.best else None
 
-    def false_alarms(self, camera_id: str) -> int:
-        """Return how many events of the local day showed nothing."""
-        return int(self._today(camera_id)["false_alarms"])
-
-    def saved_s(self, camera_id: str) -> float:
-        """Return for how many seconds of the local day the camera slept instead of recording nothing."""
-        return float(self._today(camera_id)["saved_s"])
-
-    def _today(self, camera_id: str) -> dict[str, Any]:
-        """Return the counters of the local day, which outlive a restart."""
-        today = dt_util.now().date().isoformat()
-        counters = self._store.false_alarms
-        begun = {"day": today, "false_alarms": 0, "saved_s": 0.0}
-        stored = counters.get(camera_id, {})
-        if stored.get("day") != today or stored.keys() != begun.keys():
-            counters[camera_id] = begun
-        return counters[camera_id]
-
-    @callback
-    def _count(self, camera_id: str, name: str, more: float) -> None:
-        self._today(camera_id)[name] += more
-        self._store.save()
-
     @callback
     def _begin_day(self, _now: datetime) -> None:
         """Show the counters of a day that has just begun."""
@@ -307,6 +216,7 @@ class Vision:
         if running.ended:
             return
         running.last_arrival = monotonic()
+        running.last_t = frame.t
         if camera.motion:
             running.last_active_t = frame.t
         if running.watch.wants(frame.t, frame.flags):
@@ -327,6 +237,8 @@ class Vision:
                 has_quiet=memory.quiet is not None,
             ),
             first_t=frame.t,
+            first_ms=frame.captured_ms,
+            last_t=frame.t,
             last_arrival=monotonic(),
             last_active_t=frame.t,
             done=self._hass.loop.create_future(),
@@ -345,7 +257,10 @@ class Vision:
         self, running: RunningEvent, camera: Camera, frame: Frame
     ) -> None:
         motion: Motion | None = await self.worker.motion(running.id, frame.jpeg)
-        if motion is None or running.done.done():
+        if running.done.done():
+            return
+        if motion is None:
+            running.watch.unmeasured(frame.t)
             return
         for look in running.watch.measured(frame.t, frame.jpeg, motion):
             self._run(running, self._async_look(running, camera, look))
@@ -382,7 +297,7 @@ class Vision:
                 self._remember(running.camera).seen.add(label)
             self._changes.notify(NvrChange.VISION)
             self._changes.notify_sighting(
-                Sighting(running.camera, running.id, _detection(detection))
+                Sighting(running.camera, running.id, detection_of(detection))
             )
 
     # ---- early sleep ----
@@ -417,7 +332,7 @@ class Vision:
         since = frame.t - running.last_active_t if frame else 0
         stays = int(camera.config.effective("stream_duration_s"))
         left = stays - max(0, since) / 1000
-        self._count(camera.id, "saved_s", max(0.0, left))
+        self.false_alarms.count_saved(camera.id, max(0.0, left))
         self._changes.notify(NvrChange.VISION)
 
     # ---- the end of an event ----
@@ -463,50 +378,64 @@ class Vision:
                 memory.still = running.watch.standing()
         except TimeoutError:
             LOGGER.debug("Event %s ends before all was looked at", running.id)
+            running.watch.unmeasured(running.last_t)
         finally:
-            findings = self._findings(running)
+            findings = findings_of(running.watch.result())
             self._events.pop(running.id, None)
-            memory = self._remember(running.camera)
-            memory.seen = {
-                label
-                for other in self._events.values()
-                if other.camera == running.camera and not other.ended
-                for label in other.announced
-            }
-            if running.number:
-                if findings.verdict == NOTHING_SEEN and running.id not in self._alarms:
-                    # Once, whatever of it comes later
-                    self._alarms.append(running.id)
-                    self._count(running.camera, "false_alarms", 1)
-                self._finished[running.id] = findings
-                if len(self._finished) > MAX_FINISHED:
-                    self._finished.popitem(last=False)
+            self._settle(running, findings)
             if not running.done.done():
                 running.done.set_result(findings)
             self._changes.notify(NvrChange.VISION)
 
-    def _findings(self, running: RunningEvent) -> Findings:
-        result = running.watch.result()
-        return Findings(
-            verdict=None if result.verdict is None else str(result.verdict),
-            zones=result.zones,
-            strength=result.strength,
-            detections=tuple(map(_detection, result.detections)),
+    @callback
+    def _settle(self, running: RunningEvent, findings: Findings) -> None:
+        """Take in what came of an event."""
+        if self._entries.camera(running.camera) is None:
+            # It was removed meanwhile
+            self.forget(running.camera)
+            return
+        self._remember(running.camera).seen = {
+            label
+            for other in self._events.values()
+            if other.camera == running.camera and not other.ended
+            for label in other.announced
+        }
+        if not running.number:
+            return
+        self.false_alarms.judge(running.id, running.camera, findings.verdict)
+        # An earlier part of it may wait for the same clip
+        first_ms, before = self._finished.get(
+            running.id, (running.first_ms, NO_FINDINGS)
         )
+        self._finished[running.id] = (
+            min(first_ms, running.first_ms),
+            merged(before, findings),
+        )
+        if len(self._finished) > MAX_FINISHED:
+            self._finished.popitem(last=False)
 
     async def async_annotate(self, event: Event) -> Event:
         """Return a finished event with what was found in it, which is written first."""
-        findings = self._finished.pop(event.id, None)
+        first_ms, findings = event.start_ms, NO_FINDINGS
         if running := self._events.get(event.id):
             self._end(running)
             async with asyncio.timeout(PATIENCE + 1):
-                findings = await asyncio.shield(running.done)
-            self._finished.pop(event.id, None)
-        if findings is None or findings == NO_FINDINGS:
+                first_ms, findings = (
+                    running.first_ms,
+                    await asyncio.shield(running.done),
+                )
+        first_ms, findings = self._finished.pop(event.id, (first_ms, findings))
+        if findings == NO_FINDINGS:
             return event
         try:
             known = await self._recordings.library.event(event.id)
             if known:
+                if (
+                    known.findings.verdict is None
+                    and first_ms >= event.start_ms + BLIND_MS
+                ):
+                    # Detection, or Home Assistant, began within it
+                    findings = without_nothing(findings)
                 findings = merged(known.findings, findings)
             return await self._recordings.library.note_findings(event.id, findings)
         except RecordingError as err:
@@ -518,42 +447,3 @@ class Vision:
         entry = self._entries.camera(camera_id)
         options = CameraOptions.from_mapping(entry.options if entry else {})
         return options.nothing_seen_days
-
-
-def merged(before: Findings, now: Findings) -> Findings:
-    """Return findings of an event of which more came later."""
-    if before == NO_FINDINGS:
-        return now
-    verdicts = {before.verdict, now.verdict}
-    best = sorted(
-        dict.fromkeys((*before.detections, *now.detections)),
-        key=lambda item: -item.score,
-    )
-    return Findings(
-        verdict=(
-            "seen"
-            if "seen" in verdicts
-            else NOTHING_SEEN
-            if NOTHING_SEEN in verdicts
-            else None
-        ),
-        zones=tuple(dict.fromkeys((*before.zones, *now.zones))),
-        strength=max(before.strength, now.strength),
-        detections=tuple(best[:24]),
-    )
-
-
-def _detection(seen: Seen) -> Detection:
-    return Detection(
-        label=str(seen.label),
-        score=round(seen.score, 2),
-        box=(
-            round(seen.box[0], 4),
-            round(seen.box[1], 4),
-            round(seen.box[2], 4),
-            round(seen.box[3], 4),
-        ),
-        zones=seen.zones,
-        still=seen.still,
-        counts=seen.counts,
-    )

@@ -12,6 +12,10 @@ WIDTH: Final = COLUMNS * CELL
 HEIGHT: Final = ROWS * CELL
 EVERYWHERE: Final = (1 << CELLS) - 1
 
+# A part is looked at on its own when all that moves fits into it, and never smaller than this.
+SMALL: Final = 0.34
+MIN_PART: Final = 0.26
+
 type Box = tuple[float, float, float, float]
 
 
@@ -62,3 +66,29 @@ def grow(cells: int) -> int:
     not_last = int.from_bytes(b"\xff\x7f" * ROWS, "little")
     wide = cells | (cells << 1) & not_first | (cells >> 1) & not_last
     return (wide | wide << COLUMNS | wide >> COLUMNS) & EVERYWHERE
+
+
+def part_around(cells: int) -> Box | None:
+    """Return the part of a picture around a set's largest group, to look at on its own; None when that is most of it."""
+    if not cells or (box := around(_largest(cells))) is None:
+        return None
+    x, y, w, h = box
+    if w > SMALL or h > SMALL:
+        return None
+    size = max(MIN_PART, w * 1.6, h * 1.6)
+    left = min(max(0.0, x + w / 2 - size / 2), 1 - size)
+    top = min(max(0.0, y + h / 2 - size / 2), 1 - size)
+    return (left, top, size, size)
+
+
+def _largest(cells: int) -> int:
+    """Return the largest group of cells that touch each other."""
+    best = 0
+    while cells:
+        group, grown = 0, cells & -cells
+        while grown != group:
+            group, grown = grown, grow(grown) & cells
+        cells &= ~group
+        if group.bit_count() > best.bit_count():
+            best = group
+    return best

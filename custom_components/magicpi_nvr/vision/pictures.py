@@ -11,6 +11,8 @@ from .grid import HEIGHT, WIDTH, Box
 MAX_WIDTH: Final = 1920
 MAX_HEIGHT: Final = 1600
 MIN_SIDE: Final = 16
+# Each scan of a progressive picture goes over all of it; libraries make about ten.
+MAX_SCANS: Final = 32
 _MISSING_ROWS: Final = 3
 _BLACK: Final = 16
 _WHITE: Final = 250
@@ -19,8 +21,11 @@ _NONSENSE_LIKENESS: Final = 0.25
 _NONSENSE_SPREAD: Final = 2.0
 
 
+REASONS: Final = frozenset(("format", "size", "scans", "decode", "noise"))
+
+
 class BadPicture(Exception):
-    """A picture that cannot be used; the text is a counter's name."""
+    """A picture that cannot be used; the text is one of REASONS."""
 
 
 def set_limits() -> None:
@@ -31,6 +36,8 @@ def set_limits() -> None:
 
 
 def _open(jpeg: bytes) -> Image.Image:
+    if jpeg.count(b"\xff\xda") > MAX_SCANS:
+        raise BadPicture("scans")
     try:
         # Image.open would import the readers of four other formats first
         image = JpegImagePlugin.JpegImageFile(BytesIO(jpeg))

@@ -1,13 +1,10 @@
-"""One event as vision sees it: which pictures to look at, what was found, and what the event is worth. No clock but the camera's.
-
-Long because each of these is decided from the same pictures.
-"""
+"""One event as vision sees it: which pictures to look at, what was found, and what the event is worth. No clock but the camera's."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from .grid import CELLS, Box, around, cells_in, cells_of, grow
+from .grid import CELLS, Box, cells_in, cells_of, grow, part_around
 from .model import (
     FLAG_STILL,
     FLAG_WARMING_UP,
@@ -17,6 +14,7 @@ from .model import (
     Verdict,
     overlap,
 )
+from .standing import Seen, Still, standing, stands
 from .zones import Zones, names
 
 # At most three pictures a second; two once an event is ten seconds old.
@@ -33,10 +31,15 @@ LATER_LOOK_EVERY_MS: Final = 4_000
 FIRST_LOOK_EVERY_MS: Final = 700
 FIRST_MOTION_MS: Final = 3_000
 SURE_LOOK_EVERY_MS: Final = 8_000
+# The last looks of an event are for what moves where nothing has been looked at yet; else one comes so seldom
+SPARED_LOOKS: Final = 3
+SPARED_LOOK_EVERY_MS: Final = 20_000
 NEW_MOTION_AFTER_MS: Final = 1_000
 # Who appears three seconds after the wake, and is sure to move by the second picture, is not cut.
 QUIET_MS: Final = 3_400
 QUIET_PICTURES: Final = 5
+# Of an event with so long a stretch of pictures of which nothing is known, nobody can say that it shows nothing.
+BLIND_MS: Final = 2_000
 SURE_BY: Final = 0.1
 # What is this far below its threshold is no detection, but keeps the camera awake for another look.
 NEARLY_BY: Final = 0.15
@@ -44,15 +47,9 @@ MOVING_LOOKS: Final = 2
 SURE_LOOKS: Final = 2
 MAX_DETECTIONS: Final = 12
 PER_LABEL: Final = 4
-# A part is looked at on its own when all that moves fits into it, and never smaller than this.
-SMALL: Final = 0.34
-MIN_CROP: Final = 0.26
 _SAME_THING: Final = 0.3
-_SAME_PLACE: Final = 0.7
-_SAME_PARKED: Final = 0.5
-_STANDS_MS: Final = 1_500
-_MAX_STILL: Final = 32
-_FORGOTTEN_AFTER: Final = 8
+# More than all cells that move can weigh
+_NEW_PLACE: Final = 256 * CELLS
 
 DEFAULT_THRESHOLDS: Final[Mapping[Label, float]] = {
     Label.PERSON: 0.45,
@@ -72,15 +69,6 @@ class WatchSettings:
     )
     max_pictures: int = 12
     detects: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Still:
-    """Something that stands where it stood before; `missed`: events in a row without it."""
-
-    label: Label
-    box: Box
-    missed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +92,6 @@ class Result:
     strength: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """One box of one look."""
-
-    label: Label
-    score: float
-    box: Box
-    t: int
-
-
 class EventWatch:
     """Ask `wants` and `first_look`, say `measured` and `looked`, read `result`, `sure` and `may_sleep`."""
 
@@ -129,10 +107,8 @@ class EventWatch:
         self.still = tuple(still)
         self.best: tuple[int, bytes] | None = None  # t and picture of the best view
         self.looks = 0
-        self.pending = 0
         self._has_quiet = has_quiet
         self.map = [0] * CELLS
-        self._watched = settings.zones.watched
         self._began: int | None = None
         self._due: int | None = None
         self._last_look: int | None = None
@@ -142,20 +118,37 @@ class EventWatch:
         self._counted = 0  # of these, in zones to watch and in two pictures
         self._unlike = 0
         self._strength = 0
-        self._compared: list[int] = []
+        self._compared = 0
+        self._compared_span: tuple[int, int] | None = None
+        self._known_to: int | None = (
+            None  # the last picture of which something is known
+        )
+        self._blind = False
+        self._longest_blind = 0
+        self._open: list[Look] = []
         self._answered = 0
+        self._unanswered = 0  # cells that moved where the detector did not answer
         self._moving_looks = 0
         self._sure_of_all = False
         self._moving_since: int | None = None
-        self._nearly: list[_Seen] = []
+        self._nearly: list[Seen] = []
         self._looked_at = 0  # cells that the detector has looked at since they moved
-        self._seen: list[_Seen] = []
+        self._seen: list[Seen] = []
         self._candidate: Look | None = None
         self._candidate_weight = 0
         self._best_view = 0.0
         # What _detections was made of: it is asked for with each picture
-        self._known = (0, 0)
+        self._known: tuple[WatchSettings, int, int] | None = None
         self._detections: tuple[Detection, ...] = ()
+
+    @property
+    def pending(self) -> int:
+        """How many answers of the detector are still to come."""
+        return len(self._open)
+
+    @property
+    def _watched(self) -> int:
+        return self.settings.zones.watched
 
     # Pictures in
 
@@ -188,8 +181,11 @@ class EventWatch:
 
     def measured(self, t: int, jpeg: bytes, motion: Motion) -> list[Look]:
         """Take in a picture's motion; returns what to look at now."""
+        self._note_known(t, motion.usable)
         if not motion.usable:
-            return []
+            # Somebody who fills the picture, or the light: no cell tells, so the whole is looked at when it is time
+            self._candidate = self._candidate or Look(t, jpeg, None, 0)
+            return self._choose(t, is_new=False)
         moving = motion.moved & self._watched
         lasting = moving & grow(self._before)
         self._before = moving
@@ -200,7 +196,9 @@ class EventWatch:
         for column, row in cells_in(motion.moved):
             self.map[row * 16 + column] += 1
         if motion.compared:
-            self._compared.append(t)
+            self._compared += 1
+            first, last = self._compared_span or (t, t)
+            self._compared_span = (min(first, t), max(last, t))
         is_new = bool(lasting) and (
             self._last_moving is None or t - self._last_moving > NEW_MOTION_AFTER_MS
         )
@@ -208,33 +206,59 @@ class EventWatch:
             self._moving_since = t
         if lasting:
             self._last_moving = t
-        return self._choose(t, jpeg, motion, moving, is_new)
-
-    def _choose(
-        self, t: int, jpeg: bytes, motion: Motion, moving: int, is_new: bool
-    ) -> list[Look]:
-        if not self.settings.detects or self.looks >= self.settings.max_pictures:
-            return []
-        if self.looks < QUICK_LOOKS:
+        if self.looks < QUICK_LOOKS and self.settings.detects:
             if self._last_look is not None and t - self._last_look < INTERVAL_MS // 2:
                 return []
             return [self._take(Look(t, jpeg, None, moving), t)]
+        self._propose(t, jpeg, motion, moving)
+        return self._choose(t, is_new=is_new)
+
+    def unmeasured(self, t: int) -> None:
+        """Take in that of a wanted picture nothing will be known."""
+        self._note_known(t, False)
+
+    def _note_known(self, t: int, known: bool) -> None:
+        if self._known_to is None:
+            self._known_to = self._began if self._began is not None else t
+        self._blind |= not known
+        if self._blind:
+            self._longest_blind = max(self._longest_blind, t - self._known_to)
+        if known:
+            self._known_to, self._blind = t, False
+
+    def _propose(self, t: int, jpeg: bytes, motion: Motion, moving: int) -> None:
+        """Keep a picture for the next look if more is to be seen in it."""
+        if not self._candidate_weight:
+            self._candidate = None
         standing = motion.unlike & self._watched & ~self._looked_at
         weight = motion.weight(self._watched) + standing.bit_count()
+        if moving & ~grow(self._looked_at):
+            weight += _NEW_PLACE
         if weight > self._candidate_weight:
             self._candidate_weight = weight
             self._candidate = Look(
-                t, jpeg, _crop(moving or standing), moving or standing
+                t, jpeg, part_around(moving or standing), moving or standing
             )
-        if self._candidate is None:
+
+    def _choose(self, t: int, *, is_new: bool) -> list[Look]:
+        if (
+            self._candidate is None
+            or not self.settings.detects
+            or self.looks >= self.settings.max_pictures
+        ):
             return []
         since = t - self._last_look if self._last_look is not None else LOOK_EVERY_MS
-        if since < self._pace(t) and not (is_new and since >= INTERVAL_MS):
+        if since < self._pace(t, self._candidate, is_new):
             return []
         return [self._take(self._candidate, t)]
 
-    def _pace(self, t: int) -> int:
+    def _pace(self, t: int, look: Look, is_new: bool) -> int:
         assert self._began is not None
+        left = self.settings.max_pictures - self.looks
+        if left <= SPARED_LOOKS and not look.moving & ~grow(self._looked_at):
+            return SPARED_LOOK_EVERY_MS
+        if is_new:
+            return INTERVAL_MS
         if self._sure_of_all:
             return SURE_LOOK_EVERY_MS
         if self._moving_since is not None and t - self._moving_since < FIRST_MOTION_MS:
@@ -248,7 +272,7 @@ class EventWatch:
         if look.crop is not None and self.looks % 3 == 1:
             look = replace(look, crop=None)
         self.looks += 1
-        self.pending += 1
+        self._open.append(look)
         self._last_look = now
         self._candidate, self._candidate_weight = None, 0
         return look
@@ -268,21 +292,23 @@ class EventWatch:
         self, look: Look, found: Iterable[tuple[Label, float, Box]] | None
     ) -> bool:
         """Take in an answer of the detector, None when there was none; True when something came of it."""
-        self.pending -= 1
+        self._open.remove(look)
         if found is None:
-            if self.looks == 1 and not self.pending:
-                # No usable picture: the next one is the first
-                self.looks = 0
+            self._unanswered |= look.moving
+            if self.looks <= QUICK_LOOKS:
+                # No quick answer: the next picture is to give it
+                self.looks -= 1
             return False
         self._answered += 1
         self._looked_at |= cells_of(look.crop) if look.crop else look.moving
+        self._unanswered &= ~self._looked_at
         self._moving_looks += bool(look.moving)
         news = False
         view = 0.0
         for label, score, box in found:
             if self.settings.zones.ignores(box):
                 continue
-            seen = _Seen(label, score, box, look.t)
+            seen = Seen(label, score, box, look.t)
             if score < self.settings.thresholds[label]:
                 self._nearly.append(seen)
                 continue
@@ -300,27 +326,16 @@ class EventWatch:
 
     # What is known
 
-    def _stands(self, seen: _Seen) -> bool:
-        """Say whether something stood there in earlier events and does so still."""
-        for still in self.still:
-            if still.label is not seen.label:
-                continue
-            if seen.label is Label.VEHICLE:
-                if overlap(still.box, seen.box) >= _SAME_PARKED:
-                    return True
-            elif overlap(still.box, seen.box) >= _SAME_PLACE and not (
-                cells_of(seen.box) & (self._moved | self._unlike)
-            ):
-                return True
-        return False
+    def _stands(self, seen: Seen) -> bool:
+        return stands(seen, self.still, self._moved | self._unlike)
 
-    def _is_new(self, seen: _Seen) -> bool:
+    def _is_new(self, seen: Seen) -> bool:
         """Say whether something moves there, or is not known to look as ever."""
         return not self._has_quiet or bool(
             cells_of(seen.box) & (self._moved | self._unlike)
         )
 
-    def _is_sure(self, seen: _Seen) -> bool:
+    def _is_sure(self, seen: Seen) -> bool:
         """Say whether one look is enough, or whether another saw the same thing."""
         threshold = self.settings.thresholds[seen.label]
         if seen.score >= threshold + SURE_BY:
@@ -341,20 +356,18 @@ class EventWatch:
         return found
 
     def _is_sure_of_all(self) -> bool:
-        wanted = self.settings.labels or {Label.PERSON}
-        sure = self.sure()
-        return all(label in sure for label in wanted) or len(sure) >= 2
+        return (self.settings.labels or {Label.PERSON}) <= self.sure().keys()
 
     def detections(self) -> tuple[Detection, ...]:
         """Return what was seen, the best view of each thing, best first."""
-        known = (len(self._seen), self._moved | self._unlike)
+        known = (self.settings, len(self._seen), self._moved | self._unlike)
         if known != self._known:
             self._known, self._detections = known, self._group()
         return self._detections
 
     def _group(self) -> tuple[Detection, ...]:
         zones = self.settings.zones
-        groups: list[list[_Seen]] = []
+        groups: list[list[Seen]] = []
         for seen in sorted(self._seen, key=lambda item: -item.score):
             for group in groups:
                 if group[0].label is seen.label and any(
@@ -395,11 +408,6 @@ class EventWatch:
             for label, threshold in self.settings.thresholds.items()
         }
 
-    @property
-    def has_moved(self) -> bool:
-        """Say whether something moved where it counts."""
-        return bool(self._counted)
-
     def _uses_labels(self) -> bool:
         return bool(self.settings.labels) and self._answered > 0
 
@@ -409,9 +417,15 @@ class EventWatch:
         if self._uses_labels():
             if any(label in self.settings.labels for label in sure):
                 return Verdict.SEEN
+            unanswered = self._unanswered
+            for look in self._open:
+                unanswered |= look.moving
+            if unanswered & self._counted:
+                # Where the detector does not answer, motion counts
+                return Verdict.SEEN
         elif self._counted or sure:
             return Verdict.SEEN
-        if len(self._compared) < QUIET_PICTURES:
+        if self._compared < QUIET_PICTURES or self._longest_blind >= BLIND_MS:
             return None
         return Verdict.NOTHING_SEEN
 
@@ -433,11 +447,11 @@ class EventWatch:
 
     def may_sleep(self) -> bool:
         """Say whether enough was looked at to send the camera back to sleep."""
-        compared = self._compared
+        first, last = self._compared_span or (0, 0)
         if (
-            len(compared) < QUIET_PICTURES
-            or max(compared) - min(compared) < QUIET_MS
+            last - first < QUIET_MS
             or self.pending
+            or self._blind
             or self.verdict() is not Verdict.NOTHING_SEEN
         ):
             return False
@@ -457,78 +471,23 @@ class EventWatch:
             )
             if self._counted and self._moving_looks < MOVING_LOOKS:
                 return False
+            if self._answered < min(QUICK_LOOKS, self.settings.max_pictures):
+                return False
             return not nearly and not unseen
         seen = grow(self._looked_at) if self._answered else 0
         return not (self._before | self._unlike & ~seen)
 
     def standing(self) -> tuple[Still, ...]:
         """Return what the camera's next event is to take for standing."""
-        first: list[_Seen] = []
-        kept: list[Still] = []
-        for seen in sorted((*self._seen, *self._nearly), key=lambda item: item.t):
-            start = next(
-                (
-                    item
-                    for item in first
-                    if item.label is seen.label
-                    and overlap(item.box, seen.box) >= _SAME_PLACE
-                ),
-                None,
-            )
-            if start is None:
-                first.append(seen)
-            elif self._has_stood(start, seen) and not _is_among(kept, seen):
-                kept.append(Still(seen.label, seen.box))
-        for old in self.still:
-            if _is_among(kept, old):
-                continue
-            is_here = _is_among((*self._seen, *self._nearly), old) or not self._answered
-            missed = 0 if is_here else old.missed + 1
-            if missed < _FORGOTTEN_AFTER:
-                kept.append(replace(old, missed=missed))
-        return tuple(kept[:_MAX_STILL])
-
-    def _has_stood(self, start: _Seen, end: _Seen) -> bool:
-        if start.label is Label.VEHICLE and end.t - start.t >= _STANDS_MS:
-            return True
-        return end.t > start.t and not cells_of(end.box) & self._moved
-
-
-def _is_among(things: Iterable[_Seen | Still], thing: _Seen | Still) -> bool:
-    """Say whether one of them is of the same label in the same place."""
-    return any(
-        other.label is thing.label and overlap(other.box, thing.box) >= _SAME_PARKED
-        for other in things
-    )
+        return standing(
+            (*self._seen, *self._nearly),
+            self.still,
+            moved=self._moved,
+            answered=bool(self._answered),
+        )
 
 
 def _clip(box: Box) -> Box:
     x, y, w, h = box
     left, top = max(0.0, x), max(0.0, y)
     return (left, top, min(1.0, x + w) - left, min(1.0, y + h) - top)
-
-
-def _crop(cells: int) -> Box | None:
-    """Return the part of a picture to look at on its own; None when that is most of it."""
-    if not cells or (box := around(_largest(cells))) is None:
-        return None
-    x, y, w, h = box
-    if w > SMALL or h > SMALL:
-        return None
-    size = max(MIN_CROP, w * 1.6, h * 1.6)
-    left = min(max(0.0, x + w / 2 - size / 2), 1 - size)
-    top = min(max(0.0, y + h / 2 - size / 2), 1 - size)
-    return (left, top, size, size)
-
-
-def _largest(cells: int) -> int:
-    """Return the largest group of cells that touch each other."""
-    best = 0
-    while cells:
-        group, grown = 0, cells & -cells
-        while grown != group:
-            group, grown = grown, grow(grown) & cells
-        cells &= ~group
-        if group.bit_count() > best.bit_count():
-            best = group
-    return best

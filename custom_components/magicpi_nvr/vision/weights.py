@@ -66,7 +66,9 @@ def check_model(folder: Path) -> ModelFiles:
         except FileNotFoundError:
             raise ModelMissing(file.name) from None
         _check(file, data)
-    return ModelFiles(folder / PARAM.name, folder / WEIGHTS.name)
+    return ModelFiles(
+        folder / PARAM.name, folder / WEIGHTS.name, (PARAM.sha256, WEIGHTS.sha256)
+    )
 
 
 async def fetch_model(

@@ -34,15 +34,16 @@ QUIET_BYTES: Final = WIDTH * HEIGHT
 _MAX_FOUND: Final = 64
 
 type Found = tuple[Label, float, Box]
-type ProblemKind = Literal["crash_loop", "detector"]
+type ProblemKind = Literal["crash_loop", "detector", "model"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """The detector's two files, checked."""
+    """The detector's two files, and the SHA-256 with which each is loaded."""
 
     param: Path
     weights: Path
+    sha256: tuple[str, str]
 
 
 @dataclass(slots=True)
@@ -176,15 +177,18 @@ class Worker:
         if stream not in self._begun or self._child is None:
             self._quiet.pop(stream, None)
             return known
-        job = self._job(Kind.FINISH, stream, {"stream": stream}, b"")
-        if job is not None:
-            self._finish.append(job)
-            self._wake[False].set()
-            answer = await job.done
-            if answer and len(answer[1]) == QUIET_BYTES:
-                known = answer[1]
-        self._quiet.pop(stream, None)
-        self._begun.discard(stream)
+        try:
+            job = self._job(Kind.FINISH, stream, {"stream": stream}, b"")
+            if job is not None:
+                self._finish.append(job)
+                self._wake[False].set()
+                answer = await job.done
+                if answer and len(answer[1]) == QUIET_BYTES:
+                    known = answer[1]
+        finally:
+            # Its owner may have lost patience
+            self._quiet.pop(stream, None)
+            self._begun.discard(stream)
         return known
 
     async def detect(
@@ -365,8 +369,10 @@ class Worker:
         )
         model = self._model if with_detector else None
         options = {
-            "param": str(model.param) if model else None,
-            "weights": str(model.weights) if model else None,
+            "model": model
+            and [
+                *zip((str(model.param), str(model.weights)), model.sha256, strict=True)
+            ],
             "path": [path for path in sys.path if path],
         }
         command = [self._python, "-I", str(self._script), json.dumps(options)]
@@ -391,7 +397,8 @@ class Worker:
             raise Dead from None
         child.has_detector = meta.get("detector") is True
         if with_detector and not child.has_detector:
-            self._say("detector", str(meta.get("error", ""))[:STDERR_WIDTH])
+            kind: ProblemKind = "model" if meta.get("model") is False else "detector"
+            self._say(kind, str(meta.get("error", ""))[:STDERR_WIDTH])
         return child
 
     def _end(self) -> None:

@@ -1,7 +1,7 @@
 """Zones: named polygons over a camera's picture, and the cells of the grid that they cover."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any, Final, Self
@@ -173,13 +173,16 @@ class Zones:
             watched = EVERYWHERE
         return watched & ~ignored
 
-    @property
-    def ignored_grid(self) -> str:
-        """The cells to ignore as cameras take them: hex digits, row by row, the highest bit first."""
+    def ignored_grid(self, rotation: int) -> str:
+        """Return the cells to ignore as cameras take them: hex digits, row by row, the highest bit first.
+
+        Zones are drawn over a picture that was turned clockwise by `rotation`; a camera looks at what it captured.
+        """
         ignored = 0
         for zone in self.zones:
             if zone.kind is ZoneKind.IGNORE:
-                ignored |= zone.cells
+                points = tuple(_captured(point, rotation) for point in zone.points)
+                ignored |= replace(zone, points=points).cells
         return f"{int(f'{ignored:0{CELLS}b}'[::-1], 2):0{CELLS // 4}x}"
 
     def ignores(self, box: Box) -> bool:
@@ -210,6 +213,20 @@ class Zones:
             for zone in self.zones
             if zone.kind is ZoneKind.WATCH and zone.cells & cells
         )
+
+
+def _captured(point: Point, rotation: int) -> Point:
+    """Return where in the captured picture a point of the turned one is."""
+    x, y = point
+    match rotation:
+        case 90:
+            return (y, 1 - x)
+        case 180:
+            return (1 - x, 1 - y)
+        case 270:
+            return (1 - y, x)
+        case _:
+            return point
 
 
 def names(parts: Iterable[Sequence[str]]) -> tuple[str, ...]:

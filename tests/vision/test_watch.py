@@ -129,6 +129,16 @@ def test_a_branch_leaves_looks_for_who_comes_late() -> None:
     assert event.shown[-1].t < 36_000
 
 
+def test_a_new_place_comes_before_much_motion() -> None:
+    """Who passes quickly beside a tree in the wind is looked at, not the tree."""
+    event = WatchedEvent(PERSONS)
+    event.show(12, moved=CAR)
+    looks = len(event.shown)
+    event.show(0.6, moved=HERE)
+    event.show(5, moved=CAR)
+    assert event.shown[looks].moving == cells_of(HERE)
+
+
 def test_a_car_and_a_dog_do_not_tire_who_looks_for_persons() -> None:
     """What was not asked for is no reason to look less."""
     event = WatchedEvent(PERSONS)

@@ -17,7 +17,11 @@ from custom_components.magicpi_nvr.recording.capture import (
 from custom_components.magicpi_nvr.recording.hourfile import HourFile, Segment, scan
 from custom_components.magicpi_nvr.recording.library import Library
 from custom_components.magicpi_nvr.recording.library.layout import HourPath, hour_files
-from custom_components.magicpi_nvr.recording.model import Event, RecordingSettings
+from custom_components.magicpi_nvr.recording.model import (
+    Event,
+    RecordingSettings,
+    SampleTap,
+)
 from tests.harness.pictures import RECORDING, Frame, numbers
 
 
@@ -55,6 +59,7 @@ class RunningRecorder:
     capture: Recorder = field(init=False)
     library: Library = field(init=False)
     clocks: Clocks | None = None
+    tap: SampleTap | None = None
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -66,7 +71,9 @@ class RunningRecorder:
         else:
             self.library = Library(self.settings)
         await self.library.open()
-        self.capture = Recorder(self.settings, self.library, on_event=self._hear)
+        self.capture = Recorder(
+            self.settings, self.library, on_event=self._hear, tap=self.tap
+        )
         await self.capture.start()
 
     async def stop(self) -> None:

@@ -1,6 +1,6 @@
 """Keys of readers outside: one per camera, kept as a hash; wrong guesses must wait."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, MutableMapping
 import hashlib
 import hmac
@@ -9,8 +9,10 @@ from time import monotonic
 from typing import Final
 
 _KEY_BYTES: Final = 24
-# Wrong keys of one address before it must wait
+# Wrong keys of one address before it must wait: for one camera, and for all of them.
+# A program that goes on with an old key of one camera keeps the others.
 ATTEMPTS: Final = 10
+ALL_ATTEMPTS: Final = 50
 WINDOW_S: Final = 60.0
 # Addresses that are remembered; the oldest is forgotten
 _ADDRESSES: Final = 256
@@ -29,7 +31,7 @@ class StreamKeys:
         """Begin with no wrong key seen."""
         self._hashes = hashes
         self._on_change = on_change
-        self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._failures: OrderedDict[str, tuple[float, Counter[str]]] = OrderedDict()
 
     def has(self, camera_id: str) -> bool:
         """Whether a camera may be watched from outside."""
@@ -52,16 +54,17 @@ class StreamKeys:
     def check(self, camera_id: str, key: str, address: str) -> bool:
         """Return whether a key is good; raises TooManyAttempts, whatever the key."""
         now = monotonic()
-        began, failures = self._failures.get(address, (now, 0))
+        began, failures = self._failures.get(address, (now, Counter()))
         if now - began > WINDOW_S:
-            began, failures = now, 0
-        if failures >= ATTEMPTS:
+            began, failures = now, Counter()
+        if failures[camera_id] >= ATTEMPTS or failures.total() >= ALL_ATTEMPTS:
             raise TooManyAttempts
         # An unknown camera takes as long as a wrong key
         expected = self._hashes.get(camera_id, "")
         if hmac.compare_digest(_hash(key), expected):
             return True
-        self._failures[address] = (began, failures + 1)
+        failures[camera_id] += 1
+        self._failures[address] = (began, failures)
         self._failures.move_to_end(address)
         if len(self._failures) > _ADDRESSES:
             self._failures.popitem(last=False)

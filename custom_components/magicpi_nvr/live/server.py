@@ -14,6 +14,14 @@ from .viewer import Viewer
 CONTENT_TYPE: Final = "video/mp2t"
 _HOST: Final = "127.0.0.1"
 _SHUTDOWN_S: Final = 2.0
+# A reader that takes nothing for so long is gone, or holds an encoder and a place for nothing
+STALL_S: Final = 60.0
+# So much is written before it is looked whether the reader takes it
+_CHUNK: Final = 64 * 1024
+# How often it is looked whether a reader is still there
+_LOOK_S: Final = 1.0
+# For a reader to take the end
+_ENDING_S: Final = 2.0
 
 
 async def send(
@@ -35,14 +43,18 @@ async def send(
     if viewers is not None:
         viewers.add(viewer)
     # Without a picture nothing is written, and who leaves is not seen
-    gone = asyncio.create_task(_until_gone(request, viewer.close))
+    gone = asyncio.create_task(_until_gone(request, viewer))
     try:
         await response.prepare(request)
         while (data := await viewer.read()) is not None:
-            await response.write(data)
+            for at in range(0, len(data), _CHUNK):
+                async with asyncio.timeout(STALL_S):
+                    await response.write(data[at : at + _CHUNK])
         await response.write_eof()
     except ConnectionError:
         pass
+    except TimeoutError:
+        _abort(request)
     finally:
         gone.cancel()
         if viewers is not None:
@@ -51,11 +63,22 @@ async def send(
     return response
 
 
-async def _until_gone(request: web.Request, close: Callable[[], None]) -> None:
-    """Close a viewer whose connection is gone."""
-    while request.transport is not None and not request.transport.is_closing():
-        await asyncio.sleep(1)
-    close()
+async def _until_gone(request: web.Request, viewer: Viewer) -> None:
+    """Close a viewer whose connection is gone, and cut off one that does not read to its end."""
+    while (
+        request.transport is not None
+        and not request.transport.is_closing()
+        and not viewer.is_closed
+    ):
+        await asyncio.sleep(_LOOK_S)
+    viewer.close()
+    await asyncio.sleep(_ENDING_S)
+    _abort(request)
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 class LiveServer:
@@ -76,9 +99,12 @@ class LiveServer:
             application, access_log=None, shutdown_timeout=_SHUTDOWN_S
         )
         await runner.setup()
-        site = web.TCPSite(runner, _HOST, self._port)
         try:
-            await site.start()
+            try:
+                await web.TCPSite(runner, _HOST, self._port).start()
+            except OSError:
+                # Another program took it meanwhile
+                await web.TCPSite(runner, _HOST, 0).start()
         except OSError:
             await self.stop()
             raise

@@ -64,9 +64,11 @@ class Viewer:
         self._units.clear()
         self._size = 0
 
-    def close(self) -> None:
-        """Let nothing more come; what waits is still read."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Let nothing more come; what waits is still read, unless it ends at once."""
         self._closed = True
+        if at_once:
+            self._drop_all()
         self._ready.set()
 
     async def read(self) -> bytes | None:

@@ -62,7 +62,7 @@ class Live:
 
     def _end_outside(self, camera_id: str) -> None:
         for viewer in tuple(self._outside.pop(camera_id, ())):
-            viewer.close()
+            viewer.close(at_once=True)
 
     async def async_forget(self, camera_id: str) -> None:
         """End all that watches a camera that was removed."""

@@ -979,7 +979,7 @@ TEST_CASE("a kept stream continues without the link, one picture every keep_ms, 
   CHECK(w.gateway.frames.size() == before);
 }
 
-TEST_CASE("pictures that are kept leave room for events, and end after ten minutes") {
+TEST_CASE("pictures that are kept are thinned out evenly where memory is full, leave room for events, and end after ten minutes") {
   World w;
   w.adopt();
   w.gateway.config_rev = 0;
@@ -988,16 +988,33 @@ TEST_CASE("pictures that are kept leave room for events, and end after ten minut
   REQUIRE(w.run_to(State::Online));
   w.gateway.send_text("{\"type\":\"command\",\"id\":1,\"name\":\"stream_start\",\"args\":{\"keep_ms\":250}}");
   w.run(5 * kSecond);
+  const size_t before = w.gateway.frames.size();
   w.gateway.up = false;
   w.wire(0).cut();
-  w.run(8 * kMinute);
+  w.run(5 * kMinute);
   CHECK(w.camera().capturing());
-  const size_t kept = w.taken[w.camera().boot()].size();
-  w.run(kMinute);
-  CHECK(w.taken[w.camera().boot()].size() == kept);
+  CHECK(w.camera().frames_lost() > 100);
+  w.gateway.up = true;
+  REQUIRE(w.run(kMinute, [&] { return w.gateway.frames.size() > before && w.camera().backlog() < 5; }));
+  uint64_t longest = 0;
+  for (size_t i = before; i < w.gateway.frames.size(); ++i) {
+    const uint64_t gap = w.gateway.frames[i].t - w.gateway.frames[i - 1].t;
+    longest = gap > longest ? gap : longest;
+  }
+  // From the first to the last minute, and no wider than needed
+  CHECK(longest <= 4000);
+  CHECK(w.taken[w.camera().boot()].size() - w.gateway.kept[w.camera().boot()].size() - w.camera().backlog() == w.camera().frames_lost());
+  w.gateway.send_text("{\"type\":\"command\",\"id\":2,\"name\":\"stream_start\",\"args\":{\"keep_ms\":250}}");
+  w.run(5 * kSecond);
+  w.gateway.up = false;
+  w.wire(0).cut();
+  w.run(9 * kMinute);
+  const size_t taken = w.taken[w.camera().boot()].size();
+  const uint32_t lost = w.camera().frames_lost();
   w.move_pir(100, 2000);
   w.run(3 * kSecond);
-  CHECK(w.taken[w.camera().boot()].size() > kept + 15);
+  CHECK(w.taken[w.camera().boot()].size() > taken + 15);
+  CHECK(w.camera().frames_lost() > lost);
   w.run(2 * kMinute);
   CHECK(!w.camera().capturing());
 }

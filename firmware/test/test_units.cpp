@@ -628,14 +628,18 @@ TEST_CASE("frame ring") {
   REQUIRE(seen.losses.size() >= 2);
   CHECK(seen.losses[0].seq == 2);
   CHECK(seen.losses[1].seq == 3);
-  CHECK(!seen.losses[0].sent);
   ring.sent(first);
   CHECK(ring.backlog() == 8 - seen.losses.size());
   CHECK(ring.unsent() == ring.backlog() - 1);
   seen.losses.clear();
   REQUIRE(add(9, 9000));
+  // It was sent and may have arrived.
+  CHECK(seen.losses.empty());
+  CHECK(ring.backlog() == ring.unsent());
+  ring.rewind();
+  ring.not_arrived();
+  REQUIRE(seen.losses.size() == 1);
   CHECK(seen.losses[0].seq == 1);
-  CHECK(seen.losses[0].sent);
   ring.release(6);
   CHECK(ring.unsent_of(1) == 3);
   CHECK(ring.held_of(2) == 0);
@@ -680,6 +684,54 @@ TEST_CASE("frame ring") {
   CHECK(!tiny.add(info, huge.data()));
   FrameRing small(w, memory.data(), 2100);
   CHECK(small.capacity_bytes() == 0);
+}
+
+TEST_CASE("frame ring: without an event what is left stays even, and never takes an event's place") {
+  World w;
+  std::vector<uint8_t> memory(400000);
+  FrameRing ring(w, memory.data(), memory.size());
+  uint32_t lost = 0;
+  ring.on_loss([](void* c, const FrameRing::Loss& l) { *static_cast<uint32_t*>(c) += l.count; }, &lost);
+  const Bytes jpeg(12000);
+  uint32_t seq = 0;
+  auto add = [&](uint16_t event, uint64_t t) {
+    FrameInfo info;
+    info.seq = ++seq;
+    info.event = event;
+    info.t_ms = t;
+    info.length = static_cast<uint32_t>(jpeg.size());
+    return ring.add(info, jpeg.data());
+  };
+  // A minute of a picture each 0.9 s into room for half of it. The first ones were sent, and whether they arrived is open.
+  uint64_t t = 0;
+  for (int i = 0; i < 4; ++i) {
+    REQUIRE(add(0, t += 900));
+    ring.sent(ring.take());
+  }
+  ring.rewind();
+  while (seq < 67) REQUIRE(add(0, t += 900));
+  const uint32_t given_up = 67 - ring.backlog();
+  CHECK(given_up > 30);
+  CHECK(lost < given_up);
+  ring.not_arrived();
+  CHECK(lost == given_up);
+  std::vector<uint64_t> times;
+  std::vector<uint16_t> taken;
+  for (uint16_t f; (f = ring.take()) != FrameRing::kNone; taken.push_back(f)) times.push_back(ring.info(f).t_ms);
+  REQUIRE(times.size() > 20);
+  CHECK(times.front() == 900);
+  CHECK(times.back() == t);
+  for (size_t i = 1; i < times.size(); ++i) CHECK(times[i] - times[i - 1] <= 3600);
+  for (uint16_t f : taken) ring.put_back(f);
+  // An event takes the place of all of them, then of its own oldest; nothing without an event takes that.
+  for (int i = 0; i < 40; ++i) REQUIRE(add(1, t += 100));
+  CHECK(ring.unsent_of(0) == 0);
+  CHECK(!add(0, t += 100));
+  CHECK(ring.unsent_of(0) == 0);
+  // What was sent on this connection has probably arrived.
+  ring.sent(ring.take());
+  CHECK(add(0, t += 100));
+  CHECK(ring.unsent_of(0) == 1);
 }
 
 TEST_CASE("protocol: frame header and names") {

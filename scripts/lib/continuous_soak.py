@@ -14,7 +14,7 @@ from pathlib import Path
 import time
 from typing import Any, NamedTuple
 
-from custom_components.magicpi_nvr.nvr.continuous import INTERVAL_MS
+from custom_components.magicpi_nvr.nvr.continuous import MAX_GAP_MS
 from custom_components.magicpi_nvr.recording.hourfile import scan
 from home_assistant import HomeAssistantProcess, wait_until
 from load import loop_pictures, make_cameras
@@ -109,8 +109,12 @@ def compare(
         camera, boot, t = name
         taken = pieces[camera, boot]
         at = bisect_left(taken, t)
-        # Of two pictures within a second between events one is recorded
-        if not sent[name] and at and t - taken[at - 1] < INTERVAL_MS:
+        # Between two that are recorded is no second
+        if (
+            not sent[name]
+            and 0 < at < len(taken)
+            and taken[at] - taken[at - 1] <= MAX_GAP_MS
+        ):
             counts["thinned"] += 1
         else:
             lost.append(name)

@@ -1,6 +1,7 @@
 """The ring of frames that wait for the gateway."""
 
 import asyncio
+from itertools import pairwise
 import struct
 import zlib
 
@@ -56,6 +57,23 @@ async def test_gap_with_nothing_behind_it() -> None:
     late = frame(2)
     outbox.add_frame(late)
     assert late.flags == FrameFlag.LOST_BEFORE
+
+
+async def test_without_an_event_what_is_left_stays_even() -> None:
+    """Live pictures are thinned out evenly, from the first to the last; an event takes the place of all of them, none takes its."""
+    outbox = Outbox(1000)
+    for seq in range(1, 41):
+        outbox.add_frame(frame(seq, event=0))
+    left = [item.seq for item in outbox._waiting if isinstance(item, CapturedFrame)]
+    assert (left[0], left[-1], len(left)) == (1, 40, 10)
+    assert max(after - before for before, after in pairwise(left)) <= 8
+    assert outbox.lost_total == 30
+    for seq in range(41, 55):
+        outbox.add_frame(frame(seq, event=2))
+    assert outbox.lost == {0: 40, 2: 4}
+    outbox.add_frame(frame(55, event=0))
+    assert outbox.lost == {0: 41, 2: 4}
+    assert await take(outbox, 10) == list(range(45, 55))
 
 
 @pytest.mark.parametrize(("have", "lost"), [(0, 1), (1, 0)])

@@ -11,14 +11,14 @@ from typing import Final
 from homeassistant.core import callback
 
 from ..gateway import FLAG_PRE_ROLL, Camera, Frame
-from ..recording import PIECE_MS, Recorder
+from ..recording import PIECE_MS, REASON_CONTINUOUS, Recorder
 
 # An event's number has 32 bits. Cameras use 16, people's recordings begin with the second, without the highest bit.
 FIRST_PIECE: Final = 1 << 31
 # A recorder forgets finished events when there are many: a piece that motion interrupts more often gives way to another
 MAX_PAUSES: Final = 8
-# Between events; less than a second, so that the picture after it comes within one
-INTERVAL_MS: Final = 850
+# Between pictures that are recorded, as far as the camera sends any
+MAX_GAP_MS: Final = 1000
 RETRY_S: Final = 0.2
 
 
@@ -29,7 +29,12 @@ class Piece:
     boot: int
     slot: int  # of PIECE_MS of the wall clock
     event: int
-    t: int  # of the last frame that was taken
+    # Of the last frame that was recorded; the first one has none before it
+    t: int | None = None
+    seq: int = 0
+    # The newest frame since then: recorded if the one after it comes too late
+    held: Frame | None = None
+    timer: asyncio.TimerHandle | None = None
     pauses: int = 0
     is_paused: bool = False
 
@@ -90,50 +95,97 @@ class ContinuousRecordings:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     @callback
-    def take(self, camera: Camera, frame: Frame) -> Frame | None:
-        """Return a frame without an event as one of the present piece, None where it is not recorded."""
+    def take(self, camera: Camera, frame: Frame) -> bool:
+        """Take a frame without an event; False refuses it for good.
+
+        Of each second the last frame is recorded. Which one that is shows only when the next one
+        comes, so the newest is held until then.
+        """
         if not self._is_wanted(camera):
             self.end_piece(camera.id)
-            return None
+            return False
+        piece = self._piece_of(frame)
+        if piece.t is not None and frame.t <= (piece.held.t if piece.held else piece.t):
+            self.thinned[camera.id] += 1
+            return False
+        if (
+            piece.t is None
+            or piece.is_paused
+            # What the camera kept while it had no connection is one a second already
+            or frame.flags & FLAG_PRE_ROLL
+            or self._is_watched(camera.id)
+        ):
+            self._record_held(piece)
+            return self._record(piece, frame)
+        if frame.t - piece.t > MAX_GAP_MS:
+            self._record_held(piece)
+            if frame.t - piece.t > MAX_GAP_MS:
+                return self._record(piece, frame)
+        if piece.held is not None:
+            self.thinned[camera.id] += 1
+        if piece.timer is not None:
+            piece.timer.cancel()
+        piece.held = frame
+        piece.timer = asyncio.get_running_loop().call_later(
+            MAX_GAP_MS / 1000, self._record_held, piece
+        )
+        return True
+
+    def _piece_of(self, frame: Frame) -> Piece:
+        """Return the piece that a frame belongs to; another one begins where the present one is over."""
         slot = frame.captured_ms // PIECE_MS
-        piece = self._pieces.get(camera.id)
+        piece = self._pieces.get(frame.camera)
         if (
             piece is None
             or piece.boot != frame.boot
             or piece.slot != slot
             or piece.pauses > MAX_PAUSES
         ):
-            self.end_piece(camera.id)
+            self.end_piece(frame.camera)
             # Once each, also where the clock was set back
             event = max(
                 # By a clock far ahead the seconds alone would fill it
                 FIRST_PIECE + frame.captured_ms // 1000 % FIRST_PIECE,
-                self._last_events.get(camera.id, 0) + 1,
+                self._last_events.get(frame.camera, 0) + 1,
             )
-            self._last_events[camera.id] = event
-            piece = self._pieces[camera.id] = Piece(
-                frame.boot, slot, event, frame.t - INTERVAL_MS
-            )
-        if (
-            frame.t - piece.t < INTERVAL_MS
-            # What the camera kept while it had no connection is one a second already
-            and not frame.flags & FLAG_PRE_ROLL
-            and not self._is_watched(camera.id)
-        ):
-            self.thinned[camera.id] += 1
-            return None
-        piece.t = max(piece.t, frame.t)
+            self._last_events[frame.camera] = event
+            piece = self._pieces[frame.camera] = Piece(frame.boot, slot, event)
+        return piece
+
+    def _record(self, piece: Piece, frame: Frame) -> bool:
+        piece.t, piece.seq = frame.t, frame.seq
         piece.is_paused = False
-        return replace(frame, event=piece.event)
+        return self._recorder().add_frame(
+            replace(frame, event=piece.event), reason=REASON_CONTINUOUS
+        )
+
+    @callback
+    def _record_held(self, piece: Piece) -> None:
+        if piece.timer is not None:
+            piece.timer.cancel()
+            piece.timer = None
+        if (frame := piece.held) is not None:
+            piece.held = None
+            self._record(piece, frame)
+
+    def persisted(self, camera_id: str, boot: int) -> int:
+        """Return the highest seq that a camera may forget: the recorder's answer, but never of a frame that is held."""
+        persisted = self._recorder().persisted(camera_id, boot)
+        piece = self._pieces.get(camera_id)
+        if piece is None or piece.boot != boot or piece.held is None:
+            return persisted
+        # Where the recorder has all, what was thinned out since then need not be kept
+        before = piece.held.seq - 1
+        return before if persisted >= piece.seq else min(persisted, before)
 
     @callback
     def pause_piece(self, camera_id: str) -> None:
         """Leave the encoder to an event, or the camera left: the piece goes on with its next frame."""
         if (piece := self._pieces.get(camera_id)) and not piece.is_paused:
+            self._record_held(piece)
+            # The picture after an event is recorded, however soon it comes
             piece.is_paused = True
             piece.pauses += 1
-            # The picture after an event is recorded, however soon it comes
-            piece.t -= INTERVAL_MS
             self._recorder().end_event(camera_id, piece.boot, piece.event)
 
     @callback

@@ -12,7 +12,7 @@ from ..const import DOMAIN, LOGGER
 from ..gateway import Camera, Change, Frame
 from ..gateway.camera.configuration import keys_for
 from ..options import CameraOptions
-from ..recording import REASON_CHECK_IN, REASON_CONTINUOUS, InvalidValue, RecordingError
+from ..recording import REASON_CHECK_IN, InvalidValue, RecordingError
 from .changes import Changes, NvrChange
 from .continuous import ContinuousRecordings
 from .entries import Entries
@@ -250,10 +250,7 @@ class CameraDelegate:
         if not self._may_record(camera):
             return False
         if not frame.event:
-            piece = self.continuous.take(camera, frame)
-            return piece is not None and recorder.add_frame(
-                piece, reason=REASON_CONTINUOUS
-            )
+            return self.continuous.take(camera, frame)
         # The motion's pictures are its own, within the time of the piece
         self.continuous.pause_piece(camera.id)
         reason = self._reasons.get(camera.id, {}).get(
@@ -294,7 +291,7 @@ class CameraDelegate:
 
     def persisted(self, camera_id: str, boot: int) -> int:
         """Return the highest seq that is persisted."""
-        return self._recordings.recorder.persisted(camera_id, boot)
+        return self.continuous.persisted(camera_id, boot)
 
     async def recordings(
         self,

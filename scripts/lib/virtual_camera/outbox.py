@@ -43,6 +43,11 @@ class CapturedFrame:
         """Compute the checksum once."""
         self.crc = zlib.crc32(self.jpeg)
 
+    @property
+    def is_minor(self) -> bool:
+        """Return whether it is of a live view, or kept for who is not there."""
+        return not self.event and FrameFlag.STILL not in self.flags
+
     def pack(self) -> bytes:
         """Return header and JPEG as they go over the wire."""
         head = HEADER.pack(
@@ -63,7 +68,11 @@ type Item = CapturedFrame | Control
 
 
 class Outbox:
-    """Frames and messages in order, bounded; the oldest frames give way."""
+    """Frames and messages in order, bounded.
+
+    Where it is full, frames without an event give way first, thinned out evenly; then the oldest do,
+    but none of an event for one without.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         """Hold at most `max_bytes` of JPEG."""
@@ -84,11 +93,6 @@ class Outbox:
         return not (self._waiting or self._in_flight)
 
     @property
-    def is_roomy(self) -> bool:
-        """Return whether there is room that no event may need soon."""
-        return self.bytes < self._max_bytes * 3 // 4
-
-    @property
     def waiting_frames(self) -> int:
         """Return how many frames were not yet sent on this link."""
         return sum(isinstance(item, CapturedFrame) for item in self._waiting)
@@ -104,7 +108,7 @@ class Outbox:
         return self.lost.total()
 
     def add_frame(self, frame: CapturedFrame) -> None:
-        """Queue a frame; the oldest go when there is no room."""
+        """Queue a frame; others go when there is no room."""
         if self._gap:
             frame.flags |= FrameFlag.LOST_BEFORE
             self._gap = False
@@ -112,7 +116,7 @@ class Outbox:
         self.bytes += len(frame.jpeg)
         self.frames += 1
         while self.bytes > self._max_bytes and self.frames > 1:
-            self._drop_oldest()
+            self._drop_one()
         self._filled.set()
 
     def add_control(self, build: Callable[[], Mapping[str, Any]]) -> None:
@@ -127,19 +131,33 @@ class Outbox:
                     break
         self._filled.set()
 
-    def _drop_oldest(self) -> None:
-        """Give up the oldest frame."""
-        for queue in (self._in_flight, self._waiting):
-            for at, item in enumerate(queue):
-                if not isinstance(item, CapturedFrame):
-                    continue
-                del queue[at]
-                self._release(item)
-                if queue is self._in_flight:
-                    self._abandoned[item.seq] = item.event
-                else:
-                    self.lose(item.seq, item.event)
-                return
+    def _drop_one(self) -> None:
+        """Give up the frame that is missed least."""
+        frames = [
+            item
+            for item in (*self._in_flight, *self._waiting)
+            if isinstance(item, CapturedFrame)
+        ]
+        minor = [frame for frame in frames if frame.is_minor]
+        between = [
+            (after.t - before.t, frame.seq, frame)
+            for before, frame, after in zip(
+                frames, frames[1:], frames[2:], strict=False
+            )
+            if frame.is_minor
+        ]
+        if between:
+            frame = min(between)[-1]
+        else:
+            # With nothing else without an event the newest one is itself what gives way
+            frame = minor[0] if minor else frames[0]
+        if frame in self._in_flight:
+            self._in_flight.remove(frame)
+            self._abandoned[frame.seq] = frame.event
+        else:
+            self._waiting.remove(frame)
+            self.lose(frame.seq, frame.event)
+        self._release(frame)
 
     def _release(self, frame: CapturedFrame) -> None:
         """Free a frame's memory."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MAX_JPEG = 512 * 1024
 WARM_UP_FRAMES = 3
 LIVE_FRAMES_WAITING = 2
-# How often a camera without a link looks whether a picture is due
+# How often a camera without a link looks whether somebody moves
 KEEP_LOOK_S = 0.1
 
 
@@ -69,8 +69,9 @@ class Sensor:
             self._follow_motion(boot)
             if boot.capturing and (boot.linked_once or self._camera.config["pre_roll"]):
                 period = 1 / self._camera.config["framerate"]
-                if boot.keeping and not boot.recording:
-                    period = min(period, KEEP_LOOK_S)
+                if boot.keeping and not boot.recording and boot.keep_s:
+                    due_s = boot.captured_at + boot.keep_s - boot.clock()
+                    period = min(period, KEEP_LOOK_S, max(due_s, 0))
                 if boot.recording:
                     await self._capture_event_frame(boot, boot.recording, period)
                 elif (
@@ -89,12 +90,11 @@ class Sensor:
 
     @staticmethod
     def _keeps(boot: Boot) -> bool:
-        """Return whether a picture is due for who is not there, and has room."""
+        """Return whether a picture is due for who is not there."""
         return (
             boot.keep_s is not None
             and (boot.live or boot.keeping)
             and boot.clock() - boot.captured_at >= boot.keep_s
-            and boot.outbox.is_roomy
         )
 
     @property

@@ -450,8 +450,6 @@ uint32_t Camera::frame_due() {
 void Camera::frame(const uint8_t* jpeg, size_t n, uint64_t t) {
   FrameInfo info;
   bool confirming = false, single = false;
-  // Events may need the rest.
-  const bool roomy = ring_.used_bytes() + n <= ring_.capacity_bytes() / 4 * 3;
   {
     Lock lock(platform_);
     if (!capture_.on && !capture_.still) return;
@@ -463,7 +461,6 @@ void Camera::frame(const uint8_t* jpeg, size_t n, uint64_t t) {
       if (capture_.oversized < 255) ++capture_.oversized;
       return;
     }
-    if (capture_.keeping && capture_.on && !capture_.still && !roomy) return;
     const bool warming = capture_.since_start < (capture_.single ? kPictureWarmFrames : kWarmFrames);
     ++capture_.since_start;
     if ((!capture_.on || capture_.single) && warming) return;
@@ -517,32 +514,9 @@ void Camera::frame(const uint8_t* jpeg, size_t n, uint64_t t) {
 
 void Camera::on_loss(void* self, const FrameRing::Loss& loss) {
   Camera& c = *static_cast<Camera*>(self);
-  if (loss.sent) {
-    if (c.sent_lost_count_++ == 0) c.sent_lost_first_ = loss.seq;
-    c.sent_lost_last_ = loss.seq;
-    return;
-  }
-  ++c.lost_;
-  if (Event* e = c.event_by_id(loss.event)) ++e->lost;
-  c.note(Note::FrameLost, loss.seq, 1);
-}
-
-void Camera::settle_sent_losses(uint32_t have) {
-  Lock lock(platform_);
-  if (sent_lost_count_ && have < sent_lost_last_) {
-    const uint32_t from = have + 1 > sent_lost_first_ ? have + 1 : sent_lost_first_;
-    uint32_t n = sent_lost_last_ - from + 1;
-    if (n > sent_lost_count_) n = sent_lost_count_;
-    lost_ += n;
-    for (Event& e : events_) {
-      if (!e.id || e.frames == 0) continue;
-      const uint32_t lo = from > e.first_seq ? from : e.first_seq;
-      const uint32_t hi = sent_lost_last_ < e.last_seq ? sent_lost_last_ : e.last_seq;
-      if (lo <= hi) e.lost += hi - lo + 1;
-    }
-    note(Note::FrameLost, from, n);
-  }
-  sent_lost_count_ = 0;
+  c.lost_ += loss.count;
+  if (Event* e = c.event_by_id(loss.event)) e->lost += loss.count;
+  c.note(Note::FrameLost, loss.seq, loss.count);
 }
 
 // --- power -----------------------------------------------------------------

@@ -147,7 +147,7 @@ class Camera {
     bool still = false;            // the next good frame answers `snapshot`
     bool ring_still = false;       // the next good frame is the doorbell's picture
     bool single = false;           // one good frame is all
-    bool keeping = false;          // for who is not there: only as long as there is room
+    bool keeping = false;          // for who is not there
     bool scene_taken = false;      // the grid of that frame is in confirm_
     bool ending = false;           // the next frame is the event's last
     uint16_t event = 0;
@@ -203,7 +203,6 @@ class Camera {
   void update_capture();
   void stop_camera();
   static void on_loss(void* self, const FrameRing::Loss& loss);
-  void settle_sent_losses(uint32_t have);
 
   // link
   void tick_session();
@@ -320,8 +319,6 @@ class Camera {
   uint32_t boot_ = 0;
   uint32_t seq_ = 0, lost_ = 0;    // under lock
   uint16_t event_counter_ = 0;
-  // Sent frames given up before their ack: lost only if a reconnect shows that they did not arrive. Under lock.
-  uint32_t sent_lost_first_ = 0, sent_lost_last_ = 0, sent_lost_count_ = 0;
   uint32_t last_sent_seq_ = 0, acked_seq_ = 0, dismissed_seq_ = 0;
 
   bool radio_ = false, camera_on_ = false, welcomed_ = false, checked_in_ = false;

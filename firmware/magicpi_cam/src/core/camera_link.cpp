@@ -436,14 +436,6 @@ void Camera::on_text() {
         last_ack_ms_ = now_;
         note(Note::Acked, seq);
       }
-      Lock lock(platform_);
-      if (sent_lost_count_ && seq >= sent_lost_last_) {
-        sent_lost_count_ = 0;
-      } else if (sent_lost_count_ && seq >= sent_lost_first_) {
-        sent_lost_first_ = seq + 1;
-        const uint32_t left = sent_lost_last_ - seq;
-        if (sent_lost_count_ > left) sent_lost_count_ = left;
-      }
       return;
     }
     case MessageType::Config:
@@ -470,7 +462,6 @@ void Camera::on_welcome(json::Value m) {
   m.get("stay_awake_s").to_u32(&stay_s);
   // A gateway that claims more than was ever captured speaks of another boot.
   if (have > frames_captured()) have = 0;
-  settle_sent_losses(have);
   ring_.release(have);
   ring_.not_arrived();
   // Frames dropped as a false alarm before they were reported leave no gap.

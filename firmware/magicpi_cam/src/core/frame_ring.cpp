@@ -42,14 +42,18 @@ FrameRing::FrameRing(Platform& platform, uint8_t* memory, size_t bytes) : platfo
   free_blocks_ = blocks_;
 }
 
-void FrameRing::lose(const FrameInfo& info, bool sent) {
-  if (loss_) loss_(loss_context_, Loss{info.seq, info.event, sent});
+namespace {
+
+/// Of a live view, or kept for who is not there.
+bool is_minor(const FrameInfo& info) { return info.event == 0 && !(info.flags & kStill); }
+
+}  // namespace
+
+void FrameRing::lose(const FrameInfo& info, uint32_t count) {
+  if (loss_) loss_(loss_context_, Loss{info.seq, info.event, count});
 }
 
-void FrameRing::free_frame(uint16_t frame) {
-  Frame& f = frames_[frame];
-  (f.prev == kNone ? oldest_ : frames_[f.prev].next) = f.next;
-  (f.next == kNone ? newest_ : frames_[f.next].prev) = f.prev;
+void FrameRing::free_blocks(Frame& f) {
   for (uint16_t b = f.first; b != kNone;) {
     const uint16_t after = next_[b];
     next_[b] = free_block_;
@@ -57,20 +61,87 @@ void FrameRing::free_frame(uint16_t frame) {
     ++free_blocks_;
     b = after;
   }
+  f.first = kNone;
+}
+
+void FrameRing::free_frame(uint16_t frame) {
+  Frame& f = frames_[frame];
+  (f.prev == kNone ? oldest_ : frames_[f.prev].next) = f.next;
+  (f.next == kNone ? newest_ : frames_[f.next].prev) = f.prev;
+  free_blocks(f);
   f.status = Free;
   f.next = free_slot_;
   free_slot_ = frame;
 }
 
-bool FrameRing::give_up_one() {
-  for (uint16_t i = oldest_; i != kNone; i = frames_[i].next) {
+uint16_t FrameRing::least_missed(const FrameInfo& coming) const {
+  uint16_t thinned = kNone, candidate = kNone, oldest_minor = kNone, oldest = kNone, before = kNone;
+  uint64_t gap = UINT64_MAX, since = 0;
+  for (uint16_t i = oldest_;; i = frames_[i].next) {
+    if (i != kNone && frames_[i].status == GivenUp) continue;
+    const uint64_t t = i == kNone ? coming.t_ms : frames_[i].info.t_ms;
+    if (candidate != kNone && t - since < gap) {
+      gap = t - since;
+      thinned = candidate;
+    }
+    if (i == kNone) break;
     const Frame& f = frames_[i];
-    if (f.status != Ready && f.status != Sent) continue;
-    lose(f.info, f.was_sent);
-    free_frame(i);
-    return true;
+    const bool may_go = f.status == Ready || f.status == Sent;
+    candidate = may_go && is_minor(f.info) && before != kNone ? i : kNone;
+    if (candidate != kNone) since = frames_[before].info.t_ms;
+    if (may_go && is_minor(f.info) && oldest_minor == kNone) oldest_minor = i;
+    if ((f.status == Sent || (may_go && !is_minor(coming))) && oldest == kNone) oldest = i;
+    before = i;
   }
-  return false;
+  return thinned != kNone ? thinned : oldest_minor != kNone ? oldest_minor : oldest;
+}
+
+bool FrameRing::give_up_one(const FrameInfo& coming) {
+  if (free_slot_ == kNone) {
+    // One that is alone becomes one with the next; of more, whether the oldest arrived will not be known.
+    uint16_t first = kNone, remembered = 0;
+    for (uint16_t i = oldest_; i != kNone; i = frames_[i].next) {
+      if (frames_[i].status == GivenUp && remembered++ == 0) first = i;
+    }
+    if (remembered > 1) {
+      lose_remembered(first);
+      return true;
+    }
+  }
+  const uint16_t i = least_missed(coming);
+  if (i == kNone) return false;
+  Frame& f = frames_[i];
+  if (f.was_sent) {
+    remember(i);
+  } else {
+    lose(f.info);
+    free_frame(i);
+  }
+  return true;
+}
+
+void FrameRing::lose_remembered(uint16_t frame) {
+  Frame& f = frames_[frame];
+  f.info.seq = f.first_seq;
+  lose(f.info, f.given_up);
+  free_frame(frame);
+}
+
+void FrameRing::remember(uint16_t frame) {
+  Frame& f = frames_[frame];
+  free_blocks(f);
+  f.status = GivenUp;
+  f.first_seq = f.info.seq;
+  f.given_up = 1;
+  const uint16_t beside[] = {f.prev, f.next};
+  for (const uint16_t i : beside) {
+    if (i == kNone || frames_[i].status != GivenUp || frames_[i].info.event != f.info.event) continue;
+    const Frame& other = frames_[i];
+    if (other.first_seq < f.first_seq) f.first_seq = other.first_seq;
+    if (other.info.seq > f.info.seq) f.info.seq = other.info.seq;
+    f.given_up += other.given_up;
+    free_frame(i);
+  }
 }
 
 bool FrameRing::add(FrameInfo info, const uint8_t* jpeg) {
@@ -79,9 +150,9 @@ bool FrameRing::add(FrameInfo info, const uint8_t* jpeg) {
   {
     Guard guard(platform_);
     bool possible = info.length > 0 && need <= blocks_;
-    while (possible && (free_blocks_ < need || free_slot_ == kNone)) possible = give_up_one();
+    while (possible && (free_blocks_ < need || free_slot_ == kNone)) possible = give_up_one(info);
     if (!possible) {
-      lose(info, false);
+      lose(info);
       return false;
     }
     frame = free_slot_;
@@ -196,17 +267,24 @@ void FrameRing::put_back(uint16_t frame) {
 
 void FrameRing::discard(uint16_t frame) {
   Guard guard(platform_);
-  lose(frames_[frame].info, false);
+  lose(frames_[frame].info);
   free_frame(frame);
 }
 
 void FrameRing::release(uint32_t seq) {
   Guard guard(platform_);
   for (uint16_t i = oldest_; i != kNone;) {
-    const Frame& f = frames_[i];
+    Frame& f = frames_[i];
     const uint16_t after = f.next;
-    if (f.info.seq > seq) break;
-    if (f.status == Ready || f.status == Sent) free_frame(i);
+    if (f.info.seq > seq) {
+      if (f.status == GivenUp && f.first_seq <= seq) {
+        const uint32_t left = f.info.seq - seq;
+        if (f.given_up > left) f.given_up = left;
+        f.first_seq = seq + 1;
+      }
+      break;
+    }
+    if (f.status == Ready || f.status == Sent || f.status == GivenUp) free_frame(i);
     i = after;
   }
 }
@@ -215,7 +293,7 @@ void FrameRing::release_sent() {
   Guard guard(platform_);
   for (uint16_t i = oldest_; i != kNone;) {
     const uint16_t after = frames_[i].next;
-    if (frames_[i].status == Sent) free_frame(i);
+    if (frames_[i].status == Sent || frames_[i].status == GivenUp) free_frame(i);
     i = after;
   }
 }
@@ -229,7 +307,13 @@ void FrameRing::rewind() {
 
 void FrameRing::not_arrived() {
   Guard guard(platform_);
-  for (uint16_t i = oldest_; i != kNone; i = frames_[i].next) frames_[i].was_sent = false;
+  for (uint16_t i = oldest_; i != kNone;) {
+    Frame& f = frames_[i];
+    const uint16_t after = f.next;
+    f.was_sent = false;
+    if (f.status == GivenUp) lose_remembered(i);
+    i = after;
+  }
 }
 
 bool FrameRing::flag_newest(uint16_t event, uint8_t flags) {
@@ -247,7 +331,9 @@ bool FrameRing::flag_newest(uint16_t event, uint8_t flags) {
 uint32_t FrameRing::count(bool (*pick)(const Frame&, uint16_t), uint16_t event) const {
   Guard guard(platform_);
   uint32_t n = 0;
-  for (uint16_t i = oldest_; i != kNone; i = frames_[i].next) n += pick(frames_[i], event) ? 1u : 0u;
+  for (uint16_t i = oldest_; i != kNone; i = frames_[i].next) {
+    n += frames_[i].status != GivenUp && pick(frames_[i], event) ? 1u : 0u;
+  }
   return n;
 }
 

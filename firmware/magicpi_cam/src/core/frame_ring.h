@@ -21,12 +21,14 @@ struct FrameInfo {
   uint32_t crc = 0;        ///< zlib crc32 of the JPEG
 };
 
-/// Keeps each frame in a chain of fixed blocks, so that any frame can be given up (the oldest that is not being
-/// sent goes first) without moving another. One task adds, another sends and releases; metadata is changed under
-/// Platform::lock(), pixels are copied and masked outside it.
+/// Keeps each frame in a chain of fixed blocks, so that any frame can be given up without moving another. Those without
+/// an event go first, thinned out evenly: what is left has no gap longer than it must be. Then the oldest go. None
+/// that is being sent goes, and none of an event for one without, unless it was sent. One task adds, another sends and releases;
+/// metadata is changed under Platform::lock(), pixels are copied and masked outside it.
 ///
 /// A frame lives: added -> taken by the sender (pinned) -> sent -> acknowledged (released). After a reconnect
-/// rewind() makes the sent ones unsent again.
+/// rewind() makes the sent ones unsent again. One that was sent and given up is known, without its pixels, until the peer says
+/// whether it arrived.
 class FrameRing {
  public:
   static constexpr size_t kBlock = 2048;
@@ -37,7 +39,7 @@ class FrameRing {
   /// Uses `bytes` of 4-aligned `memory`: per block kBlock + 2 bytes, per frame slot a descriptor of about 56.
   FrameRing(Platform& platform, uint8_t* memory, size_t bytes);
 
-  /// Copies a JPEG in, giving up older frames if there is no room. False if it can never fit (the frame counts as
+  /// Copies a JPEG in, giving up others if there is no room. False if nothing may go for it (the frame counts as
   /// lost). `info.length` and `info.crc` are set here. Capture task.
   bool add(FrameInfo info, const uint8_t* jpeg);
 
@@ -61,7 +63,7 @@ class FrameRing {
   void release_sent();
   /// The connection is gone: what was sent but not released becomes unsent (though it may have arrived).
   void rewind();
-  /// The peer has said what it has (see release()): what is still here has not arrived.
+  /// The peer has said what it has (see release()): what is still here has not arrived, and is lost where it was given up.
   void not_arrived();
   /// Adds flags to the newest frame of `event` if it was not yet taken: true if done.
   bool flag_newest(uint16_t event, uint8_t flags);
@@ -76,17 +78,21 @@ class FrameRing {
   size_t capacity_bytes() const { return size_t(blocks_) * kBlock; }
   size_t used_bytes() const;
 
-  /// Frames given up, in order of giving up; `sent` = it may have arrived.
-  struct Loss { uint32_t seq; uint16_t event; bool sent; };
-  /// Called under the lock for each frame given up by add().
+  /// Frames that were given up and did not arrive; `seq` of the first.
+  struct Loss { uint32_t seq; uint16_t event; uint32_t count; };
+  /// Called under the lock.
   void on_loss(void (*hook)(void* context, const Loss&), void* context) { loss_ = hook; loss_context_ = context; }
 
  private:
-  enum Status : uint8_t { Free, Filling, Ready, Pinned, Sent };
+  enum Status : uint8_t { Free, Filling, Ready, Pinned, Sent, GivenUp };
   struct Frame {
     FrameInfo info;
     uint64_t seed;          // of the masking keys
-    uint32_t masked;        // bytes of the payload that are XORed now
+    union {
+      uint32_t masked;      // bytes of the payload that are XORed now
+      uint32_t first_seq;   // GivenUp: neighbors of one event are one, from here to info.seq
+    };
+    uint32_t given_up;      // how many that are
     uint16_t first, next, prev;
     Status status;
     bool was_sent;          // on this or an earlier connection, and nobody knows whether it arrived
@@ -97,9 +103,13 @@ class FrameRing {
   static size_t blocks_for(size_t bytes) { return (bytes + kBlock - 1) / kBlock; }
   void mask_range(Frame& f, uint16_t block, size_t from, size_t to);
   void restore(Frame& f);
+  void free_blocks(Frame& f);
   void free_frame(uint16_t frame);
-  bool give_up_one();
-  void lose(const FrameInfo& info, bool sent);
+  bool give_up_one(const FrameInfo& coming);
+  uint16_t least_missed(const FrameInfo& coming) const;
+  void lose(const FrameInfo& info, uint32_t count = 1);
+  void remember(uint16_t frame);
+  void lose_remembered(uint16_t frame);
   uint32_t count(bool (*pick)(const Frame&, uint16_t), uint16_t event) const;
 
   Platform& platform_;

@@ -1,10 +1,14 @@
-// What a board without PSRAM does with its one memory: bytes of internal heap, from an emulated ESP32 (IDF 5.3).
+// What a board does with its memory.
 #pragma once
 
 #include <stddef.h>
 
 namespace magicpi {
 
+/// Bytes of PSRAM for frames: the rest is for two buffers of the driver (384,000 bytes each at UXGA) and what else is allocated there.
+constexpr size_t ring_of_psram(size_t psram) { return psram > 2 * 1024 * 1024 ? psram - 1024 * 1024 : psram / 2; }
+
+// Without PSRAM: bytes of internal heap, from an emulated ESP32 (IDF 5.3).
 constexpr size_t kPlanRing = 24 * 1024;      ///< three to six pictures of QVGA
 constexpr size_t kPlanRadio = 84 * 1024;     ///< Wi-Fi, lwIP
 constexpr size_t kPlanTls = 40 * 1024;       ///< one connection

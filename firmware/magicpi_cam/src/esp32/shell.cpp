@@ -86,11 +86,10 @@ void start_watchdog() {
   esp_task_wdt_add(nullptr);
 }
 
-/// Half of the PSRAM holds frames, the rest is for the driver's buffers and TLS. Without PSRAM as memory_plan.h says, or
-/// not at all: a camera that stalls after two frames helps nobody.
+/// As memory_plan.h says, or not at all: a camera that stalls after two frames helps nobody.
 uint8_t* ring_memory(size_t psram, size_t* bytes) {
   if (psram) {
-    *bytes = psram / 2;
+    *bytes = ring_of_psram(psram);
     return static_cast<uint8_t*>(heap_caps_malloc(*bytes, MALLOC_CAP_SPIRAM | MALLOC_CAP_8BIT));
   }
   if (!works_without_psram(heap_caps_get_free_size(MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT))) return nullptr;

@@ -1,7 +1,7 @@
 """Who asks, and who may see and change what: the rights of Home Assistant's users on the cameras' entities."""
 
 from collections.abc import Iterable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from homeassistant.auth.models import User
 from homeassistant.auth.permissions.const import (
@@ -21,11 +21,12 @@ from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.trace import trace_id_get
 
 from .const import DOMAIN
-from .nvr import Nvr
-from .recording import Event, EventPage
+from .nvr import Nvr, motion_as_dict
+from .recording import REASON_CHECK_IN, Event, EventPage, piece_end_ms
 
 # Pages that one request looks through for a user who may not see all cameras
 MAX_PAGES: Final = 20
+MAX_SPAN_PAGE: Final = 500
 # What a caller says about events in which nothing was seen, as `nothing_seen` of async_events
 NOTHING_SEEN_CHOICES: Final = {"hide": False, "show": None, "only": True}
 
@@ -155,3 +156,40 @@ async def async_events(
         if cursor is None or len(found) >= limit:
             break
     return EventPage(tuple(found), cursor)
+
+
+async def async_motion(
+    nvr: Nvr, events: Iterable[Event]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what moved within those events that are pieces of a continuous recording, by their ids."""
+    by_camera: dict[str, list[Event]] = {}
+    for event in events:
+        if event.is_continuous:
+            by_camera.setdefault(event.camera, []).append(event)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for camera_id, pieces in by_camera.items():
+        found |= {piece.id: [] for piece in pieces}
+        last: Event | None = None
+        for event in await _async_span(nvr, camera_id, pieces):
+            if event.is_continuous:
+                last = event
+            elif last and event.start_ms < piece_end_ms(last) and last.id in found:
+                found[last.id].append(motion_as_dict(event))
+    return found
+
+
+async def _async_span(nvr: Nvr, camera_id: str, pieces: Iterable[Event]) -> list[Event]:
+    """Return all of a camera from the first to the last of some pieces, oldest first."""
+    found: list[Event] = []
+    cursor = None
+    while True:
+        page = await nvr.recordings.library.events(
+            camera=camera_id,
+            start_ms=min(piece.start_ms for piece in pieces),
+            end_ms=max(piece_end_ms(piece) for piece in pieces),
+            limit=MAX_SPAN_PAGE,
+            cursor=cursor,
+        )
+        found += [event for event in page.events if event.reason != REASON_CHECK_IN]
+        if (cursor := page.cursor) is None:
+            return found[::-1]

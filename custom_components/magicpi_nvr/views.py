@@ -13,7 +13,7 @@ from homeassistant.auth.models import User
 from homeassistant.components.http import KEY_HASS_USER
 from homeassistant.core import HomeAssistant, callback
 
-from .access import NOTHING_SEEN_CHOICES, POLICY_READ, async_events, may
+from .access import NOTHING_SEEN_CHOICES, POLICY_READ, async_events, async_motion, may
 from .const import DOMAIN
 from .nvr import event_as_dict
 from .recording import (
@@ -332,10 +332,12 @@ class RecordingsView(MagicPiView):
             limit=integer_part(query.get("limit", "50"), "limit", MAX_LIMIT),
             cursor=query.get("cursor"),
         )
+        motion = await async_motion(nvr, page.events)
         return self.json(
             {
                 "recordings": [
                     event_as_dict(event)
+                    | ({"motion": motion[event.id]} if event.id in motion else {})
                     | {
                         "clip": event_clip_url(event.id),
                         "thumbnail": event_thumbnail_url(event.id),

@@ -21,6 +21,7 @@ from .access import (
     POLICY_EDIT,
     POLICY_READ,
     async_events,
+    async_motion,
     camera_entity_id,
     may,
 )
@@ -211,10 +212,15 @@ async def ws_events(
         limit=msg["limit"],
         cursor=msg.get("cursor"),
     )
+    motion = await async_motion(nvr, page.events)
     connection.send_result(
         msg["id"],
         {
-            "events": [event_for_card(event) for event in page.events],
+            "events": [
+                event_for_card(event)
+                | ({"motion": motion[event.id]} if event.id in motion else {})
+                for event in page.events
+            ],
             "cursor": page.cursor,
         },
     )

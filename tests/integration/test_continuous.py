@@ -3,17 +3,24 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
 import itertools
+import json
 import os
+from random import Random
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
 import av
 import pytest
 from pytest_homeassistant_custom_component.common import async_capture_events
-from pytest_homeassistant_custom_component.typing import WebSocketGenerator
+from pytest_homeassistant_custom_component.typing import (
+    ClientSessionGenerator,
+    WebSocketGenerator,
+)
 
 from continuous_soak import compare, kept_frames
 from custom_components.magicpi_nvr.const import CONF_RECORD, DOMAIN, RECORD_CONTINUOUSLY
@@ -93,6 +100,21 @@ async def pictures_in(clip: VirtualFile) -> int:
     return await asyncio.to_thread(decode)
 
 
+async def chapters_of(clip: VirtualFile) -> list[tuple[float, str]]:
+    """Return where a clip's chapters begin in seconds, and their titles, as ffprobe reads them."""
+    data = b"".join([chunk async for chunk in clip.read(0, clip.size)])
+    process = await asyncio.create_subprocess_exec(
+        *("ffprobe", "-v", "error", "-show_chapters", "-of", "json", "-"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate(data)
+    return [
+        (float(chapter["start_time"]), chapter["tags"]["title"])
+        for chapter in json.loads(out)["chapters"]
+    ]
+
+
 def gaps_of(times: list[int]) -> list[int]:
     """Return what lies between pictures."""
     return [after - before for before, after in itertools.pairwise(times)]
@@ -108,8 +130,86 @@ async def test_pieces_follow_each_other(
         assert after.start_ms // PIECE_MS > before.start_ms // PIECE_MS
     whole = pieces[1]
     assert whole.reason == "continuous"
-    assert 3 <= whole.frames <= PIECE_MS / continuous.INTERVAL_MS + 1
+    # Two that follow each other at once are a second before the next at the latest
+    assert 3 <= whole.frames <= 2 * PIECE_MS / continuous.MAX_GAP_MS + 1
     assert installation.nvr.delegate.continuous.thinned[CAMERA_ID] > 10
+
+
+@dataclass
+class AllAtOnce:
+    """A recorder that has each frame on disk at once."""
+
+    frames: list[Frame] = field(default_factory=list)
+
+    def add_frame(self, frame: Frame, *, reason: str) -> bool:
+        """Take a frame."""
+        self.frames.append(frame)
+        return True
+
+    def end_event(self, camera: str, boot: int, event: int) -> None:
+        """End an event."""
+
+    def persisted(self, camera: str, boot: int) -> int:
+        """Answer the last one's number."""
+        return self.frames[-1].seq if self.frames else 0
+
+
+@pytest.mark.parametrize("interval_ms", [100, 333, 500, 700])
+async def test_no_gap_above_a_second(interval_ms: int) -> None:
+    """However unevenly pictures come, those that are recorded are a second apart at most, and no more than needed are."""
+    recorder: Any = AllAtOnce()
+    recording = continuous.ContinuousRecordings(
+        recorder=lambda: recorder,
+        is_wanted=lambda _: True,
+        is_watched=lambda _: False,
+    )
+    camera: Any = SimpleNamespace(id=CAMERA_ID)
+    chance = Random(interval_ms)
+    t = answered = 0
+    times, forgotten = [], []
+    for seq in range(1, 600):
+        t += round(interval_ms * chance.uniform(0.4, 1.4))
+        times.append(t)
+        assert recording.take(
+            camera, Frame(CAMERA_ID, 7, 0, seq, 0, t, 1, b"", 320, 240, False)
+        )
+        # The camera may forget what it hears of
+        answered = max(answered, recording.persisted(CAMERA_ID, 7))
+        forgotten.append(answered)
+    recording.end_piece(CAMERA_ID)
+    recorded = [frame.t for frame in recorder.frames]
+    assert max(gaps_of(recorded)) <= continuous.MAX_GAP_MS
+    for before, after in zip(recorded, recorded[2:], strict=False):
+        assert after - before > continuous.MAX_GAP_MS or after == times[-1]
+    assert [frame.seq for frame in recorder.frames] == sorted(
+        {frame.seq for frame in recorder.frames}
+    )
+    for frame in recorder.frames[1:]:
+        assert forgotten[frame.seq - 1] < frame.seq
+    assert recording.persisted(CAMERA_ID, 7) == 599
+    assert recording.thinned[CAMERA_ID] == 599 - len(recorded)
+
+
+async def test_last_picture_is_recorded_though_none_follows() -> None:
+    """A camera that sends no more waits for no picture to be recorded."""
+    recorder: Any = AllAtOnce()
+    recording = continuous.ContinuousRecordings(
+        recorder=lambda: recorder,
+        is_wanted=lambda _: True,
+        is_watched=lambda _: False,
+    )
+    camera: Any = SimpleNamespace(id=CAMERA_ID)
+    for seq in (1, 2, 3):
+        recording.take(
+            camera,
+            Frame(CAMERA_ID, 7, 0, seq, 0, seq * 100, seq * 100, b"", 320, 240, False),
+        )
+    assert recording.persisted(CAMERA_ID, 7) == 2
+    async with asyncio.timeout(10):
+        while recording.persisted(CAMERA_ID, 7) < 3:
+            await asyncio.sleep(0.05)
+    recording.end_piece(CAMERA_ID)
+    assert [frame.seq for frame in recorder.frames] == [1, 3]
 
 
 async def test_who_watches_is_recorded_in_full(
@@ -132,6 +232,7 @@ async def test_who_watches_is_recorded_in_full(
 async def test_motion_is_an_event_of_its_own(
     installation: Installation,
     hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
     hass_ws_client: WebSocketGenerator,
     always_on: VirtualCamera,
 ) -> None:
@@ -195,6 +296,29 @@ async def test_motion_is_an_event_of_its_own(
     assert reasons.count("motion") == 1
     assert reasons.count("continuous") >= 2
 
+    # What moved, and what was seen, is marked in its piece: for cards, for REST and in the MP4
+    await library.label(motion.id, ["person"])
+    await socket.send_json_auto_id(
+        {"type": "magicpi_nvr/events", "camera_ids": [CAMERA_ID], "limit": 100}
+    )
+    cards = (await socket.receive_json())["result"]["events"]
+    client = await hass_client()
+    response = await client.get("/api/magicpi_nvr/recordings?limit=100")
+    for found in (cards, (await response.json())["recordings"]):
+        marks = {event["id"]: event["motion"] for event in found if "motion" in event}
+        assert len(marks) == reasons.count("continuous")
+        (mark,) = marks.pop(piece.id)
+        assert mark["id"] == motion.id
+        assert (mark["start"], mark["end"]) == (motion.start_ms, motion.end_ms)
+        assert (mark["reason"], mark["labels"]) == ("motion", ["person"])
+        assert not any(marks.values())
+    chapters = await chapters_of(await library.clip(ClipSpec(event_id=piece.id)))
+    titles = [title for _, title in chapters]
+    assert titles[:2] == ["continuous", "person"]
+    assert set(titles[2:]) <= {"continuous"}
+    assert abs(chapters[1][0] * 1000 - (motion.start_ms - piece.start_ms)) <= 1
+    assert await chapters_of(await library.clip(ClipSpec(event_id=motion.id))) == []
+
 
 async def test_camera_bridges_a_restart(
     installation: Installation, always_on: VirtualCamera
@@ -214,9 +338,9 @@ async def test_camera_bridges_a_restart(
     # The end of what was kept may be in a piece that is not finished
     await stop_recording(installation, always_on)
     times = await recorded_times(installation)
-    # However late a busy camera took its next picture, that one is recorded
+    # However late a busy camera took its next picture, no gap is longer than its own
     taken = gaps_of([frame.t for frame in always_on.sent_frames][1:])
-    assert max(gaps_of(times)) <= continuous.INTERVAL_MS + max(taken)
+    assert max(gaps_of(times)) <= max(continuous.MAX_GAP_MS, *taken)
     alone = [frame.t for frame in always_on.sent_frames if frame.flags & 1]
     assert len(alone) >= 4
     assert set(alone) <= set(times)
@@ -304,17 +428,18 @@ async def stop_recording(installation: Installation, camera: VirtualCamera) -> N
 @pytest.mark.parametrize("year", [1970, 2026, 2045, 2200])
 def test_pieces_by_any_clock(year: int) -> None:
     """The number of a piece has its 32 bits however far off the clock is, and is another one each time."""
+    recorder: Any = AllAtOnce()
     recording = continuous.ContinuousRecordings(
-        recorder=Mock, is_wanted=lambda _: True, is_watched=lambda _: False
+        recorder=lambda: recorder,
+        is_wanted=lambda _: True,
+        is_watched=lambda _: False,
     )
     at_ms = round(datetime(year, 6, 1, tzinfo=UTC).timestamp() * 1000)
     camera = Mock(id=CAMERA_ID)
-    numbers = []
     for t in range(0, 2 * continuous.PIECE_MS, 60_000):
         frame = Frame(CAMERA_ID, 1, 0, 1, 0, t, at_ms + t, b"", 320, 240, False)
-        taken = recording.take(camera, frame)
-        assert taken
-        numbers.append(taken.event)
+        assert recording.take(camera, frame)
+    numbers = [frame.event for frame in recorder.frames]
     assert len(set(numbers)) == 2
     assert continuous.FIRST_PIECE <= min(numbers) < max(numbers) < 1 << 32
 
@@ -367,7 +492,7 @@ async def test_soak(
         """Count what comes when the recording was turned off already."""
         before = recording.thinned[camera.id]
         taken = take(camera, frame)
-        unwanted[camera.id] += taken is None and recording.thinned[camera.id] == before
+        unwanted[camera.id] += not taken and recording.thinned[camera.id] == before
         return taken
 
     monkeypatch.setattr(recording, "take", count)

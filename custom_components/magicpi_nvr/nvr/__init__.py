@@ -3,7 +3,7 @@
 from .changes import EventChange, NvrChange, Sighting
 from .core import Nvr
 from .entries import board_of, is_nvr_entry
-from .event_dict import event_as_dict, findings_as_dict, has_thumbnail
+from .event_dict import event_as_dict, findings_as_dict, has_thumbnail, motion_as_dict
 from .manual import AlreadyRecording, NoPicture
 from .recordings import StorageUnavailable
 from .shared import (
@@ -35,5 +35,6 @@ __all__ = [
     "findings_as_dict",
     "has_thumbnail",
     "is_nvr_entry",
+    "motion_as_dict",
     "running_nvr",
 ]

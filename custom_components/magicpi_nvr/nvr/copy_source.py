@@ -44,8 +44,7 @@ def facts_of(
         reason=event.reason,
         frames=event.frames,
         lost=event.lost,
-        # A person's and the detector's
-        labels=tuple(dict.fromkeys((*event.labels, *findings.labels))),
+        labels=event.all_labels,
         zones=findings.zones,
         description=event.description,
         protected=event.protected,

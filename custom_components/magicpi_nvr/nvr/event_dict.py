@@ -31,6 +31,18 @@ def event_as_dict(event: Event) -> dict[str, Any]:
     }
 
 
+def motion_as_dict(event: Event) -> dict[str, Any]:
+    """Return an event as the mark of motion in the piece of a continuous recording around it."""
+    return {
+        "id": event.id,
+        "start": event.start_ms,
+        "end": event.end_ms,
+        "reason": event.reason,
+        "labels": list(event.all_labels),
+        "verdict": event.findings.verdict,
+    }
+
+
 def findings_as_dict(findings: Findings) -> dict[str, Any]:
     """Return what vision found, as REST, cards and automations show it; boxes are (x, y, w, h), 0 to 1."""
     return {

@@ -51,6 +51,7 @@ from .model import (
     RecordingSettings,
     SampleTap,
     StorageStats,
+    piece_end_ms,
 )
 
 __all__ = [
@@ -103,5 +104,6 @@ __all__ = [
     "event_id",
     "folder_camera",
     "parse_event_id",
+    "piece_end_ms",
     "prepare_root",
 ]

@@ -187,6 +187,11 @@ class Event:
         return self.reason == REASON_CONTINUOUS
 
     @property
+    def all_labels(self) -> tuple[str, ...]:
+        """Labels that people gave, and those that vision found."""
+        return tuple(dict.fromkeys((*self.labels, *self.findings.labels)))
+
+    @property
     def order(self) -> tuple[int, int, str]:
         """Key that sorts events by when they were recorded, whatever the clock said."""
         return self.recorded_ms, self.start_ms, self.id
@@ -229,6 +234,14 @@ class StoredSegment:
     def size(self) -> int:
         """Bytes in the hour file."""
         return self.end - self.offset
+
+
+def piece_end_ms(piece: Event | StoredSegment) -> int:
+    """Return until when motion that begins lies within a piece of a continuous recording, unless another piece begins before.
+
+    Of one of its segments, as far as that one tells.
+    """
+    return max((piece.start_ms // PIECE_MS + 1) * PIECE_MS, piece.end_ms)
 
 
 @dataclass(frozen=True, slots=True)

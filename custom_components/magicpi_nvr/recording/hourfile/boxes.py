@@ -13,6 +13,7 @@ OTHER_SAMPLE = 0x01010000  # depends on others, is no sync sample
 _HEADER = struct.Struct(">I4s")
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _UNDETERMINED = 0x55C4  # language "und"
+_MOST_CHAPTERS = 255
 
 
 class BoxError(ValueError):
@@ -109,12 +110,13 @@ def moov(
     *,
     duration: int = 0,
     more: Sequence[VideoConfig] = (),
+    chapters: Sequence[tuple[int, str]] = (),
 ) -> bytes:
     """Return the movie of one video track.
 
     `tables` are the sample tables after `stsd` (stts, stss, stsc, stsz, stco or co64), None = the
     samples follow in fragments. `duration` in ticks. `more`: further sample descriptions, from 2;
-    then the samples carry their parameter sets themselves too.
+    then the samples carry their parameter sets themselves too. `chapters`: where they begin, in ticks, and their titles.
     """
     fragmented = tables is None
     if tables is None:
@@ -175,7 +177,23 @@ def moov(
     mvex = box(
         b"mvex", full_box(b"trex", 0, 0, struct.pack(">5I", TRACK_ID, 1, 0, 0, 0))
     )
-    return box(b"moov", mvhd, box(b"trak", tkhd, mdia), mvex if fragmented else b"")
+    return box(
+        b"moov",
+        mvhd,
+        box(b"udta", _chapter_list(chapters)) if chapters else b"",
+        box(b"trak", tkhd, mdia),
+        mvex if fragmented else b"",
+    )
+
+
+def _chapter_list(chapters: Sequence[tuple[int, str]]) -> bytes:
+    """Return the list that players know as Nero's: times in units of 100 ns."""
+    chapters = chapters[:_MOST_CHAPTERS]
+    rows = []
+    for ticks, title in chapters:
+        text = title.encode()[:255].decode(errors="ignore").encode()
+        rows.append(struct.pack(">QB", ticks * 1000 // 9, len(text)) + text)
+    return full_box(b"chpl", 1, 0, struct.pack(">4xB", len(rows)), *rows)
 
 
 def init_segment(config: VideoConfig) -> bytes:

@@ -18,11 +18,11 @@ from ..errors import (
 )
 from ..files import sync_folder
 from ..model import (
-    PIECE_MS,
     REASON_CHECK_IN,
     REASON_CONTINUOUS,
     ClipSpec,
     StoredSegment,
+    piece_end_ms,
 )
 from ..stamp import TimeStamps, stamp_file
 from .backend import READERS, Backend
@@ -44,7 +44,7 @@ _STAMP_S = 120
 _STAMP_RATIO = 20
 _NO_NAME = re.compile(r"[^\w.]+")
 
-type _Key = tuple[ClipSpec, tuple[StoredSegment, ...]]
+type _Key = tuple[ClipSpec, tuple[StoredSegment, ...], tuple[tuple[str, str], ...]]
 
 
 class Clips:
@@ -77,12 +77,12 @@ class Clips:
             ):
                 raise EventNotFound(spec.event_id)
             raise NothingRecorded("nothing was recorded in this time")
-        key = (spec, segments)
+        key = (spec, segments, await self._titles(segments))
         if (clip := self._clips.get(key)) is not None:
             self._clips.move_to_end(key)
             return clip
         if (composing := self._composing.get(key)) is None:
-            composing = asyncio.ensure_future(self._begin(spec, segments))
+            composing = asyncio.ensure_future(self._begin(*key))
             self._composing[key] = composing
             composing.add_done_callback(lambda future: self._composed(key, future))
         try:
@@ -193,16 +193,38 @@ class Clips:
             )
         return await self._backend.indexed(lambda: index.segments(paths=paths))
 
+    async def _titles(
+        self, segments: Sequence[StoredSegment]
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the titles of a clip's chapters, by event: of one that shows motion within a continuous recording."""
+        events = {segment.event: segment.reason for segment in segments}
+        if len(events) < 2 or REASON_CONTINUOUS not in events.values():
+            return ()
+        found = await self._backend.indexed(
+            self._backend.index.with_ids,
+            [event for event, reason in events.items() if reason != REASON_CONTINUOUS],
+        )
+        seen = {event.id: ", ".join(event.all_labels) for event in found}
+        return tuple(
+            (event, seen.get(event) or reason) for event, reason in events.items()
+        )
+
     async def _begin(
-        self, spec: ClipSpec, segments: Sequence[StoredSegment]
+        self,
+        spec: ClipSpec,
+        segments: Sequence[StoredSegment],
+        titles: tuple[tuple[str, str], ...],
     ) -> VirtualFile:
         outlines = await self._backend.remote.outlines(segments)
-        return await self._backend.threaded(self._compose, spec, segments, outlines)
+        return await self._backend.threaded(
+            self._compose, spec, segments, dict(titles), outlines
+        )
 
     def _compose(
         self,
         spec: ClipSpec,
         segments: Sequence[StoredSegment],
+        titles: Mapping[str, str],
         outlines: Mapping[str, Outline],
     ) -> VirtualFile:
         """Blocking."""
@@ -215,7 +237,7 @@ class Clips:
         remote = self._backend.remote
         sources = Sources(self._backend.root, outlines, remote.read)
         return VirtualFile(
-            compose(sources, segments, cut),
+            compose(sources, segments, cut, titles),
             # A target that is slow does not keep local clips waiting.
             pool=remote.readers if outlines else self._backend.readers,
             filename=self._filename(spec, segments),
@@ -224,7 +246,7 @@ class Clips:
 
     def _composed(
         self,
-        key: tuple[ClipSpec, tuple[StoredSegment, ...]],
+        key: _Key,
         future: asyncio.Future[VirtualFile],
     ) -> None:
         """Keep a clip for the requests that follow; players ask many times."""
@@ -279,10 +301,7 @@ def _remove(*paths: Path) -> None:
 def _whole_piece(index: Index, own: Sequence[StoredSegment]) -> list[StoredSegment]:
     """Return a piece of a continuous recording with the events that began within it, in order of time. Blocking."""
     first = own[0]
-    end_ms = max(
-        (first.start_ms // PIECE_MS + 1) * PIECE_MS,
-        *(segment.end_ms for segment in own),
-    )
+    end_ms = max(piece_end_ms(segment) for segment in own)
     around = [
         segment
         for segment in index.segments(

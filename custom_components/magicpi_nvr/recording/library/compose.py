@@ -1,9 +1,10 @@
 """Composing a clip from the fragments' own tables: order, times, cuts and time-lapse. Blocking."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise, zip_longest
 from statistics import median_low
+from types import MappingProxyType
 
 from .. import hourfile
 from ..errors import ClipGone, NothingRecorded
@@ -16,6 +17,7 @@ from .source import SegmentSource, Sources
 _SHORTEST_FRAME = TIMESCALE // 30  # of a time-lapse; screens show no more
 _USUAL_FRAME = TIMESCALE // 10
 _LONGEST_FRAME = 0xFFFFFFFF
+NO_TITLES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +34,16 @@ class Cut:
 
 
 def compose(
-    sources: Sources, segments: Sequence[StoredSegment], cut: Cut
+    sources: Sources,
+    segments: Sequence[StoredSegment],
+    cut: Cut,
+    titles: Mapping[str, str] = NO_TITLES,
 ) -> Composition:
-    """Compose segments in their order. Blocking; raises ClipGone when a source is not what the index says, NothingRecorded."""
+    """Compose segments in their order; `titles`: of chapters, by event. Blocking; raises ClipGone when a source is not what the index says, NothingRecorded."""
     try:
         found = [sources.of(segment) for segment in segments]
         configs = list(dict.fromkeys(source.config for source in found))
-        result = Composition(configs)
+        result = Composition(configs, titles=titles)
         if len(configs) > 1:
             _prepare_parameter_sets(result)
         pairs = zip(segments, found, strict=True)
@@ -69,6 +74,7 @@ class _Part:
 class _Piece:
     """What a segment gives to the clip."""
 
+    event: str
     source: int
     config: int
     parts: list[_Part]
@@ -91,6 +97,8 @@ def _add_event(result: Composition, sources: Sequence[SegmentSource], cut: Cut) 
         if 0 < shown <= _LONGEST_FRAME:
             part.durations[-1] = shown
     for piece in pieces:
+        if not result.begins or result.begins[-1][1] != piece.event:
+            result.begins.append((result.ticks, piece.event))
         for part in piece.parts:
             begin = result.ticks
             _add_part(result, piece, part)
@@ -135,6 +143,7 @@ def _piece(result: Composition, source: SegmentSource, cut: Cut) -> _Piece:
         parts = _trim(parts, cut.start_ms * TICKS_PER_MS, cut.end_ms * TICKS_PER_MS)
     result.sources.append(source)
     return _Piece(
+        segment.header.id,
         len(result.sources),
         result.configs.index(source.config) + 1,
         parts,

@@ -1,7 +1,7 @@
 """A clip's sample tables, and where its samples are. Becomes the head of an ordinary MP4 file."""
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 import struct
@@ -39,6 +39,10 @@ class Composition:
     length: int = 0
     ticks: int = 0  # of the samples so far
     stretches: list[Stretch] = field(default_factory=list)
+    # Ticks at which another event begins, and which one
+    begins: list[tuple[int, str]] = field(default_factory=list)
+    # By event, where they are wanted
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def duration(self) -> int:
@@ -95,6 +99,11 @@ class Composition:
             ),
             duration=self.duration,
             more=self.configs[1:],
+            chapters=[
+                (ticks, self.titles[event])
+                for ticks, event in self.begins
+                if event in self.titles
+            ],
         )
         data = (
             struct.pack(">I4sQ", 1, b"mdat", 16 + self.length)

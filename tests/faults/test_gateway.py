@@ -194,7 +194,7 @@ async def test_clock_is_set_by_a_day(
     monkeypatch.setattr(Clock, "now_ms", lambda self: int(time.time() * 1000) + ahead)
     boot_clock = time.monotonic
     monkeypatch.setattr(
-        "custom_components.magicpi_nvr.nvr.issues._boot_clock",
+        "custom_components.magicpi_nvr.nvr.issues.boot_clock",
         lambda: boot_clock() - ahead / 1000,
     )
     frame_check.installation.nvr.issues._offset = None

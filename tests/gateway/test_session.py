@@ -26,7 +26,6 @@ from tests.harness.gateway import (
     JPEG,
     OTHER_ID,
     CameraConnection,
-    FakeDelegate,
     RunningGateway,
     binary,
     headers,
@@ -665,19 +664,19 @@ async def test_camera_that_never_reads(gateway: RunningGateway) -> None:
 
 
 async def test_failing_owner(
-    gateway: RunningGateway, caplog: pytest.LogCaptureFixture
+    gateway: RunningGateway,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """1011, one trace in the log, the frame is not acknowledged."""
-    camera, auth = await gateway.register()
+    _, auth = await gateway.register()
 
-    class Broken(FakeDelegate):
-        def frame_received(self, camera: Any, frame: Frame) -> bool:
-            raise RuntimeError("broken")
+    def broken(camera: Any, frame: Frame) -> bool:
+        raise RuntimeError("broken")
 
     async with gateway.connect(auth) as connection:
         await connection.greet()
-        assert camera.session is not None
-        camera.session._delegate = Broken()
+        monkeypatch.setattr(gateway.delegate, "frame_received", broken)
         await connection.send_frame(1)
         assert (await connection.closed())[0] == CloseCode.INTERNAL
     errors = [record for record in caplog.records if record.exc_info]

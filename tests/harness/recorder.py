@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from benchmark import children_of
 from custom_components.magicpi_nvr.recording.capture import (
     ClipReady,
     Recorder,
@@ -90,11 +91,11 @@ class RunningRecorder:
     def _hear(self, notice: RecorderNotice) -> None:
         self.notices.append(notice)
 
-        async def tell() -> None:
+        async def notify() -> None:
             async with self._news:
                 self._news.notify_all()
 
-        task = asyncio.get_running_loop().create_task(tell())
+        task = asyncio.get_running_loop().create_task(notify())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -170,6 +171,11 @@ class RunningRecorder:
     def hour(self, path: str) -> HourPath:
         """Return the parsed path of an hour file."""
         return HourPath.parse(path)
+
+
+def ffmpeg_processes() -> list[int]:
+    """Return the ids of the encoders that run."""
+    return [number for number, name in children_of("self").items() if name == "ffmpeg"]
 
 
 @pytest.fixture

@@ -310,7 +310,7 @@ async def test_clock_that_is_set(
     """A clock that was set is reported for a day."""
     watch = installation.nvr.issues
     with patch(
-        "custom_components.magicpi_nvr.nvr.issues._boot_clock", return_value=1000.0
+        "custom_components.magicpi_nvr.nvr.issues.boot_clock", return_value=1000.0
     ) as clock:
         watch.async_start(tuple, AsyncMock())()
         freezer.tick(3600)

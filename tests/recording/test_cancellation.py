@@ -45,7 +45,7 @@ def rebuilt(
     path = tmp_path / "fresh.db"
     index = Index(path, recorder.settings.root)
     index.open()
-    index._fill()
+    index.fill()
     found = index.contents()
     index.close()
     for ending in ("", "-wal", "-shm"):

@@ -19,7 +19,7 @@ from custom_components.magicpi_nvr.recording.capture import ClipReady, Problem, 
 from custom_components.magicpi_nvr.recording.hourfile import HourFileWriter
 from custom_components.magicpi_nvr.recording.library.layout import event_id
 from tests.harness.pictures import BOOT, CAMERA, RECORDING, frames
-from tests.harness.recorder import RunningRecorder
+from tests.harness.recorder import RunningRecorder, ffmpeg_processes
 from tests.harness.waiting import until
 
 NOON = int(datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC).timestamp() * 1000)
@@ -149,16 +149,15 @@ async def test_spool_never_survives_alone(
         recorder.add(frame)
         await asyncio.sleep(0.03)
     await until(lambda: recorder.capture.stats.frames >= 10)
-    (encoder,) = recorder.capture._schedule._encodings.values()
-    assert encoder._encoder._process is not None
-    os.kill(encoder._encoder._process.pid, signal.SIGSTOP)
+    (encoder,) = ffmpeg_processes()
+    os.kill(encoder, signal.SIGSTOP)
     for frame in frames(10, start_ms=NOON + 2000, first_t=7000, first_seq=21):
         recorder.add(frame)
     await until(lambda: recorder.capture.persisted(CAMERA, BOOT) == 30)
     # Written frames are synced where they are, not written twice.
     assert recorder.capture.stats.spooled_ever < 30
     disk.cut(tmp_path / "cut")
-    os.kill(encoder._encoder._process.pid, signal.SIGCONT)
+    os.kill(encoder, signal.SIGCONT)
     left = RunningRecorder(
         replace(recorder.settings, root=tmp_path / "cut", index=tmp_path / "cut.db")
     )
@@ -236,12 +235,14 @@ async def test_a_sync_sees_what_is_being_written(
 ) -> None:
     """A fragment that a sync has made last before anybody knew of it is not cut after the next one failed, nor written again."""
     append, sync = HourFileWriter.append, HourFileWriter.sync
+    writers: list[HourFileWriter] = []
     appended: list[int] = []
     may_return, went_on = threading.Event(), threading.Event()
     failed = False
 
     def append_and_wait(writer: HourFileWriter, *args: Any, **kwargs: Any) -> None:
         append(writer, *args, **kwargs)
+        writers.append(writer)
         appended.append(writer.end)
         assert len(appended) != 2 or may_return.wait(30)
         if len(appended) == 3:
@@ -260,10 +261,7 @@ async def test_a_sync_sees_what_is_being_written(
     for frame in frames(20, start_ms=NOON):
         recorder.add(frame)
         await asyncio.sleep(0.03)
-    (runner,) = recorder.capture._schedule._encodings.values()
-    writer = runner._writer
-    assert writer is not None
-    await until(lambda: len(appended) == 2 and writer.synced == appended[1])
+    await until(lambda: len(appended) == 2 and writers[0].synced == appended[1])
     may_return.set()
     for frame in frames(20, start_ms=NOON + 2000, first_t=7000, first_seq=21):
         recorder.add(frame)

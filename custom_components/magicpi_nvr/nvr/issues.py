@@ -12,6 +12,7 @@ from homeassistant.util import dt as dt_util
 
 from ..const import DOMAIN, LOGGER, WEAK_WIFI_DBM
 from ..gateway import Camera, CameraStatus, Change
+from ..timestamps import local_time, now_ms
 from .entries import Entries
 from .stores import NvrSettings
 
@@ -64,7 +65,7 @@ CURES: Final = {
 MISSING: Final = (CameraStatus.LATE, CameraStatus.OFFLINE)
 
 
-def _boot_clock() -> float:
+def boot_clock() -> float:
     """Return seconds that go on while the host is suspended, where the system counts them."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
@@ -192,7 +193,7 @@ class Issues:
                 settings.save()
             self.clear(issue_id)
             return
-        now_ms = int(dt_util.utcnow().timestamp() * 1000)
+        now = now_ms()
         # Times that lie ahead were read from a clock that was wrong
         since = max(
             (
@@ -201,11 +202,11 @@ class Issues:
                     camera.late_since_ms,
                     settings.late_snoozed.get(camera.id, 0),
                 )
-                if at_ms <= now_ms
+                if at_ms <= now
             ),
             default=0,
         )
-        if now_ms - since < self._entries.options.late_after * HOUR_MS:
+        if now - since < self._entries.options.late_after * HOUR_MS:
             self.clear(issue_id)
             return
         last_seen = camera.last_seen_ms
@@ -217,9 +218,7 @@ class Issues:
             data={"camera_id": camera.id},
             name=self._entries.name(camera.id),
             last_seen=(
-                dt_util.as_local(dt_util.utc_from_timestamp(last_seen / 1000)).strftime(
-                    "%Y-%m-%d %H:%M"
-                )
+                f"{local_time(last_seen):%Y-%m-%d %H:%M}"
                 if last_seen is not None
                 else "-"
             ),
@@ -270,7 +269,7 @@ class Issues:
     def check_clock(self) -> None:
         """Compare the wall clock's way with that of a clock which nobody sets."""
         now = dt_util.utcnow()
-        offset = now.timestamp() - _boot_clock()
+        offset = now.timestamp() - boot_clock()
         before, self._offset = self._offset, offset
         if before is not None and abs(offset - before) > CLOCK_STEP:
             LOGGER.warning(

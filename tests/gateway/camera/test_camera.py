@@ -284,7 +284,7 @@ async def test_subscribers(
     caplog.clear()
 
 
-async def test_counters_are_told_now_and_then(
+async def test_counters_are_reported_now_and_then(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not with every frame."""

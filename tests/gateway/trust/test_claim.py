@@ -378,7 +378,7 @@ async def test_silent_camera(
 def test_address_of_version_6(host: str) -> None:
     """An IPv6 address is written as one, bare or in brackets."""
     client = SetupClient(None, host, 8080)  # type: ignore[arg-type]
-    assert str(client._url) == "http://[fe80::1]:8080/setup"
+    assert str(client.url) == "http://[fe80::1]:8080/setup"
 
 
 @pytest.mark.parametrize("camera_id", ["00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF"])

@@ -39,7 +39,7 @@ def fresh(library_folder: LibraryFolder) -> dict:
         library_folder.settings.root,
     )
     index.open()
-    index._fill()
+    index.fill()
     contents = index.contents()
     index.close()
     for file in library_folder.settings.root.parent.glob("fresh.sqlite3*"):
@@ -118,11 +118,11 @@ async def test_open_follows_what_changed(
     )
     (library_folder.settings.root / made[0].thumbnail).unlink()
     scanned = []
-    rescan = Index._rescan
+    rescan = Index.rescan
     monkeypatch.setattr(
         Index,
-        "_rescan",
-        lambda self, path: (scanned.append(path), rescan(self, path))[1],
+        "rescan",
+        lambda self, paths: (scanned.extend(paths), rescan(self, paths))[1],
     )
     again = library_folder.library()
     await again.open()
@@ -134,7 +134,7 @@ async def test_open_follows_what_changed(
     await again.close()
 
 
-async def test_crash_before_the_recorder_told(
+async def test_crash_before_the_recorder_reported(
     library: Library, recordings: Recordings, library_folder: LibraryFolder
 ) -> None:
     """A segment that nobody reported is found at the next start, though the one before it was reported later."""
@@ -251,13 +251,13 @@ async def test_database_breaks_while_open(
     made = await fill(recordings, library, large_video)
     expected = contents(library)
     if harm == "truncated":
-        index_of(library)._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        index_of(library)._database.execute("PRAGMA shrink_memory")
+        index_of(library).connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        index_of(library).connection.execute("PRAGMA shrink_memory")
         library_folder.settings.index.write_bytes(b"\0" * 5000)
     elif harm == "tables gone":
-        index_of(library)._database.execute("DROP TABLE events")
+        index_of(library).connection.execute("DROP TABLE events")
     else:
-        index_of(library)._database.execute("PRAGMA query_only = ON")
+        index_of(library).connection.execute("PRAGMA query_only = ON")
     await library.record(made[0], None)
     assert len((await library.events()).events) == len(made)
     assert contents(library) == expected
@@ -297,14 +297,14 @@ async def test_disk_fills_up_below_the_database(
     """When the new database fails like the old one, memory is left."""
     made = await fill(recordings, library, large_video)
     expected = contents(library)
-    changes = Index._changes
+    changes = Index.changes
 
     def refuse(self: Index) -> AbstractContextManager[sqlite3.Connection]:
-        if self._database.execute("PRAGMA database_list").fetchone()[2]:
+        if self.connection.execute("PRAGMA database_list").fetchone()[2]:
             raise sqlite3.OperationalError("database or disk is full")
         return changes(self)
 
-    monkeypatch.setattr(Index, "_changes", refuse)
+    monkeypatch.setattr(Index, "changes", refuse)
     await library.record(made[0], None)
     assert contents(library) == expected
     assert index_of(library).replaced == 2
@@ -515,14 +515,16 @@ async def test_many_hour_files(
     await again.close()
 
 
-def test_a_row_is_what_the_noun_says() -> None:
+def test_a_row_is_what_the_noun_says(tmp_path: Path) -> None:
     """Tables and nouns have the same columns in the same order."""
     assert StoredSegment.__dataclass_fields__.keys() >= {"event", "path", "offset"}
-    index = Index(Path(":none:"), Path(":none:"))
-    index._database = index._connect(":memory:")
-    columns = [row[1] for row in index._database.execute("PRAGMA table_info(segments)")]
+    index = Index(tmp_path / "index.db", tmp_path)
+    index.open()
+    columns = [
+        row[1] for row in index.connection.execute("PRAGMA table_info(segments)")
+    ]
     assert columns == list(StoredSegment.__dataclass_fields__)
-    columns = [row[1] for row in index._database.execute("PRAGMA table_info(events)")]
+    columns = [row[1] for row in index.connection.execute("PRAGMA table_info(events)")]
     assert columns[: len(Event.__dataclass_fields__)] == list(
         Event.__dataclass_fields__
     )
@@ -560,7 +562,7 @@ def test_no_page_walks_through_all_events(
     index = Index(tmp_path / "index.db", tmp_path)
     index.open()
     statements: list[str] = []
-    database = index._open()
+    database = index.connection
     database.set_trace_callback(statements.append)
     index.events(query)
     database.set_trace_callback(None)

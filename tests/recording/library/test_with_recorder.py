@@ -25,7 +25,7 @@ def same_as_rebuilt(recorder: RunningRecorder) -> bool:
     """Whether the index holds what the files say."""
     index = Index(recorder.settings.index.with_name("fresh"), recorder.settings.root)
     index.open()
-    index._fill()
+    index.fill()
     fresh = index.contents()
     index.close()
     return fresh == index_of(recorder.library).contents()

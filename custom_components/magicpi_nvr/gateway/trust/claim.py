@@ -207,7 +207,7 @@ class SetupClient:
         """`session` stays the caller's; `host` may be an IPv6 address, in brackets or bare."""
         self._session = session
         host = host.removeprefix("[").removesuffix("]")
-        self._url = URL.build(scheme="http", host=host, port=port, path="/setup")
+        self.url = URL.build(scheme="http", host=host, port=port, path="/setup")
         self._info: SetupInfo | None = None
 
     async def _request(
@@ -217,7 +217,7 @@ class SetupClient:
         try:
             async with self._session.request(
                 method,
-                self._url,
+                self.url,
                 json=body,
                 timeout=_TIMEOUT,
                 allow_redirects=False,

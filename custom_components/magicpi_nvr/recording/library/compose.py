@@ -61,7 +61,7 @@ def compose(
 
 @dataclass(slots=True)
 class _Part:
-    """Neighbouring samples of a fragment; `ticks`: wall time of the first."""
+    """Neighboring samples of a fragment; `ticks`: wall time of the first."""
 
     offset: int
     ticks: int
@@ -186,7 +186,7 @@ def _sliced(part: _Part, first: int, last: int) -> _Part:
 
 
 def _add_part(result: Composition, piece: _Piece, part: _Part) -> None:
-    """Append neighbouring samples as one chunk."""
+    """Append neighboring samples as one chunk."""
     number = len(result.sizes) + 1
     length = sum(part.sizes)
     result.durations.extend(part.durations)

@@ -177,17 +177,19 @@ class Database(ABC):
     def replace(self, reason: str) -> None:
         """Fill a new database from the files."""
         self._replace(sqlite3.DatabaseError(reason))
-        self._fill()
+        self.fill()
 
-    def _open(self) -> sqlite3.Connection:
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, while the database is open."""
         if self._database is None:
             raise sqlite3.ProgrammingError("the index is closed")
         return self._database
 
     @contextmanager
-    def _changes(self) -> Iterator[sqlite3.Connection]:
+    def changes(self) -> Iterator[sqlite3.Connection]:
         """Make changes that come all or none."""
-        database = self._open()
+        database = self.connection
         database.execute("BEGIN IMMEDIATE")
         try:
             yield database
@@ -225,16 +227,16 @@ class Database(ABC):
         except sqlite3.Error as error:
             self._replace(error)
         try:
-            self._fill()
+            self.fill()
             return job()
         except sqlite3.Error as error:
             # A full or failing disk breaks the new one just as well.
             self._replace(error, in_memory=True)
-        self._fill()
+        self.fill()
         return job()
 
     @abstractmethod
-    def _fill(self) -> None:
+    def fill(self) -> None:
         """Fill an empty database."""
 
     def _replace(self, error: Exception, *, in_memory: bool = False) -> None:

@@ -86,7 +86,7 @@ class Index(RemoteRows):
         def job() -> list[str]:
             times = {
                 path: int(stamp.partition(".")[2])
-                for path, stamp in self._open().execute(
+                for path, stamp in self.connection.execute(
                     "SELECT path, stamp FROM files WHERE stamp != ''"
                 )
             }
@@ -111,7 +111,7 @@ class Index(RemoteRows):
 
         def job() -> list[Event]:
             self._rescan(path)
-            with self._changes() as database:
+            with self.changes() as database:
                 gone = [
                     event
                     for event in events
@@ -131,13 +131,13 @@ class Index(RemoteRows):
 
         return self._retry(job)
 
-    # Below: jobs that segment inside _retry
+    # Below: jobs that run inside _retry
 
     def _folders(self, *, everything: bool) -> list[DayFolder]:
         self._unreadable.clear()
         # What cannot be read is not gone: its rows stay.
         found = list(day_folders(self._root, self._unreadable))
-        with self._changes() as database:
+        with self.changes() as database:
             sealed = dict(database.execute("SELECT path, stamp FROM folders"))
             files = _by_folder(database.execute("SELECT path, stamp FROM files"))
             notes = _by_folder(database.execute("SELECT path, stamp FROM notes_files"))
@@ -174,7 +174,7 @@ class Index(RemoteRows):
         notes: Mapping[str, Sequence[tuple[str, str]]],
     ) -> set[str]:
         """Remove the rows of a folder that is gone; return the events touched."""
-        database = self._open()
+        database = self.connection
         changed = {event for event, _, _ in self._pictures(folder)}
         database.execute(
             "DELETE FROM thumbnails WHERE path BETWEEN ? AND ?", _inside(folder)
@@ -188,18 +188,14 @@ class Index(RemoteRows):
 
     def _pictures(self, folder: str) -> list[tuple[str, str, int]]:
         """Return event, path and size of the thumbnails that are known of a folder."""
-        return (
-            self._open()
-            .execute(
-                "SELECT event, path, size FROM thumbnails WHERE path BETWEEN ? AND ?",
-                _inside(folder),
-            )
-            .fetchall()
-        )
+        return self.connection.execute(
+            "SELECT event, path, size FROM thumbnails WHERE path BETWEEN ? AND ?",
+            _inside(folder),
+        ).fetchall()
 
     def _outdated(self, folders: Sequence[DayFolder], *, everything: bool) -> list[str]:
         outdated: list[str] = []
-        with self._changes() as database:
+        with self.changes() as database:
             for folder in folders:
                 try:
                     folder.list(self._root)
@@ -254,14 +250,14 @@ class Index(RemoteRows):
     def _stamps(self, table: str, folder: str) -> dict[str, str]:
         """Return the stamps by path that a table has for a folder."""
         return dict(
-            self._open().execute(
+            self.connection.execute(
                 f"SELECT path, stamp FROM {table} WHERE path BETWEEN ? AND ?",  # noqa: S608
                 _inside(folder),
             )
         )
 
     def _seal(self, folders: Sequence[DayFolder]) -> None:
-        with self._changes() as database:
+        with self.changes() as database:
             database.executemany(
                 "INSERT OR REPLACE INTO folders VALUES (?, ?)",
                 [
@@ -288,7 +284,7 @@ class Index(RemoteRows):
     def _put_file(
         self, path: str, segments: Iterable[StoredSegment], stamp: str | None
     ) -> None:
-        with self._changes():
+        with self.changes():
             self._derive(self._replace_segments(path, segments, stamp))
 
     def _put(
@@ -298,7 +294,7 @@ class Index(RemoteRows):
         stamp: str | None,
         picture_size: int | None,
     ) -> None:
-        with self._changes() as database:
+        with self.changes() as database:
             if segment is not None:
                 database.execute(INSERT_SEGMENT, astuple(segment))
                 if stamp is not None:
@@ -316,7 +312,7 @@ class Index(RemoteRows):
             self._derive({event.id})
 
     def _put_notes(self, file: str, notes: dict[str, Note]) -> None:
-        with self._changes():
+        with self.changes():
             try:
                 stamp = stamp_of((self._root / file).stat())
             except OSError:
@@ -327,7 +323,7 @@ class Index(RemoteRows):
         self, path: str, segments: Iterable[StoredSegment], stamp: str | None
     ) -> set[str]:
         """Replace the rows of an hour file; return the events touched."""
-        database = self._open()
+        database = self.connection
         touched = {
             event
             for (event,) in database.execute(
@@ -346,7 +342,7 @@ class Index(RemoteRows):
         self, file: str, notes: dict[str, Note], stamp: str | None
     ) -> set[str]:
         """Replace the rows of a file of notes; return the events touched."""
-        database = self._open()
+        database = self.connection
         touched = {
             event
             for (event,) in database.execute(
@@ -362,7 +358,7 @@ class Index(RemoteRows):
 
     @override
     def _put_note_rows(self, table: str, file: str, notes: dict[str, Note]) -> None:
-        self._open().executemany(
+        self.connection.executemany(
             f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
             [
                 (
@@ -380,7 +376,7 @@ class Index(RemoteRows):
     @override
     def _derive(self, events: Iterable[str]) -> None:
         """Derive the rows of events from segments, notes, thumbnails and what is going on."""
-        database = self._open()
+        database = self.connection
         for event in events:
             database.execute("DELETE FROM events WHERE id = ?", (event,))
             segments = [
@@ -463,7 +459,8 @@ class Index(RemoteRows):
             )
 
     @override
-    def _fill(self) -> None:
+    def fill(self) -> None:
+        """Read all files."""
         started = time.monotonic()
         try:
             folders = self._folders(everything=True)

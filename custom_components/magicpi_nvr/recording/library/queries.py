@@ -87,7 +87,7 @@ class Queries(Database):
         return self._retry(
             lambda: [
                 DayCount(*row)
-                for row in self._open().execute(
+                for row in self.connection.execute(
                     f"SELECT date, sum(events), sum(size) FROM days WHERE {' AND '.join(where)} GROUP BY date HAVING sum(events) OR sum(pieces) ORDER BY date DESC",  # noqa: S608
                     values,
                 )
@@ -99,7 +99,7 @@ class Queries(Database):
         return self._retry(
             lambda: [
                 HourCount(*row)
-                for row in self._open().execute(
+                for row in self.connection.execute(
                     "SELECT hour, sum(reason != ?), sum(size), min(start_ms), max(end_ms) FROM events"
                     " WHERE camera = ? AND date = ? AND reason != ? GROUP BY hour ORDER BY hour DESC",
                     (REASON_CONTINUOUS, camera, date, REASON_CHECK_IN),
@@ -111,7 +111,7 @@ class Queries(Database):
         """Return what each camera has on disk, pictures included."""
 
         def job() -> list[CameraUsage]:
-            database = self._open()
+            database = self.connection
             return [
                 CameraUsage(
                     camera,
@@ -135,7 +135,7 @@ class Queries(Database):
 
         def job() -> dict[str, dict[str, int]]:
             written: dict[str, dict[str, int]] = {}
-            for camera, date, size in self._open().execute(
+            for camera, date, size in self.connection.execute(
                 "SELECT camera, date, size + picture_size FROM days"
             ):
                 written.setdefault(camera, {})[date] = size
@@ -164,7 +164,7 @@ class Queries(Database):
         return self._retry(
             lambda: [
                 segment_of(row)
-                for row in self._open().execute(
+                for row in self.connection.execute(
                     f"{SELECT_ANY_SEGMENT} WHERE {where} ORDER BY start_ms, event, number",
                     values,
                 )
@@ -178,7 +178,7 @@ class Queries(Database):
         return self._retry(
             lambda: [
                 path
-                for (path,) in self._open().execute(
+                for (path,) in self.connection.execute(
                     "SELECT DISTINCT path FROM all_segments WHERE path > ? AND path < ? ORDER BY path",
                     (f"{folder}/{hour or ''}", f"{folder}/{hour or ''}{last}"),
                 )
@@ -190,7 +190,7 @@ class Queries(Database):
     ) -> Generator[tuple[Event, int, tuple[str, ...]]]:
         """Yield events, oldest first, with the size of their picture and the hour files that they are in."""
         # Not in _retry: what was yielded cannot be taken back. A broken database shows in the next question.
-        database = self._open()
+        database = self.connection
         for row in database.execute(
             f"{_SELECT_WITH_PICTURE} WHERE {where} ORDER BY start_ms, id", values
         ):
@@ -224,22 +224,18 @@ class Queries(Database):
         self, which: str, camera: str, last_date: str, limit_ms: int
     ) -> list[tuple[str, str]]:
         return self._retry(
-            lambda: (
-                self._open()
-                .execute(
-                    f"SELECT date, hour FROM events WHERE camera = ? AND date <= ? AND {which} AND NOT protected AND NOT remote"  # noqa: S608
-                    " GROUP BY date, hour HAVING max(end_ms) < ?",
-                    (camera, last_date, limit_ms),
-                )
-                .fetchall()
-            )
+            lambda: self.connection.execute(
+                f"SELECT date, hour FROM events WHERE camera = ? AND date <= ? AND {which} AND NOT protected AND NOT remote"  # noqa: S608
+                " GROUP BY date, hour HAVING max(end_ms) < ?",
+                (camera, last_date, limit_ms),
+            ).fetchall()
         )
 
     def totals(self) -> dict[str, int]:
         """Return the bytes that each camera has, pictures included."""
         return self._retry(
             lambda: dict(
-                self._open().execute(
+                self.connection.execute(
                     "SELECT camera, sum(size + picture_size) FROM days GROUP BY camera"
                 )
             )
@@ -250,7 +246,7 @@ class Queries(Database):
         return self._retry(
             lambda: {
                 event
-                for (event,) in self._open().execute(
+                for (event,) in self.connection.execute(
                     "SELECT event FROM segments WHERE path = ?", (path,)
                 )
             }
@@ -260,14 +256,10 @@ class Queries(Database):
         """Return how many events of a camera, or of all, are protected."""
         return int(
             self._retry(
-                lambda: (
-                    self._open()
-                    .execute(
-                        "SELECT count(*) FROM events WHERE protected AND camera = ifnull(?, camera)",
-                        (camera,),
-                    )
-                    .fetchone()[0]
-                )
+                lambda: self.connection.execute(
+                    "SELECT count(*) FROM events WHERE protected AND camera = ifnull(?, camera)",
+                    (camera,),
+                ).fetchone()[0]
             )
         )
 
@@ -306,7 +298,7 @@ class Queries(Database):
         return self._retry(
             lambda: [
                 camera
-                for (camera,) in self._open().execute(
+                for (camera,) in self.connection.execute(
                     "SELECT DISTINCT camera FROM days"
                 )
             ]
@@ -317,7 +309,10 @@ class Queries(Database):
 
         def job() -> dict[str, list[tuple[object, ...]]]:
             return {
-                table: sorted(self._open().execute(f"SELECT * FROM {table}"), key=repr)  # noqa: S608
+                table: sorted(
+                    self.connection.execute(f"SELECT * FROM {table}"),  # noqa: S608
+                    key=repr,
+                )
                 for table in ("segments", "events", "labels", "days")
             }
 
@@ -327,7 +322,7 @@ class Queries(Database):
         return self._retry(
             lambda: [
                 event_of(row)
-                for row in self._open().execute(f"{SELECT_EVENT} {clause}", values)
+                for row in self.connection.execute(f"{SELECT_EVENT} {clause}", values)
             ]
         )
 

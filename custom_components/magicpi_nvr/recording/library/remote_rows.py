@@ -30,7 +30,7 @@ class RemoteRows(Queries):
 
         def job() -> list[str]:
             touched = []
-            with self._changes() as database:
+            with self.changes() as database:
                 for item in events:
                     self._drop_remote(item.event)
                     database.executemany(
@@ -50,7 +50,7 @@ class RemoteRows(Queries):
         def job() -> None:
             if not self._remote_segments(event):
                 return
-            with self._changes():
+            with self.changes():
                 self._replace_note(event, note)
                 self._derive([event])
 
@@ -61,7 +61,7 @@ class RemoteRows(Queries):
 
         def job() -> list[str]:
             gone = []
-            with self._changes() as database:
+            with self.changes() as database:
                 for event in events:
                     self._drop_remote(event)
                     database.execute(
@@ -79,7 +79,7 @@ class RemoteRows(Queries):
         return self._retry(
             lambda: {
                 event
-                for (event,) in self._open().execute(
+                for (event,) in self.connection.execute(
                     "SELECT DISTINCT event FROM remote_segments"
                 )
             }
@@ -88,7 +88,7 @@ class RemoteRows(Queries):
     def _remote_segments(self, event: str) -> list[StoredSegment]:
         return [
             segment_of(row)
-            for row in self._open().execute(
+            for row in self.connection.execute(
                 f"{SELECT_REMOTE_SEGMENT} WHERE event = ? ORDER BY start_ms, number",
                 (event,),
             )
@@ -99,13 +99,13 @@ class RemoteRows(Queries):
         return self._retry(lambda: self._is_local(event))
 
     def _is_local(self, event: str) -> bool:
-        found = self._open().execute(
+        found = self.connection.execute(
             "SELECT 1 FROM segments WHERE event = ? LIMIT 1", (event,)
         )
         return found.fetchone() is not None
 
     def _drop_remote(self, event: str) -> None:
-        self._open().execute("DELETE FROM remote_segments WHERE event = ?", (event,))
+        self.connection.execute("DELETE FROM remote_segments WHERE event = ?", (event,))
 
     def _replace_note(self, event: str, note: Note) -> None:
         self._put_note_rows("remote_notes", _NO_FILE, {event: note})

@@ -46,7 +46,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: MagicPiConfigEntry) -> b
     """Set up a camera, or the NVR."""
     nvr = await async_get_nvr(hass)
     if not is_nvr_entry(entry):
-        # The camera's device hangs below the NVR's
+        # The camera's device is connected through the NVR's
         await nvr.async_ensure_entry()
     try:
         entry.async_on_unload(await nvr.async_acquire())
@@ -55,7 +55,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: MagicPiConfigEntry) -> b
         raise _not_ready(nvr, err) from err
     camera = None
     if is_nvr_entry(entry):
-        _hang_cameras(hass, nvr.register_device())
+        _attach_cameras(hass, nvr.register_device())
     else:
         camera = _set_up_camera(hass, entry, nvr)
     entry.runtime_data = MagicPiRuntimeData(nvr, camera)
@@ -85,8 +85,8 @@ def _not_ready(nvr: Nvr, error: OSError) -> ConfigEntryNotReady:
 
 
 @callback
-def _hang_cameras(hass: HomeAssistant, device_id: str | None) -> None:
-    """Hang all cameras below the NVR's device, which is another one after its entry was made again."""
+def _attach_cameras(hass: HomeAssistant, device_id: str | None) -> None:
+    """Connect all cameras through the NVR's device, which is another one after its entry was made again."""
     registry = dr.async_get(hass)
     for entry in hass.config_entries.async_entries(DOMAIN):
         for device in dr.async_entries_for_config_entry(registry, entry.entry_id):
@@ -96,7 +96,7 @@ def _hang_cameras(hass: HomeAssistant, device_id: str | None) -> None:
 
 @callback
 def _set_up_camera(hass: HomeAssistant, entry: MagicPiConfigEntry, nvr: Nvr) -> Camera:
-    """Register a camera's device, and return the camera; it may sleep for long yet."""
+    """Register a camera's device, and return the camera, which may be asleep."""
     camera_id = entry.data[CONF_ID]
     if (camera := nvr.gateway.cameras.get(camera_id)) is None:
         raise ConfigEntryAuthFailed(

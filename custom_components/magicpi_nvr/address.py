@@ -1,12 +1,26 @@
 """Addresses of cameras, as people type them and as entries keep them."""
 
 from contextlib import suppress
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
+import re
+from typing import Final
 
 from yarl import URL
 
 from .const import DEFAULT_CAMERA_PORT
-from .options_flow import is_host
+
+HOST_NAME: Final = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*"
+)
+
+
+def is_host(text: str) -> bool:
+    """Say whether this is a host name or an IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return HOST_NAME.fullmatch(text) is not None
+    return True
 
 
 def join_address(host: str, port: int | None) -> str:

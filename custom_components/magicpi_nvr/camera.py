@@ -17,13 +17,13 @@ from homeassistant.components.camera import (
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Event as HassEvent, HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
-from homeassistant.util import dt as dt_util
 
 from .const import MANUFACTURER
 from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import CameraStatus, Change
 from .nvr import MagicPiConfigEntry, NvrChange
 from .options import CameraOptions
+from .timestamps import utc_time
 
 PARALLEL_UPDATES = 0
 
@@ -103,9 +103,7 @@ class MagicPiCamera(MagicPiEntity, Camera):
         """Tell how old the picture is that a sleeping camera shows; as of the last change of the state."""
         if (picture := self.nvr.last_picture(self.camera.id)) is None:
             return None
-        return {
-            ATTR_PICTURE_TAKEN: dt_util.utc_from_timestamp(picture.captured_ms / 1000)
-        }
+        return {ATTR_PICTURE_TAKEN: utc_time(picture.captured_ms)}
 
     @property
     @override
@@ -149,9 +147,9 @@ class MagicPiCamera(MagicPiEntity, Camera):
         self.camera.set_config({"motion_enabled": False})
 
     @override
-    async def async_added_to_hass(self) -> None:
+    async def async_follow(self) -> None:
         """Follow the camera, and end the streams before Home Assistant's server stops."""
-        await super().async_added_to_hass()
+        await super().async_follow()
         self.async_on_remove(
             self.hass.bus.async_listen(EVENT_HOMEASSISTANT_STOP, self._handle_stop)
         )
@@ -164,6 +162,11 @@ class MagicPiCamera(MagicPiEntity, Camera):
         if self.stream:
             # It would find nobody at its address
             await self.stream.stop()
+
+    @callback
+    @override
+    def async_entity_id_changed(self, old_entity_id: str) -> None:
+        """Streams go on under another entity id."""
 
     @callback
     def _handle_stop(self, _event: HassEvent) -> None:

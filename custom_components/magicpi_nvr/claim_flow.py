@@ -1,7 +1,4 @@
-"""The steps of the config flow that claim a camera: setup code, waiting, entry or new board, and closing the dialog.
-
-Long because all that a closed dialog may have to undo is one class.
-"""
+"""The steps of the config flow that claim a camera: setup code, waiting, entry or new board, and closing the dialog."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,34 +11,26 @@ from homeassistant.config_entries import (
     SOURCE_IMPORT,
     SOURCE_REAUTH,
     SOURCE_RECONFIGURE,
-    SOURCE_ZEROCONF,
-    ConfigEntry,
-    ConfigFlow,
     ConfigFlowResult,
 )
 from homeassistant.const import CONF_HOST, CONF_MODEL, CONF_NAME
 from homeassistant.core import callback
 from homeassistant.helpers import issue_registry as ir
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.selector import (
     BooleanSelector,
-    SelectOptionDict,
-    SelectSelector,
-    SelectSelectorConfig,
-    SelectSelectorMode,
     TextSelector,
     TextSelectorConfig,
 )
 
-from .address import split_address, typed_address
+from .address import is_host, split_address, typed_address
+from .camera_flow import CameraFlow
 from .claiming import (
     BoardInUse,
     Claim,
     ClaimInProgress,
     ClaimWithdrawn,
     async_take_picture,
-    read_link,
 )
 from .clip import signed
 from .const import (
@@ -56,6 +45,7 @@ from .const import (
     SECTION_NETWORK,
     SECTION_VISION,
 )
+from .form_selectors import TEXT_SELECTOR
 from .gateway import (
     AlreadyClaimed,
     BadId,
@@ -64,7 +54,6 @@ from .gateway import (
     InvalidCode,
     NotACamera,
     OtherCamera,
-    SetupClient,
     StaleNonce,
     TooManyTries,
     WrongCode,
@@ -72,7 +61,6 @@ from .gateway import (
     normalize_code,
 )
 from .nvr import Nvr, PortUnavailable, StorageUnavailable, async_get_nvr, board_of
-from .options_flow import is_host
 from .views import picture_url
 
 ERRORS: Final[dict[type[ClaimError], str]] = {
@@ -92,26 +80,18 @@ HOSTS_FIELD: Final[dict[probatio.Marker, TextSelector]] = {
     )
 }
 CODE_SELECTOR: Final = TextSelector(TextSelectorConfig(autocomplete="off"))
-TEXT_SELECTOR: Final = TextSelector()
 
 
-class ClaimFlow(ConfigFlow):
+class ClaimFlow(CameraFlow):
     """Claims one camera; how it was found is the part of the flow that inherits from this."""
 
     _nvr: Nvr
-    _address: str
-    _name: str
     _release: Callable[[], Coroutine[Any, Any, None]] | None = None
     _claim: Claim | None = None
     _hosts: list[str] | None = None
     _detection: bool = False
-    _id: str
-    _board_id: str
     _holder: str = ""
-    _model: str
-    _firmware: str
     _placeholders: dict[str, str]
-    _code: str = ""
     _picture: asyncio.Task[None] | None = None
     _finished: bool = False
     _closed: bool = False
@@ -329,21 +309,6 @@ class ClaimFlow(ConfigFlow):
             reason="board_replaced",
         )
 
-    @callback
-    def _end_other_flows(self, entry: ConfigEntry) -> None:
-        """End what asks to claim the new board, or the old one for this camera."""
-        manager = self.hass.config_entries.flow
-        for flow in manager.async_progress_by_handler(DOMAIN):
-            context = flow["context"]
-            if context["source"] == SOURCE_REAUTH:
-                is_over = context.get("entry_id") == entry.entry_id
-            else:
-                is_over = context["source"] == SOURCE_ZEROCONF and context.get(
-                    "unique_id"
-                ) == format_mac(self._board_id)
-            if is_over and flow["flow_id"] != self.flow_id:
-                manager.async_abort(flow["flow_id"])
-
     async def async_step_import(self, import_data: dict[str, Any]) -> ConfigFlowResult:
         """Make the entry of a camera that registered after its dialog was closed."""
         await self.async_set_unique_id(format_mac(import_data[CONF_ID]))
@@ -390,76 +355,6 @@ class ClaimFlow(ConfigFlow):
             )
         assert self._release is not None
         await self._release()
-
-    @property
-    def _entry_data(self) -> dict[str, Any]:
-        """Data of the camera's entry."""
-        data = {
-            CONF_ID: self._id,
-            CONF_HOST: self._address,
-            CONF_MODEL: self._model,
-        }
-        if self._board_id != self._id:
-            data[CONF_BOARD_ID] = self._board_id
-        return data
-
-    @callback
-    def _set_camera(
-        self, camera_id: str, board_id: str, model: str, firmware: str
-    ) -> None:
-        """Keep who the camera is; its name is a suggestion yet."""
-        self._id = camera_id
-        self._board_id = board_id
-        self._model = model
-        self._firmware = firmware
-        self._name = f"{model} {board_id[-5:]}"
-
-    async def _async_read_address(self, typed: str) -> None:
-        """Take an address that was typed, or a setup page's link, with its code."""
-        if scanned := read_link(typed):
-            self._code = scanned.code
-            entries = (await async_get_nvr(self.hass)).entries
-            camera_id = entries.camera_id(scanned.board_id)
-            for context in self._found(unique_id=format_mac(camera_id)):
-                typed = context["configuration_url"].removeprefix("http://")
-        self._address = typed_address(typed)
-
-    @callback
-    def _found(self, **context: str) -> list[dict[str, Any]]:
-        """Return the contexts of the flows of cameras that were found by themselves."""
-        return [
-            dict(flow["context"])
-            for flow in self.hass.config_entries.flow.async_progress_by_handler(
-                DOMAIN, match_context={"source": SOURCE_ZEROCONF, **context}
-            )
-            if "title_placeholders" in flow["context"]
-        ]
-
-    @callback
-    def _host_selector(self) -> SelectSelector | TextSelector:
-        """Return a field for an address, with those of found cameras to choose from."""
-        found = [
-            SelectOptionDict(
-                value=context["configuration_url"].removeprefix("http://"),
-                label=context["title_placeholders"]["name"],
-            )
-            for context in self._found()
-        ]
-        if not found:
-            return TEXT_SELECTOR
-        return SelectSelector(
-            SelectSelectorConfig(
-                options=found,
-                custom_value=True,
-                mode=SelectSelectorMode.DROPDOWN,
-            )
-        )
-
-    def _client(self) -> SetupClient:
-        """Return a client for the address; raises CannotConnect where it is none."""
-        if (parts := split_address(self._address)) is None:
-            raise CannotConnect("not an address")
-        return SetupClient(async_get_clientsession(self.hass), *parts)
 
     async def _async_claim(self, code: str) -> dict[str, str]:
         """Hand the camera its bundle and begin to wait; returns the form's errors."""

@@ -4,11 +4,11 @@ from typing import Any
 
 from homeassistant.components.http.auth import async_sign_path
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN, SIGNED_PATH_LIFETIME
 from .nvr import Nvr, Sighting, event_as_dict, findings_as_dict
 from .recording import Event
+from .timestamps import utc_time
 from .views import event_clip_url, event_thumbnail_url
 
 
@@ -20,7 +20,7 @@ def signed(hass: HomeAssistant, path: str) -> str:
 
 def iso_time(at_ms: int) -> str:
     """Return UTC epoch milliseconds as people and templates write them."""
-    return dt_util.utc_from_timestamp(at_ms / 1000).isoformat()
+    return utc_time(at_ms).isoformat()
 
 
 @callback

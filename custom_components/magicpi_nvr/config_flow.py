@@ -18,8 +18,9 @@ from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
 from .address import join_address, split_address, typed_address
-from .claim_flow import ERRORS, TEXT_SELECTOR, ClaimFlow
+from .claim_flow import ERRORS, ClaimFlow
 from .const import CONF_ID, DOMAIN, NAME
+from .form_selectors import TEXT_SELECTOR
 from .gateway import BadId, ClaimError, is_camera_id, is_mac
 from .nvr import async_get_nvr, is_nvr_entry
 from .nvr.copy_settings import (

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Final
 
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
-from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .gateway import Camera, CameraAsleep, CameraStatus, CommandFailed
@@ -21,6 +20,7 @@ from .recording import (
     RecordingError,
     StorageFailed,
 )
+from .timestamps import local_time
 
 # What the library answers, and whether it is the caller's mistake
 RECORDING_ERRORS: Final[
@@ -47,8 +47,7 @@ def asleep_error(camera: Camera, name: str) -> HomeAssistantError:
             translation_key="camera_offline",
             translation_placeholders=placeholders,
         )
-    at = dt_util.as_local(dt_util.utc_from_timestamp(next_ms / 1000))
-    placeholders["next_check_in"] = at.strftime("%Y-%m-%d %H:%M:%S")
+    placeholders["next_check_in"] = f"{local_time(next_ms):%Y-%m-%d %H:%M:%S}"
     return HomeAssistantError(
         translation_domain=DOMAIN,
         translation_key=(

@@ -93,9 +93,9 @@ class MagicPiEvent(MagicPiEntity, EventEntity):
         self._event_id: str | None = None
 
     @override
-    async def async_added_to_hass(self) -> None:
-        """Follow the camera's recordings too."""
-        await super().async_added_to_hass()
+    async def async_follow(self) -> None:
+        """Follow the camera's recordings, too."""
+        await super().async_follow()
         self.async_on_remove(self.nvr.changes.subscribe_events(self._handle_event))
         self.async_on_remove(
             self.nvr.changes.subscribe_sightings(self._handle_sighting)

@@ -1,10 +1,15 @@
 """Selectors that several forms use."""
 
+from typing import Final
+
 from homeassistant.helpers.selector import (
     NumberSelector,
     NumberSelectorConfig,
     NumberSelectorMode,
+    TextSelector,
 )
+
+TEXT_SELECTOR: Final = TextSelector()
 
 
 def number_box(

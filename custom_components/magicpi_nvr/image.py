@@ -8,12 +8,11 @@ from typing import Final, override
 from homeassistant.components.image import ImageEntity, ImageEntityDescription
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
-from homeassistant.util import dt as dt_util
 
-from .entity import MagicPiEntity, MagicPiEntityDescription, async_add_rows
-from .gateway import Change
+from .entity import NO_CHANGE, MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .nvr import MagicPiConfigEntry, NvrChange
 from .recording import RecordingError
+from .timestamps import utc_time
 
 PARALLEL_UPDATES = 0
 
@@ -27,7 +26,7 @@ IMAGES: Final = (
     MagicPiImageDescription(
         key="last_event",
         translation_key="last_event",
-        changes=Change(0),
+        changes=NO_CHANGE,
         nvr_changes=NvrChange.EVENTS,
     ),
 )
@@ -68,7 +67,7 @@ class MagicPiImage(MagicPiEntity, ImageEntity):
         """Return when the last event began."""
         if (event := self.nvr.recordings.last_event(self.camera.id)) is None:
             return None
-        return dt_util.utc_from_timestamp(event.start_ms / 1000)
+        return utc_time(event.start_ms)
 
     @override
     async def async_image(self) -> bytes | None:

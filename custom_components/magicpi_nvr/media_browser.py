@@ -17,6 +17,7 @@ from .media_identifier import Identifier, Kind, export_camera, local_span
 from .media_search import QueryReader, async_find_events
 from .nvr import Nvr, has_thumbnail
 from .recording import NOTHING_SEEN, Event, HourCount
+from .timestamps import local_time
 from .views import event_thumbnail_url, picture_url
 
 NOTE: Final = str(Identifier(kind=Kind.NOTE))
@@ -246,7 +247,7 @@ class Browser:
                 kind=Kind.EXPORT, export=name, camera=export_camera(name)
             )
             if identifier.camera and self.may_see(identifier.camera):
-                local = dt_util.as_local(dt_util.utc_from_timestamp(at))
+                local = local_time(round(at * 1000))
                 camera = self.nvr.entries.name(identifier.camera)
                 title = f"{local:%Y-%m-%d %H:%M} · {camera} · {name[18:-4]}"
                 nodes.append(_clip(identifier, title))
@@ -311,7 +312,7 @@ class Browser:
 
     def _event(self, event: Event, *, named: bool = False) -> BrowseMediaSource:
         """Return an event; its title begins with its local time, with the date unless its folder or today says it."""
-        at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
+        at = local_time(event.start_ms)
         dated = named and at.date() != dt_util.now().date()
         labels = [
             *(self.text(f"label_{name}") for name in event.findings.labels),

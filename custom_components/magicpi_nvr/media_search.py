@@ -10,9 +10,11 @@ from homeassistant.auth.models import User
 from homeassistant.util import dt as dt_util
 
 from .access import async_events
+from .const import LABELS
 from .media_identifier import Identifier, Kind, local_span
 from .nvr import Nvr
 from .recording import NOTHING_SEEN, Event
+from .timestamps import local_time
 
 SEARCH_PAGE: Final = 500
 SEARCH_PAGES: Final = 20
@@ -23,7 +25,6 @@ LOCAL_DATE: Final = re.compile(
 )
 TIME: Final = re.compile(r"(?<![0-9])[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?(?![0-9])")
 REASONS: Final = ("motion", "button", "manual", "timer", "ring", "continuous")
-LABELS: Final = ("person", "vehicle", "animal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class Query:
             return False
         if self.time is None:
             return True
-        at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
+        at = local_time(event.start_ms)
         return f"{at:%H:%M:%S}".startswith(self.time.zfill(5))
 
 

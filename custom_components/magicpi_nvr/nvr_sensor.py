@@ -15,12 +15,12 @@ from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import EntityCategory, UnitOfInformation, UnitOfTime
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.typing import StateType
-from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN, MANUFACTURER
 from .entity import NvrEntity, NvrEntityDescription
 from .nvr import MagicPiConfigEntry, Nvr, NvrChange
 from .recording import StorageStats
+from .timestamps import utc_time
 
 if TYPE_CHECKING:
     from .copies.model import CopyStats
@@ -52,9 +52,7 @@ NVR_SENSORS = (
         translation_key="cameras_connected",
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.CAMERAS,
-        value=lambda nvr: sum(
-            camera.session is not None for camera in nvr.gateway.cameras.values()
-        ),
+        value=lambda nvr: nvr.connected,
     ),
     NvrSensorDescription(
         key="recordings",
@@ -126,7 +124,7 @@ TARGET_SENSORS = (
         key="copies_last",
         translation_key="copies_last",
         device_class=SensorDeviceClass.TIMESTAMP,
-        value=lambda stats: aware_time(stats.last_copied_ms),
+        value=lambda stats: utc_time(stats.last_copied_ms),
     ),
     TargetSensorDescription(
         key="copies_stored",
@@ -197,8 +195,3 @@ class NvrSensor(NvrEntity, SensorEntity):
     def native_value(self) -> StateType:
         """Return the reading."""
         return self.entity_description.value(self.nvr)
-
-
-def aware_time(at_ms: int | None) -> datetime | None:
-    """Return an aware time."""
-    return None if at_ms is None else dt_util.utc_from_timestamp(at_ms / 1000)

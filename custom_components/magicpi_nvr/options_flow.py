@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import time
-from ipaddress import ip_address
-import re
 from typing import Any, Final
 
 from cronsim import CronSim, CronSimError
@@ -24,6 +22,7 @@ from homeassistant.helpers.selector import (
 )
 from homeassistant.util import dt as dt_util
 
+from .address import is_host
 from .const import (
     CONF_ANIMAL_SCORE,
     CONF_CHECK_IN_DAYS,
@@ -64,14 +63,10 @@ from .const import (
     WHEN_NOTHING_RECORD,
     WHEN_NOTHING_STOP,
 )
-from .form_selectors import number_box
+from .form_selectors import TEXT_SELECTOR, number_box
 from .nvr import async_get_nvr
 from .options import NvrOptions, daily_cron, daily_time
 
-HOST_NAME: Final = re.compile(
-    r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*"
-)
-TEXT_SELECTOR: Final = TextSelector()
 DEFAULT_CLEANUP: Final = time(2)
 
 
@@ -335,15 +330,6 @@ def _stored(user_input: Mapping[str, Any]) -> dict[str, Any]:
     at = time.fromisoformat(storage.pop(CONF_CLEANUP_TIME))
     storage[CONF_CLEANUP] = advanced.get(CONF_CLEANUP, "").strip() or daily_cron(at)
     return data | {SECTION_STORAGE: storage}
-
-
-def is_host(text: str) -> bool:
-    """Say whether this is a host name or an IP address."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return HOST_NAME.fullmatch(text) is not None
-    return True
 
 
 def is_cron(text: str) -> bool:

@@ -17,6 +17,7 @@ from homeassistant.util.signal_type import SignalType
 
 from .const import DOMAIN
 from .gateway import Camera
+from .timestamps import local_time
 
 DOMAINS: Final = (NUMBER_DOMAIN, SELECT_DOMAIN, SWITCH_DOMAIN)
 NOTHING: Final = "none"
@@ -54,14 +55,12 @@ def pending_text(hass: HomeAssistant, camera: Camera) -> str:
     settings = ", ".join(map(name, camera.config.pending))
     time = ""
     if camera.next_check_in_ms:
-        at = dt_util.as_local(
-            dt_util.utc_from_timestamp(camera.next_check_in_ms / 1000)
-        )
+        at = local_time(camera.next_check_in_ms)
         template = texts.get(f"component.{DOMAIN}.common.card_next_check_in", "{time}")
         time = f" · {template.format(time=_clock(at))}"
-    room = MAX_LENGTH_STATE_STATE - len(time)
-    if len(settings) > room:
-        settings = f"{settings[: room - 1]}…"
+    longest = MAX_LENGTH_STATE_STATE - len(time)
+    if len(settings) > longest:
+        settings = f"{settings[: longest - 1]}…"
     return f"{settings}{time}"
 
 

@@ -9,11 +9,11 @@ from homeassistant.components.repairs import (
 )
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
-from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .nvr import async_get_nvr
 from .recording import RecordingError
+from .timestamps import now_ms
 
 ISSUE_CLOCK_IMPLAUSIBLE: Final = "clock_implausible"
 ISSUE_STORAGE_OTHER: Final = "storage_other"
@@ -57,9 +57,7 @@ class CameraLateFlow(RepairsFlow):
     ) -> RepairsFlowResult:
         """Be quiet for as long again as the options say."""
         nvr = await async_get_nvr(self.hass)
-        nvr.settings.late_snoozed[self._camera_id] = int(
-            dt_util.utcnow().timestamp() * 1000
-        )
+        nvr.settings.late_snoozed[self._camera_id] = now_ms()
         nvr.settings.save()
         return self.async_create_entry(data={})
 

@@ -24,15 +24,15 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.restore_state import ExtraStoredData, RestoreEntity
 from homeassistant.helpers.typing import StateType
-from homeassistant.util import dt as dt_util
 
 from .battery import BatteryHistory, modeled_mah
 from .entity import NO_CHANGE, MagicPiEntity, MagicPiEntityDescription, async_add_rows
 from .gateway import Camera, CameraStatus, Change
 from .nvr import MagicPiConfigEntry, Nvr, NvrChange
 from .nvr.copy_settings import SUBENTRY_TARGET
-from .nvr_sensor import NVR_SENSORS, TARGET_SENSORS, NvrSensor, TargetSensor, aware_time
+from .nvr_sensor import NVR_SENSORS, TARGET_SENSORS, NvrSensor, TargetSensor
 from .pending import pending_text
+from .timestamps import local_time, now_ms, utc_time
 
 PARALLEL_UPDATES = 0
 
@@ -73,9 +73,7 @@ def _status(camera: Camera) -> str:
 
 def _local(at_ms: int | None) -> str | None:
     """Return a local time for an attribute."""
-    return (
-        None if (at := aware_time(at_ms)) is None else dt_util.as_local(at).isoformat()
-    )
+    return None if at_ms is None else local_time(at_ms).isoformat()
 
 
 SENSORS = (
@@ -100,7 +98,7 @@ SENSORS = (
         device_class=SensorDeviceClass.TIMESTAMP,
         changes=Change.STATUS | Change.TELEMETRY,
         throttle=DRIFT,
-        value=lambda camera, _: aware_time(camera.last_seen_ms),
+        value=lambda camera, _: utc_time(camera.last_seen_ms),
     ),
     MagicPiSensorDescription(
         key="next_check_in",
@@ -109,7 +107,7 @@ SENSORS = (
         translation_key="next_check_in",
         device_class=SensorDeviceClass.TIMESTAMP,
         exists_fn=lambda camera: camera.caps.sleep,
-        value=lambda camera, _: aware_time(camera.next_check_in_ms),
+        value=lambda camera, _: utc_time(camera.next_check_in_ms),
     ),
     MagicPiSensorDescription(
         key="battery",
@@ -380,11 +378,11 @@ class BatteryDaysSensor(MagicPiSensor, RestoreEntity):
         self._history = BatteryHistory()
 
     @override
-    async def async_added_to_hass(self) -> None:
+    async def async_follow(self) -> None:
         """Take over the history."""
         if stored := await self.async_get_last_extra_data():
             self._history = BatteryHistory.from_dict(stored.as_dict())
-        await super().async_added_to_hass()
+        await super().async_follow()
 
     @property
     @override
@@ -398,14 +396,14 @@ class BatteryDaysSensor(MagicPiSensor, RestoreEntity):
         """Note the level at each report."""
         level = self.entity_description.value(self.camera, self.nvr)
         if change & Change.TELEMETRY and isinstance(level, int | float):
-            self._history.add(int(dt_util.utcnow().timestamp() * 1000), level)
+            self._history.add(now_ms(), level)
         super()._handle_change(change)
 
     @property
     @override
     def native_value(self) -> float | None:
         """Return days."""
-        left = self._history.days_left(int(dt_util.utcnow().timestamp() * 1000))
+        left = self._history.days_left(now_ms())
         return None if left is None else round(left, 1)
 
     @property
@@ -414,7 +412,7 @@ class BatteryDaysSensor(MagicPiSensor, RestoreEntity):
         """Return by how many percent the level rose or fell on each day."""
         return {
             "daily_balance": {
-                dt_util.utc_from_timestamp(day / 1000).date().isoformat(): change
+                utc_time(day).date().isoformat(): change
                 for day, change in self._history.balance().items()
             }
         }

@@ -40,7 +40,8 @@ from .targets import (
     async_targets,
     is_targeted,
 )
-from .view import MAX_LIMIT, epoch_ms
+from .timestamps import epoch_ms
+from .view import MAX_LIMIT
 from .views import export_url, picture_url
 
 ATTR_CURSOR: Final = "cursor"

@@ -5,12 +5,12 @@ from typing import Any, override
 from homeassistant.core import callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.dispatcher import async_dispatcher_send
-from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .entity import MagicPiEntity
 from .gateway import Change, ConfigError, ConfigValue
 from .pending import SIGNAL_WAITING, Waiting
+from .timestamps import local_time
 
 
 class SettingEntity(MagicPiEntity):
@@ -29,9 +29,7 @@ class SettingEntity(MagicPiEntity):
         config = self.camera.config
         attributes: dict[str, Any] = {"pending": key in config.pending}
         if key in config.pending and (at_ms := self.camera.next_check_in_ms):
-            attributes["next_check_in"] = dt_util.as_local(
-                dt_util.utc_from_timestamp(at_ms / 1000)
-            ).isoformat()
+            attributes["next_check_in"] = local_time(at_ms).isoformat()
         if (reason := config.rejected.get(key)) is not None:
             attributes["rejected"] = reason
         return attributes

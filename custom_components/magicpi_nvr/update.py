@@ -64,10 +64,10 @@ class MagicPiUpdate(MagicPiEntity, UpdateEntity):
     )
 
     @override
-    async def async_added_to_hass(self) -> None:
-        """Say again what went wrong before a restart."""
-        await super().async_added_to_hass()
-        self._tell_failure()
+    async def async_follow(self) -> None:
+        """Report again what went wrong before a restart."""
+        await super().async_follow()
+        self._report_failure()
 
     async def async_update(self) -> None:
         """Look for new images: what "Check for updates" in Home Assistant's settings asks for."""
@@ -76,9 +76,9 @@ class MagicPiUpdate(MagicPiEntity, UpdateEntity):
     @callback
     @override
     def _handle_change(self, change: Change) -> None:
-        """Tell of a failure as well."""
+        """Report a failure as well."""
         if change & Change.OTA:
-            self._tell_failure()
+            self._report_failure()
         super()._handle_change(change)
 
     @property
@@ -146,7 +146,7 @@ class MagicPiUpdate(MagicPiEntity, UpdateEntity):
         return image.notes if image else None
 
     @callback
-    def _tell_failure(self) -> None:
+    def _report_failure(self) -> None:
         """Keep a repair issue for as long as the last order is one that failed."""
         ota = self.camera.ota
         issue_id = f"{ISSUE_UPDATE_FAILED}_{self.camera.id}"

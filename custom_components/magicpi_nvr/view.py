@@ -1,6 +1,5 @@
 """What all views over HTTP share: the user's rights, errors as JSON, and the parts of addresses."""
 
-from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -32,9 +31,9 @@ from .recording import (
     folder_camera,
     parse_event_id,
 )
+from .timestamps import epoch_ms
 
 URL_BASE: Final = f"/api/{DOMAIN}"
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_LIMIT: Final = 500
 MAX_TIME: Final = 8_640_000_000_000_000
 MAX_SPEED: Final = 10_000
@@ -120,7 +119,9 @@ class MagicPiView(HomeAssistantView):
         """Raise RequestError unless the user may see a camera."""
         if not may(self.hass, request[KEY_HASS_USER], camera_id, POLICY_READ):
             raise RequestError(
-                HTTPStatus.FORBIDDEN, "forbidden", "No right to see this camera"
+                HTTPStatus.FORBIDDEN,
+                "forbidden",
+                "You don't have permission to view this camera",
             )
 
     def _check_login(self, request: web.Request) -> None:
@@ -197,10 +198,3 @@ def time_part(text: str, name: str) -> int:
     if (at := dt_util.parse_datetime(text)) is None:
         raise bad_request(f"{name} is epoch milliseconds or an ISO 8601 time")
     return epoch_ms(at)
-
-
-def epoch_ms(at: datetime) -> int:
-    """Return UTC epoch milliseconds, of any time that can be written; one without zone is local."""
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=dt_util.get_default_time_zone())
-    return (at - EPOCH) // timedelta(milliseconds=1)

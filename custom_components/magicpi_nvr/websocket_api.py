@@ -13,7 +13,6 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
-from homeassistant.util import dt as dt_util
 
 from .access import (
     NOTHING_SEEN_CHOICES,
@@ -37,6 +36,7 @@ from .nvr import (
 )
 from .pending import SIGNAL_WAITING, Waiting
 from .recording import Event, InvalidValue, RecordingError
+from .timestamps import now_ms
 from .view import ANSWERS, MAX_LIMIT
 from .views import event_clip_url, event_thumbnail_url, picture_url
 
@@ -114,10 +114,10 @@ def event_for_card(event: Event) -> dict[str, Any]:
 def ws_subscribe_waiting(
     hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
 ) -> None:
-    """Tell a user of each own change that waits for a sleeping camera."""
+    """Notify a user of each own change that waits for a sleeping camera."""
 
     @callback
-    def tell(waiting: Waiting) -> None:
+    def notify(waiting: Waiting) -> None:
         if waiting.user_id == connection.user.id:
             connection.send_event(
                 msg["id"],
@@ -129,7 +129,7 @@ def ws_subscribe_waiting(
             )
 
     connection.subscriptions[msg["id"]] = async_dispatcher_connect(
-        hass, SIGNAL_WAITING, tell
+        hass, SIGNAL_WAITING, notify
     )
     connection.send_result(msg["id"])
 
@@ -146,7 +146,7 @@ async def ws_cameras(
         msg["id"],
         {
             # The client's clock may be wrong
-            "now": round(dt_util.utcnow().timestamp() * 1000),
+            "now": now_ms(),
             "cameras": [
                 {
                     "id": camera.id,
@@ -241,7 +241,9 @@ async def ws_days(
     """Answer the local dates of a camera that have events, newest first."""
     if not may(hass, connection.user, msg["camera_id"], POLICY_READ):
         connection.send_error(
-            msg["id"], websocket_api.ERR_UNAUTHORIZED, "No right to see this camera"
+            msg["id"],
+            websocket_api.ERR_UNAUTHORIZED,
+            "You don't have permission to view this camera",
         )
         return
     days = await nvr.recordings.library.days(
@@ -272,7 +274,9 @@ async def ws_zones(
     """Answer a camera's zones."""
     if not may(hass, connection.user, msg["camera_id"], POLICY_READ):
         connection.send_error(
-            msg["id"], websocket_api.ERR_UNAUTHORIZED, "No right to see this camera"
+            msg["id"],
+            websocket_api.ERR_UNAUTHORIZED,
+            "You don't have permission to view this camera",
         )
         return
     connection.send_result(msg["id"], {"zones": nvr.entries.zones(msg["camera_id"])})

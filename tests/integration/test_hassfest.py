@@ -24,7 +24,7 @@ from custom_components.magicpi_nvr.view import ANSWERS
 from homeassistant.components.select import SelectEntityDescription
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntityDescription
 from homeassistant.const import Platform
-from homeassistant.helpers.entity import EntityDescription
+from homeassistant.helpers.entity import Entity, EntityDescription
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "custom_components" / "magicpi_nvr"
@@ -668,6 +668,35 @@ def test_parallel_updates() -> None:
                 if isinstance(target, ast.Name)
             }
             assert "PARALLEL_UPDATES" in names, platform
+
+
+def test_an_entity_id_changes_in_place() -> None:
+    """No entity is removed and added again when its entity id changes.
+
+    Home Assistant does that to classes of custom integrations that say how they are added or
+    removed, unless the class or a subclass of it has `async_entity_id_changed`.
+    """
+    methods = {
+        "async_prepare_to_add_to_hass",
+        "async_added_to_hass",
+        "async_will_remove_from_hass",
+    }
+    kinds = {
+        kind
+        for platform in Platform
+        if f"{platform}.py" in modules()
+        for kind in vars(
+            importlib.import_module(f"custom_components.magicpi_nvr.{platform}")
+        ).values()
+        if isinstance(kind, type) and issubclass(kind, Entity)
+    }
+    assert len(kinds) > 15
+    for kind in kinds:
+        ours = [cls for cls in kind.__mro__ if cls.__module__.startswith("custom_comp")]
+        hooks = [cls for cls in ours if "async_entity_id_changed" in vars(cls)]
+        for cls in ours:
+            if methods & set(vars(cls)):
+                assert any(issubclass(hook, cls) for hook in hooks), (kind, cls)
 
 
 def test_icons() -> None:

@@ -22,6 +22,7 @@ from homeassistant.util import dt as dt_util
 
 from ..const import LOGGER
 from ..recording import Event
+from ..timestamps import now_ms
 from .changes import Changes, EventChange, NvrChange
 from .copy_settings import (
     CONF_DAYS,
@@ -213,7 +214,7 @@ class CopyTargets:
             may_expire=lambda: self._recordings.library.clock.verdict.is_plausible,
         )
         self._copiers[target_id] = copier
-        await self._async_tell_library(target_id)
+        await self._async_update_library(target_id)
         await copier.start()
         self._changes.notify(NvrChange.COPIES)
         await self._async_offer_all(copier)
@@ -248,7 +249,7 @@ class CopyTargets:
             if event := known.get(name):
                 self._recordings.gone([event])
 
-    async def _async_tell_library(self, target_id: str) -> None:
+    async def _async_update_library(self, target_id: str) -> None:
         """Tell the index of the copies that it does not know: it may be a new one."""
         assert self._catalog is not None
         known = await self._recordings.library.copies.known()
@@ -383,10 +384,9 @@ class CopyTargets:
             return
         stats = copier.stats
         issue_id = f"{ISSUE_COPIES_FAILING}_{target_id}"
-        now_ms = int(dt_util.utcnow().timestamp() * 1000)
         if stats.failing_since_ms is None:
             self._issues.clear(issue_id)
-        elif now_ms - stats.failing_since_ms >= TOO_LONG_MS:
+        elif now_ms() - stats.failing_since_ms >= TOO_LONG_MS:
             self._issues.report(
                 ISSUE_COPIES_FAILING,
                 issue_id=issue_id,

@@ -329,7 +329,7 @@ class Nvr(StartSteps):
         if not self.entries.set_zones(camera_id, zones):
             return False
         if self.running and (camera := self.gateway.cameras.get(camera_id)):
-            self.delegate.tell_ignored(camera)
+            self.delegate.set_ignored_zones(camera)
         return True
 
     # ---- firmware ----

@@ -92,7 +92,7 @@ class CameraDelegate:
                     lambda change, camera=camera: self._handle_camera(camera, change)  # type: ignore[misc]
                 )
             self._entries.note_board(camera)
-            self.tell_ignored(camera)
+            self.set_ignored_zones(camera)
 
     @callback
     def unfollow(self, camera_id: str) -> None:
@@ -141,7 +141,7 @@ class CameraDelegate:
         """Follow the camera's address, its firmware and what that can do."""
         if (entry := self._entries.camera(camera.id)) is None:
             return
-        self.tell_ignored(camera)
+        self.set_ignored_zones(camera)
         features = camera.caps.features
         if self._features.setdefault(camera.id, features) != features:
             # Entities of what came or went with other firmware
@@ -160,7 +160,7 @@ class CameraDelegate:
             )
 
     @callback
-    def tell_ignored(self, camera: Camera) -> None:
+    def set_ignored_zones(self, camera: Camera) -> None:
         """Set where a camera that confirms motion itself is to ignore it: in the zones to ignore."""
         key = keys_for(camera.caps).get(IGNORE_GRID)
         if key is None:

@@ -7,47 +7,11 @@ the same ones again, and prints the three times.
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-import sys
 import time
-from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-
-from benchmark import command_line, publish, scratch  # noqa: E402
-from fleet import camera_id, stored_cameras  # noqa: E402
-from home_assistant import HomeAssistantProcess, config_entry, free_port, write_store  # noqa: E402
-
-DOMAIN = "magicpi_nvr"
-
-
-def add_fleet(
-    folder: Path,
-    cameras: int,
-    *,
-    port: int = 0,
-    registry: dict[str, Any] | None = None,
-    more: dict[str, Any] | None = None,
-    camera_options: dict[str, Any] | None = None,
-) -> None:
-    """Give a stopped Home Assistant cameras that are claimed and asleep."""
-    options = {
-        "network": {"port": port or free_port()},
-        "cameras": {"max_cameras": max(50, cameras)},
-        **(more or {}),
-    }
-    entries = [config_entry("MagicPi NVR", DOMAIN, options=options)]
-    entries += [
-        config_entry(
-            f"Camera {number}",
-            camera_id(number).lower(),
-            data={"id": camera_id(number)},
-            options=camera_options,
-        )
-        for number in range(cameras)
-    ]
-    write_store(folder, "core.config_entries", {"entries": entries}, minor_version=5)
-    write_store(folder, f"{DOMAIN}.cameras", registry or stored_cameras(cameras))
+from benchmark import command_line, publish, scratch
+from fleet import add_fleet, stored_cameras
+from home_assistant import HomeAssistantProcess, free_port
 
 
 async def start(hass: HomeAssistantProcess) -> float:
@@ -65,7 +29,7 @@ async def measure(folder: Path, cameras: int) -> dict[str, float]:
         await hass.stop()
         without = await start(hass)
         await hass.stop()
-        add_fleet(folder, cameras)
+        add_fleet(folder, free_port(), stored_cameras(cameras))
         first = await start(hass)
         states = [
             state

@@ -27,7 +27,7 @@ from recording.library import Library
 from recording.library.layout import HourPath, event_id
 from recording.model import RecordingSettings
 
-from benchmark import command_line, publish, scratch
+from benchmark import camera_id, command_line, publish, scratch
 
 CAMERAS = 50
 HOUR_FILES = 8000
@@ -38,11 +38,6 @@ NOON = 1_795_348_800_000  # 2026-11-22 12:00:00 UTC
 CONFIG = VideoConfig(bytes.fromhex("01640028ffe1000467640028010001ee"), 320, 240)
 TICK_S = 0.001
 REPEATS = 15
-
-
-def camera_id(number: int) -> str:
-    """Return the id of a camera."""
-    return f"AA:BB:CC:00:00:{number:02X}"
 
 
 def make(root: Path, events: int) -> None:

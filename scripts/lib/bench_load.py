@@ -26,13 +26,7 @@ import time
 from typing import Any
 
 from aiohttp import WSMsgType, web
-
-sys.path[:0] = [
-    str(Path(__file__).parents[2] / "custom_components" / "magicpi_nvr"),
-    str(Path(__file__).parent),
-]
-
-from gateway import (  # noqa: E402
+from gateway import (
     Authority,
     Camera,
     Frame,
@@ -41,11 +35,11 @@ from gateway import (  # noqa: E402
     ListenerLimits,
     Registry,
 )
-from gateway.protocol import MAX_BINARY_BYTES  # noqa: E402
+from gateway.protocol import MAX_BINARY_BYTES
 
-from benchmark import Forgetful, Owner, child, command_line, publish, say, scratch  # noqa: E402
-from load import Fleet, percentile, rss_mb, sender, slope_per_min  # noqa: E402
-from loop_watch.ticker import Ticker  # noqa: E402
+from benchmark import Forgetful, Owner, child, command_line, publish, say, scratch
+from load import Fleet, percentile, rss_mb, sender, slope_per_min
+from loop_watch.ticker import Ticker
 
 LOADED = 50
 WAKING = 20

@@ -8,14 +8,11 @@ import argparse
 import asyncio
 from pathlib import Path
 from statistics import median
-import sys
 import time
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-
-from benchmark import command_line, publish, scratch  # noqa: E402
-from load import percentile, sender  # noqa: E402
-from loaded_home import children_of, home_with_fleet, round_trips  # noqa: E402
+from benchmark import children_of, command_line, publish, scratch
+from load import percentile, sender
+from loaded_home import home_with_fleet, round_trips
 
 
 async def measure(

@@ -17,23 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 import re
 from statistics import median
-import sys
 import time
 from typing import Any, NamedTuple
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-
-from benchmark import command_line, publish, scratch  # noqa: E402
-from continuous_soak import report_continuous, soak_continuously  # noqa: E402
-from home_assistant import HomeAssistantError, HomeAssistantProcess, wait_until  # noqa: E402
-from load import rss_mb, sender, slope_per_min  # noqa: E402
-from loaded_home import (  # noqa: E402
-    children_of,
-    home_with_fleet,
-    open_files,
-    recorded_frames,
-    samples_over,
-)
+from benchmark import children_of, command_line, publish, scratch
+from continuous_soak import report_continuous, soak_continuously
+from home_assistant import HomeAssistantError, HomeAssistantProcess, wait_until
+from load import rss_mb, sender, slope_per_min
+from loaded_home import home_with_fleet, open_files, recorded_frames, samples_over
 
 WARM_UP_SHARE = 0.4
 QUIET_S = 60.0
@@ -131,7 +122,7 @@ async def holdings(hass: HomeAssistantProcess, scratch: Path) -> Holdings:
         threads=Counter(
             name for name in seen["threads"] if not POOLED_THREADS.search(name)
         ),
-        children=Counter(children_of(hass.pid)),
+        children=Counter(children_of(hass.pid).values()),
         sockets=sum(name.startswith("socket:") for name in files),
         files=Counter(
             name

@@ -18,25 +18,22 @@ import time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-
-from benchmark import Picture, command_line, cpu_seconds, memory, publish, scratch  # noqa: E402
-from custom_components.magicpi_nvr.recording import (  # noqa: E402
+from benchmark import Picture, command_line, cpu_seconds, memory, publish, scratch
+from custom_components.magicpi_nvr.recording import (
     ClipReady,
     Library,
     Recorder,
     RecorderNotice,
     RecordingSettings,
 )
-from custom_components.magicpi_nvr.vision.model import Label  # noqa: E402
-from custom_components.magicpi_nvr.vision.watch import EventWatch, Look, WatchSettings  # noqa: E402
-from custom_components.magicpi_nvr.vision.weights import check_model  # noqa: E402
-from custom_components.magicpi_nvr.vision.worker import ModelFiles, Worker  # noqa: E402
-from load import percentile, sender  # noqa: E402
-from loaded_home import children_of, home_with_fleet  # noqa: E402
-from real_pictures import real_data  # noqa: E402
-from vision_scenes import noisy, painted_out  # noqa: E402
+from custom_components.magicpi_nvr.vision.model import Label
+from custom_components.magicpi_nvr.vision.watch import EventWatch, Look, WatchSettings
+from custom_components.magicpi_nvr.vision.weights import check_model
+from custom_components.magicpi_nvr.vision.worker import ModelFiles, Worker
+from load import percentile, sender
+from loaded_home import children_of, home_with_fleet
+from real_pictures import real_data
+from vision_scenes import noisy, painted_out
 
 FPS = 10
 CAMERA = "02:00:00:00:00:01"

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 import json
@@ -172,7 +172,7 @@ class Picture:
 
 def camera_id(number: int) -> str:
     """Return the id of a camera of a benchmark."""
-    return f"02:00:00:00:00:{number:02X}"
+    return f"02:00:00:00:{number >> 8:02X}:{number & 255:02X}"
 
 
 def pictures(source: Path | None, count: int) -> list[bytes]:
@@ -216,6 +216,16 @@ def memory(field: str, pid: int | str = "self") -> int:
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def children_of(pid: int | str) -> dict[int, str]:
+    """Return a process' children and their names."""
+    found = {}
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for number in path.read_text().split():
+            with suppress(OSError):
+                found[int(number)] = Path(f"/proc/{number}/comm").read_text().strip()
+    return found
 
 
 def reset_peak() -> None:

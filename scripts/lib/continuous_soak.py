@@ -122,7 +122,7 @@ def compare(
 
 
 def gaps(kept: Sequence[Kept]) -> list[tuple[float, int]]:
-    """Return the times between neighbouring frames of a camera in seconds, with the camera's clock at their begin."""
+    """Return the times between neighboring frames of a camera in seconds, with the camera's clock at their begin."""
     rows: dict[tuple[str, int], list[int]] = defaultdict(list)
     for one in sorted(kept):
         rows[one.camera, one.boot].append(one.t)

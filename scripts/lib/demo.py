@@ -18,16 +18,18 @@ from PIL import Image
 
 from demo_camera import DemoCamera, FirmwareError, Sent, demo_camera
 from home_assistant import (
+    PASSWORD,
     ROOT,
+    USERNAME,
     HomeAssistantError,
     HomeAssistantProcess,
     free_port,
     own_address,
     wait_until,
 )
+from integration_setup import DOMAIN, claim, claimed, discovered, entities_of
 from virtual_camera import SourceError, read_frame_number
 
-DOMAIN = "magicpi_nvr"
 NAME = "Front door"
 AREA = "Entrance"
 DASHBOARD = "magicpi-cameras"
@@ -148,21 +150,7 @@ class Demo:
         self, hass: HomeAssistantProcess, camera: DemoCamera
     ) -> str:
         with self.steps.step("discovered by zeroconf") as tell:
-
-            async def found() -> dict[str, Any] | None:
-                flows = await hass.ws("config_entries/flow/progress")
-                for flow in flows:
-                    context = flow["context"]
-                    if (
-                        flow["handler"] == DOMAIN
-                        and context.get("source") == "zeroconf"
-                        and context.get("unique_id") == camera.id.lower()
-                    ):
-                        return dict(flow)
-                return None
-
-            flow = await wait_until(found, STEP_TIMEOUT, "a discovered card")
-            assert flow
+            flow = await discovered(hass, camera.id)
             tell(f'card "{flow["context"]["title_placeholders"]["name"]}"')
         return str(flow["flow_id"])
 
@@ -170,59 +158,30 @@ class Demo:
         self, hass: HomeAssistantProcess, camera: DemoCamera, flow: str
     ) -> None:
         with self.steps.step("claimed with its setup code") as tell:
-            step = await hass.configure(
-                flow, {"setup_code": camera.setup_code, "name": NAME}
-            )
-            if step["type"] == "form":
-                raise DemoError(f"the claim was refused: {step['errors']}")
+            await claim(hass, flow, camera.setup_code, NAME)
             tell(f'as "{NAME}"')
         with self.steps.step("registered over TLS, its key received"):
             await camera.wait_registered(STEP_TIMEOUT)
-
-            async def result() -> dict[str, Any] | None:
-                async with hass.session.get(
-                    f"/api/config/config_entries/flow/{flow}"
-                ) as response:
-                    # The flow is gone when it has made its entry
-                    if response.status == 404:
-                        return {"type": "create_entry"}
-                    step: dict[str, Any] = await response.json()
-                return None if step["type"].startswith("progress") else step
-
-            step = await wait_until(result, STEP_TIMEOUT, "the camera's entry")
-            assert step
-            if step["type"] != "create_entry":
-                raise DemoError(f"the flow ended with {step}")
+            await claimed(hass, flow)
         with self.steps.step("its entities are there") as tell:
             self.entities = await wait_until(
-                lambda: self._find_entities(hass), STEP_TIMEOUT, "the entities"
+                lambda: self._find_entities(hass, camera.id),
+                STEP_TIMEOUT,
+                "the entities",
             )
             await hass.wait_for_state(
                 self.entities["status"],
                 lambda state: state["state"] in ("awake", "streaming", "asleep"),
             )
-            tell(f"{self.entities['count']} of them")
+            tell(f"{len(self.entities)} of them")
 
-    async def _find_entities(self, hass: HomeAssistantProcess) -> dict[str, Any]:
-        """Return the main entities by what they are, once all are there."""
-        rows = [
-            row
-            for row in await hass.ws("config/entity_registry/list")
-            if row["platform"] == DOMAIN and not row["disabled_by"]
-        ]
-        entities: dict[str, Any] = {"count": len(rows)}
-        for row in rows:
-            domain = row["entity_id"].partition(".")[0]
-            if domain in ("camera", "image") or row["translation_key"] == "event":
-                entities[domain] = row["entity_id"]
-            elif row["translation_key"] in ("status", "stream_duration"):
-                entities[row["translation_key"]] = row["entity_id"]
-            elif domain == "binary_sensor":
-                state = await hass.state(row["entity_id"])
-                if state and "device_class" in state["attributes"]:
-                    entities[state["attributes"]["device_class"]] = row["entity_id"]
-        wanted = {"camera", "event", "motion", "status", "stream_duration"}
-        return entities if wanted <= entities.keys() else {}
+    async def _find_entities(
+        self, hass: HomeAssistantProcess, camera_id: str
+    ) -> dict[str, str]:
+        """Return the camera's entities by their keys, once the main ones are there."""
+        entities = await entities_of(hass, camera_id)
+        main = {"camera", "event", "motion", "status", "stream_duration_s"}
+        return entities if main <= entities.keys() else {}
 
     async def _set_while_asleep(
         self, hass: HomeAssistantProcess, camera: DemoCamera
@@ -231,7 +190,7 @@ class Demo:
             await camera.wait_asleep(SLEEP_TIMEOUT)
             await hass.wait_for_state(self.entities["status"], "asleep", STEP_TIMEOUT)
         with self.steps.step("a setting waits while it sleeps") as tell:
-            entity_id = self.entities["stream_duration"]
+            entity_id = self.entities["stream_duration_s"]
             await hass.call_action(
                 "number", "set_value", {"entity_id": entity_id, "value": TAIL_S}
             )
@@ -251,7 +210,7 @@ class Demo:
             )
         with self.steps.step("the setting is delivered and acknowledged"):
             await hass.wait_for_state(
-                self.entities["stream_duration"],
+                self.entities["stream_duration_s"],
                 lambda state: not state["attributes"].get("pending"),
             )
         with self.steps.step("streaming, live picture untouched") as tell:
@@ -375,25 +334,16 @@ class Demo:
                         device_id=row["device_id"],
                         area_id=area["area_id"],
                     )
-            await hass.ws(
-                "lovelace/dashboards/create",
-                url_path=DASHBOARD,
-                title="MagicPi cameras",
-                icon="mdi:cctv",
-                mode="storage",
-            )
             strategy = {"type": "custom:magicpi-cameras"}
-            await hass.ws(
-                "lovelace/config/save",
-                url_path=DASHBOARD,
-                config={"strategy": strategy},
+            await hass.save_dashboard(
+                DASHBOARD, {"strategy": strategy}, title="MagicPi cameras"
             )
             tell(f"{hass.base_url}/{DASHBOARD}")
 
     async def _stay_up(self, hass: HomeAssistantProcess, camera: DemoCamera) -> None:
         print(f"  Home Assistant {hass.base_url}")
         print(f"  its cameras    {hass.base_url}/{DASHBOARD}")
-        print(f"  login          {hass.username} / {hass.password}")
+        print(f"  login          {USERNAME} / {PASSWORD}")
         print(
             f"\nSomebody walks by every {MOTION_EVERY_S:.0f} s. Ctrl-C ends it.",
             flush=True,

@@ -163,7 +163,7 @@ class FirmwareDemoCamera:
     def trigger_motion(self, duration_s: float) -> None:
         """Let somebody walk by."""
         self._mark = self._camera.mark
-        self._camera.tell(f"motion {duration_s:g}")
+        self._camera.command(f"motion {duration_s:g}")
 
     async def wait_sent(self, timeout: float) -> Sent:
         """Wait until the event that the motion began has been sent."""

@@ -112,7 +112,7 @@ class FirmwareCamera:
             await self._reader
             self._reader = None
 
-    def tell(self, command: str) -> None:
+    def command(self, command: str) -> None:
         """Give it a command, as `motion 3` or `battery 3500`."""
         assert self._process
         assert self._process.stdin

@@ -1,8 +1,12 @@
 """Cameras as Home Assistant's storage holds them: for tests and benches that need many."""
 
+from pathlib import Path
 from typing import Any
 
+from benchmark import camera_id
 from custom_components.magicpi_nvr.gateway import Camera, Caps, Clock
+from home_assistant import write_store
+from integration_setup import DOMAIN, config_entry, nvr_entry, write_entries
 
 
 class _Host:
@@ -22,11 +26,6 @@ class _Host:
 
     def abandon_rekey(self, camera_id: str) -> None:
         """Forget no key."""
-
-
-def camera_id(number: int) -> str:
-    """Return the id of a camera of the fleet."""
-    return f"02:00:00:00:{number >> 8:02X}:{number & 255:02X}"
 
 
 def stored_cameras(
@@ -61,3 +60,32 @@ def stored_cameras(
             **camera.as_dict(),
         }
     return {"cameras": cameras}
+
+
+def add_fleet(
+    folder: Path,
+    port: int,
+    registry: dict[str, Any],
+    *,
+    options: dict[str, Any] | None = None,
+    camera_options: dict[str, Any] | None = None,
+) -> None:
+    """Give a stopped Home Assistant the stored cameras as if they had been claimed."""
+    cameras = registry["cameras"]
+    write_entries(
+        folder,
+        nvr_entry(
+            port,
+            {"cameras": {"max_cameras": max(50, len(cameras))}, **(options or {})},
+        ),
+        *(
+            config_entry(
+                stored["name"],
+                camera.lower(),
+                data={"id": camera},
+                options=camera_options,
+            )
+            for camera, stored in cameras.items()
+        ),
+    )
+    write_store(folder, f"{DOMAIN}.cameras", registry)

@@ -8,19 +8,13 @@ benchmarks use::
         await hass.call_action("magicpi_nvr", "purge", {"days": 7})
 
 This folder is on the path of the project's environments, so `import home_assistant` works
-in scripts and tests alike. On the command line, `python scripts/lib/home_assistant.py
-seed FOLDER PORT` prepares a folder and prints its token.
-
-The folder is prepared without clicks: owner, token, port and "onboarding is done" are
-written the way Home Assistant itself stores them, by its own code where there is some.
+in scripts and tests alike. `seed_home_assistant.py` prepares a folder before its first start.
 """
 
-import argparse
 import asyncio
 import atexit
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
 import itertools
 import json
 import os
@@ -39,6 +33,7 @@ import aiohttp
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENT = ROOT / "custom_components" / "magicpi_nvr"
+SEED = Path(__file__).with_name("seed_home_assistant.py")
 USERNAME = "demo"
 PASSWORD = "magicpi-demo"
 START_TIMEOUT = 180.0
@@ -148,113 +143,6 @@ def write_store(
     path.write_text(json.dumps(store, indent=2))
 
 
-def config_entry(
-    title: str,
-    unique_id: str,
-    *,
-    data: Mapping[str, Any] | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Return a config entry of the integration as Home Assistant stores it."""
-    at = "2026-01-01T00:00:00+00:00"
-    return {
-        "created_at": at,
-        "data": dict(data or {}),
-        "disabled_by": None,
-        "discovery_keys": {},
-        "domain": COMPONENT.name,
-        "entry_id": unique_id.replace(":", "").rjust(26, "0")[:26],
-        "minor_version": 1,
-        "modified_at": at,
-        "options": dict(options or {}),
-        "pref_disable_new_entities": False,
-        "pref_disable_polling": False,
-        "source": "system" if unique_id == COMPONENT.name else "user",
-        "subentries": [],
-        "title": title,
-        "unique_id": unique_id,
-        "version": 1,
-    }
-
-
-async def async_seed(
-    folder: Path, port: int, username: str, password: str, host: str = "127.0.0.1"
-) -> str:
-    """Prepare a folder that no Home Assistant has used yet; return a lasting token.
-
-    Runs Home Assistant's own code in this process, which has to be a fresh one.
-    """
-    from homeassistant.auth import auth_manager_from_config  # noqa: PLC0415
-    from homeassistant.auth.const import GROUP_ID_ADMIN  # noqa: PLC0415
-    from homeassistant.auth.models import TOKEN_TYPE_LONG_LIVED_ACCESS_TOKEN  # noqa: PLC0415
-    from homeassistant.auth.providers.homeassistant import HassAuthProvider  # noqa: PLC0415
-    from homeassistant.config_entries import ConfigEntries  # noqa: PLC0415
-    from homeassistant.core import HomeAssistant  # noqa: PLC0415
-    from homeassistant.helpers import device_registry as dr, entity_registry as er  # noqa: PLC0415
-
-    steps = ["user", "core_config", "analytics", "integration"]
-    write_store(folder, "onboarding", {"done": steps}, version=4)
-    # The port can't go into the YAML: it would be taken on trial there, and taken back
-    # after five minutes by a restart. 2026.10 reads this version, 2026.11 migrates it.
-    write_store(
-        folder,
-        "http",
-        {
-            "stable": {
-                "server_host": [host],
-                "server_port": port,
-                "cors_allowed_origins": [],
-                "login_attempts_threshold": -1,
-                "ip_ban_enabled": True,
-                "ssl_profile": "modern",
-                "use_x_frame_options": True,
-                "created_at": "2026-01-01T00:00:00+00:00",
-                "error": None,
-                "error_message": None,
-            },
-            "pending": None,
-            "yaml_migration_done": True,
-        },
-        version=2,
-        minor_version=2,
-    )
-
-    hass = HomeAssistant(str(folder))
-    hass.config_entries = ConfigEntries(hass, {})
-    await hass.config_entries.async_initialize()
-    dr.async_setup(hass)
-    await asyncio.gather(dr.async_load(hass), er.async_load(hass))
-    hass.auth = await auth_manager_from_config(hass, [{"type": "homeassistant"}], [])
-    provider = hass.auth.auth_providers[0]
-    assert isinstance(provider, HassAuthProvider)
-    await provider.async_initialize()
-    await provider.async_add_auth(username, password)
-    user = await hass.auth.async_create_user(username, group_ids=[GROUP_ID_ADMIN])
-    credentials = await provider.async_get_or_create_credentials({"username": username})
-    await hass.auth.async_link_user(user, credentials)
-    refresh_token = await hass.auth.async_create_refresh_token(
-        user,
-        client_name="scripts",
-        token_type=TOKEN_TYPE_LONG_LIVED_ACCESS_TOKEN,
-        access_token_expiration=timedelta(days=3650),
-    )
-    token = hass.auth.async_create_access_token(refresh_token)
-    await hass.async_stop(force=True)  # writes what Home Assistant would write later
-    return token
-
-
-def seed(
-    folder: Path, port: int, username: str, password: str, host: str = "127.0.0.1"
-) -> str:
-    """Do the same from code that has no event loop."""
-    from homeassistant import runner  # noqa: PLC0415
-
-    return asyncio.run(
-        async_seed(folder, port, username, password, host),
-        loop_factory=runner.create_event_loop,
-    )
-
-
 # --------------------------------------------------------------------------------------
 # The process
 
@@ -282,48 +170,34 @@ class HomeAssistantProcess:
         folder: Path,
         *,
         port: int | None = None,
-        host: str = "127.0.0.1",
-        username: str = USERNAME,
-        password: str = PASSWORD,
         time_zone: str = "Europe/Berlin",
-        media: Path | None = None,
         component: Path | None = COMPONENT,
         configuration: str = "",
         levels: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
-        python: Path | str = sys.executable,
     ) -> None:
         """Say what it is to be; nothing happens yet.
 
         Args:
             folder: Its configuration folder, made if it is not there.
             port: Its port; without it, one that is free.
-            host: The address that it listens on.
-            username: The owner's name.
-            password: The owner's password.
             time_zone: Its time zone, for Home Assistant and for the process.
-            media: Its media folder; without it, `media` in its folder.
             component: The integration that is linked into its folder, if any.
             configuration: YAML that is added to the configuration.
             levels: Log levels by logger.
             env: Environment variables that are added or, when empty, taken away.
-            python: The Python of the environment with Home Assistant.
 
         """
         self.folder = folder.resolve()
         self.port = port or free_port()
-        self.host = host
-        self.username = username
-        self.password = password
         self.time_zone = time_zone
-        self.media = (media or self.folder / "media").resolve()
+        self.media = self.folder / "media"
         self.component = component
         self.log_path = self.folder / "hass.log"
         self.token = ""
         self._configuration = configuration
         self._levels = {"custom_components.magicpi_nvr": "debug"} | dict(levels or {})
         self._env = dict(env or {})
-        self._python = str(python)
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self._log_start = 0
@@ -334,8 +208,7 @@ class HomeAssistantProcess:
     @property
     def base_url(self) -> str:
         """Return the address of its UI."""
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def _token_path(self) -> Path:
@@ -367,19 +240,15 @@ class HomeAssistantProcess:
         staging = self.folder / ".prepared"
         shutil.rmtree(staging, ignore_errors=True)
         process = await asyncio.create_subprocess_exec(
-            self._python,
-            *(__file__, "seed", str(staging), str(self.port)),
-            *("--username", self.username, "--host", self.host),
-            stdin=asyncio.subprocess.PIPE,
+            sys.executable,
+            *(str(SEED), str(staging), str(self.port)),
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=self._environment(),
         )
         try:
-            # The password goes in through a pipe: anyone can read a command line.
-            out, err = await asyncio.wait_for(
-                process.communicate(self.password.encode()), START_TIMEOUT
-            )
+            out, err = await asyncio.wait_for(process.communicate(), START_TIMEOUT)
         except BaseException:
             with suppress(ProcessLookupError):
                 process.kill()
@@ -408,9 +277,8 @@ class HomeAssistantProcess:
         path = self.folder / ".storage" / "http"
         store = json.loads(path.read_text())
         stable = store["data"]["stable"]
-        if (stable["server_port"], stable["server_host"]) != (self.port, [self.host]):
+        if stable["server_port"] != self.port:
             stable["server_port"] = self.port
-            stable["server_host"] = [self.host]
             path.write_text(json.dumps(store, indent=2))
 
     def _environment(self) -> dict[str, str]:
@@ -420,7 +288,7 @@ class HomeAssistantProcess:
         env.pop("PYTHONDONTWRITEBYTECODE", None)
         env["TZ"] = self.time_zone
         # ffmpeg and Python of the environment, where the system has none.
-        places = [str(Path(self._python).parent), env.get("PATH", os.defpath)]
+        places = [str(Path(sys.executable).parent), env.get("PATH", os.defpath)]
         env["PATH"] = os.pathsep.join(places)
         # Children inherit it, so that they are found when Home Assistant is gone.
         env[MARK] = self._mark
@@ -449,8 +317,8 @@ class HomeAssistantProcess:
         with self.log_path.open("ab") as log:
             self._log_start = log.tell()
             self._process = await asyncio.create_subprocess_exec(
-                *(self._python, "-I", "-S", "-c", END_WITH_PARENT),
-                *(self._python, "-m", "homeassistant", "--config", str(self.folder)),
+                *(sys.executable, "-I", "-S", "-c", END_WITH_PARENT),
+                *(sys.executable, "-m", "homeassistant", "--config", str(self.folder)),
                 "--log-no-color",
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -642,6 +510,19 @@ class HomeAssistantProcess:
         )
         return result
 
+    async def save_dashboard(
+        self, path: str, config: Mapping[str, Any], *, title: str | None = None
+    ) -> None:
+        """Make a dashboard; without a title, its path is shown."""
+        await self.ws(
+            "lovelace/dashboards/create",
+            url_path=path,
+            title=title or path,
+            icon="mdi:cctv",
+            mode="storage",
+        )
+        await self.ws("lovelace/config/save", url_path=path, config=config)
+
     # Its log
 
     def log(self, *, everything: bool = False) -> str:
@@ -696,28 +577,3 @@ class Websocket:
             while (message := await self._connection.receive_json())["type"] != "event":
                 pass
         return message["event"]
-
-
-def main() -> None:
-    """Prepare a folder, for a process that can't do it within itself."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("command", choices=["seed"])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("port", type=int)
-    parser.add_argument("--username", default=USERNAME)
-    parser.add_argument("--host", default="127.0.0.1")
-    arguments = parser.parse_args()
-    password = "" if sys.stdin.isatty() else sys.stdin.read().strip()
-    print(
-        seed(
-            arguments.folder.resolve(),
-            arguments.port,
-            arguments.username,
-            password or PASSWORD,
-            arguments.host,
-        )
-    )
-
-
-if __name__ == "__main__":
-    main()

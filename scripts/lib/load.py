@@ -16,10 +16,8 @@ import sys
 import time
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-
-from benchmark import LINE, Child, child, memory, say  # noqa: E402
-from virtual_camera import LoopSource, State, VirtualCamera  # noqa: E402
+from benchmark import LINE, Child, camera_id, child, memory, say
+from virtual_camera import LoopSource, State, VirtualCamera
 
 RING = 1 << 40
 PICTURES = 60
@@ -72,10 +70,6 @@ class Fleet:
             f"bench-key-{number:04}".ljust(43, "x") for number in range(self.count)
         ]
 
-    def camera_id(self, number: int) -> str:
-        """Return the id of a camera, the one that `fleet.camera_id` gives."""
-        return f"02:00:00:00:{number >> 8:02X}:{number & 255:02X}"
-
     def with_keys(self, stored: dict[str, Any]) -> dict[str, Any]:
         """Return a gateway's stored cameras with these keys."""
         for number, camera in enumerate(stored["cameras"].values()):
@@ -92,7 +86,7 @@ def make_cameras(fleet: dict[str, Any], source: LoopSource) -> list[VirtualCamer
     cameras = []
     for number, key in enumerate(known.keys):
         camera = VirtualCamera(
-            known.camera_id(number),
+            camera_id(number),
             source=source,
             wifi_s=0.05,
             always_on=known.mains,

@@ -5,18 +5,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 import shutil
-import sys
 import time
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-
-from bench_entities import add_fleet  # noqa: E402
-from custom_components.magicpi_nvr.gateway import Authority  # noqa: E402
-from custom_components.magicpi_nvr.recording.hourfile import HourFileError, scan  # noqa: E402
-from fleet import stored_cameras  # noqa: E402
-from home_assistant import HomeAssistantProcess, free_port  # noqa: E402
-from load import Fleet, rss_mb  # noqa: E402
+from custom_components.magicpi_nvr.gateway import Authority
+from custom_components.magicpi_nvr.recording.hourfile import HourFileError, scan
+from fleet import add_fleet, stored_cameras
+from home_assistant import HomeAssistantProcess, free_port
+from load import Fleet, rss_mb
 
 WATCH = Path(__file__).parent / "loop_watch"
 CONFIGURATION = "loop_watch:\ninput_boolean:\n  probe:\n"
@@ -57,10 +53,9 @@ async def home_with_fleet(
     )
     add_fleet(
         hass.folder,
-        cameras,
-        port=known.port,
-        registry=known.with_keys(stored_cameras(cameras, settings=settings)),
-        more=options,
+        known.port,
+        known.with_keys(stored_cameras(cameras, settings=settings)),
+        options=options,
         camera_options=camera_options,
     )
     if models is not None:
@@ -133,24 +128,10 @@ def frames_below(folder: Path) -> int:
     return frames
 
 
-def children_of(pid: int) -> list[str]:
-    """Return the names of a process' children."""
-    found = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for number in path.read_text().split():
-            try:
-                found.append(Path(f"/proc/{number}/comm").read_text().strip())
-            except OSError:
-                continue
-    return sorted(found)
-
-
 def open_files(pid: int) -> list[str]:
     """Return what a process has open."""
     found = []
     for path in Path(f"/proc/{pid}/fd").iterdir():
-        try:
+        with suppress(OSError):
             found.append(str(path.readlink()))
-        except OSError:
-            continue
     return sorted(found)

@@ -17,7 +17,7 @@ type Visit = Callable[[Draw, float], None]
 
 
 def _canvas(top: tuple[int, int, int], bottom: tuple[int, int, int]) -> Image.Image:
-    """Return a picture that goes from one colour to another."""
+    """Return a picture that goes from one color to another."""
     down = np.linspace(0, 1, HEIGHT * SCALE)[:, None, None]
     colors = np.array(top) * (1 - down) + np.array(bottom) * down
     row = np.broadcast_to(colors, (HEIGHT * SCALE, WIDTH * SCALE, 3))

@@ -9,7 +9,7 @@ from pathlib import Path
 import sys
 import tempfile
 import time
-from typing import Any, get_args
+from typing import get_args
 
 from PIL import Image
 from playwright.async_api import Browser, Locator, expect
@@ -340,26 +340,13 @@ async def run(only: str) -> None:
 
 async def save_dashboard(seeded: SeededInstallation) -> None:
     """Make a dashboard with the card."""
-    ws: Callable[..., Awaitable[Any]] = seeded.hass.ws
-    await ws(
-        "lovelace/dashboards/create",
-        url_path=DASHBOARD,
-        title="Cameras",
-        icon="mdi:cctv",
-        mode="storage",
-    )
     card = {"type": f"custom:{CARD}"}
     view = {"title": "Cameras", "type": "panel", "cards": [card]}
-    await ws("lovelace/config/save", url_path=DASHBOARD, config={"views": [view]})
-    await ws(
-        "lovelace/dashboards/create",
-        url_path=STRATEGY,
-        title="MagicPi cameras",
-        icon="mdi:cctv",
-        mode="storage",
-    )
+    await seeded.hass.save_dashboard(DASHBOARD, {"views": [view]}, title="Cameras")
     strategy = {"type": f"custom:{STRATEGY}"}
-    await ws("lovelace/config/save", url_path=STRATEGY, config={"strategy": strategy})
+    await seeded.hass.save_dashboard(
+        STRATEGY, {"strategy": strategy}, title="MagicPi cameras"
+    )
 
 
 def main() -> int:

@@ -26,13 +26,22 @@ from zeroconf.asyncio import AsyncZeroconf
 
 from home_assistant import (
     COMPONENT,
-    HomeAssistantError,
     HomeAssistantProcess,
-    config_entry,
     free_port,
     own_address,
     wait_until,
     write_store,
+)
+from integration_setup import (
+    DOMAIN,
+    STEP_TIMEOUT,
+    claim,
+    claimed,
+    config_entry,
+    discovered,
+    entities_of,
+    nvr_entry,
+    write_entries,
 )
 from virtual_camera import FrameSource, GeneratedSource, VirtualCamera, make_picture
 
@@ -45,10 +54,8 @@ from recording.library.layout import HourPath, event_id
 from recording.library.notes import Note, write_notes
 from recording.model import Detection, Findings
 
-DOMAIN = "magicpi_nvr"
 TIME_ZONE = "Europe/Berlin"
 IDS = "02:4D:50:{:02X}:{:02X}:{:02X}"
-STEP_TIMEOUT = 60.0
 FPS = 5
 KEY_EVERY = 10  # pictures
 HOUR_MS = 3_600_000
@@ -274,26 +281,18 @@ class SeededInstallation:
         """Write the entries of the NVR and of the garden's camera, and what is known of it."""
         now_ms = int(datetime.now(UTC).timestamp() * 1000)
         seen_ms = now_ms - (31 if self._late else 0.4) * HOUR_MS
-        write_store(
+        write_entries(
             self.hass.folder,
-            "core.config_entries",
-            {
-                "entries": [
-                    config_entry(
-                        "MagicPi NVR", DOMAIN, options={"network": {"port": self.port}}
-                    ),
-                    config_entry(
-                        "Garden",
-                        self.garden_id.lower(),
-                        data={
-                            "host": self.address,
-                            "id": self.garden_id,
-                            "model": "ESP32-CAM",
-                        },
-                    ),
-                ]
-            },
-            minor_version=5,
+            nvr_entry(self.port),
+            config_entry(
+                "Garden",
+                self.garden_id.lower(),
+                data={
+                    "host": self.address,
+                    "id": self.garden_id,
+                    "model": "ESP32-CAM",
+                },
+            ),
         )
         write_store(
             self.hass.folder,
@@ -332,16 +331,7 @@ class SeededInstallation:
 
     async def discovered(self, camera: VirtualCamera) -> str:
         """Wait until a camera has its card; return its flow."""
-
-        async def found() -> str | None:
-            for flow in await self.hass.ws("config_entries/flow/progress"):
-                if flow["context"].get("unique_id") == camera.id.lower():
-                    return str(flow["flow_id"])
-            return None
-
-        flow = await wait_until(found, STEP_TIMEOUT, "a discovered card")
-        assert flow
-        return flow
+        return str((await discovered(self.hass, camera.id))["flow_id"])
 
     async def device(self, camera_id: str) -> dict[str, Any] | None:
         """Return a camera's device, if it has one."""
@@ -366,19 +356,8 @@ class SeededInstallation:
     async def claim(self, camera: VirtualCamera, name: str) -> None:
         """Claim a camera and wait until it has its entities."""
         flow = await self.discovered(camera)
-        step = await self.hass.configure(
-            flow, {"setup_code": camera.setup_code, "name": name}
-        )
-        if step["type"] == "form":
-            raise HomeAssistantError(f"the claim was refused: {step['errors']}")
-
-        async def finished() -> bool:
-            path = f"/api/config/config_entries/flow/{flow}"
-            async with self.hass.session.get(path) as response:
-                # The flow is gone when it has made its entry
-                return response.status == 404
-
-        await wait_until(finished, STEP_TIMEOUT, "the end of the claim")
+        await claim(self.hass, flow, camera.setup_code, name)
+        await claimed(self.hass, flow)
         await self.registered(camera)
 
     async def registered(self, camera: VirtualCamera) -> None:
@@ -391,21 +370,12 @@ class SeededInstallation:
         )
 
     async def entity(self, camera_id: str, key: str) -> str | None:
-        """Return the entity id of a camera's `camera`, `number.stream_duration`, ..."""
-        domain, _, rest = key.partition(".")
-        unique_id = "-".join([camera_id.lower(), rest or domain])
-        for row in await self.hass.ws("config/entity_registry/list"):
-            if (
-                row["platform"] == DOMAIN
-                and row["entity_id"].startswith(f"{domain}.")
-                and row["unique_id"] == unique_id
-            ):
-                return str(row["entity_id"])
-        return None
+        """Return the entity id of a camera's `camera`, `stream_duration_s`, ..."""
+        return (await entities_of(self.hass, camera_id)).get(key)
 
     async def end_soon(self, camera: VirtualCamera) -> None:
         """Let the camera's events end soon after the motion."""
-        entity = await self.entity(camera.id, "number.stream_duration_s")
+        entity = await self.entity(camera.id, "stream_duration_s")
         await self.hass.call_action(
             "number", "set_value", {"entity_id": entity, "value": 3}
         )

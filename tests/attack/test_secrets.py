@@ -9,13 +9,8 @@ from typing import Any
 import pytest
 
 from custom_components.magicpi_nvr.gateway.trust.authority import CA_FILE, SERVER_FILE
-from tests.harness.home_assistant_process import (
-    DOMAIN,
-    TIMEOUT,
-    all_ready,
-    claim,
-    prepare,
-)
+from integration_setup import DOMAIN, FLOWS, STEP_TIMEOUT
+from tests.harness.home_assistant_process import all_ready, claim, prepare
 from virtual_camera import LoopSource, VirtualCamera
 
 CODE = "7K3M-Q9XD-2F5T-HW8R"
@@ -40,7 +35,7 @@ async def camera() -> AsyncGenerator[VirtualCamera]:
 
 
 @pytest.mark.slow
-async def test_no_secret_is_told(tmp_path: Path, camera: VirtualCamera) -> None:
+async def test_no_secret_is_revealed(tmp_path: Path, camera: VirtualCamera) -> None:
     """Not in the log at its loudest, in diagnostics, system health, states, REST or storage."""
     loud = dict.fromkeys(
         ("aiohttp", "homeassistant", "asyncio", "custom_components", "websockets"),
@@ -50,9 +45,7 @@ async def test_no_secret_is_told(tmp_path: Path, camera: VirtualCamera) -> None:
     await hass.start()
     try:
         # A person mistypes first
-        flow = await hass.rest(
-            "POST", "/api/config/config_entries/flow", {"handler": DOMAIN}
-        )
+        flow = await hass.rest("POST", FLOWS, {"handler": DOMAIN})
         await hass.configure(
             flow["flow_id"], {"host": f"127.0.0.1:{camera.setup_port}"}
         )
@@ -60,7 +53,7 @@ async def test_no_secret_is_told(tmp_path: Path, camera: VirtualCamera) -> None:
             flow["flow_id"], {"setup_code": WRONG_CODE, "name": "x"}
         )
         assert step["errors"]
-        await hass.rest("DELETE", f"/api/config/config_entries/flow/{flow['flow_id']}")
+        await hass.rest("DELETE", f"{FLOWS}/{flow['flow_id']}")
         await claim(hass, camera)
         bundle, first_key = camera.flash.bundle, camera.flash.api_key
         assert bundle
@@ -95,7 +88,7 @@ async def test_no_secret_is_told(tmp_path: Path, camera: VirtualCamera) -> None:
         answers["flows"] = await hass.ws("config_entries/flow/progress")
         await asyncio.sleep(1.5)
     finally:
-        await hass.stop(timeout=TIMEOUT)
+        await hass.stop(timeout=STEP_TIMEOUT)
 
     secrets = {
         "key": first_key,
@@ -118,7 +111,7 @@ async def test_no_secret_is_told(tmp_path: Path, camera: VirtualCamera) -> None:
         and path.name not in private
         and "custom_components" not in path.parts
     }
-    written["told"] = json.dumps(answers).encode()
+    written["answers"] = json.dumps(answers).encode()
     log = written["hass.log"].decode(errors="replace")
     assert "DEBUG" in log
     assert camera.id in log

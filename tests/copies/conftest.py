@@ -6,15 +6,10 @@ from contextlib import AsyncExitStack
 from aiohttp import ClientSession
 import pytest
 
-from object_stores import (
-    Link,
-    MissingServer,
-    apache_store,
-    nginx_store,
-    s3_store,
-    server_folder,
-)
+from object_stores import MissingServer, s3_store, server_folder
 from tests.harness.copies import Clips, CopyServer
+from tests.harness.copy_servers import apache_store, nginx_store
+from tests.harness.link import Link
 
 KINDS = {"s3": s3_store, "apache": apache_store, "nginx": nginx_store}
 

@@ -10,8 +10,10 @@ import sys
 from aiohttp import ClientSession
 import pytest
 
-from object_stores import Link, MissingServer, apache_store, server_folder
+from object_stores import MissingServer, server_folder
 from tests.harness.copies import Clips, CopyServer, RunningCopier
+from tests.harness.copy_servers import apache_store
+from tests.harness.link import Link
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,7 +15,6 @@ from custom_components.magicpi_nvr.copies.model import (
     Rules,
 )
 from custom_components.magicpi_nvr.copies.target import Body, store
-from object_stores import Link
 from tests.harness.copies import (
     BACK,
     NOON,
@@ -25,6 +24,7 @@ from tests.harness.copies import (
     facts,
     hour,
 )
+from tests.harness.link import Link
 
 
 async def test_copies_all(
@@ -170,9 +170,7 @@ async def test_server_full(
     copy_server.assert_same(clips)
 
 
-async def test_relabelled(
-    copy_server: CopyServer, clips: Clips, tmp_path: Path
-) -> None:
+async def test_relabeled(copy_server: CopyServer, clips: Clips, tmp_path: Path) -> None:
     """What is said of an event later is in its JSON, and the clip is not sent again."""
     event = clips.add()
     async with RunningCopier(copy_server.target, tmp_path, clips) as running:
@@ -192,7 +190,7 @@ async def test_relabelled(
         assert running.copied == [event.event]
 
 
-async def test_relabelled_when_only_there(
+async def test_relabeled_when_only_there(
     copy_server: CopyServer, clips: Clips, tmp_path: Path
 ) -> None:
     """The JSON of a clip that the disk lost is changed as well, and keeps what gives it back."""
@@ -212,7 +210,7 @@ async def test_relabelled_when_only_there(
         assert document.source["layout"] == "kept"
 
 
-async def test_relabelled_while_uploading(
+async def test_relabeled_while_uploading(
     copy_server: CopyServer, clips: Clips, tmp_path: Path
 ) -> None:
     """A label that comes in the middle of the upload is not lost."""

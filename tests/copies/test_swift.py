@@ -9,15 +9,9 @@ import pytest
 from custom_components.magicpi_nvr.copies.errors import Cause, TargetError
 from custom_components.magicpi_nvr.copies.s3 import S3Settings, S3Target
 from custom_components.magicpi_nvr.copies.target import check
-from object_stores import (
-    BUCKET,
-    SWIFT_KEY,
-    SWIFT_USER,
-    MissingServer,
-    server_folder,
-    swift_store,
-)
+from object_stores import BUCKET, MissingServer, server_folder
 from tests.harness.copies import Clips, RunningCopier
+from tests.harness.copy_servers import SWIFT_KEY, SWIFT_USER, swift_store
 
 pytestmark = pytest.mark.slow
 

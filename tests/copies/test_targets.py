@@ -22,8 +22,10 @@ from custom_components.magicpi_nvr.copies.target import (
     store,
 )
 from custom_components.magicpi_nvr.copies.webdav import WebDavSettings, WebDavTarget
-from object_stores import PASSWORD, USER, Link, apache_store, server_folder
+from object_stores import server_folder
 from tests.harness.copies import CopyServer
+from tests.harness.copy_servers import PASSWORD, USER, apache_store
+from tests.harness.link import Link
 
 NAME = "Front dóor/2026-11-22/08-15-03 motion aabbcc000001-00000001-1.mp4"
 DATA = random.Random(7).randbytes(700_123)

@@ -9,14 +9,9 @@ import random
 
 import pytest
 
+from integration_setup import DOMAIN, STEP_TIMEOUT
 from tests.harness.frame_check import numbered, sent, shown, stills
-from tests.harness.home_assistant_process import (
-    DOMAIN,
-    TIMEOUT,
-    all_ready,
-    claim,
-    prepare,
-)
+from tests.harness.home_assistant_process import all_ready, claim, prepare
 from virtual_camera import VirtualCamera
 
 # How often it is killed while one camera goes on sending; when set, it is restarted in good order too.
@@ -70,11 +65,11 @@ async def test_killed_and_restarted_in_mid_event(
             await asyncio.sleep(random.uniform(0, 1))
             await hass.kill()
             await hass.start()
-            await camera.wait_event("welcome", after=mark, timeout=TIMEOUT)
+            await camera.wait_event("welcome", after=mark, timeout=STEP_TIMEOUT)
             # Who was there leaves as soon as the camera is back
             camera.sensor.clear()
-            await camera.wait_event("event_ended", after=mark, timeout=TIMEOUT)
-            await camera.wait_all_acked(timeout=TIMEOUT)
+            await camera.wait_event("event_ended", after=mark, timeout=STEP_TIMEOUT)
+            await camera.wait_all_acked(timeout=STEP_TIMEOUT)
             await all_ready(hass, number + 1)
             check(hass.media / DOMAIN, camera)
             assert hass.problems() == []
@@ -89,10 +84,10 @@ async def test_killed_and_restarted_in_mid_event(
         await camera.wait_event(
             "closed", after=mark, where=lambda data: data["code"] == 1001
         )
-        await camera.wait_event("welcome", after=mark, timeout=TIMEOUT)
+        await camera.wait_event("welcome", after=mark, timeout=STEP_TIMEOUT)
         camera.sensor.clear()
-        await camera.wait_event("event_ended", after=mark, timeout=TIMEOUT)
-        await camera.wait_all_acked(timeout=TIMEOUT)
+        await camera.wait_event("event_ended", after=mark, timeout=STEP_TIMEOUT)
+        await camera.wait_all_acked(timeout=STEP_TIMEOUT)
         clips = await all_ready(hass, KILLS + 1)
         check(hass.media / DOMAIN, camera)
         wanted = sent(camera)

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw
 import pytest
 
 from home_assistant import wait_until
-from tests.harness.firmware import DOMAIN, STEP_S, run_firmware
+from integration_setup import DOMAIN, STEP_TIMEOUT
+from tests.harness.firmware import run_firmware
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 CHECK_IN_S = 6 * 3600
@@ -57,7 +58,7 @@ async def test_features(tmp_path: Path, record_property: Any) -> None:
             "charge_used",
         )
         mark = camera.mark
-        camera.tell("power")
+        camera.command("power")
         mark = await installation.asleep(mark)
 
         # A picture at each check-in, for a week, and a film of them
@@ -86,18 +87,18 @@ async def test_features(tmp_path: Path, record_property: Any) -> None:
             duration: float = made["duration"]
             return duration if duration >= (CHECK_INS - 0.5) / 30 else None
 
-        week = await wait_until(film, STEP_S, "a film of a week")
+        week = await wait_until(film, STEP_TIMEOUT, "a film of a week")
         await installation.switch("checkin_picture", False)
         mark = await installation.configured(mark)
 
         # Somebody rings
-        camera.tell("ring 0.3")
-        rung = await camera.wait("ring", after=mark, timeout=STEP_S)
+        camera.command("ring 0.3")
+        rung = await camera.wait("ring", after=mark, timeout=STEP_TIMEOUT)
         doorbell = await hass.wait_for_state(
             installation.entities["doorbell"],
             lambda state: state["attributes"].get("event_type") == "ring",
         )
-        told_ms = datetime.fromisoformat(doorbell["state"]).timestamp() * 1000
+        reported_ms = datetime.fromisoformat(doorbell["state"]).timestamp() * 1000
         mark = await installation.asleep(installation.after(rung, mark))
 
         # Only what is to be ignored moves: the camera does not even connect
@@ -105,14 +106,14 @@ async def test_features(tmp_path: Path, record_property: Any) -> None:
         await installation.draw_zones(branch)
         mark = await installation.configured(mark)
         before = camera.mark
-        camera.tell("motion 3")
-        dropped = await camera.wait("alarm_dropped", after=mark, timeout=STEP_S)
+        camera.command("motion 3")
+        dropped = await camera.wait("alarm_dropped", after=mark, timeout=STEP_TIMEOUT)
         quiet = camera.lines[before : installation.after(dropped, mark)]
         mark = await installation.asleep(installation.after(dropped, mark))
         state = await hass.wait_for_state(
             installation.entities["charge_used"],
             lambda state: state["attributes"]["alarms_dropped"] == 1,
-            STEP_S,
+            STEP_TIMEOUT,
         )
         # Without the zone it is motion
         await installation.draw_zones()
@@ -124,12 +125,12 @@ async def test_features(tmp_path: Path, record_property: Any) -> None:
         await installation.draw_zones(branch)
         mark = await installation.configured(mark)
         await installation.sleep_early()
-        camera.tell(f"motion {MOTION_S}")
+        camera.command(f"motion {MOTION_S}")
         order = await camera.wait(
             "state",
             lambda line: line["state"] == "closing",
             after=mark,
-            timeout=STEP_S,
+            timeout=STEP_TIMEOUT,
         )
         off = await camera.wait(
             "radio", lambda line: not line["on"], after=installation.after(order, mark)
@@ -143,11 +144,11 @@ async def test_features(tmp_path: Path, record_property: Any) -> None:
             # What vision found is added when it has looked at all pictures
             return events if good and events[-1]["verdict"] else None
 
-        events = await wait_until(all_recorded, STEP_S, "the last clip")
+        events = await wait_until(all_recorded, STEP_TIMEOUT, "the last clip")
         assert week and events
         figures = {
             "check-ins": f"{pictures} pictures, a film of {week:.2f} s",
-            "ring to doorbell": f"{told_ms - rung['at']:.0f} ms",
+            "ring to doorbell": f"{reported_ms - rung['at']:.0f} ms",
             "order to radio off": f"{off['at'] - order['at']} ms",
         }
         for name, value in figures.items():
@@ -155,7 +156,7 @@ async def test_features(tmp_path: Path, record_property: Any) -> None:
             record_property(name, value)
         assert pictures >= CHECK_INS
         assert [event["reason"] for event in events] == ["ring", "motion", "motion"]
-        assert told_ms - rung["at"] < 3000
+        assert reported_ms - rung["at"] < 3000
         assert not [line for line in quiet if line["what"] in ("tls", "lookup")]
         assert state
         assert off["at"] - order["at"] < ORDER_S * 1000

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from home_assistant import wait_until
-from tests.harness.firmware import STEP_S, run_firmware
+from integration_setup import STEP_TIMEOUT
+from tests.harness.firmware import run_firmware
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 WAKES = 20
@@ -24,7 +25,7 @@ async def test_life(tmp_path: Path, record_property: Any) -> None:
         await installation.enable("heartbeat_interval_s")
         # It would stay awake for a minute after the claim
         mark = camera.mark
-        camera.tell("power")
+        camera.command("power")
         mark = await installation.asleep(mark)
 
         # Settings that wait for it while it sleeps
@@ -34,7 +35,7 @@ async def test_life(tmp_path: Path, record_property: Any) -> None:
         state = await hass.state(entity_id)
         assert state
         pending = state["attributes"]["pending"]
-        config = await camera.wait("config", after=mark, timeout=STEP_S)
+        config = await camera.wait("config", after=mark, timeout=STEP_TIMEOUT)
         mark = await installation.asleep(installation.after(config, mark))
         await hass.wait_for_state(
             entity_id, lambda state: not state["attributes"]["pending"]
@@ -50,7 +51,7 @@ async def test_life(tmp_path: Path, record_property: Any) -> None:
         await hass.call_action(
             "update", "install", {"entity_id": installation.entities["firmware"]}
         )
-        confirmed = await camera.wait("ota_confirmed", after=mark, timeout=STEP_S)
+        confirmed = await camera.wait("ota_confirmed", after=mark, timeout=STEP_TIMEOUT)
         assert confirmed["fw"] == "0.2.0"
         mark = await installation.asleep(installation.after(confirmed, mark))
         await hass.wait_for_state(
@@ -60,22 +61,22 @@ async def test_life(tmp_path: Path, record_property: Any) -> None:
 
         # The link is lost in the middle of an event: without a word, for less than the ring can hold
         at = await installation.stream(mark, 3)
-        installation.proxy.dead = True
+        installation.link.dead = True
         await installation.capture(at, 10)
-        swallowed = installation.proxy.swallowed
-        installation.proxy.dead = False
-        installation.proxy.cut()
+        swallowed = installation.link.swallowed
+        installation.link.dead = False
+        installation.link.cut()
         await camera.wait("closed", after=at)
-        ended = await camera.wait("event_ended", after=at, timeout=STEP_S)
+        ended = await camera.wait("event_ended", after=at, timeout=STEP_TIMEOUT)
         mark = await installation.asleep(installation.after(ended, at))
         lost_short = len(installation.captured()[1])
         # Once more, the Wi-Fi itself, for longer than the ring can hold
         at = await installation.stream(mark, 10)
-        camera.tell("wifi down")
+        camera.command("wifi down")
         closed = await camera.wait("closed", after=at)
         await installation.capture(installation.after(closed, at), 80)
-        camera.tell("wifi up")
-        ended = await camera.wait("event_ended", after=at, timeout=STEP_S)
+        camera.command("wifi up")
+        ended = await camera.wait("event_ended", after=at, timeout=STEP_TIMEOUT)
         mark = await installation.asleep(installation.after(ended, at))
         lost_long = len(installation.captured()[1]) - lost_short
 
@@ -91,7 +92,7 @@ async def test_life(tmp_path: Path, record_property: Any) -> None:
                 event["state"] == "ready" for event in events
             )
 
-        await wait_until(all_recorded, STEP_S, "the last clip")
+        await wait_until(all_recorded, STEP_TIMEOUT, "the last clip")
         await camera.stop()
         sent, lost = installation.captured()
         recorded = await installation.recorded()

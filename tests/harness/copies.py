@@ -25,7 +25,9 @@ from custom_components.magicpi_nvr.copies.model import (
 from custom_components.magicpi_nvr.copies.s3 import S3Settings, S3Target
 from custom_components.magicpi_nvr.copies.target import Target
 from custom_components.magicpi_nvr.copies.webdav import WebDavSettings, WebDavTarget
-from object_stores import ACCESS_KEY, BUCKET, PASSWORD, SECRET_KEY, USER, Store
+from object_stores import ACCESS_KEY, BUCKET, SECRET_KEY, Store
+
+from .copy_servers import PASSWORD, USER
 
 NOON = 1_795_348_800_000  # 2026-11-22 12:00:00 UTC
 FRONT = "AA:BB:CC:00:00:01"

@@ -1,9 +1,8 @@
 """The firmware as a camera of a real Home Assistant."""
 
-import asyncio
 import base64
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -11,7 +10,6 @@ import json
 from pathlib import Path
 import random
 from typing import Any
-import uuid
 
 import av
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,81 +18,24 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from firmware_camera import FirmwareCamera, build_firmware, render_pictures
 from home_assistant import HomeAssistantProcess, free_port, own_address, wait_until
+from integration_setup import (
+    DOMAIN,
+    STEP_TIMEOUT,
+    claim,
+    claimed,
+    discovered,
+    entities_of,
+    nvr_entry,
+    write_entries,
+)
 from virtual_camera import read_frame_number
 
-DOMAIN = "magicpi_nvr"
+from .link import Link
+
 MODEL = "MagicPi test board"
 PICTURES = 240  # more than one event has
 SLEEP_FACTOR = 200  # five minutes of sleep pass in 1.5 s
 RING_KIB = 1536  # four seconds of pictures
-STEP_S = 60.0
-
-
-class Proxy:
-    """A path between the camera and its gateway that can go dead without a word."""
-
-    def __init__(self, address: str, port: int) -> None:
-        """Lead to a gateway."""
-        self._target = (address, port)
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.dead = False
-        self.swallowed = 0  # bytes
-        self.port = 0
-
-    async def start(self) -> None:
-        """Listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """End it with all connections."""
-        assert self._server
-        self._server.close()
-        self.cut()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-
-    def cut(self) -> None:
-        """Reset all connections."""
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        task = asyncio.current_task()
-        assert task
-        self._tasks.add(task)
-        self._writers.add(writer)
-        try:
-            up_reader, up_writer = await asyncio.open_connection(*self._target)
-            self._writers.add(up_writer)
-            await asyncio.gather(
-                self._pump(reader, up_writer), self._pump(up_reader, writer)
-            )
-            self._writers.discard(up_writer)
-        except OSError:
-            # Home Assistant does not listen yet
-            pass
-        finally:
-            writer.transport.abort()
-            self._writers.discard(writer)
-            self._tasks.discard(task)
-
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                if self.dead:
-                    self.swallowed += len(data)
-                    continue
-                writer.write(data)
-                await writer.drain()
-        # Either end takes the other with it
-        writer.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +58,10 @@ class FirmwareInstallation:
     """A Home Assistant with one camera, which is the firmware."""
 
     def __init__(
-        self, hass: HomeAssistantProcess, camera: FirmwareCamera, id: str, proxy: Proxy
+        self, hass: HomeAssistantProcess, camera: FirmwareCamera, id: str, link: Link
     ) -> None:
         """Take them while they run."""
-        self.proxy = proxy
+        self.link = link
         self.hass = hass
         self.camera = camera
         self.id = id
@@ -128,35 +69,18 @@ class FirmwareInstallation:
 
     async def claim(self) -> None:
         """Do what a person does with the discovered card."""
-
-        async def card() -> str | None:
-            for flow in await self.hass.ws("config_entries/flow/progress"):
-                if flow["context"].get("unique_id") == self.id.lower():
-                    return str(flow["flow_id"])
-            return None
-
         setup = await self.camera.wait("setup", lambda line: bool(line["open"]))
-        flow = await wait_until(card, STEP_S, "a discovered card")
-        assert flow
-        step = await self.hass.configure(
-            flow, {"setup_code": setup["code"], "name": "Front door"}
-        )
-        assert step["type"] != "form", step["errors"]
+        flow = (await discovered(self.hass, self.id))["flow_id"]
+        await claim(self.hass, flow, setup["code"], "Front door")
         await self.camera.wait("state", lambda line: line["state"] == "online")
+        await claimed(self.hass, flow)
         wanted = {"firmware", "stream_duration_s", "heartbeat_interval_s"}
 
         async def entities() -> dict[str, str] | None:
-            # The dialog that watches the claim asks for its next step; once it has ended there is none
-            async with self.hass.session.get(f"/api/config/config_entries/flow/{flow}"):
-                pass
-            found = {
-                row["unique_id"].removeprefix(f"{self.id.lower()}-"): row["entity_id"]
-                for row in await self.hass.ws("config/entity_registry/list")
-                if row["platform"] == DOMAIN
-            }
+            found = await entities_of(self.hass, self.id)
             return found if wanted <= found.keys() else None
 
-        found = await wait_until(entities, STEP_S, "the camera's entities")
+        found = await wait_until(entities, STEP_TIMEOUT, "the camera's entities")
         assert found
         self.entities = found
 
@@ -172,7 +96,7 @@ class FirmwareInstallation:
             await self.hass.wait_for_state(
                 self.entities[key],
                 lambda state: state["state"] != "unavailable",
-                STEP_S,
+                STEP_TIMEOUT,
             )
 
     async def switch(self, key: str, on: bool) -> None:
@@ -205,7 +129,7 @@ class FirmwareInstallation:
 
     async def configured(self, mark: int) -> int:
         """Wait until the camera has fetched its settings and sleeps; return the mark behind that."""
-        config = await self.camera.wait("config", after=mark, timeout=STEP_S)
+        config = await self.camera.wait("config", after=mark, timeout=STEP_TIMEOUT)
         return await self.asleep(self.after(config, mark))
 
     async def set_number(self, key: str, value: float) -> None:
@@ -221,21 +145,21 @@ class FirmwareInstallation:
     async def asleep(self, mark: int) -> int:
         """Wait until the camera sleeps; return the mark behind that."""
         return self.after(
-            await self.camera.wait("sleep", after=mark, timeout=STEP_S), mark
+            await self.camera.wait("sleep", after=mark, timeout=STEP_TIMEOUT), mark
         )
 
     async def walk_by(self, mark: int, seconds: float) -> int:
         """Wake the camera by motion; return the mark behind its event and its going to sleep."""
-        self.camera.tell(f"motion {seconds:g}")
-        ended = await self.camera.wait("event_ended", after=mark, timeout=STEP_S)
+        self.camera.command(f"motion {seconds:g}")
+        ended = await self.camera.wait("event_ended", after=mark, timeout=STEP_TIMEOUT)
         return await self.asleep(self.after(ended, mark))
 
     async def stream(self, mark: int, seconds: float) -> int:
         """Wake the camera by motion; return the mark at which its event's first frames are acknowledged."""
-        self.camera.tell(f"motion {seconds:g}")
-        wake = await self.camera.wait("event_started", after=mark, timeout=STEP_S)
+        self.camera.command(f"motion {seconds:g}")
+        wake = await self.camera.wait("event_started", after=mark, timeout=STEP_TIMEOUT)
         begun = await self.camera.wait(
-            "acked", after=self.after(wake, mark), timeout=STEP_S
+            "acked", after=self.after(wake, mark), timeout=STEP_TIMEOUT
         )
         return self.after(begun, mark)
 
@@ -324,38 +248,6 @@ class FirmwareInstallation:
         return seen
 
 
-def write_nvr_entry(
-    folder: Path, port: int, address: str, options: dict[str, Any]
-) -> None:
-    """Add the NVR's entry as Home Assistant stores it: its port may be taken by another one on this machine."""
-    at = "2026-01-01T00:00:00+00:00"
-    entry: dict[str, Any] = {
-        "created_at": at,
-        "data": {},
-        "disabled_by": None,
-        "discovery_keys": {},
-        "domain": DOMAIN,
-        "entry_id": uuid.uuid4().hex,
-        "minor_version": 1,
-        "modified_at": at,
-        "options": {"network": {"port": port, "hosts": [address]}, **options},
-        "pref_disable_new_entities": False,
-        "pref_disable_polling": False,
-        "source": "system",
-        "subentries": [],
-        "title": "MagicPi NVR",
-        "unique_id": DOMAIN,
-        "version": 1,
-    }
-    store = {
-        "version": 1,
-        "minor_version": 5,
-        "key": "core.config_entries",
-        "data": {"entries": [entry]},
-    }
-    (folder / ".storage" / "core.config_entries").write_text(json.dumps(store))
-
-
 def write_image(folder: Path, version: str) -> str:
     """Put a signed image into the folder of images; return its key as the camera takes it."""
     images = folder / DOMAIN / "firmware"
@@ -394,24 +286,25 @@ async def run_firmware(
     hass = HomeAssistantProcess(folder / "home")
     await hass.prepare()
     port = free_port()
-    write_nvr_entry(hass.folder, port, address, options or {})
-    proxy = Proxy(address, port)
-    await proxy.start()
+    # Its usual port may be taken by another one on this machine
+    network = {"port": port, "hosts": [address]}
+    write_entries(hass.folder, nvr_entry(port, {"network": network, **(options or {})}))
     key = write_image(hass.folder, "0.2.0")
     # Other homes on this network may look for cameras, too
     camera_id = "02:4D:50:{:02X}:{:02X}:{:02X}".format(*random.randbytes(3))
-    camera = FirmwareCamera(
-        binary,
-        *("--source", pictures, "--id", camera_id, "--model", MODEL, "--fw", "0.1.0"),
-        *("--state", folder / "flash", "--http-bind", address, "--http-port", "0"),
-        *("--advertise", address, "--battery", "4000", "--ota-key", key),
-        *("--time-factor", str(factor), "--ring-kib", str(RING_KIB)),
-        *("--settle-ms", "0", "--radio-ms", "100"),
-        *("--detour", str(proxy.port), *arguments),
-    )
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(proxy.stop)
+        link = await stack.enter_async_context(Link(port, address))
+        camera = FirmwareCamera(
+            binary,
+            *("--source", pictures, "--id", camera_id),
+            *("--model", MODEL, "--fw", "0.1.0"),
+            *("--state", folder / "flash", "--http-bind", address, "--http-port", "0"),
+            *("--advertise", address, "--battery", "4000", "--ota-key", key),
+            *("--time-factor", str(factor), "--ring-kib", str(RING_KIB)),
+            *("--settle-ms", "0", "--radio-ms", "100"),
+            *("--detour", str(link.port), *arguments),
+        )
         await stack.enter_async_context(hass)
         stack.push_async_callback(camera.stop)
         await camera.start()
-        yield FirmwareInstallation(hass, camera, camera_id, proxy)
+        yield FirmwareInstallation(hass, camera, camera_id, link)

@@ -85,12 +85,12 @@ def numbers(path: Path) -> list[tuple[int, int]]:
     with av.open(str(path)) as video:
         for frame in video.decode(video=0):
             assert frame.time is not None
-            grey = frame.to_ndarray(format="gray")
-            height, width = grey.shape
+            gray = frame.to_ndarray(format="gray")
+            height, width = gray.shape
             number = 0
             for bit in range(_BITS):
                 x = bit % 8 * width // 8 + width // 16
                 y = bit // 8 * height // 2 + height // 4
-                number |= int(grey[y - 4 : y + 4, x - 2 : x + 2].mean() > 128) << bit
+                number |= int(gray[y - 4 : y + 4, x - 2 : x + 2].mean() > 128) << bit
             found.append((round(frame.time * 1000), number))
     return found

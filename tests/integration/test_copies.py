@@ -27,15 +27,13 @@ from homeassistant.helpers import entity_registry as er, issue_registry as ir
 from object_stores import (
     ACCESS_KEY,
     BUCKET,
-    PASSWORD,
     SECRET_KEY,
-    USER,
     MissingServer,
     Store,
-    apache_store,
     s3_store,
     server_folder,
 )
+from tests.harness.copy_servers import PASSWORD, USER, apache_store
 from tests.harness.home_assistant import CAMERA_ID, Installation
 
 ROOT = Path(__file__).parents[2]
@@ -331,14 +329,14 @@ async def test_plays_from_there(
     for text in (str(after.headers), json.dumps(listed)):
         assert bucket.url not in text
         assert ACCESS_KEY not in text
-    labelled = await act(
+    labeled = await act(
         installation,
         "label_event",
         event_id=event.id,
         labels=["Fox"],
         description="At night",
     )
-    assert labelled["remote"]
+    assert labeled["remote"]
     await said_there(bucket, ["Fox"])
     exported = await act(installation, "export_clip", event_id=event.id)
     assert exported["size"] == len(data)

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from benchmark import camera_id
 from custom_components.magicpi_nvr.const import CONF_ID, DOMAIN
 from custom_components.magicpi_nvr.gateway import Frame
-from fleet import camera_id, stored_cameras
+from fleet import stored_cameras
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er

@@ -11,9 +11,10 @@ from typing import Any
 import av
 import pytest
 
+from benchmark import children_of
 from home_assistant import wait_until
 from load import make_cameras
-from loaded_home import children_of, home_with_fleet
+from loaded_home import home_with_fleet
 from real_pictures import pictures, real_data
 from virtual_camera import VirtualCamera, make_picture, read_frame_number
 from virtual_camera.sources import Shot
@@ -218,4 +219,4 @@ async def test_off_means_off(tmp_path: Path) -> None:
         assert "custom_components.magicpi_nvr.nvr.core" in ours
         assert [name for name in ours if "vision" in name] == []
         assert "ncnn" not in names
-        assert not any("python" in name for name in children_of(hass.pid))
+        assert not any("python" in name for name in children_of(hass.pid).values())

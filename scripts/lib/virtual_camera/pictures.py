@@ -55,18 +55,18 @@ def read_frame_number(image: Image.Image | np.ndarray[Any, Any]) -> int:
     Takes a Pillow image, or an array of height x width (x channels), 0-255. Raises ValueError
     where there is no strip.
     """
-    grey = np.asarray(
+    gray = np.asarray(
         image.convert("L") if isinstance(image, Image.Image) else image, dtype=float
     )
-    if grey.ndim == 3:
-        grey = grey.mean(axis=2)
-    height, width = grey.shape
+    if gray.ndim == 3:
+        gray = gray.mean(axis=2)
+    height, width = gray.shape
     left, top, block = strip_geometry(width, height)
     margin = block // 4
     bits = []
     for at in range(STRIP_BLOCKS):
         x = left + at * block
-        inside = grey[
+        inside = gray[
             top + margin : top + block - margin, x + margin : x + block - margin
         ]
         if 96 < (level := inside.mean()) < 160:

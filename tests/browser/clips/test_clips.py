@@ -11,11 +11,11 @@ import av
 import numpy as np
 import pytest
 
-from browsers import FIREFOX, Page, chromium, firefox
 from custom_components.magicpi_nvr.recording.library import Library, http_range
 from custom_components.magicpi_nvr.recording.library.playback import VirtualFile
 from custom_components.magicpi_nvr.recording.model import ClipSpec
 from person import find_chromium
+from tests.harness.browsers import FIREFOX, Page, chromium_page, firefox
 from tests.harness.library import FRONT, NOON, Pictures, Recordings
 
 pytestmark = pytest.mark.browser
@@ -107,7 +107,7 @@ async def page(
 ) -> AsyncIterator[Page]:
     """Return a page of the server in each browser."""
     async with (
-        chromium()
+        chromium_page()
         if request.param == "Chromium"
         else firefox(tmp_path / "profile") as page
     ):
@@ -147,7 +147,7 @@ async def check(page: Page, server: Server, clip: VirtualFile) -> None:
             else 255
             for _, pixels in frames
         ]
-        # Colours are converted a bit differently, but no other picture is nearer.
+        # Colors are converted a bit differently, but no other picture is nearer.
         assert far[position] < 10
         assert far[position] == pytest.approx(min(far), abs=0.01)
     assert await page.evaluate(PLAY) * 1000 == pytest.approx(clip.duration_ms, abs=50)

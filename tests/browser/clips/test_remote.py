@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from browsers import Page
 from custom_components.magicpi_nvr.copies.copier import Copier
 from custom_components.magicpi_nvr.copies.model import Facts
 from custom_components.magicpi_nvr.recording.library import Library
 from custom_components.magicpi_nvr.recording.library.copies import remote_event
 from custom_components.magicpi_nvr.recording.model import ClipSpec
 from object_stores import s3_store, server_folder
+from tests.harness.browsers import Page
 from tests.harness.copies import Clip, CopyServer, RunningCopier
 from tests.harness.library import FRONT, NOON, Recordings
 

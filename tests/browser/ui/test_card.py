@@ -45,7 +45,7 @@ new PerformanceObserver(list => {
   }
 }).observe({type: "layout-shift", buffered: true});
 """
-# Loads the day that the card is told; returns when what of it came and was painted, in ms.
+# Loads the day that the card is given; returns when what of it came and was painted, in ms.
 MEASURE_DAY = """([card, date]) => new Promise(resolve => {
   window.pages.length = 0;
   const begin = performance.now();
@@ -90,17 +90,9 @@ EVENTS = """row => {
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def dashboard(seeded: SeededInstallation, front_door: VirtualCamera) -> str:
     """Return the path of a dashboard with nothing but the card."""
-    await seeded.hass.ws(
-        "lovelace/dashboards/create",
-        url_path=DASHBOARD,
-        title="Timeline",
-        mode="storage",
-    )
     card = {"type": f"custom:{CARD}", "title": "Cameras"}
-    await seeded.hass.ws(
-        "lovelace/config/save",
-        url_path=DASHBOARD,
-        config={"views": [{"title": "Timeline", "type": "panel", "cards": [card]}]},
+    await seeded.hass.save_dashboard(
+        DASHBOARD, {"views": [{"title": "Timeline", "type": "panel", "cards": [card]}]}
     )
     return f"/{DASHBOARD}/0"
 

@@ -85,16 +85,8 @@ CROWD = """async ([card, cameras, events, silent]) => {
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def dashboard(seeded: SeededInstallation, front_door: VirtualCamera) -> str:
     """Return the path of a dashboard with nothing but the card."""
-    await seeded.hass.ws(
-        "lovelace/dashboards/create",
-        url_path=DASHBOARD,
-        title="Weeks",
-        mode="storage",
-    )
     view = {"title": "Weeks", "type": "panel", "cards": [{"type": f"custom:{CARD}"}]}
-    await seeded.hass.ws(
-        "lovelace/config/save", url_path=DASHBOARD, config={"views": [view]}
-    )
+    await seeded.hass.save_dashboard(DASHBOARD, {"views": [view]})
     return f"/{DASHBOARD}/0"
 
 
@@ -296,9 +288,9 @@ async def test_day_on_which_the_clock_changes(
         assert [mark.split(":")[1][:2] for mark in marks] == ["00"] * len(marks)
         # At most twelve steps; in spring there is no 2 o'clock
         step = 3 if hours > 24 else 2
-        told = [int(mark.split(":")[0]) for mark in marks]
+        shown = [int(mark.split(":")[0]) for mark in marks]
         skipped = {2} if hours < 24 else set()
-        assert told == [at for at in range(0, 24, step) if at not in skipped] + [0]
+        assert shown == [at for at in range(0, 24, step) if at not in skipped] + [0]
 
 
 async def test_redrawn_only_for_what_concerns_it(

@@ -43,16 +43,8 @@ HACKED = "window.hacked === undefined"
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def dashboard(seeded: SeededInstallation, front_door: VirtualCamera) -> str:
     """Return the path of a dashboard with nothing but the card."""
-    await seeded.hass.ws(
-        "lovelace/dashboards/create",
-        url_path=DASHBOARD,
-        title="Work",
-        mode="storage",
-    )
     view = {"title": "Work", "type": "panel", "cards": [{"type": f"custom:{CARD}"}]}
-    await seeded.hass.ws(
-        "lovelace/config/save", url_path=DASHBOARD, config={"views": [view]}
-    )
+    await seeded.hass.save_dashboard(DASHBOARD, {"views": [view]})
     return f"/{DASHBOARD}/0"
 
 

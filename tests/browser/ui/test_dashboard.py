@@ -77,12 +77,9 @@ async def test_made_by_its_strategies(
 ) -> None:
     """As a view and as a section, accessible in all its cards, and never wider than the screen."""
     url = f"strategies-{scheme}-{size[0]}"
-    await seeded.hass.ws(
-        "lovelace/dashboards/create", url_path=url, title="Strategies", mode="storage"
-    )
     section = {"type": "sections", "sections": [{"strategy": {"type": STRATEGY}}]}
     views = [{"strategy": {"type": STRATEGY}, "title": "View"}, section]
-    await seeded.hass.ws("lovelace/config/save", url_path=url, config={"views": views})
+    await seeded.hass.save_dashboard(url, {"views": views})
     async with person(browser, seeded.hass, scheme=scheme, size=size) as visitor:
         page = visitor.page
         for number, cards in ((0, 4), (1, 2)):
@@ -143,17 +140,12 @@ async def test_zones_are_drawn(
 ) -> None:
     """An administrator draws a zone over the last picture; Home Assistant has it then."""
     await front_door.wait_state("asleep", timeout=60)
-    await seeded.hass.ws(
-        "lovelace/dashboards/create", url_path="zones-card", title="Z", mode="storage"
-    )
     card = {
         "type": f"custom:{CARD}",
         "entities": [await seeded.entity(front_door.id, "camera")],
     }
     view = {"type": "panel", "cards": [card]}
-    await seeded.hass.ws(
-        "lovelace/config/save", url_path="zones-card", config={"views": [view]}
-    )
+    await seeded.hass.save_dashboard("zones-card", {"views": [view]})
     await visitor.open("/zones-card/0")
     page = visitor.page
     await page.get_by_role("button", name="Draw zones").click()
@@ -216,18 +208,8 @@ async def test_problem_is_shown_at_once(
     seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
 ) -> None:
     """A camera's problem is there with its state, and gone with it."""
-    await seeded.hass.ws(
-        "lovelace/dashboards/create",
-        url_path="only-problems",
-        title="Problems",
-        mode="storage",
-    )
     card = {"type": "custom:magicpi-problems-card"}
-    await seeded.hass.ws(
-        "lovelace/config/save",
-        url_path="only-problems",
-        config={"views": [{"cards": [card]}]},
-    )
+    await seeded.hass.save_dashboard("only-problems", {"views": [{"cards": [card]}]})
     await visitor.open("/only-problems/0")
     problems = visitor.page.locator("magicpi-problems-card")
     await expect(problems).to_contain_text("Garden")

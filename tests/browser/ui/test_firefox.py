@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from browsers import FIREFOX, FirefoxPage, firefox
 from home_assistant import wait_until
 from person import CARD, tokens_of
 from seeded_installation import CALM_DAY, SeededInstallation
+from tests.harness.browsers import FIREFOX, FirefoxPage, firefox
 from virtual_camera import VirtualCamera
 
 pytestmark = pytest.mark.skipif(FIREFOX is None, reason="there is no Firefox")
@@ -50,16 +50,8 @@ async def card(
     seeded: SeededInstallation, front_door: VirtualCamera, tmp_path: Path
 ) -> AsyncGenerator[FirefoxCard]:
     """Return the card, alone in a dashboard, with somebody logged in."""
-    await seeded.hass.ws(
-        "lovelace/dashboards/create",
-        url_path=DASHBOARD,
-        title="Firefox",
-        mode="storage",
-    )
     view = {"title": "Firefox", "type": "panel", "cards": [{"type": f"custom:{CARD}"}]}
-    await seeded.hass.ws(
-        "lovelace/config/save", url_path=DASHBOARD, config={"views": [view]}
-    )
+    await seeded.hass.save_dashboard(DASHBOARD, {"views": [view]})
     base = seeded.hass.base_url
     async with firefox(tmp_path / "profile") as page:
         await page.resize(1280, 900)

@@ -91,11 +91,11 @@ async def test_live_picture_moves(
 async def test_setting_waits_for_the_camera(
     seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
 ) -> None:
-    """Whoever changes a setting of a sleeping camera reads when it gets it, there and on its page."""
+    """Someone who changes a setting of a sleeping camera reads when it gets it, there and on its page."""
     page = visitor.page
     await front_door.wait_state("asleep", timeout=90)
-    entity = await seeded.entity(front_door.id, "number.stream_duration_s")
-    status = await seeded.entity(front_door.id, "sensor.status")
+    entity = await seeded.entity(front_door.id, "stream_duration_s")
+    status = await seeded.entity(front_door.id, "status")
     assert entity
     assert status
     await open_device(visitor, seeded, front_door.id)
@@ -212,7 +212,7 @@ async def test_options(
 async def test_repair(
     seeded: SeededInstallation, visitor: Person, front_door: VirtualCamera
 ) -> None:
-    """A camera that has been late for more than a day is told, and waited for."""
+    """A camera that has been late for more than a day is reported, and waited for."""
     page = visitor.page
     await visitor.open("/config/repairs")
     issue = page.get_by_text("Garden is overdue").first

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from browsers import FIREFOX, Page, chromium, firefox
 from homeassistant.setup import async_setup_component
 from person import find_chromium
+from tests.harness.browsers import FIREFOX, Page, chromium_page, firefox
 from tests.harness.home_assistant import Installation
 
 
@@ -30,7 +30,9 @@ async def page(
 ) -> AsyncGenerator[Page]:
     """Return a page of each browser."""
     async with (
-        chromium() if request.param == "chromium" else firefox(tmp_path / "profile")
+        chromium_page()
+        if request.param == "chromium"
+        else firefox(tmp_path / "profile")
     ) as page:
         yield page
 

@@ -46,7 +46,7 @@ def tlv(*fields: tuple[int, bytes]) -> bytes:
 
 
 class Receiver:
-    """A phone's end of the video: what comes to its port is told apart and decrypted.
+    """A phone's end of the video: what comes to its port is sorted and decrypted.
 
     HomeKit's ffmpeg binds the port that it sends to, as if the phone was another machine.
     So this one listens beside it, and hands the packets to a decoder at another port.

@@ -7,9 +7,9 @@ from PIL import Image
 import pytest
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from browsers import Page
 from custom_components.magicpi_nvr.camera import REPEAT_AFTER
 from custom_components.magicpi_nvr.recording import Event as RecordedEvent
+from tests.harness.browsers import Page
 from tests.harness.home_assistant import Installation
 from virtual_camera import Shot
 

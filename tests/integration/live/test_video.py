@@ -71,7 +71,7 @@ async def test_pyav_reads_the_loopback(
 
 
 def read_units(url: str, until: threading.Event, out: list[bytes]) -> None:
-    """Collect the pictures' own bytes until told to end (blocking)."""
+    """Collect the pictures' own bytes until the end is set (blocking)."""
     with av.open(url, timeout=60) as container:
         for packet in container.demux(video=0):
             out.append(max(bytes(packet).split(b"\0\0\0\1"), key=len))

@@ -10,9 +10,8 @@ import shutil
 from typing import Any, Protocol
 
 from aiohttp import ClientSession
-from playwright.async_api import async_playwright
 
-from person import ARGUMENTS, find_chromium
+from person import chromium
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 # A day of video needs no sound, and nobody is there to click
@@ -123,13 +122,7 @@ async def firefox(folder: Path) -> AsyncGenerator[FirefoxPage]:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncGenerator[Page]:
+async def chromium_page() -> AsyncGenerator[Page]:
     """Start Chromium."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=find_chromium(), args=ARGUMENTS
-        )
-        try:
-            yield await browser.new_page()
-        finally:
-            await browser.close()
+    async with chromium() as browser:
+        yield await browser.new_page()

@@ -41,7 +41,7 @@ struct Board {
   int8_t power_hold;           ///< kept high awake and asleep, or the board cuts its own supply
   int8_t battery_adc;          ///< an ADC1 pin: ADC2 does not work beside Wi-Fi
   uint16_t battery_permille;   ///< cell voltage / pin voltage * 1000
-  bool ip5306;                 ///< power chip that switches off below 45 mA unless told not to (I2C 21, 22)
+  bool ip5306;                 ///< power chip that switches off below 45 mA unless configured not to (I2C 21, 22)
   int8_t ring;                 ///< doorbell button to ground; must be an RTC pin with a pull-up to wake the chip
   int8_t charge;               ///< low while the cell is being charged (open-drain output of a charger chip)
   EthernetPins ethernet;

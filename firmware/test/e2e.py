@@ -101,7 +101,7 @@ def make_context(
 
 
 class Gateway:
-    """Keeps what cameras send; each test bends its behaviour through the attributes."""
+    """Keeps what cameras send; each test bends its behavior through the attributes."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.context = context

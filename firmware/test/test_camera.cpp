@@ -211,7 +211,7 @@ TEST_CASE("frames given up after they were sent count as lost only if they did n
   }
 }
 
-TEST_CASE("what was lost in a boot that reached nobody is told in the next one's hello") {
+TEST_CASE("what was lost in a boot that reached nobody is reported in the next one's hello") {
   auto w = sleeping();
   w->gateway.up = false;
   w->move_pir(5000, 2000);
@@ -359,7 +359,7 @@ TEST_CASE("wrong certificate: nothing is sent, whatever address") {
   CHECK(w->logged("certificate refused"));
 }
 
-TEST_CASE("settings: mailbox at a timer wake, rejection with reason, kept over sleep") {
+TEST_CASE("settings: delivered at a timer wake, rejected with a reason, kept over sleep") {
   auto w = sleeping();
   w->gateway.config_rev = 5;
   w->gateway.config = "{\"rev\":5,\"framerate\":5,\"jpeg_quality\":99,\"resolution\":\"HD\",\"flash\":\"motion\",\"vflip\":1,\"unknown\":3}";
@@ -505,7 +505,7 @@ TEST_CASE("server pings are answered, junk is survived, protocol violations end 
   online();
 }
 
-TEST_CASE("PIR stuck: event ends at the limit, told once, sleep waits for it to fall, then armed again") {
+TEST_CASE("PIR stuck: event ends at the limit, reported once, sleep waits for it to fall, then armed again") {
   auto w = sleeping(512 * 1024, [](World& x) {
     x.options.settings.max_event_s = 20;
     x.options.pir.stuck_ms = 20000;
@@ -914,7 +914,7 @@ TEST_CASE("always on: stays connected through quiet hours and a gateway restart"
   CHECK(w.gateway.count("always_on") == 1);
 }
 
-TEST_CASE("restart in mid-event: the event is ended and told, the sensor stays off") {
+TEST_CASE("restart in mid-event: the event is ended and reported, the sensor stays off") {
   auto w = sleeping();
   w->move_pir(5000, 10000);
   REQUIRE(w->run(30 * kSecond, [&] { return w->gateway.frames.size() > 20; }));

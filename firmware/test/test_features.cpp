@@ -49,7 +49,7 @@ struct Yard {
 };
 
 /// Settings that a gateway sends, next time the camera is there.
-void wish(World& w, uint32_t rev, const std::string& keys) {
+void set_desired(World& w, uint32_t rev, const std::string& keys) {
   w.gateway.config_rev = rev;
   w.gateway.config = "{\"rev\":" + std::to_string(rev) + "," + keys + "}";
   REQUIRE(w.run(2 * kHour, [&] { return w.gateway.last("config_ack").find("\"rev\":" + std::to_string(rev)) != std::string::npos; }));
@@ -233,7 +233,7 @@ TEST_CASE("check-in picture: one good frame at each timer wake, as an event of i
   REQUIRE(w->run_to_sleep());
   CHECK(w->camera_starts == 0);         // off by default
   CHECK(w->gateway.last("hello").find("\"features\":[\"checkin_picture\",\"confirm_motion\"]") != std::string::npos);
-  wish(*w, 2, "\"checkin_picture\":true");
+  set_desired(*w, 2, "\"checkin_picture\":true");
   REQUIRE(w->run(2 * kHour, [&] { return !w->asleep(); }));
   const uint64_t woke = w->now;
   REQUIRE(w->run_to_sleep());
@@ -289,7 +289,7 @@ TEST_CASE("confirm motion: a false alarm costs no radio and is counted; a real e
   auto w = sleeping();
   Yard yard;
   w->sight = [&](World& x, LumaGrid* out) { yard.look(x, out); };
-  wish(*w, 2, "\"confirm_motion\":true,\"framerate\":1");
+  set_desired(*w, 2, "\"confirm_motion\":true,\"framerate\":1");
   const uint64_t radio = w->radio_starts;
   for (int i = 0; i < 3; ++i) {
     w->move_pir(5000, 2000);
@@ -332,12 +332,12 @@ TEST_CASE("confirm motion: what moves within the ignored cells alone is dropped,
     REQUIRE(w->run(20 * kSecond, [&] { return !w->asleep(); }));
     REQUIRE(w->run_to_sleep());
   };
-  wish(*w, 2, "\"confirm_motion\":true");
+  set_desired(*w, 2, "\"confirm_motion\":true");
   alarm();
   CHECK(w->noted(Note::AlarmDropped) == 0);     // the tree is motion
   std::string grid;
   for (int row = 0; row < kGridH; ++row) grid += "8000";
-  wish(*w, 3, "\"confirm_motion\":true,\"ignore_grid\":\"" + grid + "\"");
+  set_desired(*w, 3, "\"confirm_motion\":true,\"ignore_grid\":\"" + grid + "\"");
   alarm();
   CHECK(w->noted(Note::AlarmDropped) == 1);
   yard.person = true;
@@ -362,7 +362,7 @@ TEST_CASE("confirm motion: what moves within the ignored cells alone is dropped,
   CHECK(w->noted(Note::AlarmDropped) == 3);
   CHECK(w->gateway.count("\"reason\":\"pir\"") == 4);
   // Everything is ignored: the setting is of no use, and the alarm is real.
-  wish(*w, 4, "\"confirm_motion\":true,\"ignore_grid\":\"" + std::string(48, 'f') + "\"");
+  set_desired(*w, 4, "\"confirm_motion\":true,\"ignore_grid\":\"" + std::string(48, 'f') + "\"");
   alarm();
   CHECK(w->noted(Note::AlarmDropped) == 3);
 }
@@ -461,9 +461,9 @@ TEST_CASE("twenty false alarms a day, each ordered back to sleep after four seco
     const uint64_t start = w->now, awake = w->awake_ms;
     const double before = w->mas;
     for (int i = 0; i < 20; ++i) {
-      const size_t told = static_cast<size_t>(w->gateway.count("\"type\":\"motion\""));
+      const size_t reported = static_cast<size_t>(w->gateway.count("\"type\":\"motion\""));
       w->move_pir(5000, 3000);
-      REQUIRE(w->run(20 * kSecond, [&] { return static_cast<size_t>(w->gateway.count("\"type\":\"motion\"")) > told; }));
+      REQUIRE(w->run(20 * kSecond, [&] { return static_cast<size_t>(w->gateway.count("\"type\":\"motion\"")) > reported; }));
       if (stops) {
         // The first pictures were taken before the link was up: their times count, not when they came.
         w->run_until(w->now - w->uptime() + 4500);
@@ -497,7 +497,7 @@ TEST_CASE("an end of the live view: the camera that has nothing else to do sleep
   CHECK(w->rtc().lost_before == 0);
 }
 
-TEST_CASE("where the cell went: wakes and seconds of earlier boots are told once; charging where a pin tells") {
+TEST_CASE("where the cell went: wakes and seconds of earlier boots are reported once; charging where a pin says so") {
   auto w = sleeping([](World& x) {
     x.identity.caps.charging = true;
     x.charge = 1;
@@ -566,7 +566,7 @@ TEST_CASE("Ethernet: no Wi-Fi to be given, no access point; claimed and always o
 
 TEST_CASE("the settings of firmware 0.1.0 are read, and those it took since are not mistaken for the newest") {
   auto w = sleeping();
-  wish(*w, 5, "\"checkin_picture\":true,\"framerate\":7");
+  set_desired(*w, 5, "\"checkin_picture\":true,\"framerate\":7");
   CHECK(w->camera().settings().checkin_picture);
   REQUIRE(w->run(2 * kHour, [&] { return !w->asleep(); }));
   CHECK(w->camera().settings().checkin_picture);

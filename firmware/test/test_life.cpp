@@ -1,4 +1,4 @@
-// Thirty days of a camera's life in seconds, what they cost, and how fast a wake is. Modelled, not measured.
+// Thirty days of a camera's life in seconds, what they cost, and how fast a wake is. Modeled, not measured.
 #include <doctest/doctest.h>
 
 #include <stdlib.h>
@@ -32,7 +32,7 @@ Life live(int days, bool trouble, double sleep_ma, int events_a_day = 20) {
   w.identity.caps.battery = true;
   w.mv = 4100;
   w.model.sleep_ma = sleep_ma;
-  w.jpeg_bytes = 2100;   // small, so that a month is quick; the modelled link is slowed by as much
+  w.jpeg_bytes = 2100;   // small, so that a month is quick; the modeled link is slowed by as much
   w.model.bytes_per_ms = 20;
   w.boot(WakeCause::Power);
   w.run_to_sleep();
@@ -76,9 +76,9 @@ TEST_CASE("thirty days with trouble: budgets hold, the claim stays, setup never 
   World& w = *life.w;
   uint64_t wakes = w.wakes, awake = w.awake_ms, radio = w.radio_ms;
   double mas = w.mas;
-  printf("day  wakes  awake s  radio s  mAh(5 mA asleep)  events told  note\n");
+  printf("day  wakes  awake s  radio s  mAh(5 mA asleep)  events sent  note\n");
   for (int day = 0; day < days; ++day) {
-    const int told = w.gateway.count("\"type\":\"event_end\"");
+    const int sent = w.gateway.count("\"type\":\"event_end\"");
     w.run_until(life.start + static_cast<uint64_t>(day + 1) * kDay);
     const double seconds = static_cast<double>(w.awake_ms - awake) / 1000;
     const char* note = day == 9 ? "Home Assistant down" : day == 14 ? "Wi-Fi down 6 h" : day == 19 ? "PIR stuck 1 h" : "";
@@ -88,7 +88,7 @@ TEST_CASE("thirty days with trouble: budgets hold, the claim stays, setup never 
     if (*note || day < 2) {
       printf("%3d  %5llu  %7.0f  %7.0f  %16.1f  %11d  %s\n", day, static_cast<unsigned long long>(w.wakes - wakes), seconds,
              static_cast<double>(w.radio_ms - radio) / 1000, (w.mas - mas) * kMahPerMas,
-             w.gateway.count("\"type\":\"event_end\"") - told, note);
+             w.gateway.count("\"type\":\"event_end\"") - sent, note);
     }
     // Twenty events of up to 60 s (the motion itself) and 60 s of looking for a gateway that is not there.
     CHECK(seconds < 20 * 120 + 24 * 30);

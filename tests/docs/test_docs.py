@@ -284,7 +284,7 @@ def test_actions_exist() -> None:
         assert named <= set(actions()), name_of(path)
 
 
-def test_actions_are_told_with_their_fields() -> None:
+def test_actions_are_documented_with_their_fields() -> None:
     """Every action has a section with all its fields, and says which are needed."""
     text = section(AUTOMATIONS, "Actions")
     assert re.findall(r"^### (\w+)$", text, re.MULTILINE) == list(actions())

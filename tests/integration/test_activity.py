@@ -50,7 +50,7 @@ async def test_check_ins_leave_no_line(
     hass: HomeAssistant,
     hass_ws_client: WebSocketGenerator,
 ) -> None:
-    """A camera that reports every hour fills no page; what somebody did there is told."""
+    """A camera that reports every hour fills no page; what somebody did there is shown."""
     assert await async_setup_component(hass, "logbook", {})
     camera = await installation.claimed()
     await asleep(installation, camera)
@@ -63,7 +63,7 @@ async def test_check_ins_leave_no_line(
         await asleep(installation, camera)
         assert installation.camera().next_check_in_ms != due
     assert await activity(installation, hass_ws_client, since) == []
-    # The check-in is told all the same, where one looks for it
+    # The check-in is shown all the same, where one looks for it
     status = installation.entity_id("sensor", "status")
     state = hass.states.get(status)
     assert state
@@ -78,7 +78,7 @@ async def test_check_ins_leave_no_line(
     assert (status, "streaming") in lines
 
 
-async def test_held_awake_is_told(
+async def test_held_awake_is_shown(
     installation: Installation, hass: HomeAssistant
 ) -> None:
     """A check-in that somebody asked to last shows that the camera is there."""

@@ -127,7 +127,7 @@ async def test_new_board(
     mark = old.mark()
     await replace(installation, new)
 
-    # The old board, which was connected, is told; its key opens nothing any more
+    # The old board, which was connected, hears of it; its key opens nothing any more
     assert key
     await old.wait_event("closed", after=mark)
     await old.wait_state("setup")
@@ -178,8 +178,8 @@ async def test_new_board(
     for event in answer["events"]:
         assert (await http.get(event["clip"])).status == 200
     # The camera itself sees both, too
-    told = await new.request("GET", "/recordings")
-    assert len(told["recordings"]) == 2
+    found = await new.request("GET", "/recordings")
+    assert len(found["recordings"]) == 2
 
     purged = await act(hass, "purge", older_than={"milliseconds": 1}, camera=CAMERA_ID)
     assert purged["count"] == 2

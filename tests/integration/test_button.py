@@ -89,7 +89,7 @@ async def test_restart(installation: Installation) -> None:
     await camera.virtual.wait_event("welcome", after=mark)
 
 
-async def test_a_refusal_is_told(installation: Installation) -> None:
+async def test_a_refusal_is_shown(installation: Installation) -> None:
     """The camera's own words come with the error."""
     camera = await installation.add_camera(linger_s=600)
     await camera.status("awake")

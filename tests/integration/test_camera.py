@@ -300,7 +300,7 @@ async def test_no_state_for_a_frame(
     assert states_many <= states_few + 5
 
 
-async def test_what_is_told_of_an_event(
+async def test_what_is_shown_of_an_event(
     installation: Installation, hass: HomeAssistant
 ) -> None:
     """Wake, motion and clip are fired in their order, with what automations need."""

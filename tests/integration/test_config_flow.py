@@ -114,7 +114,7 @@ CODE = {CONF_SETUP_CODE: SETUP_CODE, CONF_NAME: "Front door"}
 def fake_camera(
     *, post: int = 204, get: int = 200, camera_id: str = CAMERA_ID
 ) -> web.Application:
-    """Return a device that answers as it is told and never registers."""
+    """Return a device that answers as the test says and never registers."""
 
     async def info(request: web.Request) -> web.Response:
         return web.json_response(

@@ -112,7 +112,7 @@ async def test_pending_says_when(
     )
 
 
-async def test_who_changes_is_told(
+async def test_who_changes_is_notified(
     installation: Installation, hass: HomeAssistant, hass_ws_client: WebSocketGenerator
 ) -> None:
     """Each user hears of their own changes that wait, and of no one else's."""
@@ -175,7 +175,7 @@ async def test_name_by_user(
 async def test_disabled_camera_is_never_overdue(
     installation: Installation, hass: HomeAssistant
 ) -> None:
-    """Whoever disables a camera is not asked where it is; one that is enabled again is missed."""
+    """Nobody is asked where a disabled camera is; one that is enabled again is missed."""
     camera = await installation.claimed()
     await camera.wait_state("asleep")
     await installation.wait_until(lambda: installation.camera().session is None)

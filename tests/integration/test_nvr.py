@@ -336,7 +336,7 @@ async def test_other_media_folder_in_mid_event(
 async def test_storage_is_written_while_it_changes(
     hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever changes something all the time keeps nothing from being written."""
+    """Changes all the time keep nothing from being written."""
     monkeypatch.setattr(stores, "SAVE_DELAY_S", 0.05)
     storage = RegistryStorage(hass)
     count = 0
@@ -404,7 +404,7 @@ async def test_timers_follow_a_clock_that_is_set_back(
         assert purge.called
 
 
-async def test_retention_is_told(
+async def test_retention_is_reported(
     clip: RecordedEvent, installation: Installation, hass: HomeAssistant
 ) -> None:
     """Whatever retention removes, or the recorder gives up, reaches those who listen."""
@@ -674,15 +674,15 @@ async def test_delete_stopped_by_its_caller(
         await goes_on.wait()
         return await delete(event_id)
 
-    told: list[EventChange] = []
-    installation.nvr.changes.subscribe_events(lambda change, _: told.append(change))
+    heard: list[EventChange] = []
+    installation.nvr.changes.subscribe_events(lambda change, _: heard.append(change))
     with patch.object(recordings.library, "delete", slow):
         script = asyncio.ensure_future(recordings.async_delete(event.id))
         await begun.wait()
         script.cancel()
         await asyncio.wait({script})
         goes_on.set()
-        await installation.wait_until(lambda: EventChange.DELETED in told)
+        await installation.wait_until(lambda: EventChange.DELETED in heard)
     await installation.wait_until(lambda: recordings.last_event(CAMERA_ID) is None)
 
 
@@ -753,7 +753,7 @@ async def test_counters_are_written_at_the_stop_not_at_each_wake(
     assert installation.camera().counters is not before
 
 
-async def test_lost_frames_are_told_by_the_clip(
+async def test_lost_frames_are_counted_by_the_clip(
     installation: Installation, hass: HomeAssistant
 ) -> None:
     """Event, sensor, counters and `clip_ready` agree on what this side gave up."""
@@ -821,7 +821,7 @@ async def test_protection_that_the_disk_holds_up(
     monkeypatch.setattr(annotate, "write_notes", slow)
     told: list[tuple[EventChange, bool]] = []
     installation.nvr.changes.subscribe_events(
-        lambda change, event: told.append((change, event.protected))
+        lambda change, event: heard.append((change, event.protected))
     )
     try:
         with pytest.raises(HomeAssistantError) as refused:
@@ -844,7 +844,7 @@ async def test_delete_that_the_disk_holds_up(
     hass: HomeAssistant,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is answered with an error, completed when the disk answers, and told then."""
+    """It is answered with an error, completed when the disk answers, and reported then."""
     recordings = installation.nvr.recordings
     monkeypatch.setattr(
         "custom_components.magicpi_nvr.recording.library.library.CHANGE_DEADLINE_S", 0.5
@@ -858,14 +858,14 @@ async def test_delete_that_the_disk_holds_up(
         return rewrite(file, events)
 
     monkeypatch.setattr(removal, "_rewrite", slow)
-    told: list[EventChange] = []
-    installation.nvr.changes.subscribe_events(lambda change, _: told.append(change))
+    heard: list[EventChange] = []
+    installation.nvr.changes.subscribe_events(lambda change, _: heard.append(change))
     try:
         with pytest.raises(StorageFailed, match="does not answer"):
             await recordings.async_delete(clip.id)
-        assert EventChange.DELETED not in told
+        assert EventChange.DELETED not in heard
         assert recordings.last_event(CAMERA_ID)
     finally:
         answers.set()
-    await installation.wait_until(lambda: EventChange.DELETED in told)
+    await installation.wait_until(lambda: EventChange.DELETED in heard)
     await installation.wait_until(lambda: recordings.last_event(CAMERA_ID) is None)

@@ -278,7 +278,7 @@ async def test_snapshot_of_sleeper(
 async def test_list_label_protect_delete(
     clip: Event, installation: Installation, hass: HomeAssistant
 ) -> None:
-    """An event is found, labelled, protected, and deleted."""
+    """An event is found, labeled, protected, and deleted."""
     event = installation.nvr.recordings.last_event(CAMERA_ID)
     assert event
     answer = await act(hass, "list_events")

@@ -259,7 +259,7 @@ async def test_an_image_that_is_deleted(
     assert camera.gateway_camera.offer is None
 
 
-async def test_a_failure_is_told_again_after_a_reload(
+async def test_a_failure_is_shown_again_after_a_reload(
     installation: Installation, folder: Folder
 ) -> None:
     """Issues do not survive a restart by themselves, so the entity brings it back."""

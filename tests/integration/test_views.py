@@ -311,7 +311,7 @@ async def test_clip_that_goes_while_it_is_read(
     hass_client: ClientSessionGenerator,
     tmp_path: Path,
 ) -> None:
-    """A clip whose file goes breaks off; the player is not told that it was whole."""
+    """A clip whose file goes breaks off; the player does not take it for whole."""
     event = the_event(installation)
     client = await hass_client()
     url = event_clip_url(event.id)

@@ -196,7 +196,7 @@ async def test_used_spool_of_a_long_event_is_ended(
 
 
 def test_gaps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every second number costs no more than a bounded list; what came lately is told apart exactly."""
+    """Every second number costs no more than a bounded list; what came lately is distinguished exactly."""
     monkeypatch.setattr(f"{RECORDING}.capture.event.MAX_RANGES", 50)
     seqs = SeqRanges()
     for seq in range(2, 1001, 2):
@@ -213,7 +213,7 @@ def test_gaps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_refused_frames_are_lost_to_their_event(
     recorder: RunningRecorder,
 ) -> None:
-    """What memory has no room for is told of the camera, and by the event's clip."""
+    """What memory cannot hold is counted for the camera, and in the event's clip."""
     sent = list(frames(20, start_ms=NOON))
     recorder.add(sent[0])
     recorder.change(memory_limit=1)

@@ -83,7 +83,7 @@ async def test_missing_storage_is_waited_for(settings: RecordingSettings) -> Non
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_other_storage_is_used_when_told(settings: RecordingSettings) -> None:
+async def test_other_storage_is_used_when_accepted(settings: RecordingSettings) -> None:
     """Another disk in the same place takes nothing until a person says so."""
     recorder = RunningRecorder(settings)
     await recorder.start()

@@ -20,7 +20,7 @@ def test_choice() -> None:
     assert _choose((500, warm), (900, warm)) == 1
     assert _choose((900, warm), (500, 0)) == 1
     assert _choose((900, 0), (800, 0), (700, 0), (300, 0)) == 3
-    # Sharper than its neighbours.
+    # Sharper than its neighbors.
     assert _choose(*((400, 0),) * 8, (430, 0), (390, 0)) == 8
     # Something dark in front of a rich scene.
     assert _choose(*((400, 0),) * 8, (395, 0), (250, 0), (398, 0)) == 9

@@ -157,7 +157,7 @@ class StandInGateway:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
@@ -236,7 +236,7 @@ class StandInGateway:
             )
         self.tokens.discard(body["token"])
         self.keys[body["id"]] = key = to_base64url(secrets.token_bytes(32))
-        await self._tell()
+        await self._notify()
         return web.json_response({"api_key": key, "config": self.config}, status=201)
 
     def _authorized(self, request: web.Request) -> str | None:
@@ -306,7 +306,7 @@ class StandInGateway:
         )
         acker = asyncio.create_task(self._acknowledge(socket, boot))
         self._ackers.add(acker)
-        await self._tell()
+        await self._notify()
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
@@ -319,7 +319,7 @@ class StandInGateway:
                     )
                 elif message.type is WSMsgType.BINARY:
                     self._take_frame(boot, message.data)
-                await self._tell()
+                await self._notify()
         finally:
             acker.cancel()
             self._ackers.discard(acker)

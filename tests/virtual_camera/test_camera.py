@@ -761,10 +761,10 @@ async def test_no_secret_is_shown(stand_in: StandInGateway, claimed: Claimed) ->
     new = to_base64url(secrets.token_bytes(32))
     await stand_in.command(camera.id, "rekey", {"api_key": new})
     await stand_in.wait_for("result")
-    told = repr(camera) + repr(camera.flash)
-    told += "".join(f"{event!r}" for event in camera.history)
+    shown = repr(camera) + repr(camera.flash)
+    shown += "".join(f"{event!r}" for event in camera.history)
     for secret in (stand_in.keys[camera.id], new, camera.flash.bundle["token"]):
-        assert secret not in told
+        assert secret not in shown
 
 
 async def test_many_cameras_share_a_source(

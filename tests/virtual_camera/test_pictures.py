@@ -70,7 +70,7 @@ def test_look_changes_the_picture_not_the_number(look: dict[str, Any]) -> None:
 
 
 def test_no_number() -> None:
-    """A picture without a strip, or with a spoiled one, is told apart."""
+    """A picture without a strip, or with a spoiled one, is recognized."""
     with pytest.raises(ValueError, match="neither black nor white"):
         read_frame_number(Image.new("RGB", (800, 600), (120, 120, 120)))
     with pytest.raises(ValueError, match="no frame number"):

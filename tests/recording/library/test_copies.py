@@ -51,8 +51,8 @@ class Store:
         self.pictures[event] = source.thumbnail
         self.kept[event] = source
 
-    async def tell(self, library: Library) -> list[str]:
-        """Tell a library of all copies."""
+    async def put_into(self, library: Library) -> list[str]:
+        """Put all copies into a library."""
         return await library.copies.put(
             remote_event(
                 event,
@@ -135,7 +135,7 @@ async def test_same_bytes(
     before = [await _bytes(library, spec) for spec in specs]
     for event in events:
         await store.copy(library, event.id)
-    assert await store.tell(library) == []
+    assert await store.put_into(library) == []
     assert [await _bytes(library, spec) for spec in specs] == before
     assert store.asked == []
     await _purge_all(library)
@@ -153,7 +153,7 @@ async def test_lists(
     before = [await library.event(event.id) for event in events]
     for event in events:
         await store.copy(library, event.id)
-    await store.tell(library)
+    await store.put_into(library)
     days = await library.days(camera=FRONT)
     hours = await library.hours(camera=FRONT, date="2026-11-22")
     await _purge_all(library)
@@ -189,7 +189,7 @@ async def test_annotate(
     """What is said of a remote event is kept, and what was said while it was local is not forgotten."""
     event = await recordings.record(NOON)
     await store.copy(library, event.id)
-    await store.tell(library)
+    await store.put_into(library)
     await library.label(event.id, ["Early"])
     await _purge_all(library)
     said = await library.label(event.id, ["Early", "Late"], "Seen from far")
@@ -212,7 +212,7 @@ async def test_index_lost(
     store: Store,
     library_folder: LibraryFolder,
 ) -> None:
-    """A new index knows the remote events once it is told of them."""
+    """A new index knows the remote events once they are put into it."""
     event = await recordings.record(NOON)
     await library.label(event.id, ["Cat"])
     await store.copy(library, event.id)
@@ -224,7 +224,7 @@ async def test_index_lost(
     try:
         again.copies.set_store(store)
         assert await again.copies.known() == set()
-        assert await store.tell(again) == [event.id]
+        assert await store.put_into(again) == [event.id]
         found = await again.event(event.id)
         assert found is not None
         assert found.labels == ("Cat",)
@@ -251,7 +251,7 @@ async def test_restore(
     assert len(before) == 4
     for event in events:
         await store.copy(library, event.id)
-    await store.tell(library)
+    await store.put_into(library)
     await _purge_all(library)
     for event in events:
         restored = await library.copies.restore(event.id)
@@ -277,7 +277,7 @@ async def test_restore_into_what_is_there(
     stays = await recordings.record(NOON)
     goes = await recordings.record(NOON + 60_000, frames=31)
     await store.copy(library, goes.id)
-    await store.tell(library)
+    await store.put_into(library)
     await library.protect(stays.id, True)
     await _purge_all(library)
     assert (await library.copies.restore(goes.id)).remote is False
@@ -295,7 +295,7 @@ async def test_damaged_copy(
     """A copy that differs is not taken back; what was written of it is not shown."""
     event = await recordings.record(NOON)
     await store.copy(library, event.id)
-    await store.tell(library)
+    await store.put_into(library)
     await _purge_all(library)
     data = bytearray(store.clips[event.id])
     data[-1] ^= 1
@@ -312,7 +312,7 @@ async def test_target_away(
     event = await recordings.record(NOON)
     local = await recordings.record(NOON + 60_000, camera=BACK)
     await store.copy(library, event.id)
-    await store.tell(library)
+    await store.put_into(library)
     await library.protect(local.id, True)
     await _purge_all(library)
     store.away = True
@@ -338,7 +338,7 @@ async def test_slow_target_keeps_nobody_waiting(
     event = await recordings.record(NOON)
     local = await recordings.record(NOON + 60_000, camera=BACK)
     await store.copy(library, event.id)
-    await store.tell(library)
+    await store.put_into(library)
     await library.protect(local.id, True)
     await _purge_all(library)
     clip = await library.clip(ClipSpec.event(event.id))
@@ -370,7 +370,7 @@ async def test_plays_and_seeks(
     events = [await recordings.record(NOON + n * 20_000) for n in range(50)]
     for event in events:
         await store.copy(library, event.id)
-    await store.tell(library)
+    await store.put_into(library)
     await _purge_all(library)
     store.asked.clear()
     clip = await library.clip(ClipSpec.day(FRONT, "2026-11-22"))

@@ -171,7 +171,7 @@ def test_content_disposition(name: str, header: str) -> None:
 def test_any_header(
     text: str, condition: str | None, match: str | None, size: int
 ) -> None:
-    """Whatever is asked, the answer lies in the file and is told truly."""
+    """Whatever is asked, the answer lies in the file and is described truly."""
     headers = {"Range": text, "If-Range": condition, "If-None-Match": match}
     got = answer(
         File(size=size),

@@ -147,7 +147,7 @@ int compare_versions(const char* a, const char* b) {
       else if (*b) return 1;
       continue;
     }
-    // 1.2.0-beta comes before 1.2.0; two suffixes are told apart only by their text.
+    // 1.2.0-beta comes before 1.2.0; two suffixes differ only by their text.
     if (*a == 0 && *b == 0) return 0;
     if (*a == 0) return 1;
     if (*b == 0) return -1;

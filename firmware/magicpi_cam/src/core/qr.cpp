@@ -9,7 +9,7 @@ namespace magicpi {
 namespace {
 
 constexpr size_t kData = 136, kBlocks = 2, kBlockData = kData / kBlocks, kCheck = 18;
-constexpr int kAlignment = 34;             // centre of the one alignment pattern
+constexpr int kAlignment = 34;             // center of the one alignment pattern
 // Level L (01) and mask 0 with their BCH check bits, masked as the standard says.
 constexpr uint16_t kFormat = 0x77c4;
 

@@ -82,7 +82,7 @@ void qr(Text& text, const char* id, const char* code) {
     snprintf(number, sizeof number, "M0 %d.5", y);
     text.raw(number);
     for (int x = 0, from = 0; x <= QrCode::kSize; ++x) {
-      // A run ends where the colour changes.
+      // A run ends where the color changes.
       if (x < QrCode::kSize && x > from && picture.dark(x, y) == picture.dark(from, y)) continue;
       if (x == from) continue;
       snprintf(number, sizeof number, picture.dark(from, y) ? "h%d" : "m%d 0", x - from);

@@ -18,7 +18,15 @@ import time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from benchmark import Picture, command_line, cpu_seconds, memory, publish, scratch
+from benchmark import (
+    Picture,
+    children_of,
+    command_line,
+    cpu_seconds,
+    memory,
+    publish,
+    scratch,
+)
 from custom_components.magicpi_nvr.recording import (
     ClipReady,
     Library,
@@ -31,7 +39,7 @@ from custom_components.magicpi_nvr.vision.watch import EventWatch, Look, WatchSe
 from custom_components.magicpi_nvr.vision.weights import check_model
 from custom_components.magicpi_nvr.vision.worker import ModelFiles, Worker
 from load import percentile, sender
-from loaded_home import children_of, home_with_fleet
+from loaded_home import home_with_fleet
 from real_pictures import real_data
 from vision_scenes import noisy, painted_out
 
@@ -234,7 +242,7 @@ async def loop_lateness(
             late = (await home.ws("loop_watch/take"))["late_ms"]
             # Nothing of it is left while the other one is measured
             await senders.ask(do="settle", group=0)
-            while "ffmpeg" in children_of(home.pid):
+            while "ffmpeg" in children_of(home.pid).values():
                 await asyncio.sleep(0.1)
             await asyncio.sleep(SETTLED_S)
             return list(late)

@@ -819,7 +819,7 @@ async def test_protection_that_the_disk_holds_up(
         write_notes(path, notes)
 
     monkeypatch.setattr(annotate, "write_notes", slow)
-    told: list[tuple[EventChange, bool]] = []
+    heard: list[tuple[EventChange, bool]] = []
     installation.nvr.changes.subscribe_events(
         lambda change, event: heard.append((change, event.protected))
     )
@@ -827,11 +827,11 @@ async def test_protection_that_the_disk_holds_up(
         with pytest.raises(HomeAssistantError) as refused:
             await installation.call(DOMAIN, "protect", event_id=clip.id)
         assert refused.value.translation_key == "storage_failed"
-        assert told == []
+        assert heard == []
     finally:
         answers.set()
-    await installation.wait_until(lambda: bool(told))
-    assert told == [(EventChange.UPDATED, not fails)]
+    await installation.wait_until(lambda: bool(heard))
+    assert heard == [(EventChange.UPDATED, not fails)]
     last = recordings.last_event(CAMERA_ID)
     assert last
     assert last.protected is not fails

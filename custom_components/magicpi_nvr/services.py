@@ -118,10 +118,7 @@ RECORD_SCHEMA: Final = probatio.Schema(
     }
 )
 SNAPSHOT_SCHEMA: Final = probatio.Schema(
-    {
-        **TARGET_FIELDS,
-        probatio.Optional(ATTR_FILENAME): cv.string,
-    }
+    {**TARGET_FIELDS, probatio.Optional(ATTR_FILENAME): cv.string}
 )
 STREAM_KEY_SCHEMA: Final = probatio.Schema(TARGET_FIELDS)
 PURGE_SCHEMA: Final = probatio.Schema(

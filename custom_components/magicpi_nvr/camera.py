@@ -93,6 +93,12 @@ class MagicPiCamera(MagicPiEntity, Camera):
 
     @property
     @override
+    def available(self) -> bool:
+        """Stay available, whatever becomes of a player's stream."""
+        return True
+
+    @property
+    @override
     def is_streaming(self) -> bool:
         """Say whether pictures come in."""
         return self.camera.status is CameraStatus.STREAMING
@@ -116,8 +122,11 @@ class MagicPiCamera(MagicPiEntity, Camera):
 
     @override
     async def stream_source(self) -> str | None:
-        """Return where Home Assistant's players find the video."""
-        if not self.supported_features:
+        """Return where Home Assistant's players find the video; of a camera that is away it is its last picture.
+
+        HomeKit asks for it whatever the features are, and logs an error where there is none.
+        """
+        if not (self.camera.session or self.nvr.last_picture(self.camera.id)):
             return None
         return self.nvr.live.url(self.camera.id)
 

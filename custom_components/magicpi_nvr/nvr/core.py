@@ -16,7 +16,6 @@ from ..options import NvrOptions
 from .announcement import async_hosts
 from .changes import NvrChange
 from .issues import ISSUE_PORT, ISSUE_STORAGE
-from .pictures import LastPicture
 from .plan import Plan
 from .recordings import StorageUnavailable
 from .steps import (
@@ -280,13 +279,6 @@ class Nvr(StartSteps):
         return sum(
             camera.session is not None for camera in self.gateway.cameras.values()
         )
-
-    def last_picture(self, camera_id: str) -> LastPicture | None:
-        """Return the newest picture of a camera, of this run or of an earlier one."""
-        camera = self.gateway.cameras.get(camera_id)
-        if camera and camera.latest:
-            return LastPicture(camera.latest.jpeg, camera.latest.captured_ms)
-        return self.pictures.get(camera_id)
 
     async def async_snapshot(self, camera: Camera) -> Frame:
         """Ask an awake camera for a picture and keep it as its last one."""

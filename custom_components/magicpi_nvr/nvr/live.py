@@ -1,13 +1,21 @@
 """Live video: joins the cameras' pictures, the recorder's encoders and those who watch."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
+from time import time
+from typing import Final
 
 from ..gateway import Camera, Frame
+from ..gateway.jpeg import JpegError, check_jpeg
 from ..live import LiveEncoder, LiveServer, LiveSource, Sources, StreamKeys, Viewer
 from ..recording import Encoder, Recorder
+from .pictures import LastPicture
 from .plan import Plan
 from .stores import NvrSettings
+
+# Between repetitions of the last picture: players look at 20 pictures before they begin
+STILL_S: Final = 0.25
 
 
 class Live:
@@ -18,11 +26,13 @@ class Live:
         settings: NvrSettings,
         *,
         camera: Callable[[str], Camera | None],
+        last_picture: Callable[[str], LastPicture | None],
         plan: Callable[[], Plan],
         recorder: Callable[[], Recorder],
     ) -> None:
         """Prepare; what is asked for is asked when it is needed, as it changes."""
         self._camera = camera
+        self._last_picture = last_picture
         self._plan = plan
         self._recorder = recorder
         self.keys = StreamKeys(settings.stream_keys, settings.save)
@@ -73,11 +83,32 @@ class Live:
         return self.sources.get(camera_id) if self._camera(camera_id) else None
 
     async def _frames(self, camera_id: str) -> AsyncGenerator[Frame]:
-        if (camera := self._camera(camera_id)) is None:
-            return
-        async with aclosing(camera.frames()) as frames:
-            async for frame in frames:
-                yield frame
+        """Yield a camera's pictures, and while it is away the last one again and again: no player fails meanwhile."""
+        while (camera := self._camera(camera_id)) is not None:
+            async with aclosing(camera.frames()) as frames:
+                async for frame in frames:
+                    yield frame
+            if camera.session is None and (still := self._still(camera_id)):
+                yield still
+            await asyncio.sleep(STILL_S)
+
+    def _still(self, camera_id: str) -> Frame | None:
+        if (picture := self._last_picture(camera_id)) is None:
+            return None
+        try:
+            check = check_jpeg(picture.jpeg)
+        except JpegError:
+            return None
+        return Frame(
+            camera_id,
+            *(0, 0, 0, 0, 0),
+            int(time() * 1000),
+            check.data,
+            check.width,
+            check.height,
+            False,
+            check.orientation,
+        )
 
     def _make_encoder(self, width: int, height: int) -> LiveEncoder:
         """Return an encoder like the recorder's: its samples may follow each other."""

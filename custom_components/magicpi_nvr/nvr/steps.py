@@ -21,7 +21,7 @@ from .firmware import FirmwareFolder
 from .issues import Issues
 from .lifecycle import Lifecycle
 from .live import Live
-from .pictures import LastPictures
+from .pictures import LastPicture, LastPictures
 from .plan import Plan
 from .recordings import Recordings, StorageUnavailable
 from .stores import NvrSettings, RegistryStorage
@@ -80,6 +80,7 @@ class StartSteps:
         self.live = Live(
             self.settings,
             camera=lambda camera_id: self.gateway.cameras.get(camera_id),
+            last_picture=self.last_picture,
             plan=lambda: self.plan,
             recorder=lambda: self.recordings.recorder,
         )
@@ -104,6 +105,13 @@ class StartSteps:
         self.claiming: dict[str, str] = {}
         self.vision: Vision | None = None
         self._storage_failed = False
+
+    def last_picture(self, camera_id: str) -> LastPicture | None:
+        """Return the newest picture of a camera, of this run or of an earlier one."""
+        camera = self.gateway.cameras.get(camera_id)
+        if camera and camera.latest:
+            return LastPicture(camera.latest.jpeg, camera.latest.captured_ms)
+        return self.pictures.get(camera_id)
 
     async def _load_authority(self, _undo: AsyncExitStack) -> None:
         self.authority = await self.hass.async_add_executor_job(

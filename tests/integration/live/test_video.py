@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from io import BytesIO
 import json
+import logging
 import re
 import subprocess
 import threading
@@ -28,6 +29,7 @@ from homeassistant.components.camera import (
 from homeassistant.components.camera.const import DATA_COMPONENT
 from homeassistant.const import ATTR_ENTITY_ID, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
 from tests.harness.home_assistant import CAMERA_ID, Installation
 
 pytestmark = pytest.mark.timeout(180)
@@ -244,10 +246,13 @@ async def test_stops_with_viewers(
     await live_installation.wait_until(lambda: not live_installation.nvr.life._done)
 
 
-async def test_sleeping_camera_has_no_video(
-    clip: RecordedEvent, installation: Installation, hass: HomeAssistant
+async def test_sleeping_camera_shows_its_last_picture(
+    clip: RecordedEvent,
+    installation: Installation,
+    hass: HomeAssistant,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A camera that sleeps offers pictures, no video, and looking does not wake it."""
+    """A camera that sleeps offers pictures; who wants video all the same sees the last one, without an error, and does not wake it."""
     entity_id = installation.entity_id("camera", "camera")
     state = hass.states.get(entity_id)
     assert state
@@ -256,7 +261,24 @@ async def test_sleeping_camera_has_no_video(
     assert picture
     taken = state.attributes["picture_taken"]
     assert int(taken.timestamp() * 1000) == picture.captured_ms
-    assert await async_get_stream_source(hass, entity_id) is None
+
+    assert await async_setup_component(hass, "stream", {})
+    caplog.clear()
+    path = installation.media / "asleep.mp4"
+    await hass.services.async_call(
+        CAMERA_DOMAIN,
+        SERVICE_RECORD,
+        {ATTR_ENTITY_ID: entity_id, "filename": str(path), "duration": 2},
+        blocking=True,
+    )
+    await installation.wait_until(path.exists)
+    shown = await hass.async_add_executor_job(read_pictures, str(path), 5)
+    assert [width for _, width in shown] == [320] * 5
+    state = hass.states.get(entity_id)
+    assert state
+    assert state.state == "idle"
+    assert installation.camera().session is None
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
 async def test_sleeping_camera_may_have_video(

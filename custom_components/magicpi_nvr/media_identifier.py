@@ -10,7 +10,9 @@ from homeassistant.util import dt as dt_util
 from .recording import camera_folder, folder_camera, parse_event_id
 
 HOUR_MS: Final = 3_600_000
-HOUR: Final = re.compile(r"[0-9]{2}(-[0-9]{1,4})?")
+# Of which each day has a beginning and an end that can be written
+YEARS: Final = range(1971, 9999)
+HOUR: Final = re.compile(r"([01][0-9]|2[0-3])(-[0-9]{1,4})?")
 
 
 class Kind(StrEnum):
@@ -77,7 +79,7 @@ class Identifier:
             return cls(kind=kind, export=parts[0], camera=export_camera(parts[0]))
         camera = folder_camera(parts[0]) if count else None
         date = parts[1] if count > 1 else None
-        if date is not None and dt_util.parse_date(date) is None:
+        if date is not None and local_span(date, None) == (None, None):
             raise ValueError("not a date")
         hour = parts[2] if count > 2 else None
         if hour is not None and HOUR.fullmatch(hour) is None:
@@ -103,8 +105,9 @@ def export_camera(name: str) -> str:
 def local_span(
     date: str | None, month: str | None, hour: str | None = None
 ) -> tuple[int | None, int | None]:
-    """Return the local beginning and end of an hour, a date or a month in UTC epoch milliseconds."""
-    if (first := dt_util.parse_date(date or f"{month}-01")) is None:
+    """Return the local beginning and end of an hour, a date or a month in UTC epoch milliseconds, None for what is none."""
+    first = dt_util.parse_date(date or f"{month}-01")
+    if first is None or first.year not in YEARS:
         return None, None
     if hour:
         # The second part of an hour that the clock repeats is in the same span

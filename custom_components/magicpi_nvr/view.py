@@ -1,5 +1,6 @@
 """What all views over HTTP share: the user's rights, errors as JSON, and the parts of addresses."""
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
@@ -195,6 +196,10 @@ def time_part(text: str, name: str) -> int:
     """Return UTC epoch milliseconds of these or of an ISO 8601 time; raises RequestError."""
     if text.isascii() and text.isdigit():
         return integer_part(text, name, MAX_TIME)
-    if (at := dt_util.parse_datetime(text)) is None:
+    at = None
+    # What looks like a time and is none
+    with suppress(ValueError):
+        at = dt_util.parse_datetime(text)
+    if at is None:
         raise bad_request(f"{name} is epoch milliseconds or an ISO 8601 time")
     return epoch_ms(at)

@@ -8,11 +8,12 @@ import pytest
 from zeroconf import ServiceInfo
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
-from custom_components.magicpi_nvr.const import SERVICE_TYPE_NVR
+from custom_components.magicpi_nvr.const import DOMAIN, SERVICE_TYPE_NVR
 from custom_components.magicpi_nvr.nvr import announcement
 from custom_components.magicpi_nvr.nvr.announcement import Announcement
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import instance_id
+from homeassistant.loader import async_get_integration
 from tests.conftest import restore_zeroconf
 
 CA = "0123456789abcdef"
@@ -107,6 +108,15 @@ async def test_follows_the_addresses(
     with addresses("10.0.0.3"):
         await found("10.0.0.3")
     await announced.stop()
+
+
+async def test_zeroconf_is_no_condition(hass: HomeAssistant) -> None:
+    """A host without a network, where it cannot be set up, has the NVR all the same."""
+    integration = await async_get_integration(hass, DOMAIN)
+    assert "zeroconf" in integration.after_dependencies
+    needed = await integration.resolve_dependencies()
+    assert needed
+    assert "zeroconf" not in needed
 
 
 async def test_begins_when_zeroconf_works(

@@ -9,7 +9,7 @@ from pytest_homeassistant_custom_component.typing import (
 )
 
 from custom_components.magicpi_nvr.const import DOMAIN
-from custom_components.magicpi_nvr.gateway import CameraStatus
+from custom_components.magicpi_nvr.gateway import CameraStatus, Change
 from custom_components.magicpi_nvr.nvr import issues
 from custom_components.magicpi_nvr.recording import Event as RecordedEvent
 from custom_components.magicpi_nvr.views import event_clip_url
@@ -175,7 +175,7 @@ async def test_name_by_user(
 async def test_disabled_camera_is_never_overdue(
     installation: Installation, hass: HomeAssistant
 ) -> None:
-    """Nobody is asked where a disabled camera is; one that is enabled again is missed."""
+    """Nobody is asked where a disabled camera is, nor told what else is wrong with it."""
     camera = await installation.claimed()
     await camera.wait_state("asleep")
     await installation.wait_until(lambda: installation.camera().session is None)
@@ -184,13 +184,22 @@ async def test_disabled_camera_is_never_overdue(
     known.presence.status = CameraStatus.LATE
     known.presence.late_since_ms = 1
     issue_id = f"camera_late_{CAMERA_ID}"
+    known.pictures.fault = "zeroed"
     nvr.issues.check()
     assert ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
+    assert ir.async_get(hass).async_get_issue(DOMAIN, f"pictures_damaged_{CAMERA_ID}")
     await hass.config_entries.async_set_disabled_by(
         entry.entry_id, ConfigEntryDisabler.USER
     )
     nvr.issues.check()
-    assert ir.async_get(hass).async_get_issue(DOMAIN, issue_id) is None
+    known.telemetry.rssi = -95
+    for _ in range(issues.WEAK_REPORTS + 1):
+        nvr.issues.camera_changed(known, Change.TELEMETRY | Change.PICTURES)
+    assert {
+        issue.issue_id
+        for issue in ir.async_get(hass).issues.values()
+        if issue.domain == DOMAIN and issue.active
+    } == set()
 
 
 @pytest.mark.parametrize("key", sorted(issues.CURES))

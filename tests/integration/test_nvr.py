@@ -313,6 +313,10 @@ async def test_other_media_folder(
     hass.config.media_dirs = {"mine": hass.config.media_dirs["local"]}
     await nvr.async_apply_options()
     assert nvr.media_root == installation.media / DOMAIN
+    # YAML may have an empty list
+    hass.config.media_dirs = {}
+    await nvr.async_apply_options()
+    assert nvr.media_root == Path(hass.config.path("media")) / DOMAIN
 
 
 async def test_other_media_folder_in_mid_event(

@@ -194,7 +194,7 @@ class Entries:
                 ),
             )
         return RecordingSettings(
-            root=Path(self._hass.config.media_dirs[self.media_dir(options)]) / FOLDER,
+            root=Path(self.media_dirs[self.media_dir(options)]) / FOLDER,
             index=index,
             ffmpeg=get_ffmpeg_manager(self._hass).binary,
             time_zone=dt_util.get_default_time_zone(),
@@ -208,9 +208,16 @@ class Entries:
             cameras=cameras,
         )
 
+    @property
+    def media_dirs(self) -> dict[str, str]:
+        """Return the media folders by name; Home Assistant's usual one where YAML has an empty list of them."""
+        return self._hass.config.media_dirs or {
+            "local": self._hass.config.path("media")
+        }
+
     def media_dir(self, options: NvrOptions) -> str:
         """Return the name of the chosen media folder, of the usual one where it is none or gone."""
-        media_dirs = self._hass.config.media_dirs
+        media_dirs = self.media_dirs
         if options.media_dir in media_dirs:
             return options.media_dir
         return "local" if "local" in media_dirs else next(iter(media_dirs))

@@ -132,6 +132,8 @@ class Issues:
     @callback
     def camera_changed(self, camera: Camera, change: Change) -> None:
         """Look at what a camera says of itself."""
+        if self._is_disabled(camera):
+            return
         if change & Change.TELEMETRY:
             self._check_wifi(camera)
         if change & Change.STATUS:
@@ -173,22 +175,24 @@ class Issues:
     def check(self) -> None:
         """Look at cameras, clock and authority."""
         for camera in self._cameras():
-            self.check_late(camera)
-            self.check_pictures(camera)
+            if not self._is_disabled(camera):
+                self.check_late(camera)
+                self.check_pictures(camera)
         self.check_clock()
         self.check_ca()
+
+    def _is_disabled(self, camera: Camera) -> bool:
+        """Say whether a person disabled a camera, and take its issues back: it may also have been put away."""
+        if disabled := self._entries.is_disabled(camera.id):
+            self.camera_gone(camera.id)
+        return disabled
 
     @callback
     def check_late(self, camera: Camera) -> None:
         """Raise an issue for a camera that has been late for the hours that the options say."""
         issue_id = f"{ISSUE_CAMERA_LATE}_{camera.id}"
         settings = self._settings
-        if (
-            camera.status not in MISSING
-            or camera.late_since_ms is None
-            # A disabled camera may also have been put away
-            or self._entries.is_disabled(camera.id)
-        ):
+        if camera.status not in MISSING or camera.late_since_ms is None:
             if settings.late_snoozed.pop(camera.id, None) is not None:
                 settings.save()
             self.clear(issue_id)

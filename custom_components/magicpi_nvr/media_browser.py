@@ -14,19 +14,17 @@ from homeassistant.util import dt as dt_util
 from .access import POLICY_READ, async_events, may
 from .const import DOMAIN, NAME
 from .media_identifier import Identifier, Kind, export_camera, local_span
-from .media_search import QueryReader, async_find_events
+from .media_search import QueryReader, async_find_events, async_span_picture
 from .nvr import Nvr, has_thumbnail
 from .recording import NOTHING_SEEN, Event, HourCount
 from .timestamps import local_time
-from .views import event_thumbnail_url, picture_url
+from .views import event_thumbnail_url, picture_url, span_picture_url
 
 NOTE: Final = str(Identifier(kind=Kind.NOTE))
 MIME_TYPE: Final = "video/mp4"
 # More in one folder is neither read nor found: a page, or a folder for each hour
 PAGE: Final = 100
 EXPORTS: Final = 500
-# Newest events of an hour or a day that are looked at for a picture
-THUMBNAIL_TRIES: Final = 20
 
 
 @dataclass(slots=True)
@@ -89,24 +87,17 @@ class Browser:
 
     async def async_thumbnail(self) -> bytes | None:
         """Return the picture of an event, or of one in an hour or a day; raises RecordingError."""
-        identifier, recordings = self.identifier, self.nvr.recordings
+        identifier = self.identifier
         if identifier.event:
-            return await recordings.async_thumbnail(identifier.event)
+            return await self.nvr.recordings.async_thumbnail(identifier.event)
         if identifier.camera is None or identifier.date is None:
             return None
-        start_ms, end_ms = local_span(identifier.date, None, identifier.hour)
-        page = await recordings.library.events(
-            camera=identifier.camera,
-            start_ms=start_ms,
-            end_ms=end_ms,
-            limit=THUMBNAIL_TRIES,
-        )
-        for event in page.events:
-            if has_thumbnail(event) and (
-                found := await recordings.async_thumbnail(event.id)
-            ):
-                return found
-        return None
+        try:
+            return await async_span_picture(
+                self.nvr, identifier.camera, identifier.date, identifier.hour
+            )
+        except OverflowError, ValueError:
+            return None
 
     async def _async_root(self) -> BrowseMediaSource:
         """Return everything, by camera and otherwise."""
@@ -148,6 +139,7 @@ class Browser:
                 _folder(
                     Identifier(kind=Kind.DAY, camera=camera, date=day.date),
                     self.text("day", date=day.date, count=str(day.events)),
+                    thumbnail=span_picture_url(camera, day.date),
                 )
                 for day in await self.nvr.recordings.library.days(camera=camera)
             ]
@@ -161,6 +153,7 @@ class Browser:
         clips = _folder(
             Identifier(kind=Kind.CLIPS, camera=camera, date=date),
             self.text("whole_clips"),
+            thumbnail=span_picture_url(camera, date) if hours else None,
         )
         groups: dict[str, int] = {}
         for hour in hours:
@@ -172,6 +165,7 @@ class Browser:
                 _folder(
                     Identifier(kind=Kind.GROUP, camera=camera, date=date, hour=name),
                     self.text("group", hour=name, count=str(count)),
+                    thumbnail=span_picture_url(camera, date, name),
                 )
                 for name, count in sorted(groups.items(), reverse=True)
             ]
@@ -227,6 +221,7 @@ class Browser:
                 _clip(
                     Identifier(kind=Kind.WHOLE_DAY, camera=camera, date=date),
                     self.text("whole_day", date=date),
+                    thumbnail=span_picture_url(camera, date),
                 ),
                 *(
                     self._hour(camera, date, hour)
@@ -277,6 +272,7 @@ class Browser:
         return _clip(
             Identifier(kind=Kind.HOUR, camera=camera, date=date, hour=hour.name),
             self.text("hour", date=date, hour=hour.name, count=str(hour.events)),
+            thumbnail=span_picture_url(camera, date, hour.name),
         )
 
     async def _async_events(

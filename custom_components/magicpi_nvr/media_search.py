@@ -1,4 +1,4 @@
-"""Searching recordings: what a query asks for, and the events that match it."""
+"""Searching recordings: what a query asks for, the events that match it, and a picture of a day or an hour."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +12,15 @@ from homeassistant.util import dt as dt_util
 from .access import async_events
 from .const import LABELS
 from .media_identifier import Identifier, Kind, local_span
-from .nvr import Nvr
+from .nvr import Nvr, has_thumbnail
 from .recording import NOTHING_SEEN, Event
 from .timestamps import local_time
 
 SEARCH_PAGE: Final = 500
 SEARCH_PAGES: Final = 20
 SEARCH_RESULTS: Final = 100
+# Newest events of an hour or a day that are looked at for a picture
+PICTURE_TRIES: Final = 20
 DATE: Final = re.compile(r"\b(20[0-9]{2}-[0-9]{2})(-[0-9]{2})?\b")
 LOCAL_DATE: Final = re.compile(
     r"\b(?P<one>[0-9]{1,2})(?P<mark>[./])(?P<two>[0-9]{1,2})(?:(?P=mark)(?P<year>20[0-9]{2})?)?(?![0-9])"
@@ -169,3 +171,30 @@ async def async_find_events(nvr: Nvr, user: User | None, query: Query) -> list[E
         if cursor is None or len(found) >= SEARCH_RESULTS:
             break
     return found[:SEARCH_RESULTS]
+
+
+async def async_span_picture(
+    nvr: Nvr, camera: str, date: str, hour: str | None
+) -> bytes | None:
+    """Return a picture of what happened on a local day or in an hour of it, of a hidden event only where there is no other.
+
+    Raises RecordingError; ValueError and OverflowError for what is no day or hour.
+    """
+    start_ms, end_ms = local_span(date, None, hour)
+    if start_ms is None:
+        raise ValueError("not a date")
+    for hidden in (False, None):
+        page = await nvr.recordings.library.events(
+            camera=camera,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            nothing_seen=hidden,
+            continuous=hidden,
+            limit=PICTURE_TRIES,
+        )
+        for event in page.events:
+            if has_thumbnail(event) and (
+                found := await nvr.recordings.async_thumbnail(event.id)
+            ):
+                return found
+    return None

@@ -416,6 +416,7 @@ async def _async_export(call: ServiceCall) -> ServiceResponse:
     hass, data = call.hass, call.data
     nvr = running_nvr(hass)
     speed = data.get(ATTR_SPEED)
+    stamped = data.get(ATTR_TIME_STAMP, False)
     if ATTR_EVENT_ID in data:
         camera_id = parse_event_id(data[ATTR_EVENT_ID])[0]
         spec = ClipSpec.event(data[ATTR_EVENT_ID], name=nvr.entries.name(camera_id))
@@ -438,11 +439,11 @@ async def _async_export(call: ServiceCall) -> ServiceResponse:
         else:
             # The view reads from the name whose right it has to ask for
             target = nvr.export_folder / f"{camera_folder(camera_id)}_{clip.filename}"
+            if stamped:
+                target = target.with_stem(f"{target.stem}_time-stamped")
             url = signed(hass, export_url(target.name))
         await nvr.recordings.library.threaded(lambda: _make_folder(target))
-        size = await nvr.recordings.library.export(
-            spec, target, time_stamp=data.get(ATTR_TIME_STAMP, False)
-        )
+        size = await nvr.recordings.library.export(spec, target, time_stamp=stamped)
     return {
         "camera": camera_id,
         "path": str(target),

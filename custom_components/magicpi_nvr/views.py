@@ -15,6 +15,7 @@ from homeassistant.core import HomeAssistant, callback
 
 from .access import NOTHING_SEEN_CHOICES, POLICY_READ, async_events, async_motion, may
 from .const import DOMAIN
+from .media_search import async_span_picture
 from .nvr import event_as_dict
 from .recording import (
     ClipGone,
@@ -194,6 +195,25 @@ def picture_url(camera_id: str) -> str:
     return f"{URL_BASE}/picture/{camera_folder(camera_id)}"
 
 
+def span_picture_url(camera_id: str, date: str, hour: str | None = None) -> str:
+    """Return the address of a picture of what a camera recorded on a local day, or in an hour of it."""
+    return "/".join(filter(None, [picture_url(camera_id), date, hour]))
+
+
+def _jpeg(request: web.Request, jpeg: bytes) -> web.Response:
+    """Return a picture that may be another one next time."""
+    etag = ETag(blake2b(jpeg, digest_size=16).hexdigest())
+    known = any(known.value == etag.value for known in request.if_none_match or ())
+    response = web.Response(
+        status=HTTPStatus.NOT_MODIFIED if known else HTTPStatus.OK,
+        body=None if known else jpeg,
+        content_type="image/jpeg",
+        headers={"Cache-Control": "private, no-cache"},
+    )
+    response.etag = etag
+    return response
+
+
 class ThumbnailView(MagicPiView):
     """The picture of an event."""
 
@@ -207,24 +227,10 @@ class ThumbnailView(MagicPiView):
         nvr = self.nvr
         # While an event goes on, the picture that shows best what was seen is in memory only
         if nvr.vision and (jpeg := nvr.vision.picture(event_id)):
-            return web.Response(
-                body=jpeg,
-                content_type="image/jpeg",
-                headers={"Cache-Control": "private, no-cache"},
-            )
+            return _jpeg(request, jpeg)
         if (found := await nvr.recordings.async_thumbnail(event_id)) is None:
             raise not_found("No picture of this event")
-        etag = ETag(blake2b(found, digest_size=16).hexdigest())
-        response = web.Response(
-            body=found,
-            content_type="image/jpeg",
-            headers={"Cache-Control": "private, no-cache"},
-        )
-        response.etag = etag
-        if any(known.value == etag.value for known in request.if_none_match or ()):
-            response.body = None
-            response.set_status(HTTPStatus.NOT_MODIFIED)
-        return response
+        return _jpeg(request, found)
 
 
 class PictureView(MagicPiView):
@@ -246,6 +252,28 @@ class PictureView(MagicPiView):
         )
         response.last_modified = picture.captured_ms / 1000
         return response
+
+
+class SpanPictureView(MagicPiView):
+    """A picture of what happened on a day, or in an hour."""
+
+    url = f"{URL_BASE}/picture/{{camera}}/{{date}}"
+    extra_urls = [f"{url}/{{hour}}"]
+    name = f"api:{DOMAIN}:picture:span"
+
+    async def handle(self, request: web.Request, **parts: str) -> web.StreamResponse:
+        """Send the file."""
+        camera_id = camera_part(parts["camera"])
+        self.check(request, camera_id)
+        try:
+            found = await async_span_picture(
+                self.nvr, camera_id, parts["date"], parts.get("hour")
+            )
+        except OverflowError, ValueError:
+            raise bad_request("Not a date as 2026-11-29 with an hour as 08") from None
+        if found is None:
+            raise not_found("No picture of this time")
+        return _jpeg(request, found)
 
 
 # ---- exports ----
@@ -406,6 +434,7 @@ VIEWS: Final = (
     PictureView,
     RangeClipView,
     RecordingsView,
+    SpanPictureView,
     StatsView,
     StatusView,
     ThumbnailView,

@@ -1,4 +1,5 @@
 import { learn } from "./clock";
+import type { Texts } from "./localize";
 import type { Camera, HomeAssistant, RecordedEvent, Span, Zone } from "./types";
 
 const PAGE = 500;
@@ -68,8 +69,9 @@ export async function signPath(hass: HomeAssistant, path: string, expires: numbe
   return hass.hassUrl(signed);
 }
 
+/** Call an action; what goes wrong is said here, not by Home Assistant as well. */
 export function act(hass: HomeAssistant, action: string, data: Record<string, unknown>): Promise<unknown> {
-  return hass.callService("magicpi_nvr", action, data);
+  return hass.callService("magicpi_nvr", action, data, undefined, false);
 }
 
 /** The zones of a camera; null where the integration has none. */
@@ -92,7 +94,29 @@ export function saveZones(hass: HomeAssistant, camera: string, zones: Zone[]): P
   return hass.callWS({ type: "magicpi_nvr/zones/set", camera_id: camera, zones });
 }
 
-/** The words of an error, of Home Assistant's or of the browser. */
-export function errorText(error: unknown): string {
-  return (error as { message?: string } | null)?.message ?? String(error);
+const CONNECTION_LOST = 3;
+
+interface Problem {
+  message?: string;
+  translation_key?: string;
+  translation_domain?: string;
+  translation_placeholders?: Record<string, string>;
+  error?: { code?: unknown };
+}
+
+/** The words of an error in the user's language: of Home Assistant's, of its connection, or of the browser. */
+export async function errorText(hass: HomeAssistant, texts: Texts, error: unknown): Promise<string> {
+  const problem = (typeof error === "object" && error) as Problem | false;
+  if (error === CONNECTION_LOST || (problem && problem.error?.code === CONNECTION_LOST)) {
+    return texts.get("connection_lost");
+  }
+  if (problem && problem.translation_key && problem.translation_domain) {
+    const { translation_key: key, translation_domain: domain } = problem;
+    const localize = await hass.loadBackendTranslation("exceptions", domain).catch(() => null);
+    const text = localize?.(`component.${domain}.exceptions.${key}.message`, problem.translation_placeholders);
+    if (text) {
+      return text;
+    }
+  }
+  return (problem && problem.message) || String(error);
 }

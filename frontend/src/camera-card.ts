@@ -103,7 +103,10 @@ class MagicPiCameraCard extends LitElement {
     const { feed, _hass: hass } = this;
     const camera = feed?.cameras?.find((one) => one.entity_id === this._config?.entity);
     if (!feed?.texts || !hass || !camera) {
-      return html`<ha-card><div class="picture"></div></ha-card>`;
+      const text = feed?.cameras && feed.texts?.get("no_camera");
+      return html`<ha-card>
+        <div class="picture">${text ? html`<span class="none">${text}</span>` : nothing}</div>
+      </ha-card>`;
     }
     const { texts } = feed;
     const formats = formatsOf(hass);
@@ -148,7 +151,15 @@ class MagicPiCameraCard extends LitElement {
               : html`<span class="none">${texts.get("no_picture")}</span>`
           }
           <span class="caption">
-            ${[camera.name, info.status ? hass.formatEntityState(info.status) : "", age].filter(Boolean).join(" · ")}
+            <span class="name">${camera.name}</span>
+            ${
+              info.status
+                ? html`<span class=${status === "asleep" && age ? "calm" : ""}
+                    >${"\u00a0· "}${hass.formatEntityState(info.status)}</span
+                  >`
+                : nothing
+            }
+            ${age ? html`<span>${"\u00a0· "}${age}</span>` : nothing}
             ${info.streaming ? html`<i class="dot"></i>` : nothing}
           </span>
         </div>
@@ -179,6 +190,7 @@ class MagicPiCameraCard extends LitElement {
       outline-offset: -2px;
     }
     .picture {
+      container-type: inline-size;
       position: relative;
       aspect-ratio: 4 / 3;
       background: #000;
@@ -201,11 +213,32 @@ class MagicPiCameraCard extends LitElement {
       color: #fff;
       font-size: 13px;
     }
+    .caption {
+      display: flex;
+      align-items: center;
+      max-width: calc(100% - 16px);
+      box-sizing: border-box;
+      white-space: nowrap;
+    }
+    .caption .name {
+      overflow: hidden;
+      text-overflow: ellipsis;
+    }
+    .caption span:not(.name) {
+      flex: none;
+    }
     .none {
       bottom: 50%;
     }
+    @container (max-width: 220px) {
+      /* The name and the age are what a narrow tile has room for; the line below says that it sleeps. */
+      .caption .calm {
+        display: none;
+      }
+    }
     .dot {
-      display: inline-block;
+      flex: none;
+      margin-inline-start: 6px;
       width: 8px;
       height: 8px;
       border-radius: 4px;

@@ -31,15 +31,6 @@ export function renderChips(
     ${chip(texts.get("unseen"), filters.unseen, { unseen: !filters.unseen })}
     ${chip(texts.get("protected"), filters.protected, { protected: !filters.protected })}
     ${
-      choices.cameras.length > 1
-        ? choices.cameras.map((camera) =>
-            chip(camera.name, filters.cameras.includes(camera.id), {
-              cameras: toggled(filters.cameras, camera.id),
-            }),
-          )
-        : nothing
-    }
-    ${
       choices.reasons.length > 1
         ? choices.reasons.map((reason) =>
             chip(texts.reason(reason), filters.reasons.includes(reason), {
@@ -62,6 +53,15 @@ export function renderChips(
     ${
       choices.continuous || filters.continuous
         ? chip(texts.reason("continuous"), filters.continuous, { continuous: !filters.continuous })
+        : nothing
+    }
+    ${
+      choices.cameras.length > 1
+        ? choices.cameras.map((camera) =>
+            chip(camera.name, filters.cameras.includes(camera.id), {
+              cameras: toggled(filters.cameras, camera.id),
+            }),
+          )
         : nothing
     }
   </div>`;

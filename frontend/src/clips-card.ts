@@ -68,6 +68,7 @@ class MagicPiClipsCard extends LitElement {
     window.clearTimeout(this.timer);
     this.run++;
     this.feed?.removeEventListener("changed", this.changed);
+    this.feed?.removeEventListener("tick", this.changed);
     this.feed?.removeEventListener("ready", this.load);
     this.feed?.removeEventListener("notice", this.noticed);
     this.release?.();
@@ -77,6 +78,7 @@ class MagicPiClipsCard extends LitElement {
   private attach(): void {
     if (this.feed && !this.release && this.isConnected) {
       this.feed.addEventListener("changed", this.changed);
+      this.feed.addEventListener("tick", this.changed);
       this.feed.addEventListener("ready", this.load);
       this.feed.addEventListener("notice", this.noticed);
       this.release = this.feed.use();
@@ -126,6 +128,7 @@ class MagicPiClipsCard extends LitElement {
     return (this._events ?? [])
       .filter(
         (event) =>
+          this.feed!.camera(event.camera) !== undefined &&
           event.state !== "recording" &&
           event.verdict !== NOTHING_SEEN &&
           event.reason !== CONTINUOUS &&
@@ -156,8 +159,11 @@ class MagicPiClipsCard extends LitElement {
 
   protected render() {
     const { feed } = this;
-    if (!feed?.texts || !this._events) {
+    if (!feed?.texts) {
       return nothing;
+    }
+    if (!this._events) {
+      return html`<ha-card .header=${this._config!.title}><p>${feed.texts.get("loading")}</p></ha-card>`;
     }
     const formats = formatsOf(this._hass!);
     const events = this.shown;
@@ -168,7 +174,7 @@ class MagicPiClipsCard extends LitElement {
     }
     return html`<ha-card .header=${this._config!.title}>
       ${events.length ? nothing : html`<p>${feed.texts.get("no_clips")}</p>`}
-      <div class="clips">
+      <div class="clips" ?hidden=${!events.length}>
         ${repeat(
           events,
           (event) => event.id,
@@ -192,9 +198,12 @@ class MagicPiClipsCard extends LitElement {
       gap: 12px;
       padding: 12px;
     }
+    .clips[hidden] {
+      display: none;
+    }
     p {
       margin: 0;
-      padding: 12px 12px 0;
+      padding: 12px;
       color: var(--secondary-text-color, #555);
     }
     button {

@@ -44,7 +44,7 @@ export class Feed extends EventTarget {
   private delay = RETRY_FIRST;
   private retry: number | undefined;
   private tick: number | undefined;
-  private unsubscribe: (() => Promise<void>) | null = null;
+  private subscriptions: (() => Promise<void>)[] = [];
   private entitiesOf: HomeAssistant["entities"];
   private entityIds = new Map<string, Record<string, string>>();
   private cameraEntities = "";
@@ -95,8 +95,11 @@ export class Feed extends EventTarget {
     }
     if (hass.entities !== this.entitiesOf) {
       const known = this.cameraEntities;
+      const first = !this.entitiesOf;
       this.findEntities();
-      if (this.live && known !== this.cameraEntities) {
+      if (first) {
+        this.tell("changed");
+      } else if (this.live && known !== this.cameraEntities) {
         // One was claimed, renamed or removed
         void this.loadCameras().catch(() => undefined);
       }
@@ -134,6 +137,10 @@ export class Feed extends EventTarget {
 
   /** The last picture; it is loaded again only when the camera has done something since. */
   public picture(camera: Camera): Picture | null {
+    if (!this.entitiesOf) {
+      // Without its entities a camera's version would be another one a moment later
+      return null;
+    }
     const ids = this.entityIds.get(camera.id) ?? {};
     const parts = ["camera", "status"].map((key) => {
       const state = ids[key] ? this.hass.states[ids[key]] : undefined;
@@ -220,11 +227,9 @@ export class Feed extends EventTarget {
         // Resubscribing is done here: right after a restart it would be refused, once and for all.
         { resubscribe: false },
       );
-      if (attempt !== this.attempt) {
-        void unsubscribe().catch(() => undefined);
+      if (!this.keeps(attempt, unsubscribe)) {
         return;
       }
-      this.unsubscribe = unsubscribe;
       await this.loadCameras();
       if (attempt !== this.attempt) {
         return;
@@ -232,7 +237,7 @@ export class Feed extends EventTarget {
       this.live = true;
       this.delay = RETRY_FIRST;
       this.tell("ready");
-      await this.seen.load(this.hass).catch(() => undefined);
+      this.keeps(attempt, await this.seen.follow(this.hass).catch(() => null));
     } catch {
       if (attempt === this.attempt && this.users) {
         this.lost();
@@ -259,10 +264,21 @@ export class Feed extends EventTarget {
     }
   }
 
+  /** Keep what ends a subscription, unless it came too late. */
+  private keeps(attempt: number, unsubscribe: (() => Promise<void>) | null): boolean {
+    const current = attempt === this.attempt;
+    if (unsubscribe && current) {
+      this.subscriptions.push(unsubscribe);
+    } else {
+      void unsubscribe?.().catch(() => undefined);
+    }
+    return current;
+  }
+
   private drop(): void {
-    const unsubscribe = this.unsubscribe;
-    this.unsubscribe = null;
-    void unsubscribe?.().catch(() => undefined);
+    for (const unsubscribe of this.subscriptions.splice(0)) {
+      void unsubscribe().catch(() => undefined);
+    }
   }
 
   private close(): void {
@@ -299,7 +315,7 @@ export class Feed extends EventTarget {
   private reconnected = (): void => {
     this.delay = RETRY_FIRST;
     // The server forgot the subscription with the connection
-    this.unsubscribe = null;
+    this.subscriptions = [];
     void this.connect();
   };
 

@@ -18,17 +18,39 @@ export class Seen {
   public version = 0;
   private stored: Stored = { until: now() - DAY, ids: {} };
   private timer: number | undefined;
+  private known = false;
 
   public constructor(private readonly changed: () => void) {}
 
-  public async load(hass: HomeAssistant): Promise<void> {
-    const { value } = await hass.callWS<{ value: Stored | null }>({
-      type: "frontend/get_user_data",
-      key: KEY,
-    });
-    if (value && this.timer === undefined) {
-      this.stored = { until: value.until ?? 0, ids: value.ids ?? {} };
+  /** Hear of what the user has looked at, on other devices as well; the returned function ends that. */
+  public follow(hass: HomeAssistant): Promise<() => Promise<void>> {
+    return hass.connection.subscribeMessage<{ value: Stored | null }>(
+      ({ value }) => this.take(value),
+      { type: "frontend/subscribe_user_data", key: KEY },
+      { resubscribe: false },
+    );
+  }
+
+  /** Nothing that was seen becomes unseen: what is kept elsewhere is added to what is known here. */
+  private take(value: Stored | null): void {
+    const { until, ids } = this.stored;
+    const later = this.known ? Math.max(until, value?.until ?? 0) : (value?.until ?? until);
+    const added = Object.keys(value?.ids ?? {}).some((id) => !(id in ids));
+    this.known = true;
+    if (later !== until || added) {
+      this.keep(later, { ...value?.ids, ...ids });
       this.note();
+    }
+  }
+
+  private keep(until: number, ids: Stored["ids"]): void {
+    const entries = Object.entries(ids).sort(([, one], [, two]) => one - two);
+    if (entries.length > MOST) {
+      // What is older than the oldest that is still kept counts as seen
+      const kept = entries.slice(entries.length - MOST);
+      this.stored = { until: Math.max(until, kept[0][1]), ids: Object.fromEntries(kept) };
+    } else {
+      this.stored = { until, ids };
     }
   }
 
@@ -41,15 +63,8 @@ export class Seen {
     if (!news.length) {
       return;
     }
-    for (const event of news) {
-      this.stored.ids[event.id] = event.start;
-    }
-    const entries = Object.entries(this.stored.ids).sort(([, one], [, two]) => one - two);
-    if (entries.length > MOST) {
-      // What is older than the oldest that is still kept counts as seen
-      const kept = entries.slice(entries.length - MOST);
-      this.stored = { until: kept[0][1], ids: Object.fromEntries(kept) };
-    }
+    const ids = Object.fromEntries(news.map((event) => [event.id, event.start]));
+    this.keep(this.stored.until, { ...this.stored.ids, ...ids });
     this.note();
     window.clearTimeout(this.timer);
     this.timer = window.setTimeout(() => {

@@ -17,6 +17,21 @@ export type StageSource =
   | { kind: "clip"; event: RecordedEvent }
   | { kind: "group"; event: RecordedEvent; events: readonly RecordedEvent[] };
 
+/** What a stage that is made again goes on with. */
+export interface StageMemory {
+  panel: Stage["_panel"];
+  problem: string | null;
+  rate: number;
+  paused: boolean;
+  draft: Draft;
+}
+
+/** What is being written and not saved yet. */
+interface Draft {
+  labels?: string;
+  note?: string;
+}
+
 /** What is watched: the live picture, a clip, or several at once; with all that one can do with it. */
 export class Stage extends LitElement {
   static properties = {
@@ -47,6 +62,8 @@ export class Stage extends LitElement {
   canZones = false;
   from = 0;
   scrubbing = false;
+  /** What the stage before this one showed; taken once. */
+  inherited: StageMemory | null = null;
   _panel: "none" | "edit" | "delete" = "none";
   _paused = true;
   _rate = 1;
@@ -54,6 +71,9 @@ export class Stage extends LitElement {
   _busy = false;
   _problem: string | null = null;
   _stream: { camera: string; url: string } | null = null;
+
+  private draft: Draft = {};
+  private held = false;
 
   static styles = [
     controls,
@@ -87,16 +107,30 @@ export class Stage extends LitElement {
         z-index: 1;
         top: 8px;
         inset-inline-start: 8px;
-        max-width: calc(100% - 32px);
+        display: flex;
+        align-items: center;
+        box-sizing: border-box;
+        max-width: calc(100% - 16px);
         padding: 2px 8px;
         border-radius: 10px;
         background: rgb(0 0 0 / 65%);
         color: #fff;
         font-size: 13px;
+        white-space: nowrap;
         pointer-events: none;
       }
+      .caption span {
+        overflow: hidden;
+        text-overflow: ellipsis;
+      }
+      .caption .name {
+        /* A long name gives way before the state does. */
+        flex: 0 100 auto;
+        min-width: 3em;
+      }
       .dot {
-        display: inline-block;
+        flex: none;
+        margin-inline-start: 6px;
         width: 8px;
         height: 8px;
         border-radius: 4px;
@@ -181,9 +215,23 @@ export class Stage extends LitElement {
         this._panel = "none";
         this._problem = null;
         this._at = this.from;
+        this.draft = {};
+        this.held = false;
       }
     }
+    if (this.inherited) {
+      const { panel, problem, rate, paused, draft } = this.inherited;
+      [this._panel, this._problem, this._rate] = [panel, problem, rate];
+      this._paused = this.held = paused;
+      this.draft = draft;
+      this.inherited = null;
+    }
     this.findStream();
+  }
+
+  public get memory(): StageMemory {
+    const { _panel: panel, _problem: problem, _rate: rate, _paused: paused, draft } = this;
+    return { panel, problem, rate, paused, draft };
   }
 
   /** Keep the address of a live stream while it runs: its token changes, the stream goes on. */
@@ -265,7 +313,7 @@ export class Stage extends LitElement {
       await work();
       this._panel = "none";
     } catch (error) {
-      this._problem = errorText(error);
+      this._problem = await errorText(this.feed.hass, this.texts, error);
     } finally {
       this._busy = false;
     }
@@ -362,7 +410,7 @@ export class Stage extends LitElement {
       return html`<magicpi-clip-player
           .feed=${this.feed}
           .from=${this.from}
-          .playing=${!this.scrubbing}
+          .playing=${!this.scrubbing && !this.held}
           .event=${source.event}
           .texts=${texts}
           .formats=${formats}
@@ -377,13 +425,13 @@ export class Stage extends LitElement {
             }
           }}
         ></magicpi-clip-player>
-        <span class="caption">${name}</span>`;
+        <span class="caption"><span>${name}</span></span>`;
     }
     if (source.kind === "live") {
       const camera = this.feed.camera(source.camera);
       return camera ? this.renderLive(camera) : nothing;
     }
-    return html`<span class="caption">${texts.get("no_event_here")}</span>`;
+    return html`<span class="caption"><span>${texts.get("no_event_here")}</span></span>`;
   }
 
   private renderLive(camera: Camera) {
@@ -416,7 +464,8 @@ export class Stage extends LitElement {
           : nothing
       }
       <span class="caption">
-        ${[camera.name, ...said].filter(Boolean).join(" · ")}
+        <span class="name">${camera.name}</span>
+        <span>${said.filter(Boolean).map((fact) => `\u00a0· ${fact}`)}</span>
         ${info.streaming ? html`<i class="dot"></i>` : nothing}
       </span>
     `;
@@ -527,6 +576,7 @@ export class Stage extends LitElement {
                 texts.get("label"),
                 () => {
                   this._panel = this._panel === "edit" ? "none" : "edit";
+                  this.draft = {};
                 },
                 { pressed: this._panel === "edit" },
               )}`
@@ -551,6 +601,11 @@ export class Stage extends LitElement {
     `;
   }
 
+  private written = (input: Event): void => {
+    const { name, value } = input.target as HTMLInputElement;
+    this.draft[name as keyof Draft] = value;
+  };
+
   private renderPanel() {
     const { event, texts } = this;
     if (!event || this._panel === "none") {
@@ -573,8 +628,15 @@ export class Stage extends LitElement {
       </div>`;
     }
     return html`<div class="panel" role="group" aria-label=${texts.get("label")}>
-      <label>${texts.get("labels")} <input name="labels" .value=${event.labels.join(", ")} /></label>
-      <label>${texts.get("note")} <textarea name="note" rows="1" .value=${event.description ?? ""}></textarea></label>
+      <label
+        >${texts.get("labels")}
+        <input name="labels" .value=${this.draft.labels ?? event.labels.join(", ")} @input=${this.written} />
+      </label>
+      <label
+        >${texts.get("note")}
+        <textarea name="note" rows="1" .value=${this.draft.note ?? event.description ?? ""} @input=${this.written}>
+        </textarea>
+      </label>
       <span class="ends">
         <button ?disabled=${this._busy} @click=${() => void this.save(event)}>${texts.get("save")}</button>
         ${cancel}

@@ -1,4 +1,4 @@
-import { fetchEvents, type Notice } from "./api";
+import { errorText, fetchEvents, type Notice } from "./api";
 import { now } from "./clock";
 import type { Feed } from "./feed";
 import { DAY } from "./time";
@@ -45,7 +45,8 @@ export function merged(list: readonly RecordedEvent[], news: readonly RecordedEv
 export class EventStore {
   public lists = new Map<string, RecordedEvent[]>();
   public loading = false;
-  public error: unknown = null;
+  /** Why the last load failed, in words. */
+  public error: string | null = null;
   /** Milliseconds that the last load took, from asking to having all. */
   public loads = 0;
 
@@ -148,6 +149,12 @@ export class EventStore {
     return undefined;
   }
 
+  /** Whether an event would be in the lists if it were there. */
+  public covers(event: RecordedEvent): boolean {
+    const { range } = this;
+    return range !== null && this.lists.has(event.camera) && event.start <= range.end && event.end >= range.start;
+  }
+
   /** The stretch that is missing, and whether it replaces all that is there. */
   private missing(): { span: Span; replaces: boolean } | null {
     const { range, wanted } = this;
@@ -206,9 +213,10 @@ export class EventStore {
         }
       }
     } catch (error) {
+      const words = await errorText(this.feed.hass, this.feed.texts!, error);
       if (run === this.run) {
         this.loading = false;
-        this.error = error;
+        this.error = words;
         this.changed();
         this.retry = window.setTimeout(() => void this.load(), this.delay);
         this.delay = Math.min(RETRY_MOST, this.delay * 2);

@@ -15,6 +15,8 @@ function cameras(config: StrategyConfig, hass: HomeAssistant): string[] {
   return Object.values(hass.entities ?? {})
     .filter((entity) => entity.platform === "magicpi_nvr" && entity.entity_id.startsWith("camera."))
     .map((entity) => entity.entity_id)
+    // The registry lists those that the user has no right to, the states do not
+    .filter((id) => hass.states[id])
     .filter((id) => !config.entities?.length || config.entities.includes(id))
     .sort((one, two) => name(one).localeCompare(name(two)));
 }

@@ -1,18 +1,20 @@
 import { css, html, LitElement, nothing, type PropertyValues } from "lit";
 import { repeat } from "lit/directives/repeat.js";
-import { errorText, fetchZones, type Notice } from "./api";
+import { fetchZones, type Notice } from "./api";
 import { type Choices, renderChips } from "./chips";
 import { now } from "./clock";
 import { loadDateInput } from "./date-picker";
 import { Feed } from "./feed";
 import { CHECK_IN, CONTINUOUS, FilteredLists, type Filters, NO_FILTERS, NOTHING_SEEN, type Shown } from "./filters";
 import { pickerName, type Texts } from "./localize";
-import type { Stage, StageSource } from "./stage";
+import { inherit, leave } from "./resume";
+import type { Stage, StageMemory, StageSource } from "./stage";
 import { EventStore, lastStarting } from "./store";
 import { controls } from "./styles";
 import { DAY, daySpan, type Formats, formatsOf, HOUR, localDate, localInstant, readClock, shiftDate, ticks } from "./time";
 import type { RowMoment } from "./timeline-row";
-import type { Camera, CardConfig, HomeAssistant, RecordedEvent, Span } from "./types";
+import type { ZoneEditor } from "./zone-editor";
+import type { Camera, CardConfig, HomeAssistant, RecordedEvent, Span, Zone } from "./types";
 import { labels as labelsOf } from "./words";
 import { fixed, length, moved, panned, recent, revealed, type Viewport, within, zoomed } from "./viewport";
 
@@ -25,6 +27,19 @@ const KEPT = 2 * DAY;
 const LABELS = 12;
 
 type Mode = "recent" | "day" | "week";
+
+/** What a card that is made again goes on with. */
+interface Memory {
+  mode: Mode;
+  port: Viewport;
+  source: StageSource;
+  cursor: number | null;
+  filters: Filters;
+  unfolded: boolean;
+  editing: string | null;
+  stage: StageMemory | null;
+  zones: Zone[] | null;
+}
 
 /** The cameras on lines, with the clip or the live picture above them. */
 class MagicPiTimelineCard extends LitElement {
@@ -68,6 +83,7 @@ class MagicPiTimelineCard extends LitElement {
   private loadTimer: number | undefined;
   private scrubbing = false;
   private from = 0;
+  private inherited: Memory | null = null;
   private width = new ResizeObserver(() => this.requestUpdate());
 
   static getConfigForm() {
@@ -134,6 +150,9 @@ class MagicPiTimelineCard extends LitElement {
     this.width.disconnect();
     window.clearTimeout(this.scrub);
     window.clearTimeout(this.loadTimer);
+    if (this.store && !this.feed!.live) {
+      leave(this.place, this.memory);
+    }
     this.store?.stop();
     this.feed?.removeEventListener("changed", this.changed);
     this.feed?.removeEventListener("ready", this.ready);
@@ -149,13 +168,18 @@ class MagicPiTimelineCard extends LitElement {
     if (!feed || this.release || !this.isConnected) {
       return;
     }
+    if (!this.store) {
+      inherit<Memory>(this.place, (memory) => this.goOn(memory));
+    }
     this.store ??= new EventStore(
       feed,
       () => this.requestUpdate(),
-      () =>
+      () => {
+        this.settle();
         void this.updateComplete.then(() =>
           this.dispatchEvent(new CustomEvent("magicpi-timeline-loaded", { bubbles: true, composed: true })),
-        ),
+        );
+      },
     );
     feed.addEventListener("changed", this.changed);
     feed.addEventListener("ready", this.ready);
@@ -167,6 +191,35 @@ class MagicPiTimelineCard extends LitElement {
     if (feed.live) {
       this.ready();
     }
+  }
+
+  /** Which card this is, to the one that takes its place. */
+  private get place(): string {
+    return location.pathname + JSON.stringify(this._config);
+  }
+
+  private get memory(): Memory {
+    const editor = this.renderRoot.querySelector<ZoneEditor>("magicpi-zone-editor");
+    return {
+      mode: this._mode,
+      port: this._port,
+      source: this._source,
+      cursor: this._cursor,
+      filters: this._filters,
+      unfolded: this._unfolded,
+      editing: this._editing,
+      stage: this.stage?.memory ?? null,
+      zones: editor?.memory ?? null,
+    };
+  }
+
+  private goOn(memory: Memory): void {
+    [this._mode, this._port, this._source] = [memory.mode, memory.port, memory.source];
+    [this._cursor, this._filters] = [memory.cursor, memory.filters];
+    [this._unfolded, this._editing] = [memory.unfolded, memory.editing];
+    this.from = memory.cursor ?? 0;
+    this.inherited = memory;
+    this.store?.want(this.wanted());
   }
 
   private changed = (): void => {
@@ -194,15 +247,29 @@ class MagicPiTimelineCard extends LitElement {
     const notice = (event as CustomEvent<Notice>).detail;
     this.store!.noticed(notice);
     if ("event" in this._source && this._source.event.id === notice.event.id) {
-      if (notice.type === "event_deleted") {
-        this.stopClip();
-      } else if (this._source.kind === "clip") {
-        this._source = { kind: "clip", event: notice.event };
-      } else if (this._source.kind === "group") {
-        this._source = { ...this._source, event: notice.event };
-      }
+      this.reopen(notice.type === "event_deleted" ? null : notice.event);
     }
   };
+
+  /** Take what is open as it is now; null = it is gone. */
+  private reopen(event: RecordedEvent | null): void {
+    if (!event) {
+      this.stopClip();
+    } else if (this._source.kind === "clip") {
+      this._source = { kind: "clip", event };
+    } else if (this._source.kind === "group") {
+      this._source = { ...this._source, event };
+    }
+  }
+
+  /** What is open may have changed or gone while no news came. */
+  private settle(): void {
+    const open = "event" in this._source ? this._source.event : null;
+    const known = open && this.store!.find(open.id);
+    if (open && known !== open && (known || this.store!.covers(open))) {
+      this.reopen(known ?? null);
+    }
+  }
 
   private tick = (): void => {
     const at = now();
@@ -477,6 +544,12 @@ class MagicPiTimelineCard extends LitElement {
     return Boolean(this._config) && (changed.size === 0 || Boolean(this.feed));
   }
 
+  protected updated(): void {
+    if (this.feed?.texts) {
+      this.inherited = null;
+    }
+  }
+
   protected render() {
     this.renders++;
     const { feed } = this;
@@ -491,6 +564,7 @@ class MagicPiTimelineCard extends LitElement {
             .feed=${feed}
             .camera=${this.camera(this._editing)}
             .texts=${texts}
+            .inherited=${this.inherited?.zones ?? null}
             @zones-close=${() => {
               this._editing = null;
             }}
@@ -505,7 +579,11 @@ class MagicPiTimelineCard extends LitElement {
           ${renderChips(this._filters, this.choices(), texts, (filters) => {
             this._filters = filters;
           })}
-          ${feed.cameras?.length === 0 ? html`<p class="hint">${texts.get("no_cameras")}</p>` : nothing}
+          ${
+            feed.cameras && !cameras.length
+              ? html`<p class="hint">${texts.get(feed.cameras.length ? "no_camera" : "no_cameras")}</p>`
+              : nothing
+          }
           ${cameras.length ? this.renderRows() : nothing}
           ${feed.cameras ? html`<p class="hint" role="status">${this.status()}</p>` : nothing}
         </div>
@@ -522,6 +600,7 @@ class MagicPiTimelineCard extends LitElement {
       : event && JSON.stringify(this.camera(event.camera));
     return html`<magicpi-stage
       .feed=${this.feed}
+      .inherited=${this.inherited?.stage ?? null}
       .from=${this.from}
       .scrubbing=${this.scrubbing}
       .source=${source}
@@ -586,7 +665,7 @@ class MagicPiTimelineCard extends LitElement {
       return texts.get("waiting");
     }
     if (store!.error) {
-      return texts.get("failed", { error: errorText(store!.error) });
+      return texts.get("failed", { error: store!.error });
     }
     if (store!.loading || !feed!.cameras) {
       return texts.get("loading");

@@ -43,7 +43,13 @@ export interface HomeAssistant {
   themes?: { darkMode?: boolean; theme?: string };
   connection: Connection;
   callWS<T>(message: Record<string, unknown>): Promise<T>;
-  callService(domain: string, action: string, data: Record<string, unknown>): Promise<unknown>;
+  callService(
+    domain: string,
+    action: string,
+    data: Record<string, unknown>,
+    target?: undefined,
+    notifyOnError?: boolean,
+  ): Promise<unknown>;
   hassUrl(path: string): string;
   fetchWithAuth(path: string, init?: RequestInit): Promise<Response>;
   loadBackendTranslation(category: string, integration: string): Promise<Localize>;

@@ -35,6 +35,9 @@ export class ZoneEditor extends LitElement {
   _problem: string | null = null;
   _busy = false;
 
+  /** Zones that were being drawn when this was made again; taken once. */
+  inherited: Zone[] | null = null;
+
   private dragged: number | null = null;
 
   static styles = [
@@ -117,11 +120,19 @@ export class ZoneEditor extends LitElement {
     void this.load();
   }
 
+  public get memory(): Zone[] | null {
+    return this._zones;
+  }
+
   private async load(): Promise<void> {
+    if (this.inherited) {
+      this._zones = this.inherited;
+      return;
+    }
     try {
       this._zones = (await fetchZones(this.feed.hass, this.camera.id)) ?? [];
     } catch (error) {
-      this._problem = errorText(error);
+      this._problem = await errorText(this.feed.hass, this.texts, error);
     }
   }
 
@@ -169,14 +180,25 @@ export class ZoneEditor extends LitElement {
     } else if (event.key === "Delete" || event.key === "Backspace") {
       event.preventDefault();
       this.removePoint(index);
+    } else if (event.key === "+") {
+      this.doublePoint(index);
     }
+  }
+
+  /** Put a point halfway to the next one. */
+  private doublePoint(index: number): void {
+    this.change((points) => {
+      const [one, two] = [points[index], points[(index + 1) % points.length]];
+      const middle: [number, number] = [clamp((one[0] + two[0]) / 2), clamp((one[1] + two[1]) / 2)];
+      return [...points.slice(0, index + 1), middle, ...points.slice(index + 1)];
+    });
   }
 
   private removePoint(index: number): void {
     this.change((points) => (points.length > LEAST_POINTS ? points.filter((_, at) => at !== index) : points));
   }
 
-  /** A double click puts a point into the nearest side. */
+  /** A double click, or tap, puts a point into the nearest side. */
   private addPoint(event: MouseEvent): void {
     if (!this._zones?.length) {
       return;
@@ -222,7 +244,7 @@ export class ZoneEditor extends LitElement {
       await saveZones(this.feed.hass, this.camera.id, this._zones!);
       this.close();
     } catch (error) {
-      this._problem = errorText(error);
+      this._problem = await errorText(this.feed.hass, this.texts, error);
     } finally {
       this._busy = false;
     }
@@ -262,6 +284,10 @@ export class ZoneEditor extends LitElement {
               class="point"
               style="left:${point[0] * 100}%;top:${point[1] * 100}%"
               aria-label=${texts.get("zone_point", { number: index + 1 })}
+              @dblclick=${(event: MouseEvent) => {
+                event.stopPropagation();
+                this.removePoint(index);
+              }}
               @pointerdown=${(event: PointerEvent) => this.grab(event, index)}
               @keydown=${(event: KeyboardEvent) => this.key(event, index)}
             ></button>`,

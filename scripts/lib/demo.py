@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 import json
 import os
@@ -28,6 +28,7 @@ from home_assistant import (
     wait_until,
 )
 from integration_setup import DOMAIN, claim, claimed, discovered, entities_of
+from scenery import NumberedFilm, film, front_door, parcel
 from virtual_camera import SourceError, read_frame_number
 
 NAME = "Front door"
@@ -92,9 +93,21 @@ class Demo:
 
     async def run(self) -> None:
         """Show the main job; then stay up, unless it is to end."""
+        async with self.shown() as (hass, camera):
+            took = time.monotonic() - self.steps.begin
+            print(f"\nThe main job works, from end to end, in {took:.0f} s.\n")
+            print(f"  the clip       {self.clip['path']}")
+            if not self.options.once:
+                await self._stay_up(hass, camera)
+
+    @asynccontextmanager
+    async def shown(self) -> AsyncGenerator[tuple[HomeAssistantProcess, DemoCamera]]:
+        """Show the main job step by step; what it made stays until the end."""
         async with AsyncExitStack() as stack:
+            # Drawn while Home Assistant starts
+            pictures = asyncio.create_task(asyncio.to_thread(film, front_door, parcel))
             hass = await self._start_home_assistant(stack)
-            camera = await self._switch_camera_on(stack)
+            camera = await self._switch_camera_on(stack, await pictures)
             flow = await self._see_discovered(hass, camera)
             await self._claim(hass, camera, flow)
             await self._set_while_asleep(hass, camera)
@@ -103,11 +116,7 @@ class Demo:
             await self._see_listed(hass)
             await self._see_asleep(hass, camera)
             await self._make_dashboard(hass)
-            took = time.monotonic() - self.steps.begin
-            print(f"\nThe main job works, from end to end, in {took:.0f} s.\n")
-            print(f"  the clip       {self.clip['path']}")
-            if not self.options.once:
-                await self._stay_up(hass, camera)
+            yield hass, camera
 
     async def _start_home_assistant(
         self, stack: AsyncExitStack
@@ -131,14 +140,16 @@ class Demo:
             tell(f"version {version} at {hass.base_url}")
         return hass
 
-    async def _switch_camera_on(self, stack: AsyncExitStack) -> DemoCamera:
+    async def _switch_camera_on(
+        self, stack: AsyncExitStack, pictures: Sequence[bytes]
+    ) -> DemoCamera:
         with self.steps.step("the camera is in setup mode") as tell:
             address = self.options.advertise or own_address()
             camera = await stack.enter_async_context(
                 demo_camera(
                     self.options.camera,
                     address,
-                    self.options.source,
+                    self.options.source or NumberedFilm(pictures),
                     self.options.folder,
                 )
             )

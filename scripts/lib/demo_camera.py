@@ -15,7 +15,7 @@ from firmware_camera import (
     build_firmware,
     render_pictures,
 )
-from virtual_camera import LifeEvent, SentFrame, VirtualCamera, open_source
+from virtual_camera import FrameSource, LifeEvent, SentFrame, VirtualCamera, open_source
 
 PICTURES = 600
 
@@ -177,17 +177,20 @@ class FirmwareDemoCamera:
 
 @asynccontextmanager
 async def demo_camera(
-    kind: str, address: str, source: str | None, folder: Path
+    kind: str, address: str, source: FrameSource | str, folder: Path
 ) -> AsyncGenerator[DemoCamera]:
-    """Build a camera that is announced at an address of this machine; end it at the end."""
+    """Build a camera that is announced at an address of this machine; end it at the end.
+
+    Of what is no path the firmware makes its own pictures.
+    """
     camera: DemoCamera
     if kind == "firmware":
         binary = await build_firmware()
-        if source is None:
+        if isinstance(source, str):
+            pictures = Path(source)
+        else:
             pictures = folder / "pictures"
             await asyncio.to_thread(render_pictures, pictures, PICTURES)
-        else:
-            pictures = Path(source)
         camera_id = "02:4D:50:00:00:01"
         camera = FirmwareDemoCamera(
             FirmwareCamera(
@@ -206,7 +209,7 @@ async def demo_camera(
     zeroconf = AsyncZeroconf(interfaces=[address])
     camera = PythonDemoCamera(
         VirtualCamera(
-            source=open_source(source),
+            source=open_source(source) if isinstance(source, str) else source,
             http_bind=address,
             zeroconf=zeroconf,
             advertise_addresses=(address,),

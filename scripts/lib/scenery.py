@@ -1,11 +1,14 @@
 """Two places to film, drawn at run time: a front door to which somebody brings a parcel, a garden with a cat."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from io import BytesIO
 import math
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
+
+from virtual_camera import Shot, draw_number
 
 WIDTH, HEIGHT = 800, 600
 SCALE = 2  # drawn larger, so that edges are smooth
@@ -294,3 +297,25 @@ def film(place: Place, visit: Visit, frames: int = FRAMES) -> list[bytes]:
         )
         pictures.append(out.getvalue())
     return pictures
+
+
+class NumberedFilm:
+    """What a camera sees of a film: over and over, each picture with its number burned in."""
+
+    def __init__(self, pictures: Sequence[bytes]) -> None:
+        """Take the film's JPEGs."""
+        self._pictures = pictures
+
+    async def frame(self, shot: Shot) -> bytes:
+        """Return one JPEG, drawn outside of the event loop."""
+        return await asyncio.to_thread(self._draw, shot.number)
+
+    def _draw(self, number: int) -> bytes:
+        image = Image.open(BytesIO(self._pictures[number % len(self._pictures)]))
+        draw_number(ImageDraw.Draw(image), *image.size, number)
+        out = BytesIO()
+        image.save(out, "JPEG", quality=82, subsampling=1)
+        return out.getvalue()
+
+    async def close(self) -> None:
+        """Hold nothing."""

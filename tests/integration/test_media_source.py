@@ -547,7 +547,10 @@ async def test_readable_errors(
 
 
 async def test_picture_of_hours_and_days(
-    clip: Event, installation: Installation, hass: HomeAssistant
+    clip: Event,
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
 ) -> None:
     """An hour and a day show a picture of what happened then, not the camera's newest."""
     models = pytest.importorskip("homeassistant.components.media_source.models")
@@ -558,12 +561,22 @@ async def test_picture_of_hours_and_days(
     at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
     path = await installation.nvr.recordings.library.thumbnail(event.id)
     assert path
+    client = await hass_client()
+    (day,) = (await browse(hass, f"camera/{FOLDER}")).children
+    for node in (
+        day,
+        *(await browse(hass, day.identifier)).children,
+        *(await browse(hass, f"clips/{FOLDER}/{at:%Y-%m-%d}")).children,
+    ):
+        response = await client.get(node.thumbnail)
+        assert await response.read() == path.read_bytes(), node.title
     for identifier, found in (
         (f"hour/{FOLDER}/{at:%Y-%m-%d}/{at:%H}", True),
         (f"day/{FOLDER}/{at:%Y-%m-%d}", True),
         (f"whole_day/{FOLDER}/{at:%Y-%m-%d}", True),
         (f"hour/{FOLDER}/2020-01-01/{at:%H}", False),
         (f"day/{FOLDER}/2020-01-01", False),
+        (f"day/{FOLDER}/9999-12-31", False),
     ):
         item = MediaSourceItem.from_uri(hass, f"{ROOT}/{identifier}", None)
         source = MagicPiMediaSource(hass)

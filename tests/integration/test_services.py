@@ -389,7 +389,10 @@ async def test_export(
     plain = Path(whole["path"]).read_bytes()
     drawn = await act(hass, "export_clip", event_id=event.id, time_stamp=True)
     assert drawn["duration"] == whole["duration"]
+    # Both are there, each under its own name
     assert Path(drawn["path"]).read_bytes() != plain
+    assert Path(whole["path"]).read_bytes() == plain
+    assert (await client.get(drawn["url"])).status == 200
     target = installation.media / "mine" / "clip.mp4"
     answer = await act(hass, "export_clip", event_id=event.id, filename=str(target))
     assert answer["url"] is None

@@ -24,6 +24,7 @@ from custom_components.magicpi_nvr.views import (
     hour_clip_url,
     picture_url,
     range_clip_url,
+    span_picture_url,
     timelapse_url,
 )
 from homeassistant.core import HomeAssistant
@@ -96,7 +97,13 @@ async def test_pictures(
     """Thumbnails and last pictures are JPEGs."""
     event = the_event(installation)
     client = await hass_client()
-    for url in (event_thumbnail_url(event.id), picture_url(CAMERA_ID)):
+    at = dt_util.as_local(dt_util.utc_from_timestamp(event.start_ms / 1000))
+    for url in (
+        event_thumbnail_url(event.id),
+        picture_url(CAMERA_ID),
+        span_picture_url(CAMERA_ID, f"{at:%Y-%m-%d}"),
+        span_picture_url(CAMERA_ID, f"{at:%Y-%m-%d}", f"{at:%H}"),
+    ):
         response = await client.get(url)
         assert response.status == 200
         assert response.headers["Content-Type"] == "image/jpeg"
@@ -208,6 +215,13 @@ EVENT = "aabbccddee01-00000001-1"
         (f"thumbnail/{EVENT}", 404),
         ("thumbnail/nothing", 400),
         ("picture/AA-BB-CC-DD-EE-99", 404),
+        (f"picture/{FOLDER}/2026-11-22", 404),
+        (f"picture/{FOLDER}/2026-11-22/08-2", 404),
+        (f"picture/{FOLDER}/2026-11-22/24", 400),
+        (f"picture/{FOLDER}/2026-11-22/x", 400),
+        (f"picture/{FOLDER}/2026-02-30", 400),
+        (f"picture/{FOLDER}/9999-12-31", 400),
+        (f"picture/{FOLDER}/today", 400),
         ("picture/..%2fca.pem", 400),
         (f"export/{FOLDER}_nothing.mp4", 404),
         (f"export/{FOLDER}%2f..%2fx.mp4", 400),
@@ -261,6 +275,7 @@ async def test_rights(
         range_clip_url(CAMERA_ID, event.start_ms, event.end_ms),
         event_thumbnail_url(event.id),
         picture_url(CAMERA_ID),
+        span_picture_url(CAMERA_ID, f"{dt_util.now():%Y-%m-%d}"),
         export_url(export.name),
         f"{BASE}/recordings?camera={FOLDER}",
     )

@@ -7,7 +7,7 @@ from .boot import Counters, SentFrame
 from .camera import VirtualCamera
 from .life import LifeEvent, State
 from .options import Options
-from .pictures import RESOLUTIONS, make_picture, read_frame_number
+from .pictures import RESOLUTIONS, draw_number, make_picture, read_frame_number
 from .sources import (
     FaultySource,
     FrameSource,
@@ -34,6 +34,7 @@ __all__ = [
     "State",
     "VideoSource",
     "VirtualCamera",
+    "draw_number",
     "make_picture",
     "open_source",
     "read_frame_number",

@@ -207,6 +207,19 @@ def pillow_quality(jpeg_quality: int) -> int:
     return round(100 - percent / 2 if percent <= 100 else 5000 / percent)
 
 
+def draw_number(
+    draw: ImageDraw.ImageDraw, width: int, height: int, number: int
+) -> None:
+    """Burn a frame number into a picture."""
+    left, top, block = strip_geometry(width, height)
+    # Where JPEG's blocks end, the edge costs nothing.
+    draw.rectangle((0, (top - block // 4) // 8 * 8, width, height), fill=(0, 0, 0))
+    for at, white in enumerate(strip_bits(number)):
+        if white:
+            x = left + at * block
+            draw.rectangle((x, top, x + block - 1, height), fill=(255, 255, 255))
+
+
 def make_picture(
     number: int,
     *,
@@ -224,13 +237,8 @@ def make_picture(
     image = grounds[number % len(grounds)].copy()
     draw = ImageDraw.Draw(image)
     _draw_visitor(draw, width, height, (number % 97) / 97)
-    left, top, block = strip_geometry(width, height)
-    # Where JPEG's blocks end, the edge costs nothing.
-    draw.rectangle((0, (top - block // 4) // 8 * 8, width, height), fill=(0, 0, 0))
-    for at, white in enumerate(strip_bits(number)):
-        if white:
-            x = left + at * block
-            draw.rectangle((x, top, x + block - 1, height), fill=(255, 255, 255))
+    draw_number(draw, width, height, number)
+    block = strip_geometry(width, height)[2]
     text = (
         f"{caption}  {when or datetime.now():%Y-%m-%d %H:%M:%S.%f}"[:-3]
         + f"  #{number}"

@@ -101,7 +101,7 @@ async def test_card_in_firefox(seeded: SeededInstallation, card: FirefoxCard) ->
     await card.ask("card.stage.pause();")
     at = await card.ask("return all('video')[0].currentTime;")
     press = "all('magicpi-stage')[0].shadowRoot.querySelector('[aria-label=\"{}\"]').click();"
-    await card.ask(press.format("One picture on"))
+    await card.ask(press.format("Next picture"))
     await card.until(f"all('video')[0].currentTime > {at}", "the next picture")
     stepped = await card.ask("return all('video')[0].currentTime;")
     assert stepped - at < 0.5

@@ -278,6 +278,8 @@ class Clips:
         else:
             when = f"{to_local(segments[0].start_ms, zone):%Y-%m-%d_%H-%M-%S}"
         lapse = "" if spec.timelapse is None else f"_{spec.timelapse:g}x"
+        if spec.check_ins:
+            lapse += "_check-ins"
         return f"{name}_{when}{lapse}.mp4"
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 import hmac
+from math import inf
 import secrets
 from typing import Final
 
@@ -42,19 +44,20 @@ async def send(
     response = web.StreamResponse(headers=headers)
     if viewers is not None:
         viewers.add(viewer)
+    writing = _Writing()
     # Without a picture nothing is written, and who leaves is not seen
-    gone = asyncio.create_task(_until_gone(request, viewer))
+    gone = asyncio.create_task(_until_gone(request, viewer, writing))
+    clock = asyncio.get_running_loop().time
     try:
         await response.prepare(request)
         while (data := await viewer.read()) is not None:
             for at in range(0, len(data), _CHUNK):
-                async with asyncio.timeout(STALL_S):
-                    await response.write(data[at : at + _CHUNK])
+                writing.since = clock()
+                await response.write(data[at : at + _CHUNK])
+            writing.since = inf
         await response.write_eof()
     except ConnectionError:
         pass
-    except TimeoutError:
-        _abort(request)
     finally:
         gone.cancel()
         if viewers is not None:
@@ -63,20 +66,26 @@ async def send(
     return response
 
 
-async def _until_gone(request: web.Request, viewer: Viewer) -> None:
-    """Close a viewer whose connection is gone, and cut off one that does not read to its end."""
+@dataclass(slots=True)
+class _Writing:
+    """What is being written, of the loop's time since when; inf = nothing."""
+
+    since: float = inf
+
+
+async def _until_gone(request: web.Request, viewer: Viewer, writing: _Writing) -> None:
+    """Close a viewer whose connection is gone, and cut off one that takes nothing, or does not read to its end."""
+    clock = asyncio.get_running_loop().time
     while (
         request.transport is not None
         and not request.transport.is_closing()
         and not viewer.is_closed
     ):
+        if clock() - writing.since > STALL_S:
+            request.transport.abort()
         await asyncio.sleep(_LOOK_S)
     viewer.close()
     await asyncio.sleep(_ENDING_S)
-    _abort(request)
-
-
-def _abort(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
 

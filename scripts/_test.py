@@ -7,6 +7,7 @@ With the oldest Home Assistant those run that can find a difference: see OLDEST_
 
 import argparse
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 import os
 from pathlib import Path
@@ -43,7 +44,6 @@ NOT_OLDEST_TESTS = (
 )
 RESULTS = ROOT / "test-results"
 BROWSER_TESTS = ROOT / "tests" / "browser"
-FUZZING = "Fuzzing"
 FUZZ_SECONDS = 20
 # Most tests wait for a camera's clock, so more of them run at a time.
 CPUS = os.cpu_count() or 2
@@ -203,26 +203,20 @@ def run_fuzz(out: IO[bytes] | None = None) -> Sum:
 def run_whole(newest: Tests, oldest: Tests) -> dict[str, Sum]:
     """Run all: beside the newest Home Assistant's what is not its own, which is shown afterwards."""
     results = {newest.title: Sum()}
-    with tempfile.TemporaryFile() as shown:
-
-        def run_beside() -> None:
-            parts = {
-                "Firmware": run_firmware,
-                oldest.title: oldest.run,
-                FUZZING: run_fuzz,
-            }
-            for title, part in parts.items():
-                shown.write(f"\n=== {title}\n".encode())
-                shown.flush()
-                results[title] = part(shown)
-
-        with ThreadPoolExecutor(1) as pool:
-            beside = pool.submit(run_beside)
-            heading(newest.title)
-            results[newest.title] = newest.run()
-            beside.result()
-        shown.seek(0)
-        sys.stdout.buffer.write(shown.read())
+    parts = {"Firmware": run_firmware, oldest.title: oldest.run, "Fuzzing": run_fuzz}
+    with ThreadPoolExecutor(2) as pool, ExitStack() as files:
+        beside = {}
+        for title, part in parts.items():
+            out = files.enter_context(tempfile.TemporaryFile())
+            beside[title] = out, pool.submit(part, out)
+        heading(newest.title)
+        results[newest.title] = newest.run()
+        for title, (out, running) in beside.items():
+            results[title] = running.result()
+            heading(title)
+            out.seek(0)
+            sys.stdout.buffer.write(out.read())
+            sys.stdout.flush()
     for tests in (newest, oldest):
         results[tests.title] = tests.run_again(results[tests.title])
     return results
@@ -271,7 +265,7 @@ def main() -> int:
             run([FIRMWARE_TESTS, "packages"])
             ignored = [f"--ignore={path}" for path in NOT_OLDEST_TESTS]
             results = run_whole(
-                tests(newest, f"--ignore={BROWSER_TESTS}", workers=CPUS + 3),
+                tests(newest, f"--ignore={BROWSER_TESTS}", workers=CPUS + 2),
                 tests(oldest, *OLDEST_TESTS, *ignored, workers=CPUS),
             )
         if options.browser and BROWSER_TESTS.is_dir():

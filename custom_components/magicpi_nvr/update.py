@@ -22,7 +22,6 @@ from .nvr.issues import ISSUE_UPDATE_FAILED
 
 PARALLEL_UPDATES = 0
 
-WAITING: Final = (OtaStep.PENDING, OtaStep.LOW_BATTERY)
 TRANSFERRING: Final = (OtaStep.DOWNLOADING, OtaStep.VERIFYING, OtaStep.INSTALLED)
 
 

@@ -14,19 +14,6 @@ WIDTH, HEIGHT = 800, 600
 FPS = 3
 SENSOR_NOISE = 6.0
 
-SCENES = (
-    "empty",
-    "noise",
-    "light",
-    "cloud",
-    "rain",
-    "branch",
-    "cat",
-    "person_30",
-    "person_60",
-    "person_late",
-)
-
 
 def film(
     scene: str, pictures: int = 24, *, fps: int = FPS, seed: int = 0

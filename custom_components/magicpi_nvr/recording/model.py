@@ -15,7 +15,6 @@ FLAG_PRE_ROLL = 1
 FLAG_STILL = 2
 FLAG_LAST = 4
 FLAG_WARMING_UP = 8
-FLAG_LOST_BEFORE = 16
 
 # One picture of a camera's timer wake: kept for films of weeks, and no event to a person
 REASON_CHECK_IN = "check_in"

@@ -8,7 +8,6 @@ import aiohttp
 
 from .link import PinnedContext
 
-MAX_ANSWER = 256 * 1024
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=15)
 
 

@@ -19,7 +19,6 @@ from yarl import URL
 from ..messages import Caps, decode_json, read_name
 from ..protocol import PROTOCOL_VERSION, ProtocolError, is_camera_id, is_mac
 
-CODE_LENGTH: Final = 16
 NONCE_BYTES: Final = 16
 IV_BYTES: Final = 12
 MAX_SETUP_BYTES: Final = 8 * 1024

@@ -94,10 +94,6 @@ class RemoteRows(Queries):
             )
         ]
 
-    def is_local(self, event: str) -> bool:
-        """Return whether anything of an event is in an hour file."""
-        return self._retry(lambda: self._is_local(event))
-
     def _is_local(self, event: str) -> bool:
         found = self.connection.execute(
             "SELECT 1 FROM segments WHERE event = ? LIMIT 1", (event,)

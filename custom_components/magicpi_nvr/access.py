@@ -1,7 +1,7 @@
 """Who asks, and who may see and change what: the rights of Home Assistant's users on the cameras' entities."""
 
 from collections.abc import Iterable
-from typing import Any, Final, cast
+from typing import Any, Final, Unpack, cast
 
 from homeassistant.auth.models import User
 from homeassistant.auth.permissions.const import (
@@ -22,7 +22,7 @@ from homeassistant.helpers.trace import trace_id_get
 
 from .const import DOMAIN
 from .nvr import Nvr, motion_as_dict
-from .recording import REASON_CHECK_IN, Event, EventPage, piece_end_ms
+from .recording import REASON_CHECK_IN, Event, EventFilter, EventPage, piece_end_ms
 
 # Pages that one request looks through for a user who may not see all cameras
 MAX_PAGES: Final = 20
@@ -113,14 +113,7 @@ async def async_events(
     cameras: Iterable[str] | None = None,
     limit: int,
     cursor: str | None = None,
-    start_ms: int | None = None,
-    end_ms: int | None = None,
-    protected: bool | None = None,
-    label: str | None = None,
-    zone: str | None = None,
-    nothing_seen: bool | None = False,
-    text: str | None = None,
-    continuous: bool | None = None,
+    **which: Unpack[EventFilter],
 ) -> EventPage:
     """Return a page of the events that a user may see, of some cameras or all, newest first.
 
@@ -131,20 +124,11 @@ async def async_events(
     one = next(iter(chosen)) if chosen is not None and len(chosen) == 1 else None
     if chosen is not None and not chosen:
         return EventPage((), None)
+    which.setdefault("nothing_seen", False)
     found: list[Event] = []
     for _ in range(MAX_PAGES):
         page = await nvr.recordings.library.events(
-            camera=one,
-            start_ms=start_ms,
-            end_ms=end_ms,
-            protected=protected,
-            label=label,
-            zone=zone,
-            nothing_seen=nothing_seen,
-            text=text,
-            continuous=continuous,
-            limit=limit - len(found),
-            cursor=cursor,
+            camera=one, limit=limit - len(found), cursor=cursor, **which
         )
         found += [
             event

@@ -88,6 +88,21 @@ def with_nvr(
     return handle
 
 
+@callback
+def _may_read(
+    hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
+) -> bool:
+    """Say whether the user may see the camera; if not, that is the answer."""
+    if may(hass, connection.user, msg["camera_id"], POLICY_READ):
+        return True
+    connection.send_error(
+        msg["id"],
+        websocket_api.ERR_UNAUTHORIZED,
+        "You don't have permission to view this camera",
+    )
+    return False
+
+
 def event_for_card(event: Event) -> dict[str, Any]:
     """Return an event as cards draw it; times are UTC epoch milliseconds."""
     return {
@@ -239,12 +254,7 @@ async def ws_days(
     hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any], nvr: Nvr
 ) -> None:
     """Answer the local dates of a camera that have events, newest first."""
-    if not may(hass, connection.user, msg["camera_id"], POLICY_READ):
-        connection.send_error(
-            msg["id"],
-            websocket_api.ERR_UNAUTHORIZED,
-            "You don't have permission to view this camera",
-        )
+    if not _may_read(hass, connection, msg):
         return
     days = await nvr.recordings.library.days(
         camera=msg["camera_id"], month=msg.get("month")
@@ -272,12 +282,7 @@ async def ws_zones(
     hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any], nvr: Nvr
 ) -> None:
     """Answer a camera's zones."""
-    if not may(hass, connection.user, msg["camera_id"], POLICY_READ):
-        connection.send_error(
-            msg["id"],
-            websocket_api.ERR_UNAUTHORIZED,
-            "You don't have permission to view this camera",
-        )
+    if not _may_read(hass, connection, msg):
         return
     connection.send_result(msg["id"], {"zones": nvr.entries.zones(msg["camera_id"])})
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypedDict
 
 # Recorded between events: not in lists, and kept for days of its own
 REASON_CONTINUOUS = "continuous"
@@ -241,6 +241,25 @@ def piece_end_ms(piece: Event | StoredSegment) -> int:
     Of one of its segments, as far as that one tells.
     """
     return max((piece.start_ms // PIECE_MS + 1) * PIECE_MS, piece.end_ms)
+
+
+class EventFilter(TypedDict, total=False):
+    """Which events of the cameras are meant; None or left out = any.
+
+    They overlap [start_ms, end_ms). `label` is a person's or the detector's, `text` words that label or description must contain.
+    `nothing_seen` False leaves out events in which nothing was seen, `continuous` those that are pieces of a continuous recording.
+    """
+
+    date: str | None
+    start_ms: int | None
+    end_ms: int | None
+    protected: bool | None
+    label: str | None
+    zone: str | None
+    nothing_seen: bool | None
+    text: str | None
+    check_ins: bool  # pictures of check-ins in place of events
+    continuous: bool | None
 
 
 @dataclass(frozen=True, slots=True)

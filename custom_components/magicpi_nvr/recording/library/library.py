@@ -9,7 +9,7 @@ from pathlib import Path
 import re
 import shutil
 import time
-from typing import Any
+from typing import Any, Unpack
 
 from ..errors import EventNotFound, InvalidValue, StorageFailed
 from ..hourfile import Claims
@@ -18,6 +18,7 @@ from ..model import (
     ClipSpec,
     DayCount,
     Event,
+    EventFilter,
     EventPage,
     Findings,
     HourCount,
@@ -232,38 +233,12 @@ class Library:
         self,
         *,
         camera: str | None = None,
-        date: str | None = None,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-        protected: bool | None = None,
-        label: str | None = None,
-        zone: str | None = None,
-        nothing_seen: bool | None = None,
-        text: str | None = None,
-        check_ins: bool = False,
-        continuous: bool | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        **chosen: Unpack[EventFilter],
     ) -> EventPage:
-        """Return a page of events, newest first, or of pictures of check-ins; those that overlap [start_ms, end_ms). Raises InvalidValue.
-
-        `label` is a person's or the detector's; `nothing_seen` False leaves out events in which nothing was seen.
-        """
-        query = EventQuery(
-            camera=camera,
-            date=date,
-            start_ms=start_ms,
-            end_ms=end_ms,
-            protected=protected,
-            label=label,
-            zone=zone,
-            nothing_seen=nothing_seen,
-            text=text,
-            check_ins=check_ins,
-            continuous=continuous,
-            limit=limit,
-            cursor=cursor,
-        )
+        """Return a page of events, newest first, or of pictures of check-ins. Raises InvalidValue."""
+        query = EventQuery(camera=camera, limit=limit, cursor=cursor, **chosen)
         return await self._backend.indexed(self._backend.index.events, query)
 
     async def event(self, event_id: str) -> Event | None:

@@ -29,7 +29,7 @@ _SELECT_WITH_PICTURE = SELECT_EVENT.replace(" FROM", ", picture_size FROM")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventQuery:
-    """Which events to list, newest first; None = any. `text`: words that label or description must contain; `continuous`: pieces of a continuous recording."""
+    """An `EventFilter` with its defaults, a camera, and the page that is asked for, newest first."""
 
     camera: str | None = None
     date: str | None = None
@@ -40,7 +40,7 @@ class EventQuery:
     zone: str | None = None
     nothing_seen: bool | None = None
     text: str | None = None
-    check_ins: bool = False  # pictures of check-ins in place of events
+    check_ins: bool = False
     continuous: bool | None = None
     limit: int = 50
     cursor: str | None = None

@@ -31,6 +31,8 @@ ATTR_PICTURE_TAKEN: Final = "picture_taken"
 BOUNDARY: Final = "frame"
 # A picture again after so long keeps proxies from closing a quiet connection
 REPEAT_AFTER: Final = 25.0
+# A viewer that takes nothing for so long holds the camera's stream for nothing
+STALL_S: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,9 +238,13 @@ class MagicPiCamera(MagicPiEntity, Camera):
                     with suppress(TimeoutError):
                         async with asyncio.timeout(REPEAT_AFTER):
                             await wakes.wait()
-        except ConnectionResetError, TimeoutError:
-            # The viewer went, or `_end_streams` was called
+        except ConnectionResetError:
+            # The viewer went
             pass
+        except TimeoutError:
+            # `_end_streams` was called, or the viewer takes nothing: nobody waits for it
+            if parts.is_stalled and request.transport is not None:
+                request.transport.abort()
         finally:
             self._streams.discard(stream)
             unsubscribe()
@@ -264,6 +270,7 @@ class PartWriter:
         if header_ahead:
             self._boundary += b"Content-Type: image/jpeg\r\n\r\n"
         self._header_ahead = header_ahead
+        self.is_stalled = False
 
     async def begin(self) -> None:
         """Write what comes before the first picture."""
@@ -276,6 +283,9 @@ class PartWriter:
             if self._header_ahead
             else f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
         )
-        await self._response.write(
-            b"".join((header.encode(), jpeg, b"\r\n", self._boundary))
-        )
+        self.is_stalled = True
+        async with asyncio.timeout(STALL_S):
+            await self._response.write(
+                b"".join((header.encode(), jpeg, b"\r\n", self._boundary))
+            )
+        self.is_stalled = False

@@ -317,7 +317,7 @@ async def _async_create_stream_key(call: ServiceCall) -> ServiceResponse:
     """Make a camera's video readable from outside; answers the address, which is shown only now."""
     nvr = running_nvr(call.hass)
     camera = await async_target_camera(call, nvr)
-    key = nvr.live.new_key(camera.id)
+    key = await nvr.live.async_new_key(camera.id)
     return {"camera": camera.id, "url": live_url(call.hass, camera.id, key)}
 
 
@@ -325,7 +325,7 @@ async def _async_revoke_stream_key(call: ServiceCall) -> ServiceResponse:
     """Let nobody outside read a camera's video."""
     nvr = running_nvr(call.hass)
     camera = await async_target_camera(call, nvr)
-    return {"camera": camera.id, "revoked": nvr.live.revoke_key(camera.id)}
+    return {"camera": camera.id, "revoked": await nvr.live.async_revoke_key(camera.id)}
 
 
 def _write(path: Path, data: bytes) -> None:

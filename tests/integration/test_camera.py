@@ -3,14 +3,16 @@
 import asyncio
 from io import BytesIO
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, web
 import av
 from PIL import Image, ImageChops, ImageOps, ImageStat
 import pytest
 from pytest_homeassistant_custom_component.common import async_capture_events
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from custom_components.magicpi_nvr import camera as camera_entity
 from custom_components.magicpi_nvr.const import CONF_ROTATION
 from custom_components.magicpi_nvr.recording import Event as RecordedEvent
 from custom_components.magicpi_nvr.views import event_clip_url, event_thumbnail_url
@@ -20,6 +22,7 @@ from homeassistant.components.camera import (
     SERVICE_ENABLE_MOTION,
     async_get_image,
 )
+from homeassistant.components.camera.const import DATA_COMPONENT
 from homeassistant.components.image import async_get_image as async_get_still
 from homeassistant.const import (
     ATTR_ENTITY_ID,
@@ -168,6 +171,34 @@ async def test_browser_knows_at_once_that_a_picture_is_whole(
     assert await response.content.readexactly(len(whole)) == whole
     await hass.config_entries.async_unload(installation.entry().entry_id)
     await client.close()
+
+
+async def test_viewer_that_takes_nothing_is_cut_off(
+    installation: Installation, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A viewer whose connection takes no picture does not hold the camera's stream."""
+    await installation.claimed(always_on=True)
+    monkeypatch.setattr(camera_entity, "STALL_S", 0.1)
+    monkeypatch.setattr(web.StreamResponse, "prepare", AsyncMock())
+    written = 0
+
+    async def write(_: web.StreamResponse, data: bytes) -> None:
+        nonlocal written
+        written += 1
+        if written > 3:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(web.StreamResponse, "write", write)
+    transport = Mock()
+    entity = hass.data[DATA_COMPONENT].get_entity(
+        installation.entity_id("camera", "camera")
+    )
+    assert entity
+    async with asyncio.timeout(20):
+        await entity.handle_async_mjpeg_stream(Mock(headers={}, transport=transport))
+    transport.abort.assert_called_once_with()
+    assert written == 4
+    assert installation.camera().viewers == 0
 
 
 async def test_sleeping_camera_shows_its_last_picture(

@@ -578,3 +578,25 @@ async def test_rights(
     admin = Context(user_id=hass_admin_user.id)
     assert (await act(hass, "protect", admin, event_id=event.id))["protected"]
     assert await act(hass, "rebuild_index", admin) == {"events": 1}
+
+
+async def test_stream_key(
+    installation: Installation, hass: HomeAssistant, hass_storage: dict[str, Any]
+) -> None:
+    """A key is kept, and a revoked one forgotten, before the action answers: a crash brings none back."""
+    await installation.claimed()
+    entity_id = installation.entity_id("camera", "camera")
+
+    def kept() -> Any:
+        return hass_storage["magicpi_nvr.settings"]["data"]["stream_keys"]
+
+    answer = await act(hass, "create_stream_key", camera=entity_id)
+    assert answer["camera"] == CAMERA_ID
+    assert list(kept()) == [CAMERA_ID]
+    _, _, key = answer["url"].partition("?key=")
+    assert key not in str(kept())
+    answer = await act(hass, "revoke_stream_key", camera=entity_id)
+    assert answer == {"camera": CAMERA_ID, "revoked": True}
+    assert kept() == {}
+    answer = await act(hass, "revoke_stream_key", camera=entity_id)
+    assert not answer["revoked"]

@@ -31,6 +31,7 @@ class Live:
         recorder: Callable[[], Recorder],
     ) -> None:
         """Prepare; what is asked for is asked when it is needed, as it changes."""
+        self._settings = settings
         self._camera = camera
         self._last_picture = last_picture
         self._plan = plan
@@ -69,6 +70,18 @@ class Live:
         """End who watches a camera from outside, for good; False where nobody could."""
         self._end_outside(camera_id)
         return self.keys.revoke(camera_id)
+
+    async def async_new_key(self, camera_id: str) -> str:
+        """Do as new_key(), and wait until it is on disk."""
+        key = self.new_key(camera_id)
+        await self._settings.async_save_now()
+        return key
+
+    async def async_revoke_key(self, camera_id: str) -> bool:
+        """Do as revoke_key(), and wait until it is on disk: a crash brings no key back."""
+        revoked = self.revoke_key(camera_id)
+        await self._settings.async_save_now()
+        return revoked
 
     def _end_outside(self, camera_id: str) -> None:
         for viewer in tuple(self._outside.pop(camera_id, ())):

@@ -101,6 +101,10 @@ class NvrSettings:
         """Save soon."""
         self._store.async_save_soon(self._data)
 
+    async def async_save_now(self) -> None:
+        """Save and wait until it is on disk."""
+        await self._store.async_save(self._data())
+
     def _data(self) -> dict[str, Any]:
         return {
             "recording": self.recording,

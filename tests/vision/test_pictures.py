@@ -26,6 +26,14 @@ def a_png() -> bytes:
     return out.getvalue()
 
 
+def progressive(more_scans: int) -> bytes:
+    """Return a picture in scans, the last of them again and again."""
+    out = BytesIO()
+    Image.open(BytesIO(GOOD)).save(out, "JPEG", progressive=True)
+    whole = out.getvalue()[:-2]
+    return whole + whole[whole.rindex(b"\xff\xda") :] * more_scans + b"\xff\xd9"
+
+
 @pytest.mark.parametrize(
     ("jpeg", "reason"),
     [
@@ -39,6 +47,7 @@ def a_png() -> bytes:
         (with_size(GOOD, 800, 1500), "decode"),
         (with_size(GOOD, 8, 8), "size"),
         (white_noise(), "noise"),
+        (progressive(30), "scans"),
     ],
     ids=[
         "empty",
@@ -51,6 +60,7 @@ def a_png() -> bytes:
         "higher",
         "tiny",
         "noise",
+        "scans",
     ],
 )
 def test_bad_pictures_are_refused(jpeg: bytes, reason: str) -> None:
@@ -67,6 +77,12 @@ def test_noise_is_told_from_a_dark_picture() -> None:
     dark = Image.effect_noise((96, 72), 1.5).point(lambda level: level - 120)
     assert not pictures.is_nonsense(dark)
     assert pictures.is_nonsense(Image.effect_noise((96, 72), 30))
+
+
+def test_a_progressive_picture_is_one() -> None:
+    """What libraries write in about ten scans is looked at as any other."""
+    pictures.set_limits()
+    assert len(pictures.luma(progressive(0))) == 96 * 72
 
 
 def test_a_crop_has_the_pictures_own_pixels() -> None:

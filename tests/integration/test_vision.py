@@ -33,6 +33,7 @@ from custom_components.magicpi_nvr.diagnostics import async_get_config_entry_dia
 from custom_components.magicpi_nvr.gateway import Frame
 from custom_components.magicpi_nvr.nvr import EventChange
 from custom_components.magicpi_nvr.recording import NOTHING_SEEN, Event
+from custom_components.magicpi_nvr.vision import worker as worker_module
 from custom_components.magicpi_nvr.vision.weights import PARAM, WEIGHTS
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
@@ -66,9 +67,12 @@ async def seeing(
     patient: None,
     unused_tcp_port: int,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncGenerator[Installation]:
     """Home Assistant whose NVR detects, with the real model."""
     lay_model(hass)
+    # Other tests have the cores
+    monkeypatch.setattr(worker_module, "EAGER_ANSWERS", 1_000_000)
     installation = make_installation(hass, unused_tcp_port, tmp_path / "media")
     with patch(f"{MODULE}.async_process_requirements", AsyncMock()):
         await installation.set_up(**{SECTION_VISION: {CONF_DETECTION: True}})

@@ -6,9 +6,16 @@ from typing import Any
 
 import pytest
 
+from custom_components.magicpi_nvr.vision import worker as worker_module
 from custom_components.magicpi_nvr.vision.weights import check_model
 from custom_components.magicpi_nvr.vision.worker import ModelFiles, Worker
 from real_pictures import real_data
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no child give way: other tests have the cores."""
+    monkeypatch.setattr(worker_module, "EAGER_ANSWERS", 1_000_000)
 
 
 @pytest.fixture(name="model", scope="session")

@@ -76,8 +76,11 @@ async def test_nothing_runs_before_the_first_picture(make_worker: MakeWorker) ->
     assert worker.stats.starts == 0
 
 
-async def test_the_child_imports_no_home_assistant(make_worker: MakeWorker) -> None:
+async def test_the_child_imports_no_home_assistant(
+    make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The child's mapped files and priority are its own; all its threads give way after the first answers."""
+    monkeypatch.setattr(worker_module, "EAGER_ANSWERS", 24)
     worker = make_worker()
     pid = await started(worker)
     maps = Path(f"/proc/{pid}/maps").read_text()
@@ -91,6 +94,10 @@ async def test_the_child_imports_no_home_assistant(make_worker: MakeWorker) -> N
         for path in Path(f"/proc/{pid}/task").glob("*/stat")
     ]
     assert sorted(niceness) == [0, 10, 10]
+    with suppress(FileNotFoundError):
+        # Where the kernel groups tasks by session, its whole group gives way
+        group = Path(f"/proc/{pid}/autogroup").read_text()
+        assert not group or group.endswith(" nice 10\n")
     assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "800"
     limits = Path(f"/proc/{pid}/limits").read_text()
     data = next(line for line in limits.splitlines() if line.startswith("Max data"))

@@ -22,7 +22,8 @@ def _package() -> None:
 
 def main() -> int:
     """Answer until standard input ends."""
-    # {"model": [[file, SHA-256], [file, SHA-256]] or null, "path": [folder, ...]}; argparse alone takes a tenth of the start
+    # {"model": [[file, SHA-256], [file, SHA-256]] or null, "eager": answers, "path": [folder, ...]};
+    # argparse alone takes a tenth of the start
     options = json.loads(sys.argv[1])
     # Where Home Assistant finds its packages; behind Python's own, so that none of them takes their place
     sys.path += [path for path in options["path"] if path not in sys.path]
@@ -31,7 +32,7 @@ def main() -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     lanes = importlib.import_module(f"{_NAME}.lanes")
-    result: int = lanes.serve(options["model"])
+    result: int = lanes.serve(options["model"], options["eager"])
     return result
 
 

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 _MEMORY: Final = 448 * 1024 * 1024
 _NICE: Final = 10
-# One event's first answer, and what decides whether its camera may sleep
-_EAGER_ANSWERS: Final = 24
 _FIRST_LOOK_S: Final = 0.5
 # Threads take turns more often than Python's usual 5 ms
 _SWITCH_S: Final = 0.001
@@ -86,13 +84,14 @@ def checked_copy(path: str, sha256: str) -> int:
 class Child:
     """Reads requests, hands them to the lanes."""
 
-    def __init__(self, source: BinaryIO, target: BinaryIO) -> None:
-        """Take the two pipes."""
+    def __init__(self, source: BinaryIO, target: BinaryIO, eager: int) -> None:
+        """Take the two pipes; after `eager` answers give way."""
         self._source = source
         self._target = target
         self._writing = threading.Lock()
         self._streams: OrderedDict[str, Stream] = OrderedDict()
         self._detector: NanoDet | None = None
+        self._eager = eager
         self._answers = 0
         self._looked = threading.Event()
 
@@ -133,7 +132,7 @@ class Child:
 
     def _lower_priority(self, gave_way: bool) -> bool:
         """Let the calling thread give way, once, when nobody waits for a first answer any more; says whether it did."""
-        if gave_way or self._answers < _EAGER_ANSWERS:
+        if gave_way or self._answers < self._eager:
             return gave_way
         lower_priority()
         return True
@@ -243,13 +242,13 @@ class Child:
         }, b""
 
 
-def serve(model: Model | None) -> int:
+def serve(model: Model | None, eager: int) -> int:
     """Be the child."""
     # What a library prints must not stand between the answers
     target = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     limit()
-    child = Child(sys.stdin.buffer, target)
+    child = Child(sys.stdin.buffer, target, eager)
     child.send(Kind.READY, 0, child.load(model))
     with suppress(WireError):
         child.serve()

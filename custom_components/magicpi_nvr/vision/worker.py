@@ -26,6 +26,8 @@ BACKOFF_S: Final = (1.0, 5.0, 30.0, 120.0, 600.0)
 LOOP_AFTER: Final = 4
 FORGIVEN_AFTER: Final = 20
 WITHOUT_DETECTOR_S: Final = 6 * 3600.0
+# One event's first answer, and what decides whether its camera may sleep: only then the child gives way to others
+EAGER_ANSWERS: Final = 24
 MOTION_QUEUE: Final = 64
 # What a camera took before it was connected comes at once.
 STREAM_QUEUE: Final = 8
@@ -373,6 +375,7 @@ class Worker:
             and [
                 *zip((str(model.param), str(model.weights)), model.sha256, strict=True)
             ],
+            "eager": EAGER_ANSWERS,
             "path": [path for path in sys.path if path],
         }
         command = [self._python, "-I", str(self._script), json.dumps(options)]

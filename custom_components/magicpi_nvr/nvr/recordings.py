@@ -7,6 +7,7 @@ from collections.abc import (
     Callable,
     Collection,
     Coroutine,
+    Mapping,
     Sequence,
 )
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -123,8 +124,6 @@ class Recordings:
         self.copies: CopyStore | None = None
         # Hears of samples as they are recorded
         self.tap: SampleTap | None = None
-        # Counts a camera's frame that no disk took
-        self.on_frame_given_up: Callable[[str], None] = lambda _: None
         self.usage = Usage(changes, lambda: self.library, self._run)
         self.cleanup = Cleanup(hass, lambda: self.async_purge())
         # What is wrong with recording, by kind
@@ -133,7 +132,7 @@ class Recordings:
         self.ready = asyncio.Event()
         # Adds what vision found to a finished event, where detection is on
         self.annotate: Callable[[Event], Awaitable[Event]] | None = None
-        self._camera_ids: Collection[str] = ()
+        self._cameras: Mapping[str, Camera] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # Changes by people, of which the files or those who show them may have only a part
         self._begun: set[asyncio.Task[Any]] = set()
@@ -151,12 +150,12 @@ class Recordings:
         self,
         undo: AsyncExitStack,
         settings: RecordingSettings,
-        camera_ids: Collection[str],
+        cameras: Mapping[str, Camera],
         on_opened: Callable[[StorageUnavailable | None], None] | None,
     ) -> None:
         """Begin to record; `undo` ends it, and writes what is in memory first.
 
-        `camera_ids` follows the cameras that there are. Raises StorageUnavailable. With
+        `cameras` are those of the gateway, as they come and go. Raises StorageUnavailable. With
         `on_opened` a storage that takes long is opened behind, and that hears how it went.
         """
         await self.async_make_root(settings)
@@ -164,7 +163,7 @@ class Recordings:
         recorder = self.recorder = Recorder(
             settings, library, on_event=self.handle_notice, tap=self.tap
         )
-        self._camera_ids = camera_ids
+        self._cameras = cameras
         self._last_events.clear()
         undo.callback(self._forget)
         undo.push_async_callback(_bounded, library.close)
@@ -246,8 +245,9 @@ class Recordings:
                     self._ready(event)
                 else:
                     self._run(self._async_annotate(event, self.annotate))
-            case FrameGivenUp(camera, _):
-                self.on_frame_given_up(camera)
+            case FrameGivenUp(camera_id, _):
+                if camera := self._cameras.get(camera_id):
+                    camera.frame_given_up()
             case EventDropped(event):
                 self._recording_now.get(event.camera, set()).discard(event.id)
                 self.gone([event])
@@ -314,7 +314,7 @@ class Recordings:
         return self._last_events.get(camera_id)
 
     async def _async_refresh_last_events(self) -> None:
-        for camera_id in self._camera_ids:
+        for camera_id in tuple(self._cameras):
             await self._async_refresh_last_event(camera_id)
 
     async def _async_refresh_last_event(self, camera_id: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_HOMEASSISTANT_STOP
-from homeassistant.core import Event as HassEvent, HomeAssistant, callback
+from homeassistant.core import Event as HassEvent, HomeAssistant
 from homeassistant.helpers.storage import STORAGE_DIR
 from homeassistant.loader import async_get_integration
 
@@ -85,7 +85,6 @@ class StartSteps:
             recorder=lambda: self.recordings.recorder,
         )
         self.recordings.tap = self.live.sources
-        self.recordings.on_frame_given_up = self._handle_frame_given_up
         self.pictures = LastPictures(hass, self.folder / "last")
         self.firmware_folder = FirmwareFolder(hass)
         self.delegate = CameraDelegate(
@@ -243,12 +242,6 @@ class StartSteps:
     async def _async_renew_certificate(self) -> None:
         """Renew the server's certificate when it is due; raises OSError."""
         await self.hass.async_add_executor_job(self.authority.renew_if_due)
-
-    @callback
-    def _handle_frame_given_up(self, camera_id: str) -> None:
-        """Count a frame that the recorder took and lost."""
-        if camera := self.gateway.cameras.get(camera_id):
-            camera.frame_given_up()
 
     # ---- what the owner adds ----
 

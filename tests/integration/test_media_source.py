@@ -8,8 +8,10 @@ from pathlib import Path
 import re
 from time import perf_counter
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from pytest_homeassistant_custom_component.common import MockUser
 from pytest_homeassistant_custom_component.typing import (
     ClientSessionGenerator,
     WebSocketGenerator,
@@ -608,6 +610,17 @@ async def test_picture_of_media(
         if image:
             assert image.mime_type == "image/jpeg"
             assert image.content.startswith(b"\xff\xd8")
+    stranger = MockUser()
+    stranger.mock_policy({})
+    with patch(
+        "custom_components.magicpi_nvr.media_source.async_asking_user",
+        return_value=stranger,
+    ):
+        for identifier in (f"event/{event.id}", f"camera/{FOLDER}"):
+            item = MediaSourceItem.from_uri(hass, f"{ROOT}/{identifier}", None)
+            with pytest.raises(Unresolvable) as caught:
+                await item.async_get_image()
+            assert caught.value.translation_key == "no_right"
 
 
 async def test_browsing_while_recording(

@@ -9,7 +9,10 @@ from PIL import Image
 import pytest
 
 from custom_components.magicpi_nvr.recording.hourfile import read_config
-from custom_components.magicpi_nvr.recording.hourfile.boxes import VideoConfig
+from custom_components.magicpi_nvr.recording.hourfile.boxes import (
+    VideoConfig,
+    init_segment,
+)
 from custom_components.magicpi_nvr.recording.hourfile.sps import with_coded_size
 from custom_components.magicpi_nvr.recording.library.layout import event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, ClipSpec
@@ -63,3 +66,8 @@ def test_size_of_an_old_file(tmp_path: Path) -> None:
     assert {(read_config(path).width, read_config(path).height) for path in found} == {
         (160, 120)
     }
+    # Turned by ffmpeg, and written with the size before it
+    written = VideoConfig(read_config(found[0]).avcc, 120, 160)
+    path = tmp_path / "turned.mp4"
+    path.write_bytes(init_segment(written))
+    assert (read_config(path).width, read_config(path).height) == (160, 120)

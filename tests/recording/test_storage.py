@@ -19,6 +19,7 @@ from custom_components.magicpi_nvr.recording.capture.disk import DiskHealth
 from custom_components.magicpi_nvr.recording.errors import StorageFailed
 from custom_components.magicpi_nvr.recording.library.layout import MARKER, event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, RecordingSettings
+from custom_components.magicpi_nvr.recording.state import STATE_FILE
 from tests.harness.pictures import BOOT, CAMERA, RECORDING, frames
 from tests.harness.recorder import RunningRecorder
 from tests.harness.waiting import until
@@ -152,6 +153,37 @@ async def test_deleted_marker_is_made_again(settings: RecordingSettings) -> None
         await record(recorder, event=2, first_seq=11)
         assert (settings.root / MARKER).exists()
         assert not [item for item in recorder.notices if isinstance(item, Problem)]
+    finally:
+        await recorder.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("state", [None, b"", b"{nonsense"])
+async def test_what_was_remembered_is_lost(
+    settings: RecordingSettings, state: bytes | None
+) -> None:
+    """Where the index knows recordings, an empty folder is not taken for their storage; with them it is."""
+    recorder = RunningRecorder(settings)
+    await recorder.start()
+    await record(recorder)
+    await recorder.stop()
+    remembered = settings.index.with_name(STATE_FILE)
+    if state is None:
+        remembered.unlink()
+    else:
+        remembered.write_bytes(state)
+    gone = away(settings.root)
+    settings.root.mkdir()
+    await recorder.start()
+    try:
+        await recorder.heard(Problem, lambda item: item.kind == "storage_other")
+        assert await recorder.library.event(EVENT) is not None
+        assert list(settings.root.iterdir()) == []
+        settings.root.rmdir()
+        gone.rename(settings.root)
+        await recorder.heard(Solved, lambda item: item.kind == "storage_other")
+        await record(recorder, event=2, first_seq=11)
+        assert len((await recorder.library.events()).events) == 2
     finally:
         await recorder.stop()
 
@@ -396,9 +428,14 @@ async def test_refused_rename_is_reported(
         patch.setattr(Path, "replace", refuse)
         await record(recorder)
         await recorder.heard(Problem, lambda item: item.kind == "storage_refuses")
+    # As long as a removal is refused, a picture that was written changes nothing
+    recorder.library._removal.refused = "no permission"
     await record(recorder, event=2, first_seq=11)
+    assert not [item for item in recorder.notices if isinstance(item, Solved)]
+    recorder.library._removal.refused = None
+    await record(recorder, event=3, first_seq=21)
     await recorder.heard(Solved, lambda item: item.kind == "storage_refuses")
-    assert len(await recorder.heard(ClipReady, count=2)) == 2
+    assert len(await recorder.heard(ClipReady, count=3)) == 3
 
 
 @pytest.mark.parametrize("protected", [True, False])

@@ -256,7 +256,8 @@ class Schedule:
             else:
                 self._disk.failed(err, now=monotonic())
             return
-        self._context.problems.solve("storage_refuses")
+        if self._context.library.refused is None:
+            self._context.problems.solve("storage_refuses")
         self._context.stats.bytes_written += len(jpeg)
         event.thumbnail, event.thumbnail_score = relative, chooser.score
 

@@ -65,11 +65,12 @@ class Backend:
         self._progress = 0.0  # monotonic s, when a job ended last
 
     async def open(self) -> None:
-        """Open the state, the storage and the index; raises StorageFailed, OSError."""
+        """Open the state, the index and the storage; raises StorageFailed, OSError."""
         await self.threaded(self.state.load)
-        with suppress(OtherStorage):
-            await self.threaded(self.storage.open)
         await self.indexed(self.index.open)
+        is_filled = bool(await self.indexed(self.index.cameras))
+        with suppress(OtherStorage):
+            await self.threaded(self.storage.open, is_filled=is_filled)
         self.clock.begin(await self.indexed(self.index.newest_recorded))
         await self.check_clock()
 

@@ -47,9 +47,20 @@ class Storage:
         """Let nothing be changed any more: what hangs must not go on beside a successor."""
         self._is_closed = True
 
-    def open(self) -> None:
-        """Recognize the storage, or mark one that is used for the first time; raises OtherStorage, OSError."""
+    def open(self, *, is_filled: bool = False) -> None:
+        """Recognize the storage, or mark one that is used for the first time; raises OtherStorage, OSError.
+
+        `is_filled`: the index knows recordings.
+        """
         if str(self._root) not in self._state.storages:
+            if (
+                is_filled
+                # Of no storage: what was remembered is lost, or of a version that remembered nothing.
+                and not self._state.storages
+                and self._read_id() is None
+                and next(hour_files(self._root), None) is None
+            ):
+                raise OtherStorage(errno.ENXIO, "the recordings are not there")
             self.accept()
             return
         self._seen = None
@@ -78,7 +89,11 @@ class Storage:
 
     def _recognize(self) -> None:
         known = self._state.storages.get(str(self._root))
-        if (found := self._read_id()) is None:
+        found = self._read_id()
+        if known is None and next(hour_files(self._root), None) is not None:
+            # What was remembered is lost, and the recordings are there now.
+            self._remember(found)
+        elif found is None:
             if not self._root.is_dir() or self._seems_empty():
                 raise FileNotFoundError(errno.ENOENT, "the recordings' folder is gone")
             if (
@@ -97,13 +112,16 @@ class Storage:
     def accept(self) -> None:
         """Use what is there from now on; raises OSError."""
         make_folder(self._root)
-        if (found := self._read_id()) is None:
+        self._remember(self._read_id())
+        self._seen = None
+        self.check()
+
+    def _remember(self, found: str | None) -> None:
+        if found is None:
             found = uuid4().hex
             self._mark(found)
         self._state.storages[str(self._root)] = KnownStorage(found, _device(self._root))
         self._state.save()
-        self._seen = None
-        self.check()
 
     def require(self) -> None:
         """As check(), but raises StorageFailed."""

@@ -30,8 +30,8 @@ class MagicPiBinarySensorDescription(
 ):
     """Something about a camera that is so or not; None = not known yet."""
 
-    value: Callable[[Camera], bool | None]
-    attributes: Callable[[Camera], dict[str, Any] | None] = lambda _: None
+    value_fn: Callable[[Camera], bool | None]
+    attributes_fn: Callable[[Camera], dict[str, Any] | None] = lambda _: None
 
 
 def _trouble(camera: Camera) -> bool | None:
@@ -45,14 +45,14 @@ BINARY_SENSORS: Final = (
         key="motion",
         device_class=BinarySensorDeviceClass.MOTION,
         changes=Change.MOTION,
-        value=lambda camera: camera.motion,
+        value_fn=lambda camera: camera.motion,
     ),
     MagicPiBinarySensorDescription(
         key="connectivity",
         entity_registry_enabled_default=False,
         device_class=BinarySensorDeviceClass.CONNECTIVITY,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value=lambda camera: camera.session is not None,
+        value_fn=lambda camera: camera.session is not None,
     ),
     MagicPiBinarySensorDescription(
         key="charging",
@@ -60,7 +60,7 @@ BINARY_SENSORS: Final = (
         entity_category=EntityCategory.DIAGNOSTIC,
         changes=Change.TELEMETRY,
         exists_fn=lambda camera: "charging" in camera.caps.features,
-        value=lambda camera: camera.telemetry.charging,
+        value_fn=lambda camera: camera.telemetry.charging,
     ),
     MagicPiBinarySensorDescription(
         key="problem",
@@ -68,8 +68,8 @@ BINARY_SENSORS: Final = (
         device_class=BinarySensorDeviceClass.PROBLEM,
         entity_category=EntityCategory.DIAGNOSTIC,
         changes=Change.WOKE | Change.STATUS | Change.PICTURES,
-        value=_trouble,
-        attributes=lambda camera: {
+        value_fn=_trouble,
+        attributes_fn=lambda camera: {
             "reason": camera.hello.reason if camera.hello else None,
             "pictures_refused": camera.pictures.fault,
         },
@@ -117,13 +117,13 @@ class MagicPiBinarySensor(MagicPiEntity, BinarySensorEntity):
     @override
     def is_on(self) -> bool | None:
         """Return what the description reads."""
-        return self.entity_description.value(self.camera)
+        return self.entity_description.value_fn(self.camera)
 
     @property
     @override
     def extra_state_attributes(self) -> dict[str, Any] | None:
         """Return what the description reads."""
-        return self.entity_description.attributes(self.camera)
+        return self.entity_description.attributes_fn(self.camera)
 
 
 class MagicPiSeen(MagicPiEntity, BinarySensorEntity):

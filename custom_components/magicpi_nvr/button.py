@@ -38,7 +38,7 @@ class MagicPiButtonDescription(MagicPiEntityDescription, ButtonEntityDescription
     """A button of a camera."""
 
     changes: Change = NO_CHANGE
-    method: Callable[[Camera, Nvr], Awaitable[object]]
+    press_fn: Callable[[Camera, Nvr], Awaitable[object]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class NvrButtonDescription(NvrEntityDescription, ButtonEntityDescription):
     """A button of the NVR."""
 
     nvr_changes: NvrChange = NO_NVR_CHANGE
-    method: Callable[[Nvr], Awaitable[object]]
+    press_fn: Callable[[Nvr], Awaitable[object]]
 
 
 async def _check_in(camera: Camera) -> None:
@@ -58,35 +58,35 @@ BUTTONS = (
     MagicPiButtonDescription(
         key="snapshot",
         translation_key="snapshot",
-        method=lambda camera, nvr: nvr.async_snapshot(camera),
+        press_fn=lambda camera, nvr: nvr.async_snapshot(camera),
     ),
     MagicPiButtonDescription(
         key="identify",
         entity_registry_enabled_default=False,
         device_class=ButtonDeviceClass.IDENTIFY,
         entity_category=EntityCategory.DIAGNOSTIC,
-        method=lambda camera, _: camera.command("identify"),
+        press_fn=lambda camera, _: camera.command("identify"),
     ),
     MagicPiButtonDescription(
         key="restart",
         entity_registry_enabled_default=False,
         device_class=ButtonDeviceClass.RESTART,
         entity_category=EntityCategory.CONFIG,
-        method=lambda camera, _: camera.command("restart"),
+        press_fn=lambda camera, _: camera.command("restart"),
     ),
     MagicPiButtonDescription(
         key="rotate_key",
         translation_key="rotate_key",
         entity_category=EntityCategory.CONFIG,
         entity_registry_enabled_default=False,
-        method=lambda camera, _: camera.rekey(),
+        press_fn=lambda camera, _: camera.rekey(),
     ),
     MagicPiButtonDescription(
         key="check_in",
         entity_registry_enabled_default=False,
         translation_key="check_in",
         entity_category=EntityCategory.DIAGNOSTIC,
-        method=lambda camera, _: _check_in(camera),
+        press_fn=lambda camera, _: _check_in(camera),
     ),
 )
 
@@ -95,14 +95,14 @@ NVR_BUTTONS = (
         key="purge",
         translation_key="purge",
         entity_category=EntityCategory.CONFIG,
-        method=lambda nvr: nvr.recordings.async_purge(),
+        press_fn=lambda nvr: nvr.recordings.async_purge(),
     ),
     NvrButtonDescription(
         key="rebuild_index",
         translation_key="rebuild_index",
         entity_category=EntityCategory.DIAGNOSTIC,
         entity_registry_enabled_default=False,
-        method=lambda nvr: nvr.recordings.async_rebuild(),
+        press_fn=lambda nvr: nvr.recordings.async_rebuild(),
     ),
 )
 
@@ -127,7 +127,7 @@ class MagicPiButton(MagicPiEntity, ButtonEntity):
     async def async_press(self) -> None:
         """Do it, or say when the camera can be reached."""
         with camera_errors(self.camera, self.nvr.entries.name(self.camera.id)):
-            await self.entity_description.method(self.camera, self.nvr)
+            await self.entity_description.press_fn(self.camera, self.nvr)
 
 
 class NvrButton(NvrEntity, ButtonEntity):
@@ -139,4 +139,4 @@ class NvrButton(NvrEntity, ButtonEntity):
     async def async_press(self) -> None:
         """Do it, or say what the storage answers."""
         with recording_errors():
-            await self.entity_description.method(self.nvr)
+            await self.entity_description.press_fn(self.nvr)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class NvrSensorDescription(NvrEntityDescription, SensorEntityDescription):
     """A reading of the NVR."""
 
-    value: Callable[[Nvr], StateType]
+    value_fn: Callable[[Nvr], StateType]
     entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
 
 
@@ -52,7 +52,7 @@ NVR_SENSORS = (
         translation_key="cameras_connected",
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.CAMERAS,
-        value=lambda nvr: nvr.connected,
+        value_fn=lambda nvr: nvr.connected,
     ),
     NvrSensorDescription(
         key="recordings",
@@ -60,7 +60,7 @@ NVR_SENSORS = (
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.USAGE,
         entity_category=None,
-        value=_of_storage(lambda storage: storage.events),
+        value_fn=_of_storage(lambda storage: storage.events),
     ),
     NvrSensorDescription(
         key="storage_used",
@@ -71,7 +71,7 @@ NVR_SENSORS = (
         suggested_display_precision=2,
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.USAGE,
-        value=_of_storage(lambda storage: storage.used),
+        value_fn=_of_storage(lambda storage: storage.used),
     ),
     NvrSensorDescription(
         key="storage_free",
@@ -82,7 +82,7 @@ NVR_SENSORS = (
         suggested_display_precision=1,
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.USAGE,
-        value=_of_storage(lambda storage: storage.free),
+        value_fn=_of_storage(lambda storage: storage.free),
     ),
     NvrSensorDescription(
         key="days_until_full",
@@ -91,7 +91,7 @@ NVR_SENSORS = (
         native_unit_of_measurement=UnitOfTime.DAYS,
         suggested_display_precision=0,
         nvr_changes=NvrChange.USAGE,
-        value=_of_storage(lambda storage: storage.days_until_full),
+        value_fn=_of_storage(lambda storage: storage.days_until_full),
     ),
     NvrSensorDescription(
         key="encoder_queue",
@@ -99,7 +99,7 @@ NVR_SENSORS = (
         state_class=SensorStateClass.MEASUREMENT,
         nvr_changes=NvrChange.EVENTS | NvrChange.USAGE,
         entity_registry_enabled_default=False,
-        value=lambda nvr: nvr.recordings.recorder.stats.queue,
+        value_fn=lambda nvr: nvr.recordings.recorder.stats.queue,
     ),
 )
 
@@ -109,7 +109,7 @@ class TargetSensorDescription(NvrEntityDescription, SensorEntityDescription):
     """A reading of a target for copies."""
 
     nvr_changes: NvrChange = NvrChange.COPIES
-    value: Callable[[CopyStats], StateType | datetime]
+    value_fn: Callable[[CopyStats], StateType | datetime]
     entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
 
 
@@ -118,13 +118,13 @@ TARGET_SENSORS = (
         key="copies_waiting",
         translation_key="copies_waiting",
         state_class=SensorStateClass.MEASUREMENT,
-        value=lambda stats: stats.waiting,
+        value_fn=lambda stats: stats.waiting,
     ),
     TargetSensorDescription(
         key="copies_last",
         translation_key="copies_last",
         device_class=SensorDeviceClass.TIMESTAMP,
-        value=lambda stats: utc_time(stats.last_copied_ms),
+        value_fn=lambda stats: utc_time(stats.last_copied_ms),
     ),
     TargetSensorDescription(
         key="copies_stored",
@@ -134,7 +134,7 @@ TARGET_SENSORS = (
         suggested_unit_of_measurement=UnitOfInformation.GIGABYTES,
         suggested_display_precision=2,
         state_class=SensorStateClass.MEASUREMENT,
-        value=lambda stats: stats.stored,
+        value_fn=lambda stats: stats.stored,
     ),
 )
 
@@ -173,7 +173,7 @@ class TargetSensor(NvrEntity, SensorEntity):
         """Return the reading."""
         if (stats := self.nvr.copies.stats(self._target_id)) is None:
             return None
-        return self.entity_description.value(stats)
+        return self.entity_description.value_fn(stats)
 
     @property
     @override
@@ -194,4 +194,4 @@ class NvrSensor(NvrEntity, SensorEntity):
     @override
     def native_value(self) -> StateType:
         """Return the reading."""
-        return self.entity_description.value(self.nvr)
+        return self.entity_description.value_fn(self.nvr)

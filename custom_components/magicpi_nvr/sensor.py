@@ -45,8 +45,8 @@ DRIFT = 300.0
 class MagicPiSensorDescription(MagicPiEntityDescription, SensorEntityDescription):
     """A reading of a camera; `throttle` is the least of seconds between two states while it is awake."""
 
-    value: Callable[[Camera, Nvr], StateType | datetime]
-    attributes: Callable[[Camera], Mapping[str, Any]] | None = None
+    value_fn: Callable[[Camera, Nvr], StateType | datetime]
+    attributes_fn: Callable[[Camera], Mapping[str, Any]] | None = None
     throttle: float = 0.0
     entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
 
@@ -84,8 +84,8 @@ SENSORS = (
         options=[status.value for status in CameraStatus],
         entity_category=None,
         changes=Change.STATUS | Change.MOTION,
-        value=lambda camera, _: _status(camera),
-        attributes=lambda camera: (
+        value_fn=lambda camera, _: _status(camera),
+        attributes_fn=lambda camera: (
             {"next_check_in": _local(camera.next_check_in_ms)}
             if camera.caps.sleep
             else {}
@@ -98,7 +98,7 @@ SENSORS = (
         device_class=SensorDeviceClass.TIMESTAMP,
         changes=Change.STATUS | Change.TELEMETRY,
         throttle=DRIFT,
-        value=lambda camera, _: utc_time(camera.last_seen_ms),
+        value_fn=lambda camera, _: utc_time(camera.last_seen_ms),
     ),
     MagicPiSensorDescription(
         key="next_check_in",
@@ -107,7 +107,7 @@ SENSORS = (
         translation_key="next_check_in",
         device_class=SensorDeviceClass.TIMESTAMP,
         exists_fn=lambda camera: camera.caps.sleep,
-        value=lambda camera, _: utc_time(camera.next_check_in_ms),
+        value_fn=lambda camera, _: utc_time(camera.next_check_in_ms),
     ),
     MagicPiSensorDescription(
         key="battery",
@@ -117,7 +117,7 @@ SENSORS = (
         changes=Change.STATUS | Change.TELEMETRY,
         throttle=DRIFT,
         exists_fn=lambda camera: camera.caps.battery,
-        value=lambda camera, _: camera.telemetry.battery_pct,
+        value_fn=lambda camera, _: camera.telemetry.battery_pct,
     ),
     MagicPiSensorDescription(
         key="battery_voltage",
@@ -131,7 +131,7 @@ SENSORS = (
         throttle=DRIFT,
         entity_registry_enabled_default=False,
         exists_fn=lambda camera: camera.caps.battery,
-        value=lambda camera, _: camera.telemetry.battery_mv,
+        value_fn=lambda camera, _: camera.telemetry.battery_mv,
     ),
     MagicPiSensorDescription(
         key="rssi",
@@ -141,7 +141,7 @@ SENSORS = (
         changes=Change.STATUS | Change.TELEMETRY,
         throttle=DRIFT,
         entity_registry_enabled_default=False,
-        value=lambda camera, _: camera.telemetry.rssi,
+        value_fn=lambda camera, _: camera.telemetry.rssi,
     ),
     MagicPiSensorDescription(
         key="first_frame",
@@ -151,7 +151,7 @@ SENSORS = (
         native_unit_of_measurement=UnitOfTime.MILLISECONDS,
         state_class=SensorStateClass.MEASUREMENT,
         changes=Change.WOKE | Change.STATUS,
-        value=lambda camera, _: camera.telemetry.first_frame_ms,
+        value_fn=lambda camera, _: camera.telemetry.first_frame_ms,
     ),
     MagicPiSensorDescription(
         key="wifi",
@@ -161,7 +161,7 @@ SENSORS = (
         state_class=SensorStateClass.MEASUREMENT,
         changes=Change.WOKE | Change.STATUS,
         entity_registry_enabled_default=False,
-        value=lambda camera, _: camera.telemetry.wifi_ms,
+        value_fn=lambda camera, _: camera.telemetry.wifi_ms,
     ),
     MagicPiSensorDescription(
         key="tls",
@@ -171,7 +171,7 @@ SENSORS = (
         state_class=SensorStateClass.MEASUREMENT,
         changes=Change.WOKE | Change.STATUS,
         entity_registry_enabled_default=False,
-        value=lambda camera, _: camera.telemetry.tls_ms,
+        value_fn=lambda camera, _: camera.telemetry.tls_ms,
     ),
     # These count frames, so they follow events instead of their counters.
     MagicPiSensorDescription(
@@ -180,7 +180,7 @@ SENSORS = (
         state_class=SensorStateClass.TOTAL_INCREASING,
         changes=Change.STATUS | Change.LOST,
         entity_registry_enabled_default=False,
-        value=lambda camera, _: camera.counters.lost,
+        value_fn=lambda camera, _: camera.counters.lost,
     ),
     MagicPiSensorDescription(
         key="frames_repaired",
@@ -188,7 +188,7 @@ SENSORS = (
         state_class=SensorStateClass.TOTAL_INCREASING,
         changes=Change.STATUS | Change.MOTION,
         entity_registry_enabled_default=False,
-        value=lambda camera, _: camera.counters.repaired,
+        value_fn=lambda camera, _: camera.counters.repaired,
     ),
     MagicPiSensorDescription(
         key="charge_used",
@@ -199,8 +199,8 @@ SENSORS = (
         state_class=SensorStateClass.TOTAL_INCREASING,
         changes=Change.WOKE,
         exists_fn=lambda camera: "checkin_picture" in camera.caps.features,
-        value=lambda camera, _: round(modeled_mah(camera.counters.spent), 1),
-        attributes=_spent,
+        value_fn=lambda camera, _: round(modeled_mah(camera.counters.spent), 1),
+        attributes_fn=_spent,
     ),
     MagicPiSensorDescription(
         key="storage_used",
@@ -213,7 +213,7 @@ SENSORS = (
         state_class=SensorStateClass.MEASUREMENT,
         changes=NO_CHANGE,
         nvr_changes=NvrChange.USAGE,
-        value=lambda camera, nvr: _storage_used(camera, nvr),
+        value_fn=lambda camera, nvr: _storage_used(camera, nvr),
     ),
     MagicPiSensorDescription(
         key="clips_today",
@@ -222,13 +222,13 @@ SENSORS = (
         changes=NO_CHANGE,
         nvr_changes=NvrChange.USAGE,
         entity_category=None,
-        value=lambda camera, nvr: nvr.recordings.usage.clips_today(camera.id),
+        value_fn=lambda camera, nvr: nvr.recordings.usage.clips_today(camera.id),
     ),
     MagicPiSensorDescription(
         key="pending_changes",
         translation_key="pending_changes",
         changes=Change.CONFIG | Change.STATUS,
-        value=lambda camera, nvr: pending_text(nvr.hass, camera),
+        value_fn=lambda camera, nvr: pending_text(nvr.hass, camera),
     ),
     MagicPiSensorDescription(
         key="pending_settings",
@@ -236,8 +236,8 @@ SENSORS = (
         translation_key="pending_settings",
         state_class=SensorStateClass.MEASUREMENT,
         changes=Change.CONFIG,
-        value=lambda camera, _: len(camera.config.pending),
-        attributes=lambda camera: {
+        value_fn=lambda camera, _: len(camera.config.pending),
+        attributes_fn=lambda camera: {
             "pending": dict(camera.config.pending),
             "rejected": dict(camera.config.rejected),
         },
@@ -255,7 +255,7 @@ BATTERY_SENSORS = (
         changes=Change.STATUS | Change.TELEMETRY,
         throttle=DRIFT,
         exists_fn=lambda camera: camera.caps.battery,
-        value=lambda camera, _: camera.telemetry.battery_pct,
+        value_fn=lambda camera, _: camera.telemetry.battery_pct,
     ),
 )
 
@@ -267,7 +267,7 @@ VISION_SENSORS: tuple[MagicPiSensorDescription, ...] = (
         state_class=SensorStateClass.TOTAL_INCREASING,
         changes=NO_CHANGE,
         nvr_changes=NvrChange.VISION,
-        value=lambda camera, nvr: (
+        value_fn=lambda camera, nvr: (
             nvr.vision.false_alarms.events(camera.id) if nvr.vision else None
         ),
     ),
@@ -280,7 +280,7 @@ VISION_SENSORS: tuple[MagicPiSensorDescription, ...] = (
         suggested_display_precision=0,
         changes=NO_CHANGE,
         nvr_changes=NvrChange.VISION,
-        value=lambda camera, nvr: (
+        value_fn=lambda camera, nvr: (
             nvr.vision.false_alarms.saved_s(camera.id) if nvr.vision else None
         ),
     ),
@@ -330,13 +330,13 @@ class MagicPiSensor(MagicPiEntity, SensorEntity):
     @override
     def native_value(self) -> StateType | datetime:
         """Return the reading."""
-        return self.entity_description.value(self.camera, self.nvr)
+        return self.entity_description.value_fn(self.camera, self.nvr)
 
     @property
     @override
     def extra_state_attributes(self) -> Mapping[str, Any] | None:
         """Return what belongs to the reading."""
-        attributes = self.entity_description.attributes
+        attributes = self.entity_description.attributes_fn
         return attributes(self.camera) if attributes else None
 
     @callback
@@ -394,7 +394,7 @@ class BatteryDaysSensor(MagicPiSensor, RestoreEntity):
     @override
     def _handle_change(self, change: Change) -> None:
         """Note the level at each report."""
-        level = self.entity_description.value(self.camera, self.nvr)
+        level = self.entity_description.value_fn(self.camera, self.nvr)
         if change & Change.TELEMETRY and isinstance(level, int | float):
             self._history.add(now_ms(), level)
         super()._handle_change(change)

@@ -40,16 +40,16 @@ class MagicPiSwitchDescription(MagicPiEntityDescription, SwitchEntityDescription
 
     changes: Change = NO_CHANGE
     nvr_changes: NvrChange = NvrChange.SETTINGS
-    value: Callable[[Nvr, str], bool]
-    method: Callable[[Nvr, str, bool], None]
+    value_fn: Callable[[Nvr, str], bool]
+    turn_fn: Callable[[Nvr, str, bool], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NvrSwitchDescription(NvrEntityDescription, SwitchEntityDescription):
     """A switch of the NVR."""
 
-    value: Callable[[Nvr], bool]
-    method: Callable[[Nvr, bool], None]
+    value_fn: Callable[[Nvr], bool]
+    turn_fn: Callable[[Nvr, bool], None]
 
 
 SETTING_SWITCHES = (
@@ -92,8 +92,8 @@ SWITCHES = (
     MagicPiSwitchDescription(
         key="recording",
         translation_key="recording",
-        value=lambda nvr, camera_id: nvr.recording_enabled(camera_id),
-        method=lambda nvr, camera_id, on: nvr.set_recording_enabled(camera_id, on),
+        value_fn=lambda nvr, camera_id: nvr.recording_enabled(camera_id),
+        turn_fn=lambda nvr, camera_id, on: nvr.set_recording_enabled(camera_id, on),
     ),
 )
 
@@ -102,8 +102,8 @@ NVR_SWITCHES = (
         key="recording",
         translation_key="master_recording",
         nvr_changes=NvrChange.SETTINGS,
-        value=lambda nvr: nvr.master_recording_enabled,
-        method=lambda nvr, on: nvr.set_master_recording_enabled(on),
+        value_fn=lambda nvr: nvr.master_recording_enabled,
+        turn_fn=lambda nvr, on: nvr.set_master_recording_enabled(on),
     ),
 )
 
@@ -154,17 +154,17 @@ class MagicPiSwitch(MagicPiEntity, SwitchEntity):
     @override
     def is_on(self) -> bool:
         """Return the switch's position."""
-        return self.entity_description.value(self.nvr, self.camera.id)
+        return self.entity_description.value_fn(self.nvr, self.camera.id)
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
         """Turn it on."""
-        self.entity_description.method(self.nvr, self.camera.id, True)
+        self.entity_description.turn_fn(self.nvr, self.camera.id, True)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
         """Turn it off."""
-        self.entity_description.method(self.nvr, self.camera.id, False)
+        self.entity_description.turn_fn(self.nvr, self.camera.id, False)
 
 
 class NvrSwitch(NvrEntity, SwitchEntity):
@@ -176,14 +176,14 @@ class NvrSwitch(NvrEntity, SwitchEntity):
     @override
     def is_on(self) -> bool:
         """Return the switch's position."""
-        return self.entity_description.value(self.nvr)
+        return self.entity_description.value_fn(self.nvr)
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
         """Turn it on."""
-        self.entity_description.method(self.nvr, True)
+        self.entity_description.turn_fn(self.nvr, True)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
         """Turn it off."""
-        self.entity_description.method(self.nvr, False)
+        self.entity_description.turn_fn(self.nvr, False)

@@ -40,8 +40,7 @@ from custom_components.magicpi_nvr.vision.weights import check_model
 from custom_components.magicpi_nvr.vision.worker import ModelFiles, Worker
 from load import percentile, sender
 from loaded_home import home_with_fleet
-from real_pictures import real_data
-from vision_scenes import noisy, painted_out
+from real_pictures import noisy, painted_out, real_data
 
 FPS = 10
 CAMERA = "02:00:00:00:00:01"

@@ -1,11 +1,12 @@
 """The demo's camera, two ways: written in Python, or the firmware run as a process."""
 
+from abc import ABC, abstractmethod
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import override
 
 from zeroconf.asyncio import AsyncZeroconf
 
@@ -29,35 +30,42 @@ class Sent:
     numbers: list[int]
 
 
-class DemoCamera(Protocol):
+class DemoCamera(ABC):
     """What the demo asks of a camera."""
 
     id: str
 
     @property
+    @abstractmethod
     def setup_code(self) -> str:
         """The code that claims it."""
 
+    @abstractmethod
     async def start(self) -> None:
         """Switch it on and wait for setup mode."""
 
+    @abstractmethod
     async def stop(self) -> None:
         """Switch it off."""
 
+    @abstractmethod
     async def wait_registered(self, timeout: float) -> None:
         """Wait until it has its key."""
 
+    @abstractmethod
     async def wait_asleep(self, timeout: float) -> None:
         """Wait until its motion sensor can wake it."""
 
+    @abstractmethod
     def trigger_motion(self, duration_s: float) -> None:
         """Let somebody walk by."""
 
+    @abstractmethod
     async def wait_sent(self, timeout: float) -> Sent:
         """Wait until the event that the motion began has been sent."""
 
 
-class PythonDemoCamera:
+class PythonDemoCamera(DemoCamera):
     """The virtual camera within this process."""
 
     def __init__(self, camera: VirtualCamera) -> None:
@@ -73,34 +81,34 @@ class PythonDemoCamera:
             self._last_frame_at = asyncio.get_running_loop().time()
 
     @property
+    @override
     def setup_code(self) -> str:
-        """The code that claims it."""
         return self._camera.setup_code
 
+    @override
     async def start(self) -> None:
-        """Switch it on and wait for setup mode."""
         await self._camera.start()
         await self._camera.wait_state("setup")
 
+    @override
     async def stop(self) -> None:
-        """Switch it off."""
         await self._camera.stop()
 
+    @override
     async def wait_registered(self, timeout: float) -> None:
-        """Wait until it has its key."""
         await self._camera.wait_event("registered", timeout=timeout)
 
+    @override
     async def wait_asleep(self, timeout: float) -> None:
-        """Wait until its motion sensor can wake it."""
         await self._camera.wait_state("asleep", timeout=timeout)
 
+    @override
     def trigger_motion(self, duration_s: float) -> None:
-        """Let somebody walk by."""
         self._mark = self._camera.mark()
         self._camera.trigger_motion(duration_s)
 
+    @override
     async def wait_sent(self, timeout: float) -> Sent:
-        """Wait until the event that the motion began has been sent."""
         ended = await self._camera.wait_event(
             "event_ended", after=self._mark, timeout=timeout
         )
@@ -125,7 +133,7 @@ class PythonDemoCamera:
         ]
 
 
-class FirmwareDemoCamera:
+class FirmwareDemoCamera(DemoCamera):
     """The firmware's own code, as a process."""
 
     def __init__(self, camera: FirmwareCamera, camera_id: str) -> None:
@@ -136,37 +144,37 @@ class FirmwareDemoCamera:
         self.id = camera_id
 
     @property
+    @override
     def setup_code(self) -> str:
-        """The code that claims it."""
         return self._setup_code
 
+    @override
     async def start(self) -> None:
-        """Switch it on and wait for setup mode."""
         await self._camera.start()
         setup = await self._camera.wait("setup", lambda line: bool(line["open"]))
         self._setup_code = setup["code"]
 
+    @override
     async def stop(self) -> None:
-        """Switch it off."""
         await self._camera.stop()
 
+    @override
     async def wait_registered(self, timeout: float) -> None:
-        """Wait until it has its key."""
         await self._camera.wait(
             "state", lambda line: line["state"] == "online", timeout=timeout
         )
 
+    @override
     async def wait_asleep(self, timeout: float) -> None:
-        """Wait until its motion sensor can wake it."""
         await self._camera.wait("sleep", after=self._mark, timeout=timeout)
 
+    @override
     def trigger_motion(self, duration_s: float) -> None:
-        """Let somebody walk by."""
         self._mark = self._camera.mark
         self._camera.command(f"motion {duration_s:g}")
 
+    @override
     async def wait_sent(self, timeout: float) -> Sent:
-        """Wait until the event that the motion began has been sent."""
         ended = await self._camera.wait(
             "event_ended", after=self._mark, timeout=timeout
         )

@@ -201,7 +201,7 @@ class HomeAssistantProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self._log_start = 0
-        self._mark = uuid.uuid4().hex
+        self.mark = uuid.uuid4().hex
 
     # Preparing
 
@@ -291,7 +291,7 @@ class HomeAssistantProcess:
         places = [str(Path(sys.executable).parent), env.get("PATH", os.defpath)]
         env["PATH"] = os.pathsep.join(places)
         # Children inherit it, so that they are found when Home Assistant is gone.
-        env[MARK] = self._mark
+        env[MARK] = self.mark
         env |= self._env
         return {name: value for name, value in env.items() if value}
 
@@ -376,7 +376,7 @@ class HomeAssistantProcess:
 
     def _end_all(self) -> None:
         """End all processes that were started by it, at once."""
-        mark = f"{MARK}={self._mark}".encode()
+        mark = f"{MARK}={self.mark}".encode()
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 if mark in (folder / "environ").read_bytes().split(b"\0"):

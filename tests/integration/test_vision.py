@@ -41,8 +41,8 @@ from homeassistant.requirements import RequirementsNotFound
 from homeassistant.util import dt as dt_util
 from real_pictures import pictures, real_data
 from tests.harness.home_assistant import ClaimedCamera, Installation, make_installation
+from tests.harness.vision_scenes import film
 from virtual_camera import LoopSource
-from vision_scenes import film
 
 MODULE = "custom_components.magicpi_nvr.nvr.detector"
 

@@ -42,7 +42,7 @@ async def hass_process(folder: Path) -> AsyncGenerator[HomeAssistantProcess]:
 
 def relatives(process: HomeAssistantProcess) -> list[str]:
     """Return the ids of all processes that were started by it."""
-    mark = f"{MARK}={process._mark}".encode()
+    mark = f"{MARK}={process.mark}".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -15,10 +15,9 @@ from benchmark import children_of
 from home_assistant import wait_until
 from load import make_cameras
 from loaded_home import home_with_fleet
-from real_pictures import pictures, real_data
+from real_pictures import noisy, painted_out, pictures, real_data
 from virtual_camera import VirtualCamera, make_picture, read_frame_number
 from virtual_camera.sources import Shot
-from vision_scenes import noisy, painted_out
 
 # A Home Assistant of its own, started twice in one of them
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -7,8 +7,8 @@ import pytest
 
 from custom_components.magicpi_nvr.vision import pictures
 from custom_components.magicpi_nvr.vision.motion import Stream, levels
+from tests.harness.vision_scenes import film
 from virtual_camera.pictures import make_picture
-from vision_scenes import film
 
 
 def luma(jpeg: bytes) -> Any:

@@ -7,8 +7,8 @@ import pytest
 
 from custom_components.magicpi_nvr.vision import pictures
 from custom_components.magicpi_nvr.vision.pictures import BadPicture
+from tests.harness.vision_scenes import white_noise
 from virtual_camera.pictures import make_picture
-from vision_scenes import white_noise
 
 GOOD = make_picture(1)
 

@@ -10,9 +10,9 @@ from custom_components.magicpi_nvr.vision.model import Label, Verdict
 from custom_components.magicpi_nvr.vision.watch import WatchSettings
 from custom_components.magicpi_nvr.vision.worker import ModelFiles, Worker
 from custom_components.magicpi_nvr.vision.zones import Zones
-from real_pictures import pictures
+from real_pictures import noisy, painted_out, pictures
+from tests.harness.vision_scenes import film, painted_over
 from virtual_camera.pictures import make_picture
-from vision_scenes import film, noisy, painted_out, painted_over
 
 from .events import ANYTHING, PERSONS, run_event
 

@@ -31,8 +31,8 @@ from custom_components.magicpi_nvr.vision.worker import (
     ModelFiles,
     Worker,
 )
+from tests.harness.vision_scenes import white_noise
 from virtual_camera.pictures import make_picture
-from vision_scenes import white_noise
 
 from .conftest import is_alive
 from .test_pictures import GOOD, with_size

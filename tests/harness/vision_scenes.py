@@ -1,6 +1,5 @@
 """Places in which something moves, or only seems to: generated, with a sensor's noise and a burned-in clock."""
 
-from collections.abc import Sequence
 from io import BytesIO
 import math
 from typing import Any
@@ -132,14 +131,6 @@ def white_noise(width: int = 1600, height: int = 1200, seed: int = 1) -> bytes:
     return out.getvalue()
 
 
-def painted_out(pictures: Sequence[bytes]) -> Any:
-    """Return a street without what moves in it: the median over time (height, width, 3)."""
-    stack = np.stack(
-        [np.asarray(Image.open(BytesIO(jpeg)).convert("RGB")) for jpeg in pictures]
-    )
-    return np.median(stack, axis=0)
-
-
 def painted_over(pixels: Any, other: Any, box: tuple[int, int, int, int]) -> Any:
     """Return pixels with a box taken from the same place in another light."""
     left, top, right, bottom = box
@@ -148,18 +139,4 @@ def painted_over(pixels: Any, other: Any, box: tuple[int, int, int, int]) -> Any
     gain, offset = np.polyfit(there.ravel(), here.ravel(), 1)
     result = pixels.copy()
     result[inside] = (gain * there + offset)[:, :, None]
-    return result
-
-
-def noisy(pixels: Any, count: int) -> list[bytes]:
-    """Return the same place with new noise in each picture."""
-    rng = np.random.default_rng(1)
-    result = []
-    for _ in range(count):
-        grain = rng.standard_normal((*pixels.shape[:2], 1)) * 4
-        out = BytesIO()
-        Image.fromarray(np.clip(pixels + grain, 0, 255).astype(np.uint8)).save(
-            out, "JPEG", quality=75, subsampling=1
-        )
-        result.append(out.getvalue())
     return result

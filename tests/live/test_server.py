@@ -7,6 +7,8 @@ import gc
 import socket
 import sys
 
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 import pytest
 
 from custom_components.magicpi_nvr.live import (
@@ -15,6 +17,7 @@ from custom_components.magicpi_nvr.live import (
     StreamKeys,
     TooManyAttempts,
     Viewer,
+    send,
     server,
 )
 from custom_components.magicpi_nvr.live.keys import ALL_ATTEMPTS, ATTEMPTS
@@ -133,6 +136,31 @@ async def test_end_waits_for_nobody_who_does_not_read(
     address.sources.get(CAMERA).end_viewers()
     await address.until_viewers(0)
     stuck.transport.abort()
+
+
+async def test_readers_outside_leave_room_inside(
+    address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has a key cannot keep this machine's own players away."""
+    monkeypatch.setattr(server, "MAX_OUTSIDE", 2)
+    outside: set[Viewer] = set()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await send(request, address.sources.get(CAMERA), outside)
+
+    application = web.Application()
+    application.router.add_get("/", handle)
+    async with TestClient(TestServer(application)) as client:
+        answers = [await client.get("/") for _ in range(3)]
+        assert [answer.status for answer in answers] == [200, 200, 503]
+        assert "Retry-After" in answers[2].headers
+        _, inside = await address.connect()
+        await address.until_viewers(3)
+        answers[0].close()
+        await address.until_viewers(2)
+        assert (await client.get("/")).status == 200
+        inside.close()
+        await address.sources.stop()
 
 
 async def test_ended_at_once(address: Address) -> None:

@@ -14,6 +14,8 @@ from .source import LiveSource, TooManyViewers
 from .viewer import Viewer
 
 CONTENT_TYPE: Final = "video/mp2t"
+# Readers outside of one camera: the others of its viewers are this machine's own
+MAX_OUTSIDE: Final = 24
 _HOST: Final = "127.0.0.1"
 _SHUTDOWN_S: Final = 2.0
 # A reader that takes nothing for so long is gone, or holds an encoder and a place for nothing
@@ -29,7 +31,7 @@ _ENDING_S: Final = 2.0
 async def send(
     request: web.Request, source: LiveSource, viewers: set[Viewer] | None = None
 ) -> web.StreamResponse:
-    """Send a source until the reader leaves or the viewer is closed; it is in `viewers` meanwhile."""
+    """Send a source until the reader leaves or the viewer is closed. `viewers`: those outside, among whom it is meanwhile."""
     headers: Mapping[str, str] = {
         hdrs.CONTENT_TYPE: CONTENT_TYPE,
         hdrs.CACHE_CONTROL: "no-store",
@@ -37,10 +39,13 @@ async def send(
     }
     if request.method == hdrs.METH_HEAD:
         return web.Response(headers=headers)
+    busy = web.HTTPServiceUnavailable(headers={hdrs.RETRY_AFTER: "10"})
+    if viewers is not None and len(viewers) >= MAX_OUTSIDE:
+        raise busy
     try:
         viewer = source.open()
     except TooManyViewers as err:
-        raise web.HTTPServiceUnavailable(headers={hdrs.RETRY_AFTER: "10"}) from err
+        raise busy from err
     response = web.StreamResponse(headers=headers)
     if viewers is not None:
         viewers.add(viewer)

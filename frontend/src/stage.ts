@@ -124,9 +124,9 @@ export class Stage extends LitElement {
         text-overflow: ellipsis;
       }
       .caption .name {
-        /* A long name gives way before the state does. */
-        flex: 0 100 auto;
-        min-width: 3em;
+        /* Where there is no room for all, the last facts go first. */
+        flex: none;
+        max-width: 50%;
       }
       .dot {
         flex: none;
@@ -198,7 +198,12 @@ export class Stage extends LitElement {
           justify-content: space-between;
         }
         .panel label {
-          flex-wrap: wrap;
+          flex-direction: column;
+          align-items: stretch;
+          gap: 4px;
+        }
+        .panel label :is(input, textarea) {
+          flex: none;
         }
       }
       .danger {

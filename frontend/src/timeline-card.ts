@@ -903,6 +903,8 @@ class MagicPiTimelineCard extends LitElement {
     css`
       :host {
         display: block;
+        /* What scrolls here stays below the bar of Home Assistant's page. */
+        scroll-margin-top: calc(var(--header-height, 56px) + 8px);
       }
       ha-card {
         overflow: visible;
@@ -1092,14 +1094,21 @@ class MagicPiTimelineCard extends LitElement {
           grid-template-columns: 1fr 58px;
         }
         .row .name {
+          /* The lines for now and for the clip pass behind it. */
+          position: relative;
+          z-index: 3;
           grid-column: 1 / -1;
+          justify-self: start;
+          max-width: 100%;
           margin-bottom: -6px;
+          background: var(--card-background-color, #fff);
         }
         .compact .row {
           grid-template-columns: 72px 1fr 40px;
         }
         .compact .row .name {
           grid-column: 1;
+          justify-self: stretch;
           margin: 0;
           font-size: 12px;
         }

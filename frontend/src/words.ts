@@ -12,16 +12,16 @@ export function labels(event: RecordedEvent): string[] {
   return [...new Set([...event.labels, ...seen])];
 }
 
-/** What an event is, without its time. */
+/** What an event is, without its time: what it shows, or else why it was recorded. */
 export function facts(event: RecordedEvent, texts: Texts): string[] {
+  const shown = labels(event).map((label) => texts.label(label));
   return [
-    texts.reason(event.reason),
+    ...(shown.length ? shown : [texts.reason(event.reason)]),
     `${seconds(event)} s`,
     event.state === "recording" && texts.get("recording"),
     event.protected && texts.get("protected"),
     event.remote && texts.get("remote"),
     event.verdict === "nothing_seen" && texts.get("nothing_seen"),
-    ...labels(event).map((label) => texts.label(label)),
     ...(event.zones ?? []),
   ].filter((fact): fact is string => Boolean(fact));
 }

@@ -135,7 +135,7 @@ async def test_sleeping_cameras_are_left_alone(
 ) -> None:
     """Their pictures are loaded once, not twice as the page begins, nor every few seconds."""
     await front_door.wait_state("asleep", timeout=60)
-    for key, state in (("camera", "idle"), ("sensor.status", "asleep")):
+    for key, state in (("camera", "idle"), ("status", "asleep")):
         entity = await seeded.entity(front_door.id, key)
         assert entity
         await seeded.hass.wait_for_state(entity, state)

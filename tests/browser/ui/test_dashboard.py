@@ -174,6 +174,12 @@ async def test_zones_are_drawn(
         picture["x"] + picture["width"] * 0.9, picture["y"] + picture["height"] * 0.8
     )
     await page.mouse.up()
+    # A point halfway by the plus key, and gone again by a double click
+    await point.press("+")
+    fifth = editor.get_by_role("button", name="Point 5", exact=True)
+    await expect(fifth).to_be_visible()
+    await editor.get_by_role("button", name="Point 2", exact=True).dblclick()
+    await expect(fifth).to_have_count(0)
     await editor.get_by_role("button", name="Save").click()
     await expect(editor).to_have_count(0)
     answer = await seeded.hass.ws("magicpi_nvr/zones/get", camera_id=front_door.id)

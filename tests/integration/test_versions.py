@@ -129,3 +129,19 @@ async def test_settings_with_an_odd_value(
         if name != key:
             assert (sorted(found) if isinstance(found, set) else found) == stored_value
     await settings._store.async_save(settings._data())
+
+
+@pytest.mark.parametrize(("major", "minor"), [(1, 0), (0, 1)])
+async def test_files_of_an_earlier_version(
+    hass_storage: dict[str, Any], hass: HomeAssistant, major: int, minor: int
+) -> None:
+    """A version that changes has what was stored before it to migrate from."""
+    earlier = {"version": major, "minor_version": minor}
+    hass_storage["magicpi_nvr.settings"] = deepcopy(SETTINGS) | earlier
+    hass_storage["magicpi_nvr.cameras"] = deepcopy(CAMERAS) | earlier
+    settings = NvrSettings(hass)
+    await settings.async_load()
+    assert settings.names == SETTINGS["data"]["names"]
+    registry = Registry(RegistryStorage(hass))
+    await registry.load()
+    assert registry.cameras.keys() == CAMERAS["data"]["cameras"].keys()

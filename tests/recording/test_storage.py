@@ -16,6 +16,7 @@ import pytest
 
 from custom_components.magicpi_nvr.recording.capture import ClipReady, Problem, Solved
 from custom_components.magicpi_nvr.recording.capture.disk import DiskHealth
+from custom_components.magicpi_nvr.recording.capture.recovery import Found, read_spools
 from custom_components.magicpi_nvr.recording.errors import StorageFailed
 from custom_components.magicpi_nvr.recording.library.layout import MARKER, event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, RecordingSettings
@@ -360,6 +361,37 @@ async def test_late_answer_does_not_reach_a_successor(
         assert shown == [frame.seq for frame in sent]
     finally:
         await third.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_disk_that_hung_at_the_start_answers_after_the_stop(
+    settings: RecordingSettings, hung: HungDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was to be started stays stopped, and says nothing more."""
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder._START_S", 0.1)
+    monkeypatch.setattr(f"{RECORDING}.capture.disk.DEADLINE_S", 60.0)
+    begun, ended = threading.Event(), threading.Event()
+
+    def slow(root: Path, found: Found) -> None:
+        begun.set()
+        hung.answers.wait()
+        read_spools(root, found)
+        ended.set()
+
+    monkeypatch.setattr(f"{RECORDING}.capture.recorder.read_spools", slow)
+    recorder = RunningRecorder(settings)
+    hung.calls = set()
+    hung.answers.clear()
+    starting = asyncio.create_task(recorder.start())
+    await until(begun.is_set)
+    async with asyncio.timeout(20):
+        await recorder.stop()
+    hung.answers.set()
+    await until(ended.is_set)
+    await asyncio.gather(starting, return_exceptions=True)
+    assert not [
+        task for task in asyncio.all_tasks() if task.get_name().startswith("recorder")
+    ]
 
 
 @pytest.mark.usefixtures("impatient")

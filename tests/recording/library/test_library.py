@@ -695,3 +695,18 @@ async def test_what_shows_nothing_goes_after_its_own_days(
         )
     )
     assert (await library.purge()).events == ()
+
+
+async def test_leftovers_of_a_crash_go_with_the_last_recording(
+    library: Library, recordings: Recordings, library_folder: LibraryFolder
+) -> None:
+    """A picture that was never finished keeps no folder, and nothing of other recordings is touched."""
+    first = await recordings.record(NOON)
+    second = await recordings.record(NOON + 3_600_000)
+    folder = (library_folder.settings.root / first.path).parent
+    leftover = folder / ".12-x.jpg.tmp"
+    leftover.write_bytes(b"half")
+    await library.delete(first.id)
+    assert leftover.exists()
+    await library.delete(second.id)
+    assert not folder.exists()

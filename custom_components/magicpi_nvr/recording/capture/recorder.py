@@ -127,6 +127,9 @@ class Recorder:
         self._wake.set()
         if self._starting is not None:
             await asyncio.wait({self._starting}, timeout=_START_S)
+            # A disk that hung and answers later must not begin what is ended here.
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
         if self._housekeeper is not None:
             self._housekeeper.cancel()
             await asyncio.gather(self._housekeeper, return_exceptions=True)

@@ -345,6 +345,10 @@ class Removal:
     def _remove_folders(self, file: Path) -> None:
         """Remove the folders of the day and of the camera when they are empty. Blocking."""
         with self._backend.claims.folders, suppress(OSError):
+            if next(file.parent.glob("*.mp4"), None) is None:
+                # What a crash left of pictures and notes
+                for leftover in file.parent.glob(".*.tmp"):
+                    leftover.unlink(missing_ok=True)
             file.parent.rmdir()
             file.parent.parent.rmdir()
 

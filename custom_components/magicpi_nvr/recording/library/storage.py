@@ -112,8 +112,9 @@ class Storage:
     def accept(self) -> None:
         """Use what is there from now on; raises OSError."""
         make_folder(self._root)
-        self._remember(self._read_id())
-        self._seen = None
+        with self._recognizing:
+            self._remember(self._read_id())
+            self._seen = None
         self.check()
 
     def _remember(self, found: str | None) -> None:

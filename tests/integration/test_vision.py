@@ -13,7 +13,10 @@ from typing import Any
 from unittest.mock import AsyncMock, patch
 
 import pytest
-from pytest_homeassistant_custom_component.common import async_capture_events
+from pytest_homeassistant_custom_component.common import (
+    async_capture_events,
+    async_mock_service,
+)
 from pytest_homeassistant_custom_component.typing import (
     ClientSessionGenerator,
     WebSocketGenerator,
@@ -43,6 +46,8 @@ from real_pictures import pictures, real_data
 from tests.harness.home_assistant import ClaimedCamera, Installation, make_installation
 from tests.harness.vision_scenes import film
 from virtual_camera import LoopSource
+
+from .test_blueprints import add_phone, automate
 
 MODULE = "custom_components.magicpi_nvr.nvr.detector"
 
@@ -175,6 +180,43 @@ async def test_persons_are_seen_and_kept(
     assert found["detections"][0]["label"] == "person"
     response = await client.get("/api/magicpi_nvr/recordings?label=animal")
     assert (await response.json())["recordings"] == []
+
+
+async def test_a_notification_with_the_first_sure_picture(
+    hass: HomeAssistant,
+    seeing: Installation,
+    hass_client_no_auth: ClientSessionGenerator,
+) -> None:
+    """The blueprint notifies while the event goes on, with a picture that the phone gets at once; the clip takes its place."""
+    calls = async_mock_service(hass, "notify", "mobile_app_anna_s_phone")
+    camera = await add_camera(seeing, pictures("street-day")[:60])
+    await automate(
+        hass,
+        "notify_with_clip.yaml",
+        events=[camera.entity_id("event", "event")],
+        notify_device=add_phone(hass).id,
+        labels=["person"],
+        attach="clip",
+    )
+    clip = asyncio.create_task(record(seeing, camera, 4.0))
+    await seeing.wait_until(lambda: calls)
+    assert not clip.done()
+    first = calls[0].data
+    assert first["message"].startswith("person, ")
+    assert "video" not in first["data"]
+    phone = await hass_client_no_auth()
+    response = await phone.get(first["data"]["image"])
+    assert response.status == 200
+    assert await response.read() in pictures("street-day")[:60]
+    assert not clip.done()
+    event = await clip
+    await seeing.wait_until(lambda: len(calls) == 2)
+    then = calls[1].data
+    assert first["data"]["tag"] == then["data"]["tag"] == event.id
+    assert then["message"].endswith(" s")
+    assert not first["message"].endswith(" s")
+    response = await phone.get(then["data"]["video"])
+    assert response.status == 200
 
 
 async def test_a_false_alarm_sleeps_early(

@@ -1,13 +1,15 @@
 """Motion: what moves, and what only looks as if."""
 
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 import pytest
 
 from custom_components.magicpi_nvr.vision import pictures
 from custom_components.magicpi_nvr.vision.motion import Stream, levels
-from tests.harness.vision_scenes import film
+from tests.harness.vision_scenes import film, place
 from virtual_camera.pictures import make_picture
 
 
@@ -88,6 +90,41 @@ def test_a_quiet_picture_is_kept_until_there_is_another() -> None:
     old = np.full((72, 96), 80, np.float32)
     _, stream = cells("branch", old)
     assert stream.finish() == bytes([80]) * 96 * 72
+
+
+@pytest.mark.parametrize("corner", ["left", "right"])
+@pytest.mark.parametrize("edge", ["top", "bottom"])
+@pytest.mark.parametrize(
+    ("size", "font"),
+    [((320, 240), 14), ((320, 240), 20), ((800, 600), 36), ((1600, 1200), 64)],
+)
+def test_a_burned_in_clock_in_any_corner(
+    size: tuple[int, int], font: int, corner: str, edge: str
+) -> None:
+    """Digits that change with each picture neither move nor differ from the quiet picture."""
+    quiet = None
+    for begin in (0, 50):
+        stream = Stream(quiet)
+        for number in range(7):
+            text = f"2026-11-29 12:00:{begin + number / 3:06.3f}"
+            measured = stream.measure(luma(clock(text, size, font, corner, edge)))
+            assert not measured.moved.any()
+            assert not measured.unlike.any()
+        left = stream.finish()
+        assert left
+        quiet = levels(left)
+
+
+def clock(text: str, size: tuple[int, int], font: int, corner: str, edge: str) -> bytes:
+    """Return a picture with a text in one of its corners."""
+    image = Image.fromarray(np.asarray(place(800, 600, 0), np.uint8)).resize(size)
+    draw = ImageDraw.Draw(image)
+    x = 10 if corner == "left" else size[0] - 10 - draw.textlength(text, font_size=font)
+    y = 8 if edge == "top" else size[1] - 12 - font
+    draw.text((x, y), text, "white", font_size=font, stroke_width=1, stroke_fill=0)
+    out = BytesIO()
+    image.save(out, "JPEG", quality=70)
+    return out.getvalue()
 
 
 @pytest.mark.parametrize("resolution", ["QVGA", "VGA", "HD", "UXGA"])

@@ -27,6 +27,9 @@ _REACH: Final = 2
 _MIN_PIXELS: Final = 2
 _USUAL: Final = 0.75
 _FALLS: Final = 0.1
+# A burned-in clock lies within so many rows of an edge; what else moves there comes from or goes to the rows beside.
+_BAND: Final = 9
+_BESIDE: Final = 3
 _FRAMES_KEPT: Final = 4
 _QUIET_FRAMES: Final = 3
 # Of a picture that changes as a whole nothing can be said.
@@ -124,6 +127,8 @@ class Stream:
             return
         moved.compared = True
         lasting = changed & _grow(before, _REACH)
+        for part in (lasting, lasting[::-1]):
+            part[:_BAND] &= _near(part[_BAND : _BAND + _BESIDE].any(axis=0), CELL)
         density = changed.reshape(ROWS, CELL, COLUMNS, CELL).sum((1, 3))
         count = lasting.reshape(ROWS, CELL, COLUMNS, CELL).sum((1, 3))
         level[~lasting] = 0
@@ -131,9 +136,6 @@ class Stream:
         # Where something falls everywhere, only what is denser than that is a thing.
         usual = float(np.sort(density, axis=None)[: int(density.size * _USUAL)].mean())
         cells = count >= (_MIN_PIXELS if usual < _FALLS else 14 + 8 * usual)
-        # A burned-in clock fills the outermost rows; what else moves there comes from or goes to the next.
-        cells[0] &= _near(cells[1])
-        cells[-1] &= _near(cells[-2])
         moved.moved = cells
         moved.strength = np.where(cells, np.clip(strength, 1, 255), 0).astype(np.uint8)
 
@@ -176,16 +178,21 @@ def _unlike(luma: Luma, quiet: Luma) -> Mask:
     def cells(picture: Luma) -> Any:
         return picture.reshape(ROWS, CELL, COLUMNS, CELL).swapaxes(1, 2)
 
-    one, other = cells(luma), cells(quiet)
+    one, other = cells(_without_clock(luma)), cells(_without_clock(quiet))
     one = one - one.mean((2, 3), keepdims=True)
     other = other - other.mean((2, 3), keepdims=True)
     gain = (one * other).mean((2, 3)) / np.maximum((other * other).mean((2, 3)), 1.0)
     rest = one - np.clip(gain, *_GAINS)[:, :, None, None] * other
     spread = rest.std((2, 3))
     result: Mask = spread > max(_UNLIKE_LEVELS, 4 * float(np.median(spread)))
-    # The burned-in clock
-    result[0] &= _near(result[1])
-    result[-1] &= _near(result[-2])
+    return result
+
+
+def _without_clock(picture: Luma) -> Luma:
+    """Return a picture whose edges show what is beside them."""
+    result = picture.copy()
+    result[:_BAND] = picture[_BAND]
+    result[-_BAND:] = picture[-_BAND - 1]
     return result
 
 
@@ -218,12 +225,9 @@ def _grow(mask: Mask, reach: int) -> Mask:
     return grown
 
 
-def _near(row: Mask) -> Mask:
-    """Return the columns at or beside those of a row."""
-    grown = row.copy()
-    grown[1:] |= row[:-1]
-    grown[:-1] |= row[1:]
-    return grown
+def _near(row: Mask, reach: int) -> Mask:
+    """Return the columns within `reach` of those of a row."""
+    return np.convolve(row, np.ones(2 * reach + 1), "same") > 0
 
 
 def mask_hex(mask: Mask) -> str:

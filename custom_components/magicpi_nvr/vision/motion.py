@@ -128,7 +128,8 @@ class Stream:
         moved.compared = True
         lasting = changed & _grow(before, _REACH)
         for part in (lasting, lasting[::-1]):
-            part[:_BAND] &= _near(part[_BAND : _BAND + _BESIDE].any(axis=0), CELL)
+            beside: Mask = np.logical_or.reduce(part[_BAND : _BAND + _BESIDE])
+            part[:_BAND] &= _near(beside, CELL)
         density = changed.reshape(ROWS, CELL, COLUMNS, CELL).sum((1, 3))
         count = lasting.reshape(ROWS, CELL, COLUMNS, CELL).sum((1, 3))
         level[~lasting] = 0

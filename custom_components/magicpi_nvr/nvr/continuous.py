@@ -93,6 +93,8 @@ class ContinuousRecordings:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for camera_id in self._pieces:
+            self.pause_piece(camera_id)
 
     @callback
     def take(self, camera: Camera, frame: Frame) -> bool:

@@ -39,8 +39,8 @@ _LOGGER = logging.getLogger(__name__)
 
 MAX_LOG_LINES: Final = 50
 UNKNOWN: Final = "unknown"
-# Between pictures that a camera takes without a connection, for who wants them
-KEEP_MS: Final = 900
+# Between pictures that a camera takes without a connection, for who wants them. A sensor's own rate adds up to 0.13 s.
+KEEP_MS: Final = 850
 # A crash forgets no more of what was lost; memory cards wear.
 SAVE_LOST_S: Final = 300
 # Counters change with every frame; subscribers hear of it every so many ticks of the gateway.

@@ -22,7 +22,14 @@ from homeassistant.helpers.trace import trace_id_get
 
 from .const import DOMAIN
 from .nvr import Nvr, motion_as_dict
-from .recording import REASON_CHECK_IN, Event, EventFilter, EventPage, piece_end_ms
+from .recording import (
+    PIECE_MS,
+    REASON_CHECK_IN,
+    Event,
+    EventFilter,
+    EventPage,
+    piece_end_ms,
+)
 
 # Pages that one request looks through for a user who may not see all cameras
 MAX_PAGES: Final = 20
@@ -146,31 +153,42 @@ async def async_motion(
     nvr: Nvr, events: Iterable[Event]
 ) -> dict[str, list[dict[str, Any]]]:
     """Return what moved within those events that are pieces of a continuous recording, by their ids."""
-    by_camera: dict[str, list[Event]] = {}
-    for event in events:
-        if event.is_continuous:
-            by_camera.setdefault(event.camera, []).append(event)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for camera_id, pieces in by_camera.items():
-        found |= {piece.id: [] for piece in pieces}
-        last: Event | None = None
-        for event in await _async_span(nvr, camera_id, pieces):
+    pieces = sorted(
+        (event for event in events if event.is_continuous),
+        key=lambda event: (event.camera, event.start_ms),
+    )
+    found: dict[str, list[dict[str, Any]]] = {piece.id: [] for piece in pieces}
+    # Of what a filter left there may be months between two
+    runs: list[list[Event]] = []
+    for piece in pieces:
+        if (
+            runs
+            and runs[-1][-1].camera == piece.camera
+            and piece.start_ms - piece_end_ms(runs[-1][-1]) <= PIECE_MS
+        ):
+            runs[-1].append(piece)
+        else:
+            runs.append([piece])
+    for run in runs:
+        last = run[0]
+        for event in await _async_span(nvr, run[0], run[-1]):
+            within = last.start_ms <= event.start_ms < piece_end_ms(last)
             if event.is_continuous:
                 last = event
-            elif last and event.start_ms < piece_end_ms(last) and last.id in found:
+            elif within and last.id in found:
                 found[last.id].append(motion_as_dict(event))
     return found
 
 
-async def _async_span(nvr: Nvr, camera_id: str, pieces: Iterable[Event]) -> list[Event]:
-    """Return all of a camera from the first to the last of some pieces, oldest first."""
+async def _async_span(nvr: Nvr, first: Event, last: Event) -> list[Event]:
+    """Return all of a camera from one piece to another, oldest first."""
     found: list[Event] = []
     cursor = None
     while True:
         page = await nvr.recordings.library.events(
-            camera=camera_id,
-            start_ms=min(piece.start_ms for piece in pieces),
-            end_ms=max(piece_end_ms(piece) for piece in pieces),
+            camera=first.camera,
+            start_ms=first.start_ms,
+            end_ms=piece_end_ms(last),
             limit=MAX_SPAN_PAGE,
             cursor=cursor,
         )

@@ -266,7 +266,8 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                     ),
                     {"collapsed": True},
                 ),
-                probatio.Required(SECTION_VISION, default=dict): section(
+                # Without a default: a form begins with that of a section, and its fields would be empty
+                probatio.Optional(SECTION_VISION): section(
                     probatio.Schema(
                         {
                             probatio.Required(
@@ -299,7 +300,7 @@ class NvrOptionsFlow(OptionsFlowWithReload):
                     ),
                     {"collapsed": True},
                 ),
-                probatio.Required(SECTION_ADVANCED, default=dict): section(
+                probatio.Optional(SECTION_ADVANCED): section(
                     probatio.Schema({probatio.Optional(CONF_CLEANUP): TEXT_SELECTOR}),
                     {"collapsed": True},
                 ),

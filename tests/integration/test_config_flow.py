@@ -20,6 +20,7 @@ from custom_components.magicpi_nvr.const import (
     CONF_CLEANUP_TIME,
     CONF_DETECTION,
     CONF_HOSTS,
+    CONF_PERSON_SCORE,
     CONF_RETENTION_DAYS,
     CONF_RETENTION_SIZE,
     CONF_SETUP_CODE,
@@ -29,6 +30,7 @@ from custom_components.magicpi_nvr.const import (
     SECTION_ADVANCED,
     SECTION_NETWORK,
     SECTION_STORAGE,
+    SECTION_VISION,
 )
 from custom_components.magicpi_nvr.gateway import RegistrationExpired, SetupClient
 from custom_components.magicpi_nvr.nvr import async_get_nvr
@@ -51,6 +53,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, UnknownFlow
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
+from homeassistant.setup import async_setup_component
 from tests.harness.home_assistant import (
     CAMERA_ID,
     SETUP_CODE,
@@ -1058,6 +1061,58 @@ async def test_cleanup_as_it_was_stored(
     await hass.async_block_till_done()
     assert entry.options[SECTION_STORAGE][CONF_CLEANUP] == " ".join(stored.split())
     assert CONF_CLEANUP_TIME not in entry.options[SECTION_STORAGE]
+
+
+def begun(fields: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what Home Assistant's page puts into a form at first; without all that is required it can't be sent."""
+    data: dict[str, Any] = {}
+    for field in fields:
+        suggested = (field.get("description") or {}).get("suggested_value")
+        if suggested is not None:
+            data[field["name"]] = suggested
+        elif "default" in field:
+            data[field["name"]] = field["default"]
+        elif field.get("type") == "expandable":
+            data[field["name"]] = begun(field["schema"])
+        if field.get("type") == "expandable":
+            required = {one["name"] for one in field["schema"] if one.get("required")}
+            assert required <= data[field["name"]].keys()
+        assert not field.get("required") or field["name"] in data
+    return data
+
+
+@pytest.mark.parametrize("cleanup", ["30 4 * * *", "0 2 * * 1-5"])
+async def test_options_are_saved_as_they_are_shown(
+    installation: Installation,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    cleanup: str,
+) -> None:
+    """A form that is opened and sent without a change changes nothing, with sections that stay folded."""
+    await installation.claimed()
+    nvr = hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, DOMAIN)
+    hass.config_entries.async_update_entry(
+        nvr,
+        options={
+            **nvr.options,
+            SECTION_STORAGE: nvr.options[SECTION_STORAGE] | {CONF_CLEANUP: cleanup},
+            SECTION_VISION: {CONF_DETECTION: False, CONF_PERSON_SCORE: 70},
+        },
+    )
+    assert await async_setup_component(hass, "config", {})
+    client = await hass_client()
+    path = "/api/config/config_entries/options/flow"
+    for entry in (nvr, installation.entry()):
+        before = NvrOptions.from_mapping(entry.options)
+        response = await client.post(path, json={"handler": entry.entry_id})
+        form = await response.json()
+        response = await client.post(
+            f"{path}/{form['flow_id']}", json=begun(form["data_schema"])
+        )
+        assert (await response.json())["type"] == "create_entry"
+        await hass.async_block_till_done()
+        after = NvrOptions.from_mapping(entry.options)
+        assert replace(after, media_dir=None) == replace(before, media_dir=None)
 
 
 async def test_link_of_the_setup_page(

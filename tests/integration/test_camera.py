@@ -30,6 +30,8 @@ from homeassistant.const import (
     EVENT_STATE_CHANGED,
 )
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.entity import Entity
 from tests.harness.home_assistant import CAMERA_ID, Installation
 
 
@@ -37,6 +39,7 @@ async def read_part(response: ClientResponse) -> bytes:
     """Return the next picture of a multipart stream."""
     length = 0
     while (line := (await response.content.readline()).strip()) or not length:
+        assert not response.content.at_eof()
         if line.lower().startswith(b"content-length:"):
             length = int(line.split(b":")[1])
     picture = await response.content.readexactly(length)
@@ -89,6 +92,32 @@ async def test_pictures_pass_untouched(
     # Leaving ends the camera's stream
     response.close()
     await installation.wait_until(lambda: hass.states.get(entity_id).state == "idle")
+
+
+@pytest.mark.skipif(
+    not hasattr(Entity, "async_entity_id_changed"),
+    reason="before 2026.11 an entity is removed and added again",
+)
+async def test_a_new_entity_id_ends_no_stream(
+    installation: Installation,
+    entity_registry: er.EntityRegistry,
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    """Who watches goes on watching when the camera's entity id changes."""
+    await installation.claimed(always_on=True)
+    entity_id = installation.entity_id("camera", "camera")
+    client = await hass_client()
+    response = await client.get(f"/api/camera_proxy_stream/{entity_id}")
+    assert (await response.content.readline()).strip() == b"--frame"
+    await read_part(response)
+    entity_registry.async_update_entity(entity_id, new_entity_id="camera.yard")
+    await hass.async_block_till_done()
+    before = installation.nvr.gateway.cameras[CAMERA_ID].counters.frames
+    while installation.nvr.gateway.cameras[CAMERA_ID].counters.frames < before + 20:
+        await read_part(response)
+    assert hass.states.get("camera.yard").state == "streaming"
+    response.close()
 
 
 def shown(jpeg: bytes) -> Image.Image:

@@ -136,3 +136,25 @@ def test_folder_goes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(os, "open", take)
     _, frames, _ = fill(tmp_path)
     assert (taken, len(frames)) == (2, 5)
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_another_disk_is_mounted_meanwhile(tmp_path: Path, before: int) -> None:
+    """What was written to it is no frame that is safe, and it is left as it was."""
+    spool, _, _ = fill(tmp_path, before)
+    size = spool.size
+    frame = SpooledFrame(0, 9, 900, 900, 1, 800, 600, 4)
+
+    def refuse() -> None:
+        raise OSError(errno.ENXIO, "another storage is in its place")
+
+    with pytest.raises(OSError, match="another storage"):
+        spool.append([(frame, b"jpeg")], refuse)
+    assert spool.size == size
+    assert [path.stat().st_size for path in spool_files(tmp_path)] == [size] * bool(
+        before
+    )
+    assert before or not list(tmp_path.iterdir())
+    spool.append([(frame, b"jpeg")])
+    (path,) = spool_files(tmp_path)
+    assert [found.seq for found in Spool.open(path)[1]][before:] == [9]

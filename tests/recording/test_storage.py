@@ -21,6 +21,7 @@ from custom_components.magicpi_nvr.recording.errors import StorageFailed
 from custom_components.magicpi_nvr.recording.library.layout import MARKER, event_id
 from custom_components.magicpi_nvr.recording.model import FLAG_LAST, RecordingSettings
 from custom_components.magicpi_nvr.recording.state import STATE_FILE
+from custom_components.magicpi_nvr.recording.threads import DiskHangs
 from tests.harness.pictures import BOOT, CAMERA, RECORDING, frames
 from tests.harness.recorder import RunningRecorder
 from tests.harness.waiting import until
@@ -187,6 +188,31 @@ async def test_what_was_remembered_is_lost(
         assert len((await recorder.library.events()).events) == 2
     finally:
         await recorder.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_folder_is_deleted_while_it_runs(
+    recorder: RunningRecorder,
+    settings: RecordingSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is reported at once; what does not come back by itself is asked about, and recording begins anew."""
+    monkeypatch.setattr(f"{RECORDING}.capture.disk.ASK_AFTER_S", 1.0)
+    await record(recorder)
+    await asyncio.to_thread(shutil.rmtree, settings.root)
+    for frame in frames(
+        10, start_ms=NOON + 120_000, first_t=120_000, event=2, first_seq=11
+    ):
+        recorder.add(frame, flags=FLAG_LAST if frame.seq == 20 else 0)
+    await recorder.heard(Problem, lambda item: item.kind == "storage_gone")
+    await recorder.heard(Problem, lambda item: item.kind == "storage_other")
+    assert not settings.root.exists()
+    await recorder.library.accept_storage()
+    for kind in ("storage_gone", "storage_other"):
+        await recorder.heard(Solved, lambda item, kind=kind: item.kind == kind)
+    event = await recorder.clip(event_id(CAMERA, BOOT, 2))
+    assert event.frames == 10
+    assert [item.id for item in (await recorder.library.events()).events] == [event.id]
 
 
 class HungDisk:
@@ -515,6 +541,30 @@ async def test_hang_is_seen_by_the_library_first(
         await recorder.heard(Solved, lambda item: item.kind == "storage_hangs")
     finally:
         await recorder.stop()
+
+
+async def test_nothing_more_is_begun_while_work_is_overdue(
+    recorder: RunningRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither beside it nor before what it did late is undone: the same pictures would be there twice."""
+    monkeypatch.setattr(f"{RECORDING}.capture.disk.DEADLINE_S", 0.2)
+    disk = recorder.capture._disk
+    answers, undo = threading.Event(), threading.Event()
+    done: list[str] = []
+    with pytest.raises(DiskHangs) as overdue:
+        await disk.run(answers.wait)
+    assert overdue.value.running
+    disk.run_after([overdue.value.running], undo.wait)
+    with pytest.raises(DiskHangs):
+        await disk.run(lambda: done.append("beside"))
+    answers.set()
+    await until(overdue.value.running.done)
+    with pytest.raises(DiskHangs):
+        await disk.run(lambda: done.append("before it is undone"))
+    undo.set()
+    await until(lambda: not disk.hangs)
+    await disk.run(lambda: done.append("after"))
+    assert done == ["after"]
 
 
 @pytest.mark.usefixtures("impatient")

@@ -19,6 +19,8 @@ from .notices import STORAGE_PROBLEMS, Problems
 
 RETRY_S = 5.0
 ROOM_CHECK_S = 5.0
+# A folder that is gone for so long may have been deleted: a person is asked.
+ASK_AFTER_S = 60.0
 # Memory cards pause for seconds, and a disk of a server may have to start.
 DEADLINE_S = 10.0
 STOP_DEADLINE_S = 3.0
@@ -41,6 +43,7 @@ class DiskHealth:
         self._hanging: set[asyncio.Future[Any]] = set()
         self._later: set[asyncio.Future[None]] = set()
         self._checked = 0.0  # monotonic s
+        self._good = monotonic()  # when nothing was known to be wrong
         self._more = _PROBE_SIZE  # bytes, freed last though there was room
         self._is_stopping = False
 
@@ -130,7 +133,9 @@ class DiskHealth:
         """Keep the floor of free space, and see whether a disk that failed works again."""
         problems = self._problems
         is_bad = problems.concerns_storage
-        self._checked = monotonic()
+        self._checked = now = monotonic()
+        if not is_bad:
+            self._good = now
         needed = _PROBE_SIZE if "storage_full" in problems else 0
         try:
             if is_bad:
@@ -147,6 +152,9 @@ class DiskHealth:
                     else StorageFailed(str(err)),
                     now=monotonic(),
                 )
+            elif isinstance(err, FileNotFoundError) and now - self._good > ASK_AFTER_S:
+                # A disk that was taken out comes back by itself, a folder that was deleted does not.
+                problems.report("storage_other", str(err.strerror))
             return
         if (refused := self._library.refused) is not None:
             problems.report("storage_refuses", refused)

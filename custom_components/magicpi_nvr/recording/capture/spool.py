@@ -1,6 +1,6 @@
 """Frames that wait on disk: one append-only file per event, whose torn tail is cut off. Blocking."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass, replace
 import json
@@ -125,9 +125,14 @@ class Spool:
         return spool, frames
 
     def append(
-        self, frames: Iterable[tuple[SpooledFrame, bytes]]
+        self,
+        frames: Iterable[tuple[SpooledFrame, bytes]],
+        check: Callable[[], None] = lambda: None,
     ) -> list[SpooledFrame]:
-        """Append frames, make them survive a power cut and return them with their offsets; raises OSError."""
+        """Append frames, make them survive a power cut and return them with their offsets; raises OSError.
+
+        `check` raises OSError where they came to another disk, which is left as it was.
+        """
         pieces: list[bytes] = []
         end = self._end
         if end == 0:
@@ -144,9 +149,12 @@ class Spool:
             try:
                 write_at(file, b"".join(pieces), self._end)
                 os.fdatasync(file)
+                check()
             except OSError:
                 with suppress(OSError):
                     os.ftruncate(file, self._end)
+                if self._end == 0:
+                    self.remove()
                 raise
         if self._end == 0:
             sync_folder(self.path.parent)

@@ -127,7 +127,10 @@ class Spooling:
     ) -> list[SpooledFrame]:
         """Append frames and sync. Blocking."""
         self._disk.check_root()
-        return spool.append((frame.to_spool(), jpeg) for frame, jpeg in waiting)
+        return spool.append(
+            ((frame.to_spool(), jpeg) for frame, jpeg in waiting),
+            self._disk.check_root,
+        )
 
     def _written(self, key: tuple[str, int], task: asyncio.Task[None]) -> None:
         del self._tasks[key]

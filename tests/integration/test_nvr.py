@@ -18,6 +18,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from zeroconf import NonUniqueNameException
 
 from custom_components.magicpi_nvr.const import CONF_MEDIA_DIR, DOMAIN, SECTION_STORAGE
+from custom_components.magicpi_nvr.gateway import Registry
 from custom_components.magicpi_nvr.nvr import EventChange, NvrChange, stores
 from custom_components.magicpi_nvr.nvr.stores import RegistryStorage
 from custom_components.magicpi_nvr.recording import (
@@ -141,9 +142,13 @@ async def test_camera_removed_after_the_nvr_stopped(
     for entry in entries:
         await hass.config_entries.async_unload(entry.entry_id)
     assert not installation.nvr.running
-    await hass.config_entries.async_remove(installation.entry().entry_id)
-    await hass.async_block_till_done()
-    assert not installation.nvr.running
+    with patch.object(installation.nvr.life, "up") as started:
+        await hass.config_entries.async_remove(installation.entry().entry_id)
+        await hass.async_block_till_done()
+    assert not started.called
+    registry = Registry(RegistryStorage(hass))
+    await registry.load()
+    assert not registry.cameras
     (entry,) = hass.config_entries.async_entries(DOMAIN)
     await hass.config_entries.async_setup(entry.entry_id)
     assert not installation.nvr.gateway.cameras

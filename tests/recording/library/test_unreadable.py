@@ -167,8 +167,9 @@ async def test_root_that_cannot_be_read(
     """It is a storage that fails, not one without recordings."""
     refuse(library_folder.settings.root, errno.EIO)
     library = library_folder.library()
-    with pytest.raises((OSError, StorageFailed)):
-        await library.open()
+    for ask in (library.open, library.rebuild, library.follow):
+        with pytest.raises(StorageFailed, match="cannot be read"):
+            await ask()
     assert {event.id for event in (await library.events()).events} == {
         event.id for event in made
     }

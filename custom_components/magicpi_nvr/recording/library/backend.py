@@ -132,12 +132,15 @@ class Backend:
     async def follow(self, *, everything: bool) -> None:
         """Bring the index up to date, a few folders and files at a time so that questions are answered in between.
 
-        Raises StorageFailed when the recordings' storage is not there.
+        Raises StorageFailed when the recordings' storage is not there, or cannot be read.
         """
         await self.require_storage()
         started = time.monotonic()
         index = self.index
-        folders = await self.indexed(partial(index.folders, everything=everything))
+        try:
+            folders = await self.indexed(partial(index.folders, everything=everything))
+        except OSError as err:
+            raise StorageFailed("the recordings cannot be read") from err
         paths: list[str] = []
         for few in batched(folders, _FOLDERS_AT_ONCE, strict=False):
             paths += await self.indexed(

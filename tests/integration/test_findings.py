@@ -23,6 +23,7 @@ from custom_components.magicpi_nvr.recording import (
     Event,
     Findings,
 )
+from homeassistant.const import EVENT_HOMEASSISTANT_FINAL_WRITE
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 from tests.harness.home_assistant import CAMERA_ID, Installation
@@ -147,7 +148,9 @@ async def test_counters_outlive_a_restart(
     }
     settings = installation.nvr.settings
     settings.false_alarms[CAMERA_ID] = today
-    await settings._store.async_save(settings._data())
+    settings.save()
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
+    await hass.async_block_till_done()
     again = NvrSettings(hass)
     await again.async_load()
     assert again.false_alarms == {CAMERA_ID: today}

@@ -12,7 +12,7 @@ from custom_components.magicpi_nvr.const import DOMAIN
 from custom_components.magicpi_nvr.gateway import Registry
 from custom_components.magicpi_nvr.nvr.stores import NvrSettings, RegistryStorage
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_PORT
+from homeassistant.const import CONF_PORT, EVENT_HOMEASSISTANT_FINAL_WRITE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from tests.harness.home_assistant import CAMERA_ID, Installation
@@ -128,7 +128,9 @@ async def test_settings_with_an_odd_value(
         found = getattr(settings, name)
         if name != key:
             assert (sorted(found) if isinstance(found, set) else found) == stored_value
-    await settings._store.async_save(settings._data())
+    settings.save()
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
+    await hass.async_block_till_done()
 
 
 @pytest.mark.parametrize(("major", "minor"), [(1, 0), (0, 1)])

@@ -7,12 +7,11 @@ from aiohttp import web
 
 from homeassistant.components.http import HomeAssistantView
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.network import NoURLAvailableError, get_url
 
 from .const import DOMAIN
 from .live import TooManyAttempts, send
-from .nvr import NotRunning, Nvr, running_nvr
+from .nvr import NotRunning, running_nvr
 from .recording import camera_folder, folder_camera
 
 URL: Final = f"/api/{DOMAIN}/live/{{camera}}.ts"
@@ -41,8 +40,8 @@ class LiveView(HomeAssistantView):
     async def get(self, request: web.Request, camera: str) -> web.StreamResponse:
         """Send the video until the key is revoked or the reader leaves."""
         try:
-            nvr: Nvr = running_nvr(self.hass)
-        except NotRunning, HomeAssistantError:
+            nvr = running_nvr(self.hass)
+        except NotRunning:
             return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
         live = nvr.live
         try:

@@ -1,5 +1,6 @@
 """The small parts: names, hours, waits, the JSON."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta, timezone
 import json
 from zoneinfo import ZoneInfo
@@ -9,8 +10,10 @@ import pytest
 
 from custom_components.magicpi_nvr.copies import names
 from custom_components.magicpi_nvr.copies.document import Document
+from custom_components.magicpi_nvr.copies.errors import TargetError
 from custom_components.magicpi_nvr.copies.model import Facts
 from custom_components.magicpi_nvr.copies.pace import Backoff, seconds_until_open
+from custom_components.magicpi_nvr.copies.reader import Reader
 from tests.harness.copies import NOON, facts
 
 EVENT = "aabbcc000001-00000001-1"
@@ -113,3 +116,20 @@ def test_any_document(data: dict[str, object]) -> None:
         Document.decode(json.dumps({"v": 1} | data).encode())
     with pytest.raises((KeyError, TypeError, ValueError)):
         Facts.from_dict(data)
+
+
+async def test_reader_that_was_closed() -> None:
+    """It asks its target for nothing any more: that would open connections which nobody closes."""
+    asked = []
+
+    class Asked:
+        async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+            asked.append(name)
+            yield bytes(stop - start)
+
+    reader = Reader(Asked())  # type: ignore[arg-type]
+    assert await reader.read("one", 10, 2, 5) == bytes(3)
+    await reader.close()
+    with pytest.raises(TargetError):
+        await reader.read("two", 10, 2, 5)
+    assert asked == ["one"]

@@ -21,6 +21,7 @@ class Reader:
         self._block = block
         self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._running: dict[tuple[str, int], asyncio.Task[bytes]] = {}
+        self._closed = False
 
     async def read(self, name: str, size: int, start: int, stop: int) -> bytes:
         """Return the bytes of [start, stop) of an object of this size; raises TargetError."""
@@ -40,7 +41,8 @@ class Reader:
             del self._blocks[key]
 
     async def close(self) -> None:
-        """End what runs."""
+        """End what runs, for good: to read on would open the connections of the target again."""
+        self._closed = True
         running = list(self._running.values())
         for task in running:
             task.cancel()
@@ -58,6 +60,8 @@ class Reader:
         return await asyncio.shield(task)
 
     def _begin(self, name: str, size: int, number: int) -> asyncio.Task[bytes] | None:
+        if self._closed:
+            raise TargetError(Cause.CANNOT_CONNECT, "closed")
         key = (name, number)
         start = number * self._block
         if key in self._blocks or start >= size:

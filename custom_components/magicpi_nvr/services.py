@@ -1,8 +1,7 @@
 """Actions: record, find, keep, label, export and delete."""
 
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import probatio
 
@@ -14,7 +13,6 @@ from homeassistant.core import (
     callback,
 )
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
-from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.service import async_register_admin_service
 from homeassistant.util import dt as dt_util
 
@@ -33,37 +31,41 @@ from .errors import camera_errors, recording_errors
 from .live_view import live_url
 from .nvr import AlreadyRecording, NoPicture, Nvr, running_nvr
 from .recording import ClipSpec, StorageFailed, camera_folder, parse_event_id
-from .targets import (
-    TARGET_FIELDS,
-    async_target,
-    async_target_camera,
-    async_targets,
-    is_targeted,
+from .service_schemas import (
+    ATTR_CHECK_INS,
+    ATTR_CURSOR,
+    ATTR_DESCRIPTION,
+    ATTR_DRY_RUN,
+    ATTR_DURATION,
+    ATTR_END,
+    ATTR_EVENT_ID,
+    ATTR_FILENAME,
+    ATTR_LABEL,
+    ATTR_LABELS,
+    ATTR_LIMIT,
+    ATTR_NOTHING_SEEN,
+    ATTR_OLDER_THAN,
+    ATTR_PROTECT,
+    ATTR_PROTECTED,
+    ATTR_SPEED,
+    ATTR_START,
+    ATTR_TEXT,
+    ATTR_TIME_STAMP,
+    ATTR_ZONE,
+    EVENT_SCHEMA,
+    EXPORT_SCHEMA,
+    LABEL_SCHEMA,
+    LIST_SCHEMA,
+    PURGE_SCHEMA,
+    RECORD_SCHEMA,
+    RESTORE_SCHEMA,
+    SNAPSHOT_SCHEMA,
+    STREAM_KEY_SCHEMA,
+    TIMELAPSE_SCHEMA,
 )
+from .targets import async_target, async_target_camera, async_targets, is_targeted
 from .timestamps import epoch_ms
-from .view import MAX_LIMIT
 from .views import export_url, picture_url
-
-ATTR_CURSOR: Final = "cursor"
-ATTR_DESCRIPTION: Final = "description"
-ATTR_DRY_RUN: Final = "dry_run"
-ATTR_DURATION: Final = "duration"
-ATTR_END: Final = "end"
-ATTR_EVENT_ID: Final = "event_id"
-ATTR_FILENAME: Final = "filename"
-ATTR_LABEL: Final = "label"
-ATTR_LABELS: Final = "labels"
-ATTR_LIMIT: Final = "limit"
-ATTR_NOTHING_SEEN: Final = "nothing_seen"
-ATTR_OLDER_THAN: Final = "older_than"
-ATTR_CHECK_INS: Final = "check_ins"
-ATTR_PROTECT: Final = "protect"
-ATTR_PROTECTED: Final = "protected"
-ATTR_SPEED: Final = "speed"
-ATTR_TIME_STAMP: Final = "time_stamp"
-ATTR_START: Final = "start"
-ATTR_TEXT: Final = "text"
-ATTR_ZONE: Final = "zone"
 
 SERVICE_CREATE_STREAM_KEY: Final = "create_stream_key"
 SERVICE_CREATE_TIMELAPSE: Final = "create_timelapse"
@@ -79,110 +81,6 @@ SERVICE_RESTORE: Final = "restore"
 SERVICE_REVOKE_STREAM_KEY: Final = "revoke_stream_key"
 SERVICE_SNAPSHOT: Final = "snapshot"
 SERVICE_UNPROTECT: Final = "unprotect"
-
-MAX_AGE: Final = timedelta(days=36_500)
-
-
-def event_id(value: Any) -> str:
-    """Validate the id of an event."""
-    text = cv.string(value)
-    try:
-        parse_event_id(text)
-    except ValueError as err:
-        raise probatio.Invalid("not the id of an event") from err
-    return text
-
-
-def age(value: Any) -> timedelta:
-    """Validate an age: a duration, or a number of days."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if not 0 < value <= MAX_AGE.days:
-            raise probatio.Invalid(f"an age is up to {MAX_AGE.days} days")
-        return timedelta(days=value)
-    duration: timedelta = cv.positive_time_period(value)
-    if not timedelta() < duration <= MAX_AGE:
-        raise probatio.Invalid(f"an age is up to {MAX_AGE.days} days")
-    return duration
-
-
-EVENT_SCHEMA: Final = probatio.Schema({probatio.Required(ATTR_EVENT_ID): event_id})
-RESTORE_SCHEMA: Final = EVENT_SCHEMA.extend(
-    {probatio.Optional(ATTR_PROTECT, default=True): cv.boolean}
-)
-RECORD_SCHEMA: Final = probatio.Schema(
-    {
-        **TARGET_FIELDS,
-        probatio.Optional(ATTR_DURATION, default=30): probatio.All(
-            probatio.Coerce(float), probatio.Range(min=1, max=300)
-        ),
-    }
-)
-SNAPSHOT_SCHEMA: Final = probatio.Schema(
-    {**TARGET_FIELDS, probatio.Optional(ATTR_FILENAME): cv.string}
-)
-STREAM_KEY_SCHEMA: Final = probatio.Schema(TARGET_FIELDS)
-PURGE_SCHEMA: Final = probatio.Schema(
-    {
-        **TARGET_FIELDS,
-        probatio.Optional(ATTR_OLDER_THAN): age,
-        probatio.Optional(ATTR_DRY_RUN, default=False): cv.boolean,
-    }
-)
-SPAN: Final = {
-    **TARGET_FIELDS,
-    probatio.Required(ATTR_START): cv.datetime,
-    probatio.Required(ATTR_END): cv.datetime,
-    probatio.Optional(ATTR_FILENAME): cv.string,
-}
-TIME_STAMP: Final[dict[probatio.Marker, Any]] = {
-    probatio.Optional(ATTR_TIME_STAMP, default=False): cv.boolean
-}
-EXPORT_SCHEMA: Final = probatio.Any(
-    probatio.Schema(
-        {
-            probatio.Required(ATTR_EVENT_ID): event_id,
-            probatio.Optional(ATTR_FILENAME): cv.string,
-            **TIME_STAMP,
-        }
-    ),
-    probatio.Schema({**SPAN, **TIME_STAMP}),
-)
-TIMELAPSE_SCHEMA: Final = probatio.Schema(
-    {
-        **SPAN,
-        probatio.Optional(ATTR_CHECK_INS, default=False): cv.boolean,
-        probatio.Optional(ATTR_SPEED, default=60): probatio.All(
-            probatio.Coerce(float), probatio.Range(min=2, max=10_000)
-        ),
-    }
-)
-LIST_SCHEMA: Final = probatio.Schema(
-    {
-        **TARGET_FIELDS,
-        probatio.Optional(ATTR_START): cv.datetime,
-        probatio.Optional(ATTR_END): cv.datetime,
-        probatio.Optional(ATTR_LABEL): cv.string,
-        probatio.Optional(ATTR_ZONE): cv.string,
-        probatio.Optional(ATTR_NOTHING_SEEN, default="hide"): probatio.In(
-            list(NOTHING_SEEN_CHOICES)
-        ),
-        probatio.Optional(ATTR_TEXT): cv.string,
-        probatio.Optional(ATTR_PROTECTED): cv.boolean,
-        probatio.Optional(ATTR_LIMIT, default=50): probatio.All(
-            probatio.Coerce(int), probatio.Range(min=1, max=MAX_LIMIT)
-        ),
-        probatio.Optional(ATTR_CURSOR): cv.string,
-    }
-)
-LABEL_SCHEMA: Final = probatio.Schema(
-    {
-        probatio.Required(ATTR_EVENT_ID): event_id,
-        probatio.Required(ATTR_LABELS): probatio.All(
-            probatio.EnsureList(), [cv.string]
-        ),
-        probatio.Optional(ATTR_DESCRIPTION): cv.string,
-    }
-)
 
 
 @callback

@@ -4,7 +4,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 import pytest
 
 from custom_components.magicpi_nvr.vision import pictures
@@ -41,6 +41,27 @@ def test_something_moves(scene: str) -> None:
     """From the third picture on, each shows what moves."""
     moved, _ = cells(scene)
     assert all(moved[3:])
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+@pytest.mark.parametrize("walks", [False, True])
+def test_a_mount_that_trembles_is_no_motion(seed: int, walks: bool) -> None:
+    """A pixel of 800 to any side, with a sensor's noise, does not move; what somebody of 30 pixels does, does."""
+    rng = np.random.default_rng(seed)
+    ground = np.array(place(820, 620, 0), np.float32)
+    stream, moved = Stream(), 0
+    for number in range(12):
+        right, down = rng.integers(9, 12, 2)
+        pixels = ground[down : down + 600, right : right + 800]
+        if walks:
+            pixels = pixels.copy()
+            pixels[300:330, 300 + number * 9 : 310 + number * 9] = 30
+        pixels = pixels + rng.standard_normal((600, 800, 1)) * 4
+        image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+        out = BytesIO()
+        image.filter(ImageFilter.GaussianBlur(0.5)).save(out, "JPEG", quality=70)
+        moved += int(stream.measure(luma(out.getvalue())).moved.sum())
+    assert bool(moved) is walks
 
 
 def test_motion_is_where_it_is() -> None:

@@ -142,22 +142,26 @@ class Stream:
 
 
 def residual(luma: Luma, reference: Luma) -> Luma:
-    """Return luma less what the reference explains: gain, offset, a curve and a slope over the picture."""
+    """Return luma less what the reference explains: gain, offset, a curve, a slope over the picture, and a small shift of it."""
     few = reference[::_SPARSE, ::_SPARSE].ravel() / 128 - 1
-    basis = np.stack([few, few * few, *_SPARSE_PLANE])
+    steps = _steps(reference)
+    few_steps = (step[::_SPARSE, ::_SPARSE].ravel() for step in steps)
+    basis = np.stack([few, few * few, *_SPARSE_PLANE, *few_steps])
     target = luma[::_SPARSE, ::_SPARSE].ravel()
     weight = np.ones(target.shape, np.float32)
-    factors = np.zeros(5, np.float32)
+    factors = np.zeros(len(basis), np.float32)
     for _ in range(_FIT_ROUNDS):
         weighted = basis * weight
         factors = np.linalg.solve(weighted @ basis.T + _RIDGE, weighted @ target)
         rest = np.abs(target - factors @ basis)
         trim = max(2.0, _FIT_TRIM * 1.4826 * float(np.median(rest)))
         weight = (rest <= trim).astype(np.float32)
-    gain, curve, offset, right, down = (float(factor) for factor in factors)
+    gain, curve, offset, right, down, *shift = (float(factor) for factor in factors)
     one: Luma = reference / np.float32(128) - np.float32(1)
     explained: Luma = (curve * one + gain) * one
     explained += offset + right * _ACROSS + down * _DOWN
+    for by, step in zip(shift, steps, strict=True):
+        explained += by * step
     result: Luma = luma - explained
     return result
 
@@ -170,7 +174,7 @@ _SPARSE_PLANE: Final = tuple(
     np.broadcast_to(part, (HEIGHT, WIDTH))[::_SPARSE, ::_SPARSE].ravel()
     for part in (np.ones((1, 1), np.float32), _ACROSS, _DOWN)
 )
-_RIDGE: Final = np.eye(5, dtype=np.float32) * 1e-2
+_RIDGE: Final = np.eye(7, dtype=np.float32) * 1e-2
 
 
 def _unlike(luma: Luma, quiet: Luma) -> Mask:
@@ -197,12 +201,20 @@ def _without_clock(picture: Luma) -> Luma:
     return result
 
 
+def _steps(picture: Luma) -> tuple[Luma, Luma]:
+    """Return by how much the levels rise per pixel, to the right and down."""
+    padded = np.pad(picture, 1, mode="edge")
+    half = np.float32(0.5)
+    return (
+        (padded[1:-1, 2:] - padded[1:-1, :-2]) * half,
+        (padded[2:, 1:-1] - padded[:-2, 1:-1]) * half,
+    )
+
+
 def _slope(picture: Luma) -> Luma:
     """Return how much a pixel differs from its neighbors."""
-    padded = np.pad(picture, 1, mode="edge")
-    across = np.abs(padded[1:-1, 2:] - padded[1:-1, :-2])
-    down = np.abs(padded[2:, 1:-1] - padded[:-2, 1:-1])
-    result: Luma = np.maximum(across, down) / np.float32(2)
+    across, down = _steps(picture)
+    result: Luma = np.maximum(np.abs(across), np.abs(down))
     return result
 
 

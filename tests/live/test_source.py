@@ -328,9 +328,9 @@ async def test_clock_is_set_while_somebody_watches(
     playing = asyncio.create_task(play())
     try:
         viewer = live_camera.source.open()
-        data = await read(viewer, 60 * PACKET_SIZE)
+        data = await read(viewer, 30 * PACKET_SIZE)
         clock_ms = step_ms
-        data += await read(viewer, 400 * PACKET_SIZE)
+        data += await read(viewer, 100 * PACKET_SIZE)
         live_camera.source.release(viewer)
     finally:
         playing.cancel()

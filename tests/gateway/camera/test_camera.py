@@ -557,6 +557,39 @@ async def test_looking_starts_the_stream_of_mains_cameras_alone(
         assert (await connection.expect("command"))["name"] == "stream_stop"
 
 
+async def test_power_mode_changes_while_somebody_watches(
+    gateway: RunningGateway,
+) -> None:
+    """A camera that stays awake from now on is asked for its stream; one that may sleep is let go."""
+    camera, auth = await gateway.register()
+    async with gateway.connect(auth) as connection:
+        await connection.greet()
+        async with aclosing(camera.frames()) as frames:
+            asking = asyncio.ensure_future(anext(frames))
+            for mode, command in (
+                ("always_on", "stream_start"),
+                ("battery", "stream_stop"),
+            ):
+                rev = camera.set_config({"power_mode": mode})
+                await connection.expect("config")
+                await connection.send(
+                    {
+                        "type": "config_ack",
+                        "rev": rev,
+                        "applied": {"power_mode": mode},
+                        "rejected": {},
+                    }
+                )
+                assert (await connection.expect("command"))["name"] == command
+            await connection.send_frame(1)
+            await asking
+        # Nothing is asked twice
+        before = connection.seen.count("command")
+        await connection.send_frame(2)
+        await connection.expect_ack(2)
+        assert connection.seen.count("command") == before
+
+
 async def test_green_frames_are_no_picture(gateway: RunningGateway) -> None:
     """A sensor that warms up is shown live, but not kept as the latest."""
     camera, auth = await gateway.register()

@@ -301,6 +301,42 @@ async def test_sleeping_camera_may_have_video(
     await installation.wait_until(lambda: features() == 0)
 
 
+async def test_power_mode_changes(
+    installation: Installation, hass: HomeAssistant
+) -> None:
+    """A camera that may sleep from now on offers no video any more, and who watches goes on with its last picture; one that stays awake again does."""
+    camera = await installation.claimed()
+    entity_id = installation.entity_id("camera", "camera")
+    source = installation.nvr.live.sources.get(CAMERA_ID)
+
+    async def until_features(wanted: int) -> None:
+        def as_wanted() -> bool:
+            state = hass.states.get(entity_id)
+            return bool(state) and state.attributes["supported_features"] == wanted
+
+        await installation.wait_until(as_wanted)
+
+    async def read_on() -> None:
+        while viewer.size:
+            await viewer.read()
+        async with asyncio.timeout(30):
+            assert await viewer.read()
+
+    installation.camera().set_config({"power_mode": "always_on"})
+    camera.trigger_motion(0.5)
+    await until_features(CameraEntityFeature.STREAM)
+    viewer = source.open()
+    await read_on()
+    installation.camera().set_config({"power_mode": "battery"})
+    await until_features(0)
+    # Looking does not hold it
+    await camera.wait_state("asleep")
+    await installation.wait_until(lambda: installation.camera().session is None)
+    await read_on()
+    assert not viewer.is_closed
+    source.release(viewer)
+
+
 async def test_key_for_outside(
     live_installation: Installation,
     hass: HomeAssistant,

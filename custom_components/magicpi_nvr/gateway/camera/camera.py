@@ -118,6 +118,7 @@ class Camera:
             host.clock, sleeps=self.sleeps, interval_s=self._heartbeat_s()
         )
         self._live = LiveView(self._request_stream)
+        self._streams_for_viewers = False
         self._commands = Commands()
         self.pictures = PictureFaults()
         self.update = Update(host.clock)
@@ -262,6 +263,7 @@ class Camera:
         `recorded`: frames of this boot are on disk.
         """
         replaced, self.session = self.session, session
+        self._streams_for_viewers = False
         changes = Change.STATUS | Change.TELEMETRY
         self._restarted = hello.boot != self._known_boot
         if self.progress is None or self.progress.boot != hello.boot:
@@ -512,6 +514,9 @@ class Camera:
 
     def _config_changed(self, before: Mapping[str, Any]) -> None:
         if self.config.as_dict() != before:
+            if self._streams_for_viewers is self.sleeps:
+                # It may sleep from now on, or stays awake
+                self._request_stream(self._live.viewers > 0, self._live.keeps)
             self.notify(Change.CONFIG)
             self._host.save()
 
@@ -585,7 +590,9 @@ class Camera:
 
     def _request_stream(self, on: bool, keep: bool) -> None:
         """Start or stop streaming for viewers; a camera that sleeps is not held by looking."""
-        if self.session is not None and not self.sleeps:
+        on = on and not self.sleeps
+        if self.session is not None and (on or self._streams_for_viewers):
+            self._streams_for_viewers = on
             name = "stream_start" if on else "stream_stop"
             args = _stream_args(keep) if on else {}
             self._commands.post(self.session.send, name, args)

@@ -10,6 +10,7 @@ import subprocess
 import threading
 from typing import Any
 
+from aiohttp import ClientSession
 import av
 import pytest
 from pytest_homeassistant_custom_component.typing import (
@@ -17,7 +18,7 @@ from pytest_homeassistant_custom_component.typing import (
     WebSocketGenerator,
 )
 
-from custom_components.magicpi_nvr.const import CONF_LIVE_VIDEO
+from custom_components.magicpi_nvr.const import CONF_LIVE_VIDEO, CONF_ROTATION
 from custom_components.magicpi_nvr.live.keys import ATTEMPTS
 from custom_components.magicpi_nvr.recording import Event as RecordedEvent
 from homeassistant.components.camera import (
@@ -335,6 +336,54 @@ async def test_power_mode_changes(
     await read_on()
     assert not viewer.is_closed
     source.release(viewer)
+
+
+async def test_reload_and_removal_under_viewers(
+    live_installation: Installation,
+    hass: HomeAssistant,
+    hass_client_no_auth: ClientSessionGenerator,
+) -> None:
+    """A reload or another rotation ends nobody for good; a camera that is removed ends who watches, inside and outside, and its address is gone."""
+    nvr = live_installation.nvr
+    entry = live_installation.entry()
+    client = await hass_client_no_auth()
+    key = nvr.live.new_key(CAMERA_ID)
+    path = f"/api/magicpi_nvr/live/{CAMERA_ID.replace(':', '-')}.ts?key={key}"
+    inside = await source_of(live_installation)
+    async with ClientSession() as session:
+        response = await session.get(inside)
+        await response.content.readexactly(188)
+        outside = await client.get(path)
+        await outside.content.readexactly(188)
+        await hass.config_entries.async_reload(entry.entry_id)
+        seen = live_installation.camera().counters.frames
+        await live_installation.wait_until(
+            lambda: live_installation.camera().counters.frames > seen + 5
+        )
+        assert nvr.live.sources.viewers == 2
+        hass.config_entries.async_update_entry(
+            entry, title="Back door", options={CONF_ROTATION: 90}
+        )
+        await hass.async_block_till_done()
+        await live_installation.wait_until(
+            lambda: live_installation.camera().session is not None
+        )
+        # A picture on its side has another size: who watches comes again
+        async with asyncio.timeout(30):
+            await response.read()
+            await outside.read()
+        response = await session.get(inside)
+        await response.content.readexactly(188)
+        outside = await client.get(path)
+        await outside.content.readexactly(188)
+        await hass.config_entries.async_remove(entry.entry_id)
+        async with asyncio.timeout(20):
+            await response.read()
+            await outside.read()
+        assert (await session.get(inside)).status == 404
+        assert (await client.get(path)).status == 404
+    assert nvr.live.sources.viewers == nvr.live.sources.encoders == 0
+    assert not nvr.live.keys.has(CAMERA_ID)
 
 
 async def test_key_for_outside(

@@ -15,6 +15,7 @@ from custom_components.magicpi_nvr.gateway.jpeg import (
 from tests.harness.gateway import JPEG, make_jpeg
 
 LARGER = make_jpeg((640, 480))
+OPTIMIZED = make_jpeg(optimize=True)
 SCAN = JPEG.index(b"\xff\xda") + 14
 
 
@@ -23,6 +24,14 @@ def reason(data: bytes) -> str:
     with pytest.raises(JpegError) as raised:
         check_jpeg(data)
     return raised.value.reason
+
+
+def without(picture: bytes, marker: bytes) -> bytes:
+    """Return the picture without its segments of a kind; cameras of Motion JPEG leave out Huffman tables."""
+    while (at := picture.find(marker)) >= 0:
+        length = int.from_bytes(picture[at + 2 : at + 4])
+        picture = picture[:at] + picture[at + 2 + length :]
+    return picture
 
 
 def other_size(width: int, height: int) -> bytes:
@@ -119,6 +128,12 @@ def test_stale_tail_with_older_end() -> None:
         (JPEG + bytes(MAX_JPEG_BYTES + 1 - len(JPEG)), "too_big"),
         (JPEG[:SCAN] + bytes(1000) + b"\xff\xd9", "zeroed"),
         (JPEG[: SCAN + 800] + bytes(len(JPEG) - SCAN - 800), "zeroed"),
+        (JPEG[: SCAN + 800] + b"\xff" * 1000 + b"\0" + JPEG[SCAN + 1801 :], "zeroed"),
+        (OPTIMIZED[:-1000] + b"\xff" * 998 + b"\xff\xd9", "zeroed"),
+        (JPEG[:SCAN] + b"\xff\xd9", "truncated"),
+        (JPEG[: SCAN + 100] + b"\xff\xd9", "truncated"),
+        (JPEG[: SCAN + 100], "truncated"),
+        (without(JPEG, b"\xff\xdb"), "no_frame"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -194,17 +209,9 @@ def test_damaged_picture(data: st.DataObject) -> None:
     assert check_jpeg(check.data).repairs == ()
 
 
-def without_tables(picture: bytes) -> bytes:
-    """Return the picture without its Huffman tables, as cameras of Motion JPEG send them."""
-    while (at := picture.find(b"\xff\xc4")) >= 0:
-        length = int.from_bytes(picture[at + 2 : at + 4])
-        picture = picture[:at] + picture[at + 2 + length :]
-    return picture
-
-
 def test_without_tables() -> None:
     """The standard tables count: a good picture is good, a scan that is half zero is found."""
-    bare = without_tables(JPEG)
+    bare = without(JPEG, b"\xff\xc4")
     scan = bare.index(b"\xff\xda") + 14
     for _ in range(2):
         assert check_jpeg(bare).data is bare

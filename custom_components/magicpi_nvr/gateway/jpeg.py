@@ -35,7 +35,12 @@ _NO_FILL: Final = re.compile(rb"[^\xff]")
 # set bits, so a long run of zeros is memory that was never written.
 _STANDARD_AC_TABLE: Final = bytes.fromhex("100002010303020403050504040000017d")
 _ZERO_RUN: Final = bytes(256)
+# Nor does a scan have more than a few fill bytes: these are data lines that stay high.
+_ONES_RUN: Final = b"\xff" * 256
+# A block of 8 x 8 has at least a bit for its mean and one for its end.
+_PIXELS_PER_BYTE: Final = 8 * 8 * 8 // 2
 _MARKER_DHT: Final = 0xC4
+_MARKER_DQT: Final = 0xDB
 _MARKER_EXIF: Final = 0xE1
 _SEQUENTIAL: Final = (0xC0, 0xC1)
 _EXIF_HEADER: Final = b"Exif\0\0"
@@ -69,6 +74,16 @@ class _Header(NamedTuple):
     tag: int
     standard_tables: bool
     scan: int
+    least: int  # bytes of the scan, 0 = there may be more than one
+
+    def check_scan(self, data: bytes, end: int) -> None:
+        """Raise JpegError for a scan up to `end` that no camera makes."""
+        if end - self.scan < self.least:
+            raise JpegError(JpegFault.TRUNCATED)
+        if (
+            self.standard_tables and data.find(_ZERO_RUN, self.scan, end) >= 0
+        ) or data.find(_ONES_RUN, self.scan, end) >= 0:
+            raise JpegError(JpegFault.ZEROED)
 
 
 class JpegFault(StrEnum):
@@ -201,7 +216,7 @@ def _walk(data: bytes, start: int) -> tuple[_Header, int | None]:
     position = start + 2
     width = height = 0
     tag = coding = 0
-    has_tables = False
+    seen: set[int] = set()
     header: _Header | None = None
     for _ in range(MAX_SEGMENTS):
         if position + 2 > size:
@@ -232,20 +247,19 @@ def _walk(data: bytes, start: int) -> tuple[_Header, int | None]:
             raise JpegError(JpegFault.BAD_SEGMENT)
         if position + length > size:
             raise JpegError(JpegFault.TRUNCATED)
+        seen.add(marker)
         if marker in _MARKERS_SOF:
             if coding:
                 raise JpegError(JpegFault.TWO_PICTURES)
             coding = marker
             width, height = _parse_sof(data, position, length)
-        elif marker == _MARKER_DHT:
-            has_tables = True
         elif marker == _MARKER_EXIF:
             if not tag and (
                 found := _find_orientation(data, position + 2, position + length)
             ):
                 tag = found[0]
         elif marker == _MARKER_SOS:
-            if not coding:
+            if not coding or _MARKER_DQT not in seen:
                 raise JpegError(JpegFault.NO_FRAME)
             if length < 8 or length != 6 + 2 * data[position + 2]:
                 raise JpegError(JpegFault.BAD_SEGMENT)
@@ -254,10 +268,13 @@ def _walk(data: bytes, start: int) -> tuple[_Header, int | None]:
                 # Without tables a decoder takes the standard ones, as of Motion JPEG.
                 standard = (
                     data.find(_STANDARD_AC_TABLE, start, position) >= 0
-                    if has_tables
+                    if _MARKER_DHT in seen
                     else coding in _SEQUENTIAL
                 )
-                header = _Header(width, height, tag or 1, standard, position)
+                least = (
+                    width * height // _PIXELS_PER_BYTE if coding in _SEQUENTIAL else 0
+                )
+                header = _Header(width, height, tag or 1, standard, position, least)
             if (behind := _next_marker(data, position)) < 0:
                 if size <= position:
                     raise JpegError(JpegFault.TRUNCATED)
@@ -280,8 +297,7 @@ def check_jpeg(data: bytes, *, max_bytes: int = MAX_JPEG_BYTES) -> JpegCheck:
     scan = data.find(_SOS_OF_THREE, 0, _MAX_HEADER) + _SOS_BYTES
     if known := _headers.get(data[:scan]):
         if _next_marker(data, scan) == size - 2 and data.endswith(_EOI):
-            if known.standard_tables and data.find(_ZERO_RUN, scan) >= 0:
-                raise JpegError(JpegFault.ZEROED)
+            known.check_scan(data, size - 2)
             return JpegCheck(data, known.width, known.height, (), known.tag)
     return _check_unknown(data, max_bytes)
 
@@ -298,8 +314,7 @@ def _check_unknown(data: bytes, max_bytes: int) -> JpegCheck:
         repairs.append("junk_before")
     header, end = _walk(data, start)
     scan = header.scan
-    if header.standard_tables and data.find(_ZERO_RUN, scan, end or len(data)) >= 0:
-        raise JpegError(JpegFault.ZEROED)
+    header.check_scan(data, len(data) if end is None else end - len(_EOI))
     if end is None:
         data = data[start:] + _EOI
         if len(data) > max_bytes:

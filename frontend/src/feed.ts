@@ -8,6 +8,8 @@ import type { Camera, Connection, HassEntity, HomeAssistant } from "./types";
 const RETRY_FIRST = 1_000;
 const RETRY_MOST = 30_000;
 const LIVE_PICTURE_EVERY = 10_000;
+const CLOSE_AFTER = 5_000;
+const LOST_LATELY = 30_000;
 
 /** What Home Assistant's states tell about a camera. */
 export interface CameraInfo {
@@ -40,6 +42,9 @@ export class Feed extends EventTarget {
 
   private static readonly feeds = new WeakMap<Connection, Feed>();
   private users = 0;
+  private open = false;
+  private lostAt = -Infinity;
+  private closing: number | undefined;
   private attempt = 0;
   private delay = RETRY_FIRST;
   private retry: number | undefined;
@@ -64,7 +69,10 @@ export class Feed extends EventTarget {
 
   /** Begin to use it; the returned function ends that. */
   public use(): () => void {
-    if (++this.users === 1) {
+    window.clearTimeout(this.closing);
+    this.users++;
+    if (!this.open) {
+      this.open = true;
       this.hass.connection.addEventListener("ready", this.reconnected);
       this.hass.connection.addEventListener("disconnected", this.lost);
       document.addEventListener("visibilitychange", this.visible);
@@ -74,7 +82,8 @@ export class Feed extends EventTarget {
     let done = false;
     return () => {
       if (!done && ((done = true), --this.users === 0)) {
-        this.close();
+        // Where Home Assistant's page makes its cards again, others follow in a moment
+        this.closing = window.setTimeout(() => this.close(), CLOSE_AFTER);
       }
     };
   }
@@ -239,7 +248,7 @@ export class Feed extends EventTarget {
       this.tell("ready");
       this.keeps(attempt, await this.seen.follow(this.hass).catch(() => null));
     } catch {
-      if (attempt === this.attempt && this.users) {
+      if (attempt === this.attempt && this.open) {
         this.lost();
         this.retry = window.setTimeout(() => void this.connect(), this.delay);
         this.delay = Math.min(RETRY_MOST, this.delay * 2);
@@ -282,6 +291,7 @@ export class Feed extends EventTarget {
   }
 
   private close(): void {
+    this.open = false;
     this.attempt++;
     this.live = false;
     window.clearTimeout(this.retry);
@@ -319,8 +329,14 @@ export class Feed extends EventTarget {
     void this.connect();
   };
 
+  /** Whether there was no connection until a moment ago. */
+  public get wasLost(): boolean {
+    return !this.live || performance.now() - this.lostAt < LOST_LATELY;
+  }
+
   private lost = (): void => {
     this.live = false;
+    this.lostAt = performance.now();
     this.tell("changed");
   };
 }

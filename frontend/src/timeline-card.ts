@@ -150,7 +150,7 @@ class MagicPiTimelineCard extends LitElement {
     this.width.disconnect();
     window.clearTimeout(this.scrub);
     window.clearTimeout(this.loadTimer);
-    if (this.store && !this.feed!.live) {
+    if (this.store && this.feed!.wasLost) {
       leave(this.place, this.memory);
     }
     this.store?.stop();

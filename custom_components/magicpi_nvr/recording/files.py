@@ -3,11 +3,13 @@
 from contextlib import suppress
 import os
 from pathlib import Path
+from uuid import uuid4
 
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write a small file so that either the old or the new content is there, whatever happens. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    # One of its own: a writer that a disk held up may still be at work
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)

@@ -3,9 +3,12 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -116,11 +119,11 @@ async def test_unknown_event(library: Library) -> None:
 
 
 async def test_storage_refuses_a_note(
-    library: Library, recordings: Recordings, library_folder: LibraryFolder
+    library: Library, recordings: Recordings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller learns it and nothing has changed."""
     event = await recordings.record(NOON)
-    (library_folder.settings.root / "AA-BB-CC-00-00-01/2026-11-22/.12.json.tmp").mkdir()
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(errno.EIO, "broken")))
     with pytest.raises(StorageFailed):
         await library.protect(event.id, True)
     assert await library.event(event.id) == event

@@ -1,6 +1,5 @@
 """Which storage the recordings are on: a marker file with an id at its root, remembered together with its device."""
 
-from contextlib import suppress
 import errno
 import json
 import logging
@@ -139,10 +138,13 @@ class Storage:
             return True
 
     def _mark(self, name: str) -> None:
-        with suppress(OSError):
+        data = json.dumps({"v": 1, "id": name}).encode()
+        try:
+            replace_file(self._marker, data)
+        except IsADirectoryError:
             # Something made a folder of it
             self._marker.rmdir()
-        replace_file(self._marker, json.dumps({"v": 1, "id": name}).encode())
+            replace_file(self._marker, data)
 
     def _read_id(self) -> str | None:
         try:

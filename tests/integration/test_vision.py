@@ -649,6 +649,30 @@ async def test_detection_that_begins_within_an_event(
     assert (await clip).findings.verdict is None
 
 
+async def test_who_comes_after_the_event_was_deleted(
+    hass: HomeAssistant, seeing: Installation
+) -> None:
+    """With 0 days a first part that shows nothing is deleted; somebody in a later one is kept."""
+    camera = await add_camera(seeing, film("empty", 1), **{CONF_NOTHING_SEEN_DAYS: 0})
+    seeing.nvr.recordings.update_settings(seeing.nvr._read_plan().recording)
+    library = seeing.nvr.recordings.library
+    sent = Sent(seeing, camera)
+    clip = asyncio.create_task(ready(seeing))
+    await sent.show(film("empty", 40, fps=10))
+    sent.end()
+    event = await clip
+    assert event.findings.verdict == NOTHING_SEEN
+    async with asyncio.timeout(20):
+        while await library.event(event.id):
+            await asyncio.sleep(0.05)
+    clip = asyncio.create_task(ready(seeing))
+    await sent.show(pictures("street-day")[:20])
+    sent.end()
+    again = await clip
+    assert again.findings.verdict == "seen"
+    assert await library.event(again.id)
+
+
 async def test_a_camera_that_is_removed_while_it_is_looked_at(
     hass: HomeAssistant, seeing: Installation
 ) -> None:

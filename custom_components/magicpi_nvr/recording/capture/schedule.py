@@ -231,7 +231,7 @@ class Schedule:
 
     async def _save_thumbnail(self, event: OngoingEvent) -> None:
         """Write the best picture so far, unless the one on disk is nearly as good."""
-        # The first one may be under way when the event ends: it would take the other's file away
+        # The first one may be under way when the event ends, and must not come last
         async with event.picturing:
             await self._save_best(event)
 

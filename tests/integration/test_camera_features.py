@@ -154,6 +154,12 @@ async def test_check_in_pictures(
     )
     assert again
     assert again["duration"] == film["duration"]
+    # A film of the event in the same time has a name of its own
+    other = await hass.services.async_call(
+        DOMAIN, "create_timelapse", span, blocking=True, return_response=True
+    )
+    assert other
+    assert other["path"] != again["path"]
 
 
 async def test_doorbell(installation: Installation) -> None:

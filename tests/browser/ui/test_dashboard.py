@@ -105,6 +105,10 @@ async def test_made_by_its_strategies(
             assert await page.evaluate(
                 "document.scrollingElement.scrollWidth <= innerWidth"
             )
+            for caption in await page.locator(".caption").all():
+                box = await caption.bounding_box()
+                assert box
+                assert box["height"] < 36, "one line"
             await page.evaluate(axe.read_text())
             for kind in found:
                 for element in await page.locator(kind).element_handles():

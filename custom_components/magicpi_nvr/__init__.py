@@ -134,6 +134,8 @@ def _set_up_camera(hass: HomeAssistant, entry: MagicPiConfigEntry, nvr: Nvr) -> 
         async_track_device_registry_updated_event(hass, device.id, follow_name)
     )
     nvr.delegate.continuous.follow(camera)
+    # They are drawn over the picture as its rotation turns it
+    nvr.delegate.set_ignored_zones(camera)
     return camera
 
 

@@ -236,6 +236,8 @@ async def test_zones_to_ignore(
     assert camera.virtual.config["ignore_grid"] == "c" + "0" * 46 + "1"
     # Drawn over a picture that is upside down, they are at the other ends of what it captures
     hass.config_entries.async_update_entry(camera.entry, options={CONF_ROTATION: 180})
+    # As the options do when they are saved
+    assert await hass.config_entries.async_reload(camera.entry.entry_id)
     await camera.nap()
     assert camera.virtual.config["ignore_grid"] == "8" + "0" * 46 + "3"
     await draw(camera, [])

@@ -578,7 +578,6 @@ async def test_picture_of_hours_and_days(
         (f"whole_day/{FOLDER}/{at:%Y-%m-%d}", True),
         (f"hour/{FOLDER}/2020-01-01/{at:%H}", False),
         (f"day/{FOLDER}/2020-01-01", False),
-        (f"day/{FOLDER}/9999-12-31", False),
     ):
         item = MediaSourceItem.from_uri(hass, f"{ROOT}/{identifier}", None)
         source = MagicPiMediaSource(hass)
@@ -586,6 +585,9 @@ async def test_picture_of_hours_and_days(
         assert (image.content if image else None) == (
             path.read_bytes() if found else None
         ), identifier
+    item = MediaSourceItem.from_uri(hass, f"{ROOT}/day/{FOLDER}/9999-12-31", None)
+    with pytest.raises(BrowseError, match="doesn't exist"):
+        await MagicPiMediaSource(hass).async_get_media_image(item)
 
 
 async def test_picture_of_media(

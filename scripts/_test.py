@@ -40,6 +40,7 @@ NOT_OLDEST_TESTS = (
     "tests/integration/test_continuous.py",
     "tests/integration/test_hassfest.py",
     "tests/integration/test_scale.py",
+    "tests/integration/test_transactions.py",
     "tests/integration/test_vision.py",
 )
 RESULTS = ROOT / "test-results"

@@ -4,12 +4,14 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 import sys
 import tempfile
 import time
 from typing import get_args
+from zoneinfo import ZoneInfo
 
 from PIL import Image
 from playwright.async_api import Browser, Locator, expect
@@ -18,7 +20,7 @@ from demo import Demo
 from home_assistant import ROOT, HomeAssistantError, HomeAssistantProcess
 from person import CARD, PHONE, Person, Scheme, chromium, person
 from scenery import cat, film, front_door, garden, parcel
-from seeded_installation import CALM_DAY, DOMAIN, SeededInstallation
+from seeded_installation import CALM_DAY, DOMAIN, TIME_ZONE, SeededInstallation
 from virtual_camera import LoopSource
 
 IMAGES = ROOT / "docs" / "images"
@@ -319,10 +321,41 @@ async def with_detection(
         await visitor.page.mouse.move(5, 5)
         await asyncio.sleep(1)
 
+    await notify(seeded)
+
+    async def notification(visitor: Person) -> None:
+        await visitor.open(f"/{DASHBOARD}/0")
+        await visitor.page.get_by_text("Notifications", exact=True).first.click()
+        picture = visitor.page.locator("persistent-notification-item img")
+        await expect(picture).to_be_visible()
+
     await take("detection", detection, size=(1280, 1000))
+    await take("detection-notification", notification)
     await take("detection-phone", detection, phone=True)
     await take("detection-media", media)
     await take("detection-zones", zones, size=(1280, 1100))
+
+
+async def notify(seeded: SeededInstallation) -> None:
+    """Show in Home Assistant what the blueprint sends to a phone for the newest event with a person."""
+    page = await seeded.hass.ws(
+        f"{DOMAIN}/events",
+        camera_ids=[seeded.front_door_id],
+        label="person",
+        zone="Path",
+        limit=1,
+    )
+    (event,) = page["events"]
+    signed = await seeded.hass.ws("auth/sign_path", path=event["thumbnail"])
+    at = datetime.fromtimestamp(event["start"] / 1000, ZoneInfo(TIME_ZONE))
+    await seeded.hass.call_action(
+        "persistent_notification",
+        "create",
+        {
+            "title": "Front door",
+            "message": f"person, {at:%H:%M:%S}, {round((event['end'] - event['start']) / 1000)} s\n\n![]({signed['path']})",
+        },
+    )
 
 
 async def run(only: str) -> None:

@@ -30,7 +30,8 @@ LOOK_EVERY_MS: Final = 2_000
 LATER_LOOK_EVERY_MS: Final = 4_000
 FIRST_LOOK_EVERY_MS: Final = 700
 FIRST_MOTION_MS: Final = 3_000
-SURE_LOOK_EVERY_MS: Final = 8_000
+# What comes after a pause is looked at at once, whatever is known
+SURE_LOOK_EVERY_MS: Final = 20_000
 # The last looks of an event are for what moves where nothing has been looked at yet; else one comes so seldom
 SPARED_LOOKS: Final = 3
 SPARED_LOOK_EVERY_MS: Final = 20_000

@@ -175,7 +175,7 @@ async def test_name_by_user(
 async def test_disabled_camera_is_never_overdue(
     installation: Installation, hass: HomeAssistant
 ) -> None:
-    """Nobody is asked where a disabled camera is, nor told what else is wrong with it."""
+    """Nobody is asked where a disabled camera is, and nothing else about it is reported."""
     camera = await installation.claimed()
     await camera.wait_state("asleep")
     await installation.wait_until(lambda: installation.camera().session is None)

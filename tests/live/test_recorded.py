@@ -1,4 +1,4 @@
-"""Whoever watches a recording, and whatever happens meanwhile: each frame is in the clip, once."""
+"""Viewers of a recording cost it no frame: each is in the clip, once, whatever happens meanwhile."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable

@@ -196,7 +196,7 @@ async def test_folder_is_deleted_while_it_runs(
     settings: RecordingSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is reported at once; what does not come back by itself is asked about, and recording begins anew."""
+    """It is reported at once; what does not come back by itself is asked about, and recording begins again."""
     monkeypatch.setattr(f"{RECORDING}.capture.disk.ASK_AFTER_S", 1.0)
     await record(recorder)
     await asyncio.to_thread(shutil.rmtree, settings.root)

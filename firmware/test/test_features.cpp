@@ -497,7 +497,7 @@ TEST_CASE("an end of the live view: the camera that has nothing else to do sleep
   CHECK(w->rtc().lost_before == 0);
 }
 
-TEST_CASE("where the cell went: wakes and seconds of earlier boots are reported once; charging where a pin says so") {
+TEST_CASE("where the cell went: wakes and seconds of earlier boots are reported once; charging is read from a pin") {
   auto w = sleeping([](World& x) {
     x.identity.caps.charging = true;
     x.charge = 1;

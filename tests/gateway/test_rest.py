@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -592,10 +593,7 @@ async def test_internal_error(
 ) -> None:
     """500 in the same form, with one trace in the log and nothing of it outside."""
     _, auth = await gateway.register()
-
-    async def broken(*_args: Any, **_kwargs: Any) -> Any:
-        raise RuntimeError("secret detail")
-
+    broken = AsyncMock(side_effect=RuntimeError("secret detail"))
     monkeypatch.setattr(gateway.delegate, "recordings", broken)
     status, body, _ = await gateway.call("GET", "/recordings", auth)
     assert (status, body["error"]) == (500, "internal")
@@ -609,10 +607,7 @@ async def test_recordings_on_a_storage_that_does_not_answer(
 ) -> None:
     """503, which a camera may ask again, and not the mistake of a server."""
     _, auth = await gateway.register()
-
-    async def broken(*_args: Any, **_kwargs: Any) -> Any:
-        raise OSError("the storage does not answer")
-
+    broken = AsyncMock(side_effect=OSError("the storage does not answer"))
     monkeypatch.setattr(gateway.delegate, "recordings", broken)
     status, body, _ = await gateway.call("GET", "/recordings", auth)
     assert (status, body["error"]) == (503, "storage")

@@ -154,15 +154,20 @@ class AllAtOnce:
         return self.frames[-1].seq if self.frames else 0
 
 
-@pytest.mark.parametrize("interval_ms", [100, 333, 500, 700])
-async def test_no_gap_above_a_second(interval_ms: int) -> None:
-    """However unevenly pictures come, those that are recorded are a second apart at most, and no more than needed are."""
-    recorder: Any = AllAtOnce()
-    recording = continuous.ContinuousRecordings(
+def recording_all(recorder: Any) -> continuous.ContinuousRecordings:
+    """Return what records each camera that nobody watches."""
+    return continuous.ContinuousRecordings(
         recorder=lambda: recorder,
         is_wanted=lambda _: True,
         is_watched=lambda _: False,
     )
+
+
+@pytest.mark.parametrize("interval_ms", [100, 333, 500, 700])
+async def test_no_gap_above_a_second(interval_ms: int) -> None:
+    """However unevenly pictures come, those that are recorded are a second apart at most, and no more than needed are."""
+    recorder: Any = AllAtOnce()
+    recording = recording_all(recorder)
     camera: Any = SimpleNamespace(id=CAMERA_ID)
     chance = Random(interval_ms)
     t = answered = 0
@@ -193,11 +198,7 @@ async def test_no_gap_above_a_second(interval_ms: int) -> None:
 async def test_last_picture_is_recorded_though_none_follows() -> None:
     """A camera that sends no more waits for no picture to be recorded."""
     recorder: Any = AllAtOnce()
-    recording = continuous.ContinuousRecordings(
-        recorder=lambda: recorder,
-        is_wanted=lambda _: True,
-        is_watched=lambda _: False,
-    )
+    recording = recording_all(recorder)
     camera: Any = SimpleNamespace(id=CAMERA_ID)
     for seq in (1, 2, 3):
         recording.take(
@@ -431,11 +432,7 @@ async def stop_recording(installation: Installation, camera: VirtualCamera) -> N
 def test_pieces_by_any_clock(year: int) -> None:
     """The number of a piece has its 32 bits however far off the clock is, and is another one each time."""
     recorder: Any = AllAtOnce()
-    recording = continuous.ContinuousRecordings(
-        recorder=lambda: recorder,
-        is_wanted=lambda _: True,
-        is_watched=lambda _: False,
-    )
+    recording = recording_all(recorder)
     at_ms = round(datetime(year, 6, 1, tzinfo=UTC).timestamp() * 1000)
     camera = Mock(id=CAMERA_ID)
     for t in range(0, 2 * continuous.PIECE_MS, 60_000):

@@ -228,7 +228,7 @@ class EventWatch:
             self._known_to, self._blind = t, False
 
     def _propose(self, t: int, jpeg: bytes, motion: Motion, moving: int) -> None:
-        """Keep a picture for the next look if more is to be seen in it."""
+        """Keep a picture for the next look if it shows more than the one before."""
         if not self._candidate_weight:
             self._candidate = None
         standing = motion.unlike & self._watched & ~self._looked_at
